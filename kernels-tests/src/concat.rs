@@ -1,0 +1,105 @@
+//! Joining channels.
+
+use gatefold::ops::concat::{concat, copy};
+use gatefold::ops::relu::relu;
+use gatefold::tensor::Shape;
+
+use crate::{Array, Input, Row, relu};
+
+fn joined(parts: &[Array]) -> Array {
+    let mut shape = parts[0].shape;
+    shape.c = parts.iter().map(|p| p.shape.c).sum();
+    Array::from_fn(shape, |n, y, x, mut c| {
+        for part in parts {
+            if c < part.shape.c {
+                return part.at(n, y, x, c);
+            }
+            c -= part.shape.c;
+        }
+        unreachable!()
+    })
+}
+
+fn split(like: &[Array], dy: &Array) -> Vec<Array> {
+    let mut from = 0;
+    let part = |p: &Array| {
+        from += p.shape.c;
+        dy.channels(from - p.shape.c, p.shape.c)
+    };
+    like.iter().map(part).collect()
+}
+
+fn inputs(channels: &[usize]) -> Vec<Input> {
+    channels.iter().map(|&c| Input::map(Shape::new(2, 3, 5, c))).collect()
+}
+
+pub fn rows() -> Vec<Row> {
+    let copied = |name: &str, channels: &[usize]| {
+        Row::new("concat", name, inputs(channels), |tape, x| Ok(vec![concat(tape, x)?]), |x| vec![joined(x)])
+            .backward(split)
+    };
+    // The parts are made by an op, so they become slices of the whole.
+    let moved = |name: &str, channels: &[usize]| {
+        Row::new(
+            "concat",
+            name,
+            inputs(channels),
+            |tape, x| {
+                let parts: Vec<_> = x.iter().map(|&x| relu(tape, x)).collect();
+                Ok(vec![concat(tape, &parts)?])
+            },
+            |x| vec![joined(&x.iter().map(relu::reference).collect::<Vec<_>>())],
+        )
+        .backward(|x, dy| {
+            x.iter().zip(split(x, dy)).map(|(x, dy)| relu::gradient(x, &dy)).collect()
+        })
+    };
+    // DenseNet's growth: what was joined is joined again, and read in between; and a part that is a ReLU of another part,
+    // which must not end up in the buffer it reads.
+    let nested = Row::new(
+        "concat",
+        "nested, read in between",
+        inputs(&[4, 8]),
+        |tape, x| {
+            let (a, b) = (relu(tape, x[0]), relu(tape, x[1]));
+            let first = concat(tape, &[a, b])?;
+            let c = relu(tape, first);
+            Ok(vec![concat(tape, &[first, c])?])
+        },
+        |x| {
+            let first = joined(&x.iter().map(relu::reference).collect::<Vec<_>>());
+            vec![joined(&[first.clone(), first])]
+        },
+    )
+    .backward(|x, dy| {
+        let c = dy.shape.c / 2;
+        let both = dy.channels(0, c).zip(&dy.channels(c, c), |a, b| a + b);
+        x.iter().zip(split(x, &both)).map(|(x, dy)| relu::gradient(x, &dy)).collect()
+    });
+    let copied_once = Row::new(
+        "concat",
+        "copy",
+        inputs(&[6]),
+        |tape, x| Ok(vec![copy(tape, x[0])]),
+        |x| vec![x[0].clone()],
+    )
+    .backward(|_, dy| vec![dy.clone()]);
+    let bench = Row::new(
+        "concat",
+        "copy 256 at 56x56",
+        vec![Input::map(Shape::new(4, 56, 56, 256))],
+        |tape, x| Ok(vec![copy(tape, x[0])]),
+        |x| vec![x[0].clone()],
+    )
+    .backward(|_, dy| vec![dy.clone()])
+    .bench();
+    vec![
+        copied("inputs, aligned", &[4, 8]),
+        copied("inputs, odd", &[3, 5, 1]),
+        moved("results, aligned", &[8, 4, 4]),
+        moved("results, odd", &[1, 6, 3]),
+        nested,
+        copied_once,
+        bench,
+    ]
+}

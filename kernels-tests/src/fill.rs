@@ -1,0 +1,23 @@
+//! Constant contents.
+
+use gatefold::ops::fill::fill;
+use gatefold::tensor::Shape;
+
+use crate::{Array, Row};
+
+fn row(name: &str, shape: Shape, value: f32) -> Row {
+    let record = move |tape: &mut gatefold::tape::Tape, _: &[gatefold::tensor::Tensor]| {
+        let y = tape.scratch(shape);
+        fill(tape, y, value);
+        Ok(vec![y])
+    };
+    Row::new("fill", name, vec![], record, move |_| vec![Array::zeros(shape).map(|_| f64::from(value))])
+}
+
+pub fn rows() -> Vec<Row> {
+    vec![
+        row("zeros", Shape::new(2, 3, 5, 4), 0.0),
+        row("odd sizes", Shape::new(1, 3, 7, 5), -2.5),
+        row("256 at 56x56", Shape::new(4, 56, 56, 256), 1.0).bench(),
+    ]
+}

@@ -1,0 +1,37 @@
+//! Every op of Gatefold against an f64 CPU reference, on your own adapter.
+//!
+//! One file per op, named like its kernels in `shaders/` and its code in `src/ops/`: the reference, its gradient, and the
+//! rows that test, gradcheck and bench it. [`check`] runs a row in every placement (dense, as channel slices with
+//! accumulating gradients) and with every kernel that can run on the adapter.
+
+mod array;
+mod check;
+mod row;
+
+pub use array::Array;
+pub use check::{Finding, Verdict, check, collect_kernels};
+pub use row::{Checked, Input, Row, RowKind};
+
+/// Declares the modules and the list of all rows: an op's one line here.
+macro_rules! ops {
+    ($($op:ident),* $(,)?) => {
+        $(pub mod $op;)*
+
+        /// The names of all ops that have a reference.
+        pub const OPS: &[&str] = &[$(stringify!($op)),*];
+
+        /// All rows of all ops.
+        pub fn rows() -> Vec<Row> {
+            let mut rows = vec![];
+            $(rows.extend($op::rows());)*
+            rows
+        }
+    };
+}
+
+ops! {
+    concat,
+    fill,
+    flatten,
+    relu,
+}

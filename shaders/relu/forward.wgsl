@@ -1,0 +1,37 @@
+// y = max(x, 0)
+#import gatefold::grid
+#import gatefold::element
+
+#if VECTOR == 4
+alias Element = vec4<f32>;
+#else
+alias Element = f32;
+#endif
+
+struct Params {
+    length: u32,
+    x_offset: u32,
+    x_stride: u32,
+    y_offset: u32,
+    y_stride: u32,
+}
+
+override CHANNELS: u32 = 1u;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<Element>;
+@group(0) @binding(2) var<storage, read_write> y: array<Element>;
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let item = grid::linear_item(group, groups, lane);
+    if element::beyond(item, params.length) {
+        return;
+    }
+    let value = x[element::index_in(item, CHANNELS, params.x_offset, params.x_stride)];
+    y[element::index_in(item, CHANNELS, params.y_offset, params.y_stride)] = max(value, Element(0.0));
+}

@@ -1,0 +1,182 @@
+//! Listing adapters and choosing one.
+
+use serde::Serialize;
+
+use crate::{Error, Result};
+
+/// What `gatefold devices` prints of an adapter, and what the planner must know of it. Sizes are bytes.
+#[derive(Clone, Debug, Serialize)]
+pub struct AdapterSummary {
+    pub index: usize,
+    pub name: String,
+    pub backend: String,
+    /// "discrete GPU", "integrated GPU", "virtual GPU", "software" or "other".
+    pub kind: String,
+    pub driver: String,
+    /// True where the "GPU" is the processor itself: other kernels are fast there.
+    pub software: bool,
+    /// The most one kernel can see of a buffer: bounds the largest tensor.
+    pub max_binding_bytes: u64,
+    pub max_buffer_bytes: u64,
+    pub workgroup_memory_bytes: u32,
+    pub max_invocations: u32,
+    pub subgroup_min: u32,
+    pub subgroup_max: u32,
+    pub f16: bool,
+    pub timestamps: bool,
+    pub cooperative_matrix: bool,
+}
+
+/// WebGPU's own words for the back ends that have compute shaders with storage buffers of useful size.
+const BACKENDS: wgpu::Backends = wgpu::Backends::VULKAN.union(wgpu::Backends::METAL).union(wgpu::Backends::DX12);
+
+fn instance() -> wgpu::Instance {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = BACKENDS;
+    // Debug layers slow every call down and need packages a user does not have.
+    descriptor.flags = wgpu::InstanceFlags::empty();
+    wgpu::Instance::new(descriptor)
+}
+
+fn enumerate() -> Vec<(wgpu::Adapter, AdapterSummary)> {
+    let adapters = pollster::block_on(instance().enumerate_adapters(BACKENDS));
+    adapters
+        .into_iter()
+        .enumerate()
+        .map(|(index, adapter)| {
+            let summary = summarise(index, &adapter);
+            (adapter, summary)
+        })
+        .collect()
+}
+
+fn summarise(index: usize, adapter: &wgpu::Adapter) -> AdapterSummary {
+    let (info, limits, features) = (adapter.get_info(), adapter.limits(), adapter.features());
+    let kind = match info.device_type {
+        wgpu::DeviceType::DiscreteGpu => "discrete GPU",
+        wgpu::DeviceType::IntegratedGpu => "integrated GPU",
+        wgpu::DeviceType::VirtualGpu => "virtual GPU",
+        wgpu::DeviceType::Cpu => "software",
+        wgpu::DeviceType::Other => "other",
+    };
+    AdapterSummary {
+        index,
+        name: info.name,
+        backend: info.backend.to_string(),
+        kind: kind.to_owned(),
+        driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
+        software: info.device_type == wgpu::DeviceType::Cpu,
+        max_binding_bytes: limits.max_storage_buffer_binding_size,
+        max_buffer_bytes: limits.max_buffer_size,
+        workgroup_memory_bytes: limits.max_compute_workgroup_storage_size,
+        max_invocations: limits.max_compute_invocations_per_workgroup,
+        subgroup_min: info.subgroup_min_size,
+        subgroup_max: info.subgroup_max_size,
+        f16: features.contains(wgpu::Features::SHADER_F16),
+        timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
+        cooperative_matrix: !adapter.cooperative_matrix_properties().is_empty(),
+    }
+}
+
+/// All adapters of this machine, in the order that `--adapter INDEX` counts, and the index that would be used.
+pub fn list() -> (Vec<AdapterSummary>, Option<usize>) {
+    let all: Vec<_> = enumerate().into_iter().map(|(_, summary)| summary).collect();
+    let best = best(&all);
+    (all, best)
+}
+
+/// The best real GPU, else a software adapter; the first of equals.
+fn best(all: &[AdapterSummary]) -> Option<usize> {
+    let rank = |a: &AdapterSummary| match a.kind.as_str() {
+        "discrete GPU" => 0,
+        "integrated GPU" => 1,
+        "virtual GPU" => 2,
+        "other" => 3,
+        _ => 4,
+    };
+    all.iter().min_by_key(|a| (rank(a), a.index)).map(|a| a.index)
+}
+
+/// Finds the adapter that `wanted` names.
+pub(super) fn choose(wanted: Option<&str>) -> Result<(wgpu::Adapter, AdapterSummary)> {
+    let mut all = enumerate();
+    let summaries: Vec<_> = all.iter().map(|(_, summary)| summary.clone()).collect();
+    let index = pick(&summaries, wanted)?;
+    Ok(all.swap_remove(index))
+}
+
+fn pick(all: &[AdapterSummary], wanted: Option<&str>) -> Result<usize> {
+    let Some(default) = best(all) else {
+        return Err(Error::input(
+            "no Vulkan, Metal or DX12 adapter on this machine; on Linux without a GPU install Mesa's software driver \
+             (Debian and Ubuntu: apt install mesa-vulkan-drivers libvulkan1)",
+        ));
+    };
+    let Some(wanted) = wanted else { return Ok(default) };
+    let choices = || all.iter().map(|a| format!("{} {}", a.index, a.name)).collect::<Vec<_>>().join(", ");
+    if let Ok(index) = wanted.parse::<usize>() {
+        if index < all.len() {
+            return Ok(index);
+        }
+        return Err(Error::input(format!("--adapter {wanted}: there is no such index; there are: {}", choices())));
+    }
+    let matches = |a: &&AdapterSummary| a.name.to_lowercase().contains(&wanted.to_lowercase());
+    all.iter().find(matches).map(|a| a.index).ok_or_else(|| {
+        Error::input(format!("--adapter {wanted}: no adapter has that in its name; there are: {}", choices()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn adapter(index: usize, name: &str, kind: &str) -> AdapterSummary {
+        AdapterSummary {
+            index,
+            name: name.into(),
+            backend: "vulkan".into(),
+            kind: kind.into(),
+            driver: String::new(),
+            software: kind == "software",
+            max_binding_bytes: 1 << 27,
+            max_buffer_bytes: 1 << 28,
+            workgroup_memory_bytes: 1 << 14,
+            max_invocations: 256,
+            subgroup_min: 8,
+            subgroup_max: 8,
+            f16: false,
+            timestamps: false,
+            cooperative_matrix: false,
+        }
+    }
+
+    #[test]
+    fn a_real_gpu_comes_before_the_software_adapter() {
+        let all = [
+            adapter(0, "llvmpipe", "software"),
+            adapter(1, "Arc", "integrated GPU"),
+            adapter(2, "RTX", "discrete GPU"),
+        ];
+        assert_eq!(pick(&all, None).unwrap(), 2);
+        assert_eq!(pick(&all[..2], None).unwrap(), 1);
+        assert_eq!(pick(&all[..1], None).unwrap(), 0);
+    }
+
+    #[test]
+    fn an_adapter_is_found_by_index_and_by_part_of_its_name() {
+        let all = [adapter(0, "llvmpipe (LLVM 15)", "software"), adapter(1, "NVIDIA H200", "discrete GPU")];
+        assert_eq!(pick(&all, Some("0")).unwrap(), 0);
+        assert_eq!(pick(&all, Some("h200")).unwrap(), 1);
+    }
+
+    #[test]
+    fn an_unknown_adapter_is_bad_input_that_lists_the_known_ones() {
+        let all = [adapter(0, "llvmpipe", "software")];
+        for wanted in ["7", "voodoo"] {
+            let error = pick(&all, Some(wanted)).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains("llvmpipe"), "{error}");
+        }
+        assert_eq!(pick(&[], None).unwrap_err().exit_code(), 2);
+    }
+}

@@ -1,0 +1,202 @@
+//! A kernel (which file, with which constants, over which grid) and the cache of compiled ones.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use super::{AdapterSummary, Gpu, Shader, compose};
+use crate::{Error, Result};
+
+/// What a kernel asks of the adapter and of the tensors' layout; the planner passes over those that cannot run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Needs {
+    /// Every operand's channel offset and pixel stride must be a multiple of 4 (the kernel moves `vec4<f32>`).
+    pub aligned: bool,
+    /// Bytes of workgroup memory.
+    pub workgroup_memory: u32,
+    /// Invocations in a workgroup.
+    pub invocations: u32,
+    /// `Some(true)`: made for software adapters; `Some(false)`: made for GPUs. Only a preference.
+    pub software: Option<bool>,
+}
+
+/// One way to compute a launch.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Kernel {
+    pub shader: Shader,
+    /// Register-tile and workgroup sizes: replaced as `#{NAME}` before parsing, because neither can be an `override`
+    /// (register arrays never; workgroup sizes because `naga_oil` 0.23 does not carry them through composition).
+    pub defs: Vec<(&'static str, u32)>,
+    /// Geometry: values of the WGSL `override` constants.
+    pub constants: Vec<(&'static str, i32)>,
+    pub workgroups: [u32; 3],
+    pub needs: Needs,
+}
+
+impl Kernel {
+    /// A kernel of one invocation per item, 64 to a workgroup (the file must say `@workgroup_size(64)`).
+    pub fn per_item(shader: Shader, items: usize) -> Self {
+        Self {
+            shader,
+            defs: vec![],
+            constants: vec![],
+            workgroups: fold(items.div_ceil(64)),
+            needs: Needs { invocations: 64, ..Needs::default() },
+        }
+    }
+
+    /// A kernel of one workgroup of 64 invocations per item.
+    pub fn per_group(shader: Shader, items: usize) -> Self {
+        Self { workgroups: fold(items), ..Self::per_item(shader, 0) }
+    }
+
+    #[must_use]
+    pub fn constant(mut self, name: &'static str, value: impl Into<i64>) -> Self {
+        // All geometry fits: extents are checked against u32 when a tensor is made.
+        self.constants.push((name, value.into() as i32));
+        self
+    }
+
+    #[must_use]
+    pub fn def(mut self, name: &'static str, value: u32) -> Self {
+        self.defs.push((name, value));
+        self
+    }
+
+    #[must_use]
+    pub fn aligned(mut self) -> Self {
+        self.needs.aligned = true;
+        self
+    }
+
+    /// The variant's name: the file without its ending, and what was defined.
+    pub fn variant(&self) -> String {
+        let mut name = self.shader.path.trim_end_matches(".wgsl").to_owned();
+        for (key, value) in &self.defs {
+            name += &format!(" {key}={value}");
+        }
+        name
+    }
+
+    /// Whether this adapter can run it at all.
+    pub fn runs_on(&self, adapter: &AdapterSummary) -> bool {
+        self.needs.workgroup_memory <= adapter.workgroup_memory_bytes
+            && self.needs.invocations <= adapter.max_invocations
+    }
+}
+
+/// Spreads a linear count of workgroups over x, y and z, each at most 65,535. The grid may be larger than the count:
+/// kernels compare `grid::linear_group` with what there is to do.
+pub fn fold(groups: usize) -> [u32; 3] {
+    const MOST: usize = 65_535;
+    let x = groups.clamp(1, MOST);
+    let y = groups.div_ceil(x).clamp(1, MOST);
+    let z = groups.div_ceil(x * y).clamp(1, MOST);
+    [x as u32, y as u32, z as u32]
+}
+
+/// A compiled kernel.
+pub struct Pipeline {
+    pub(crate) pipeline: wgpu::ComputePipeline,
+    pub(crate) layout: wgpu::BindGroupLayout,
+}
+
+type Key = (Shader, Vec<(&'static str, u32)>, Vec<(&'static str, i32)>);
+
+/// Compiled pipelines by kernel. Shader modules are shared by all pipelines of a file and its definitions.
+#[derive(Default)]
+pub(super) struct PipelineCache {
+    pipelines: Mutex<HashMap<Key, Arc<Pipeline>>>,
+    modules: Mutex<HashMap<(Shader, Vec<(&'static str, u32)>), Arc<wgpu::ShaderModule>>>,
+}
+
+impl PipelineCache {
+    /// `writes[i]` says whether storage binding `i + 1` is written; binding 0 is the uniform block.
+    pub(super) fn get(&self, gpu: &Gpu, kernel: &Kernel, writes: &[bool]) -> Result<Arc<Pipeline>> {
+        let key = (kernel.shader, kernel.defs.clone(), kernel.constants.clone());
+        if let Some(found) = self.pipelines.lock().map_err(poisoned)?.get(&key) {
+            return Ok(Arc::clone(found));
+        }
+        let module = self.module(gpu, kernel)?;
+        let label = kernel.variant();
+        let made = gpu.guarded(&format!("kernel {label}"), || compile(gpu, kernel, writes, &module, &label))?;
+        let made = Arc::new(made);
+        self.pipelines.lock().map_err(poisoned)?.insert(key, Arc::clone(&made));
+        Ok(made)
+    }
+
+    fn module(&self, gpu: &Gpu, kernel: &Kernel) -> Result<Arc<wgpu::ShaderModule>> {
+        let key = (kernel.shader, kernel.defs.clone());
+        let mut modules = self.modules.lock().map_err(poisoned)?;
+        if let Some(found) = modules.get(&key) {
+            return Ok(Arc::clone(found));
+        }
+        let naga = compose(kernel.shader, &kernel.defs)?;
+        let descriptor = wgpu::ShaderModuleDescriptor {
+            label: Some(kernel.shader.path),
+            source: wgpu::ShaderSource::Naga(std::borrow::Cow::Owned(naga)),
+        };
+        let module = gpu.guarded(&format!("shader {}", kernel.shader.path), || {
+            if gpu.checked {
+                gpu.device.create_shader_module(descriptor)
+            } else {
+                // SAFETY: the kernels are this crate's own; `kernels-tests` runs each of them with all checks on and
+                // compares with a reference, every loop has a bound known at plan time, and no divisor is zero.
+                unsafe { gpu.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
+            }
+        })?;
+        let module = Arc::new(module);
+        modules.insert(key, Arc::clone(&module));
+        Ok(module)
+    }
+}
+
+fn poisoned<T>(_: std::sync::PoisonError<T>) -> Error {
+    Error::run("a thread died while it compiled a kernel")
+}
+
+fn compile(gpu: &Gpu, kernel: &Kernel, writes: &[bool], module: &wgpu::ShaderModule, label: &str) -> Pipeline {
+    let entry = |binding: usize, ty: wgpu::BufferBindingType| wgpu::BindGroupLayoutEntry {
+        binding: binding as u32,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
+        count: None,
+    };
+    let mut entries = vec![entry(0, wgpu::BufferBindingType::Uniform)];
+    for (i, &write) in writes.iter().enumerate() {
+        entries.push(entry(i + 1, wgpu::BufferBindingType::Storage { read_only: !write }));
+    }
+    let layout =
+        gpu.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(label), entries: &entries });
+    let pipeline_layout = gpu.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+        label: Some(label),
+        bind_group_layouts: &[Some(&layout)],
+        ..Default::default()
+    });
+    let constants: Vec<_> = kernel.constants.iter().map(|&(name, value)| (name, f64::from(value))).collect();
+    let pipeline = gpu.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label: Some(label),
+        layout: Some(&pipeline_layout),
+        module,
+        entry_point: Some("main"),
+        compilation_options: wgpu::PipelineCompilationOptions {
+            constants: &constants,
+            // Kernels write workgroup memory before they read it.
+            zero_initialize_workgroup_memory: false,
+        },
+        cache: None,
+    });
+    Pipeline { pipeline, layout }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fold;
+
+    #[test]
+    fn a_fold_covers_the_count_and_respects_the_limit() {
+        for count in [0, 1, 64, 65_535, 65_536, 1 << 20, 5_000_000_000] {
+            let [x, y, z] = fold(count).map(u64::from);
+            assert!(x * y * z >= count as u64 && x.max(y).max(z) <= 65_535 && x.min(y).min(z) >= 1, "{count}");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Buffers: making them with out-of-memory as an error, sharing them between plans, reading them back.
+
+use std::sync::Mutex;
+
+use super::Gpu;
+use crate::{Error, Result};
+
+/// What a plan takes, in bytes. Known before anything is allocated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct MemoryUse {
+    /// Activations, gradients and scratch, after reuse by liveness.
+    pub slots: u64,
+    /// Inputs, kept results and uniform blocks.
+    pub fixed: u64,
+    /// Parameters, their gradients, both Adam moments and running statistics.
+    pub parameters: u64,
+    pub largest_tensor: u64,
+}
+
+impl MemoryUse {
+    /// Everything together: the peak, because nothing is allocated later.
+    pub fn peak(&self) -> u64 {
+        self.slots + self.fixed + self.parameters
+    }
+}
+
+/// Memory that programs can still get on this machine, in bytes: the limit of a software adapter. Where the system does
+/// not tell, there is no limit to check against.
+pub fn available_host_memory() -> u64 {
+    sysinfo::System::new().map_or(u64::MAX, |mut system| {
+        system.refresh_memory();
+        system.available_memory()
+    })
+}
+
+/// Buffers that several plans use one after the other (training and validation steps never overlap).
+#[derive(Default)]
+pub struct BufferPool {
+    buffers: Mutex<Vec<wgpu::Buffer>>,
+}
+
+impl BufferPool {
+    /// Hands out one buffer per size, all different, reusing what earlier plans made. `sizes` in bytes, largest first.
+    pub(crate) fn lease(&self, gpu: &Gpu, sizes: &[u64]) -> Result<Vec<wgpu::Buffer>> {
+        let mut pool = self.buffers.lock().map_err(|_| Error::run("a thread died while it held the buffer pool"))?;
+        let mut free = pool.clone();
+        free.sort_by_key(wgpu::Buffer::size);
+        let mut leased = Vec::with_capacity(sizes.len());
+        for &size in sizes {
+            let fitting = free.iter().position(|buffer| buffer.size() >= size);
+            leased.push(match fitting {
+                Some(i) => free.remove(i),
+                None => {
+                    let buffer = gpu.buffer("slot", size)?;
+                    pool.push(buffer.clone());
+                    buffer
+                }
+            });
+        }
+        Ok(leased)
+    }
+}
+
+impl Gpu {
+    /// A zeroed storage buffer that can be copied to and from.
+    pub(crate) fn buffer(&self, label: &str, bytes: u64) -> Result<wgpu::Buffer> {
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        self.buffer_for(label, bytes, usage)
+    }
+
+    pub(crate) fn buffer_for(&self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+        // Bindings and copies count in words of four bytes; an empty buffer cannot be bound.
+        let size = bytes.next_multiple_of(16).max(16);
+        let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
+        self.guarded(&format!("a buffer of {size} bytes for {label}"), || self.device.create_buffer(&descriptor))
+    }
+
+    /// Copies `bytes` bytes from `offset` of a buffer to the host, after all that was submitted before.
+    pub(crate) fn read_buffer(&self, buffer: &wgpu::Buffer, offset: u64, bytes: u64) -> Result<Vec<u8>> {
+        let staging = self.staging(bytes)?;
+        let mut encoder = self.device.create_command_encoder(&Default::default());
+        encoder.copy_buffer_to_buffer(buffer, offset, &staging, 0, bytes);
+        self.queue.submit([encoder.finish()]);
+        self.collect(&staging, bytes)
+    }
+
+    /// A buffer that the host can read.
+    pub(crate) fn staging(&self, bytes: u64) -> Result<wgpu::Buffer> {
+        self.buffer_for("read-back", bytes, wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ)
+    }
+
+    /// Waits for the device and takes the first `bytes` bytes of a staging buffer.
+    pub(crate) fn collect(&self, staging: &wgpu::Buffer, bytes: u64) -> Result<Vec<u8>> {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        staging.slice(0..bytes).map_async(wgpu::MapMode::Read, move |result| {
+            // The receiver waits below; should it be gone, nobody needs the answer.
+            let _ = sender.send(result);
+        });
+        self.wait()?;
+        match receiver.try_recv() {
+            Ok(Ok(())) => {}
+            Ok(Err(e)) => return Err(self.fault(format!("cannot read results back ({e})"))),
+            Err(_) => return Err(self.fault("the device did not hand its results over")),
+        }
+        let view = staging.slice(0..bytes).get_mapped_range();
+        let copy = view.map(|view| view.to_vec()).map_err(|e| self.fault(e));
+        staging.unmap();
+        copy
+    }
+}

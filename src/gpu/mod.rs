@@ -1,0 +1,161 @@
+//! The graphics processor: which adapter, its limits, its buffers, pipelines and submissions.
+//!
+//! Everything that talks to wgpu lives in this folder; the rest of the crate knows shapes and launches only.
+
+mod adapter;
+mod kernel;
+mod memory;
+mod shader;
+mod timing;
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+pub use adapter::{AdapterSummary, list};
+pub use kernel::{Kernel, Needs, Pipeline, fold};
+pub use memory::{BufferPool, MemoryUse, available_host_memory};
+pub use shader::{Shader, compose};
+pub use timing::{Clock, Stopwatch};
+
+use crate::{Error, Result};
+
+/// How to open an adapter.
+#[derive(Clone, Debug, Default)]
+pub struct GpuOptions {
+    /// `INDEX` as `gatefold devices` prints it, or a part of the adapter's name; `None` takes the best real GPU,
+    /// else the software adapter.
+    pub adapter: Option<String>,
+    /// Keep the driver-side bounds, loop and division checks in the kernels (slower; tests have them on).
+    pub checked: bool,
+}
+
+/// An open adapter: device, queue, what it can do, and the pipelines compiled so far.
+pub struct Gpu {
+    pub(crate) device: wgpu::Device,
+    pub(crate) queue: wgpu::Queue,
+    summary: AdapterSummary,
+    checked: bool,
+    pipelines: kernel::PipelineCache,
+    /// The first error wgpu reported outside an error scope, or the reason the device was lost.
+    failure: Arc<Mutex<Option<String>>>,
+}
+
+/// A submission that has not finished after this long is given up (a driver's own watchdog acts within seconds;
+/// software adapters have none).
+const PATIENCE: Duration = Duration::from_secs(900);
+
+impl Gpu {
+    /// Opens an adapter with all of its own limits and the features the engine can use.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if no adapter matches, [`Error::Run`] if the driver refuses the device.
+    pub fn open(options: &GpuOptions) -> Result<Self> {
+        let (adapter, summary) = adapter::choose(options.adapter.as_deref())?;
+        let wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16;
+        let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
+            label: Some("gatefold"),
+            required_features: adapter.features() & wanted,
+            required_limits: adapter.limits(),
+            memory_hints: wgpu::MemoryHints::Performance,
+            ..Default::default()
+        }))
+        .map_err(|e| {
+            Error::run(format!("adapter {}: the driver refuses a device ({e}); try another --adapter", summary.name))
+        })?;
+
+        let failure = Arc::new(Mutex::new(None));
+        let keep_first = |slot: &Mutex<Option<String>>, text: String| {
+            if let Ok(mut slot) = slot.lock() {
+                slot.get_or_insert(text);
+            }
+        };
+        let slot = Arc::clone(&failure);
+        device.on_uncaptured_error(Arc::new(move |e: wgpu::Error| keep_first(&slot, describe(&e))));
+        let slot = Arc::clone(&failure);
+        device.set_device_lost_callback(move |reason, text| {
+            if !matches!(reason, wgpu::DeviceLostReason::Destroyed) {
+                keep_first(&slot, format!("the device was lost ({reason:?}: {text}); the last checkpoint is intact"));
+            }
+        });
+        Ok(Self {
+            device,
+            queue,
+            summary,
+            checked: options.checked,
+            pipelines: kernel::PipelineCache::default(),
+            failure,
+        })
+    }
+
+    /// The adapter in words and numbers.
+    pub fn adapter(&self) -> &AdapterSummary {
+        &self.summary
+    }
+
+    /// Compiles a kernel, or finds it compiled.
+    pub fn pipeline(&self, kernel: &Kernel, access: &[bool]) -> Result<Arc<Pipeline>> {
+        self.pipelines.get(self, kernel, access)
+    }
+
+    /// Compiles many kernels side by side on all cores.
+    pub fn compile_all(&self, kernels: &[(&Kernel, Vec<bool>)]) -> Result<()> {
+        use rayon::prelude::*;
+        kernels.par_iter().try_for_each(|(kernel, access)| self.pipelines.get(self, kernel, access).map(drop))
+    }
+
+    /// Fails if the device was lost or an earlier call went wrong.
+    pub fn check(&self) -> Result<()> {
+        match self.failure.lock() {
+            Ok(slot) => slot.as_ref().map_or(Ok(()), |text| Err(self.fault(text))),
+            Err(_) => Err(self.fault("a thread died while it reported a device error")),
+        }
+    }
+
+    /// Waits until all submitted work is done.
+    pub fn wait(&self) -> Result<()> {
+        self.wait_for(None)
+    }
+
+    /// Waits for one submission, or for all there are.
+    pub(crate) fn wait_for(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
+        let start = Instant::now();
+        loop {
+            let poll =
+                wgpu::PollType::Wait { submission_index: submission.clone(), timeout: Some(Duration::from_secs(5)) };
+            let answer = self.device.poll(poll);
+            self.check()?;
+            match answer {
+                Ok(_) => return Ok(()),
+                Err(wgpu::PollError::Timeout) if start.elapsed() < PATIENCE => {}
+                Err(e) => return Err(self.fault(e)),
+            }
+        }
+    }
+
+    /// Runs `work` and turns what wgpu reports meanwhile (out of memory, validation) into an error.
+    pub(crate) fn guarded<T>(&self, what: &str, work: impl FnOnce() -> T) -> Result<T> {
+        let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let internal = self.device.push_error_scope(wgpu::ErrorFilter::Internal);
+        let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let value = work();
+        // Scopes close in the reverse order of their opening.
+        let faults = [validation, internal, memory].map(|scope| pollster::block_on(scope.pop()));
+        match faults.into_iter().flatten().next() {
+            Some(e) => Err(self.fault(format!("{what}: {}", describe(&e)))),
+            None => self.check().map(|()| value),
+        }
+    }
+
+    pub(crate) fn fault(&self, text: impl std::fmt::Display) -> Error {
+        Error::run(format!("adapter {}: {text}", self.summary.name))
+    }
+}
+
+fn describe(error: &wgpu::Error) -> String {
+    match error {
+        wgpu::Error::OutOfMemory { .. } => "out of memory; try a smaller --batch or --size".to_owned(),
+        wgpu::Error::Validation { description, .. } | wgpu::Error::Internal { description, .. } => {
+            description.split_whitespace().collect::<Vec<_>>().join(" ")
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! WGSL files, composed with `naga_oil`: `#import` of the shared parts, `#{NAME}` for register-tile and workgroup sizes.
+
+use std::collections::HashMap;
+
+use naga_oil::compose::{
+    ComposableModuleDescriptor, Composer, NagaModuleDescriptor, ShaderDefValue, ShaderLanguage, ShaderType,
+};
+
+use crate::{Error, Result};
+
+/// One WGSL file of `shaders/`, built into the program by [`crate::shader!`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Shader {
+    /// Path below `shaders/`, such as `relu.wgsl` or `conv2d/direct.wgsl`.
+    pub path: &'static str,
+    pub source: &'static str,
+}
+
+/// The [`Shader`](crate::gpu::Shader) of a file below `shaders/`.
+#[macro_export]
+macro_rules! shader {
+    ($path:literal) => {
+        $crate::gpu::Shader {
+            path: $path,
+            source: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $path)),
+        }
+    };
+}
+
+/// What kernels may `#import`.
+const SHARED: &[Shader] = &[
+    shader!("shared/element.wgsl"),
+    shader!("shared/grid.wgsl"),
+    shader!("shared/random.wgsl"),
+    shader!("shared/reduce.wgsl"),
+];
+
+/// Composes a shader with its imports and definitions into one validated naga module.
+///
+/// # Errors
+/// [`Error::Run`] with the file and naga's own message: only a developer can meet it.
+pub fn compose(shader: Shader, defs: &[(&'static str, u32)]) -> Result<naga::Module> {
+    let mut composer = Composer::default();
+    let fault = |composer: &Composer, e: naga_oil::compose::ComposerError| {
+        Error::run(format!("shader {}: {}", shader.path, e.emit_to_string(composer)))
+    };
+    let definitions: HashMap<_, _> =
+        defs.iter().map(|&(name, value)| (name.to_owned(), ShaderDefValue::UInt(value))).collect();
+    for shared in SHARED.iter().filter(|shared| shader.source.contains(import_name(shared))) {
+        let added = composer.add_composable_module(ComposableModuleDescriptor {
+            source: shared.source,
+            file_path: shared.path,
+            language: ShaderLanguage::Wgsl,
+            shader_defs: definitions.clone(),
+            ..Default::default()
+        });
+        if let Err(e) = added {
+            return Err(fault(&composer, e));
+        }
+    }
+    let composed = composer.make_naga_module(NagaModuleDescriptor {
+        source: shader.source,
+        file_path: shader.path,
+        shader_type: ShaderType::Wgsl,
+        shader_defs: definitions,
+        ..Default::default()
+    });
+    composed.map_err(|e| fault(&composer, e))
+}
+
+/// `shared/grid.wgsl` is imported as `gatefold::grid`.
+fn import_name(shared: &Shader) -> &'static str {
+    let line = shared.source.lines().find(|line| line.starts_with("#define_import_path")).unwrap_or("");
+    line.trim_start_matches("#define_import_path").trim()
+}

@@ -1,0 +1,15 @@
+//! **Gatefold** teaches a GPU, any GPU, to read album covers.
+//!
+//! The engine ([`tape`], [`plan`], [`ops`], [`gpu`]) runs hand-written WGSL kernels through wgpu. A network ([`nets`]) is
+//! recorded once, with its gradients and its optimiser, as one flat list of kernel launches, and replayed each step.
+//! `ARCHITECTURE.md` tells how the parts fit together.
+
+pub mod error;
+pub mod gpu;
+pub mod ops;
+pub mod params;
+pub mod plan;
+pub mod tape;
+pub mod tensor;
+
+pub use error::{Error, Result};

@@ -1,0 +1,58 @@
+//! Concatenation of channels, for nothing: the parts become channel slices of one buffer.
+
+use super::element_wise;
+use crate::tape::{GradDestination, Launch, Tape};
+use crate::tensor::Tensor;
+use crate::{Error, Result, shader};
+
+/// Joins tensors of equal `n x h x w` along their channels.
+///
+/// A part that owns its storage is moved into its slice, and whoever produces it writes there. A part that cannot move
+/// (an input, a flattened value, a slice already, or one whose producer would then read and write one buffer) is copied.
+///
+/// # Errors
+/// If the extents differ or there is no part.
+pub fn concat(tape: &mut Tape, parts: &[Tensor]) -> Result<Tensor> {
+    let Some(first) = parts.first() else { return Err(Error::run("concat: nothing to join")) };
+    if let Some(odd) = parts.iter().find(|p| p.shape.with_c(0) != first.shape.with_c(0)) {
+        return Err(Error::run(format!(
+            "concat: shapes {} and {} differ in more than channels",
+            first.shape, odd.shape
+        )));
+    }
+    let channels = parts.iter().map(|p| p.shape.c).sum();
+    let whole = tape.output(first.shape.with_c(channels), parts);
+    let mut channel = 0;
+    for &part in parts {
+        if !tape.rehome(part, whole, channel) {
+            let to = tape.slice(whole, channel, part.shape.c);
+            copy_recorded(tape, part, to);
+        }
+        channel += part.shape.c;
+    }
+    Ok(whole)
+}
+
+/// A copy of `x` in storage of its own.
+pub fn copy(tape: &mut Tape, x: Tensor) -> Tensor {
+    let y = tape.output(x.shape, &[x]);
+    copy_recorded(tape, x, y);
+    y
+}
+
+fn copy_recorded(tape: &mut Tape, x: Tensor, y: Tensor) {
+    copy_into(tape, x, GradDestination { tensor: y, accumulate: false });
+    tape.on_backward(&[x], move |tape| {
+        let Some(dy) = tape.grad(y)? else { return Ok(()) };
+        let dx = tape.grad_destination(x)?;
+        copy_into(tape, dy, dx);
+        Ok(())
+    });
+}
+
+/// `to (+)= x`, without a gradient.
+pub(crate) fn copy_into(tape: &mut Tape, x: Tensor, to: GradDestination) {
+    let y = to.tensor;
+    let launch = Launch::new("concat", "copy").read(x).write(y).u32(x.shape.len()).view(x).view(y);
+    tape.launch(element_wise(launch, shader!("concat/copy.wgsl"), x.shape, Some(to.accumulate)));
+}

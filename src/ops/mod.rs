@@ -1,0 +1,33 @@
+//! The ops. One file each: what it computes, its shape check, its forward and its backward launches. The kernels are in the
+//! file of the same name in `shaders/`, the f64 reference and the test rows in the one in `kernels-tests/src/`.
+
+pub mod concat;
+
+pub mod fill;
+pub mod flatten;
+pub mod relu;
+
+use crate::gpu::{Kernel, Shader};
+use crate::tape::Launch;
+use crate::tensor::Shape;
+use crate::{Error, Result};
+
+/// Adds the element-wise kernel of `shader` in both widths: four channels at a time where every view is aligned, else one.
+/// The kernel imports `gatefold::element`; `accumulate` sets its override `ACCUMULATE`, if it has one.
+pub(crate) fn element_wise(launch: Launch, shader: Shader, shape: Shape, accumulate: Option<bool>) -> Launch {
+    let variant = |width: usize| {
+        let kernel = Kernel::per_item(shader, shape.len() / width).def("VECTOR", width as u32);
+        let kernel = kernel.constant("CHANNELS", (shape.c / width) as i64);
+        match accumulate {
+            Some(accumulate) => kernel.constant("ACCUMULATE", i64::from(accumulate)),
+            None => kernel,
+        }
+    };
+    let launch = if shape.c.is_multiple_of(4) { launch.kernel(variant(4).aligned()) } else { launch };
+    launch.kernel(variant(1))
+}
+
+/// Fails with the op's name and both shapes unless they are equal.
+pub(crate) fn same_shape(op: &str, a: Shape, b: Shape) -> Result<()> {
+    if a == b { Ok(()) } else { Err(Error::run(format!("{op}: shapes {a} and {b} differ"))) }
+}

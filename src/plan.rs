@@ -1,0 +1,453 @@
+//! From a finished tape to something that runs: lifetimes -> buffers, once; replay, every step.
+//!
+//! [`Layout`] is pure arithmetic: it knows the memory a tape needs before anything is allocated. [`Plan`] makes the buffers,
+//! bind groups and pipelines, and replays the launches with one submission per step.
+
+use std::collections::HashMap;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use crate::gpu::{AdapterSummary, BufferPool, Clock, Gpu, Kernel, MemoryUse, Pipeline, Stopwatch};
+use crate::params::ParameterStore;
+use crate::tape::{Access, Arena, Home, Launch, Tape, Word};
+use crate::tensor::{Shape, Tensor};
+use crate::{Error, Result};
+
+/// Uniform blocks lie this far apart: the largest alignment an adapter may ask for.
+const UNIFORM_STRIDE: u64 = 256;
+
+/// Which storage every value of a tape gets.
+pub struct Layout {
+    /// Slot of each root with storage that is reused.
+    slot_of: HashMap<usize, usize>,
+    /// Bytes of each slot, largest first.
+    slots: Vec<u64>,
+    memory: MemoryUse,
+    largest: Shape,
+}
+
+impl Layout {
+    /// Assigns slots by size: the largest value first, each into the first slot none of whose tenants lives at the same
+    /// time. A slot is then as large as its first tenant, and no byte is lost to growth.
+    pub fn new(tape: &Tape, training: bool) -> Self {
+        let mut lives: HashMap<usize, (usize, usize)> = HashMap::new();
+        for (time, launch) in tape.launches.iter().enumerate() {
+            for &(tensor, _) in &launch.operands {
+                let root = tape.view(tensor).root;
+                lives.entry(root).or_insert((time, time)).1 = time;
+            }
+        }
+        let bytes = |root: usize| 4 * tape.values[root].shape.len() as u64;
+        let mut reused: Vec<_> = lives
+            .iter()
+            .filter(|&(&root, _)| tape.values[root].home == Home::Own)
+            .map(|(&root, &life)| (root, life))
+            .collect();
+        reused.sort_by_key(|&(root, life)| (std::cmp::Reverse(bytes(root)), life, root));
+
+        let mut slots: Vec<(u64, Vec<(usize, usize)>)> = vec![];
+        let mut slot_of = HashMap::new();
+        for (root, (first, last)) in reused {
+            let free = slots.iter().position(|(_, tenants)| tenants.iter().all(|&(a, b)| last < a || b < first));
+            let slot = free.unwrap_or_else(|| {
+                slots.push((bytes(root), vec![]));
+                slots.len() - 1
+            });
+            slots[slot].1.push((first, last));
+            slot_of.insert(root, slot);
+        }
+        let slots: Vec<u64> = slots.into_iter().map(|(bytes, _)| bytes).collect();
+
+        let roots = || tape.values.iter().filter(|v| !matches!(v.home, Home::Slice { .. } | Home::Alias { .. }));
+        let fixed: u64 = roots()
+            .map(|v| match v.home {
+                Home::Input => 4 * v.shape.len() as u64,
+                // Once on the device, twice for the two read-backs in flight.
+                Home::Result => 12 * v.shape.len() as u64,
+                _ => 0,
+            })
+            .sum();
+        let largest = roots().map(|v| v.shape).max_by_key(|s| s.len()).unwrap_or(Shape::vector(0));
+        let memory = MemoryUse {
+            slots: slots.iter().sum(),
+            fixed: fixed + UNIFORM_STRIDE * tape.launches.len() as u64,
+            parameters: tape.spec().bytes(training),
+            largest_tensor: 4 * largest.len() as u64,
+        };
+        Self { slot_of, slots, memory, largest }
+    }
+
+    pub fn memory(&self) -> MemoryUse {
+        self.memory
+    }
+
+    /// Says why this does not fit the adapter, in numbers; `None` if it does. `host_memory` is what a software adapter
+    /// may take, in bytes.
+    pub fn misfit(&self, adapter: &AdapterSummary, host_memory: u64) -> Option<String> {
+        let MemoryUse { largest_tensor, parameters, .. } = self.memory;
+        let peak = self.memory.peak();
+        let needs = format!("needs {}, largest tensor {} ({})", mib(peak), mib(largest_tensor), self.largest);
+        if largest_tensor > adapter.max_binding_bytes {
+            Some(format!("{needs}, and {} binds at most {}", adapter.name, mib(adapter.max_binding_bytes)))
+        } else if parameters > 4 * adapter.max_buffer_bytes {
+            Some(format!("{needs}, and a buffer of {} holds at most {}", adapter.name, mib(adapter.max_buffer_bytes)))
+        } else if adapter.software && peak > host_memory {
+            Some(format!("{needs}, and {} of this machine's memory are free", mib(host_memory)))
+        } else {
+            None
+        }
+    }
+}
+
+/// Bytes as people say them.
+pub fn mib(bytes: u64) -> String {
+    let mib = bytes as f64 / f64::from(1 << 20);
+    if mib >= 1024.0 { format!("{:.1} GiB", mib / 1024.0) } else { format!("{mib:.1} MiB") }
+}
+
+/// Which of a launch's kernels a plan takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Choice {
+    /// The first one made for this type of adapter, else the first that runs.
+    #[default]
+    Rule,
+    /// The one with this number, counted among those that run here; the last one where there are fewer. For tests.
+    Number(usize),
+}
+
+/// The kernels of a launch that can run on this adapter with this layout.
+pub fn admissible<'a>(tape: &Tape, launch: &'a Launch, adapter: &AdapterSummary) -> Vec<&'a Kernel> {
+    let aligned = launch.operands.iter().all(|&(tensor, _)| {
+        let view = tape.view(tensor);
+        (view.offset | view.stride | tensor.shape.c) % 4 == 0
+    });
+    launch.kernels.iter().filter(|k| (aligned || !k.needs.aligned) && k.runs_on(adapter)).collect()
+}
+
+fn choose<'a>(tape: &Tape, launch: &'a Launch, adapter: &AdapterSummary, choice: Choice) -> Result<&'a Kernel> {
+    let kernels = admissible(tape, launch, adapter);
+    let preferred = |k: &&&Kernel| k.needs.software.is_none_or(|software| software == adapter.software);
+    let found = match choice {
+        Choice::Rule => kernels.iter().find(preferred).or(kernels.first()),
+        Choice::Number(i) => kernels.get(i).or(kernels.last()),
+    };
+    found.copied().ok_or_else(|| Error::run(format!("adapter {}: no kernel for {}", adapter.name, launch.label())))
+}
+
+/// One replayed launch.
+struct Step {
+    label: String,
+    variant: String,
+    flops: u64,
+    pipeline: Arc<Pipeline>,
+    bind_group: wgpu::BindGroup,
+    workgroups: [u32; 3],
+}
+
+/// A tape that runs.
+pub struct Plan {
+    gpu: Arc<Gpu>,
+    steps: Vec<Step>,
+    slots: Vec<wgpu::Buffer>,
+    /// Buffer of each root that the host writes or reads.
+    host: HashMap<usize, wgpu::Buffer>,
+    /// Tensor id -> root, first word, stride.
+    views: HashMap<usize, crate::tape::View>,
+    /// Kept results in read-back order: root, first byte, bytes.
+    results: Vec<(usize, u64, u64)>,
+    result_bytes: u64,
+    staging: [wgpu::Buffer; 2],
+    turn: usize,
+    memory: MemoryUse,
+}
+
+/// A submitted run whose results have not been looked at yet. At most two may be under way.
+pub struct Ticket {
+    staging: usize,
+    submission: wgpu::SubmissionIndex,
+    mapped: mpsc::Receiver<Result<(), wgpu::BufferAsyncError>>,
+}
+
+/// What a run left in the kept values.
+pub struct Results<'a> {
+    plan: &'a Plan,
+    bytes: Vec<u8>,
+}
+
+impl Plan {
+    /// Makes buffers, pipelines and bind groups.
+    ///
+    /// # Errors
+    /// [`Error::Run`] if the memory is not there or a kernel does not compile.
+    pub fn new(gpu: &Arc<Gpu>, tape: &Tape, store: &ParameterStore, pool: &BufferPool) -> Result<Self> {
+        Self::with_choice(gpu, tape, store, pool, Choice::Rule)
+    }
+
+    /// Like [`Plan::new`], with a say in which kernels are taken.
+    pub fn with_choice(
+        gpu: &Arc<Gpu>,
+        tape: &Tape,
+        store: &ParameterStore,
+        pool: &BufferPool,
+        choice: Choice,
+    ) -> Result<Self> {
+        if tape.spec() != store.spec() {
+            return Err(Error::run("the plan's network has other parameters than the store"));
+        }
+        let layout = Layout::new(tape, false);
+        let slots = pool.lease(gpu, &layout.slots)?;
+        let mut buffers: HashMap<usize, wgpu::Buffer> =
+            layout.slot_of.iter().map(|(&root, &slot)| (root, slots[slot].clone())).collect();
+        let (mut host, mut results, mut result_bytes) = (HashMap::new(), vec![], 0);
+        for (root, value) in tape.values.iter().enumerate() {
+            if !matches!(value.home, Home::Input | Home::Result) {
+                continue;
+            }
+            let bytes = 4 * value.shape.len() as u64;
+            let buffer = gpu.buffer("host-visible value", bytes)?;
+            if let Some(words) = &value.initial {
+                gpu.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(words));
+            }
+            if value.home == Home::Result {
+                results.push((root, result_bytes, bytes));
+                result_bytes += bytes;
+            }
+            host.insert(root, buffer.clone());
+            buffers.insert(root, buffer);
+        }
+        let steps = Self::steps(gpu, tape, store, &buffers, choice)?;
+        let staging = [gpu.staging(result_bytes)?, gpu.staging(result_bytes)?];
+        let views = (0..tape.values.len())
+            .map(|id| (id, tape.view(Tensor { id, shape: tape.values[id].shape })))
+            .filter(|(_, view)| host.contains_key(&view.root))
+            .collect();
+        let memory = layout.memory;
+        Ok(Self { gpu: Arc::clone(gpu), steps, slots, host, views, results, result_bytes, staging, turn: 0, memory })
+    }
+
+    fn steps(
+        gpu: &Gpu,
+        tape: &Tape,
+        store: &ParameterStore,
+        buffers: &HashMap<usize, wgpu::Buffer>,
+        choice: Choice,
+    ) -> Result<Vec<Step>> {
+        let kernels = tape.launches.iter().map(|launch| choose(tape, launch, gpu.adapter(), choice));
+        let kernels: Vec<&Kernel> = kernels.collect::<Result<_>>()?;
+        let writes = |launch: &Launch| launch.operands.iter().map(|&(_, a)| a == Access::Write).collect::<Vec<_>>();
+        let wanted: Vec<_> = kernels.iter().zip(&tape.launches).map(|(k, launch)| (*k, writes(launch))).collect();
+        gpu.compile_all(&wanted)?;
+
+        let mut uniforms = vec![0_u32; tape.launches.len() * UNIFORM_STRIDE as usize / 4];
+        for (launch, block) in tape.launches.iter().zip(uniforms.chunks_mut(UNIFORM_STRIDE as usize / 4)) {
+            for (word, &value) in block.iter_mut().zip(&launch.words) {
+                *word = match value {
+                    Word::U32(value) => value,
+                    Word::F32(value) => value.to_bits(),
+                    Word::Offset(tensor) => tape.view(tensor).offset as u32,
+                    Word::Stride(tensor) => tape.view(tensor).stride as u32,
+                };
+            }
+        }
+        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+        let uniform_buffer = gpu.buffer_for("uniform blocks", 4 * uniforms.len() as u64, usage)?;
+        gpu.queue.write_buffer(&uniform_buffer, 0, bytemuck::cast_slice(&uniforms));
+
+        let mut steps = Vec::with_capacity(kernels.len());
+        for (i, (launch, kernel)) in tape.launches.iter().zip(kernels).enumerate() {
+            let pipeline = gpu.pipeline(kernel, &writes(launch))?;
+            let block = wgpu::BufferBinding {
+                buffer: &uniform_buffer,
+                offset: i as u64 * UNIFORM_STRIDE,
+                size: wgpu::BufferSize::new(UNIFORM_STRIDE),
+            };
+            let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(block) }];
+            for (binding, &(tensor, _)) in (1..).zip(&launch.operands) {
+                let resource = wgpu::BindingResource::Buffer(binding_of(tape, store, buffers, tensor)?);
+                entries.push(wgpu::BindGroupEntry { binding, resource });
+            }
+            let label = launch.label();
+            let descriptor =
+                wgpu::BindGroupDescriptor { label: Some(&label), layout: &pipeline.layout, entries: &entries };
+            let bind_group = gpu.guarded(&label, || gpu.device.create_bind_group(&descriptor))?;
+            let (variant, workgroups) = (kernel.variant(), kernel.workgroups);
+            steps.push(Step { label, variant, flops: launch.flops, pipeline, bind_group, workgroups });
+        }
+        Ok(steps)
+    }
+
+    /// Memory, launches and operations of one run.
+    pub fn memory(&self) -> MemoryUse {
+        self.memory
+    }
+
+    /// Kernel launches of one run.
+    pub fn launches(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// Writes an input's first words. Takes effect before the next run.
+    pub fn write<T: bytemuck::NoUninit>(&self, input: Tensor, data: &[T]) -> Result<()> {
+        let bytes: &[u8] = bytemuck::cast_slice(data);
+        let buffer = self.host.get(&input.id).ok_or_else(|| Error::run("a write to a value that is no input"))?;
+        if bytes.len() as u64 > buffer.size() || !bytes.len().is_multiple_of(4) {
+            return Err(Error::run(format!("{} bytes for an input of {}", bytes.len(), input.shape)));
+        }
+        self.gpu.queue.write_buffer(buffer, 0, bytes);
+        Ok(())
+    }
+
+    /// Fills all reused storage and all kept results with NaN, so that a test sees what no kernel wrote.
+    pub fn poison(&self) {
+        let kept = self.results.iter().map(|(root, ..)| &self.host[root]);
+        for buffer in self.slots.iter().chain(kept) {
+            self.gpu.queue.write_buffer(buffer, 0, &vec![0xff; buffer.size() as usize]);
+        }
+    }
+
+    /// Replays all launches with one submission, and starts copying the kept values back.
+    pub fn submit(&mut self) -> Result<Ticket> {
+        self.gpu.check()?;
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            self.steps.iter().for_each(|step| step.encode(&mut pass));
+        }
+        let staging = self.turn;
+        self.turn = 1 - self.turn;
+        for &(root, offset, bytes) in &self.results {
+            encoder.copy_buffer_to_buffer(&self.host[&root], 0, &self.staging[staging], offset, bytes);
+        }
+        let submission = self.gpu.queue.submit([encoder.finish()]);
+        let (sender, mapped) = mpsc::channel();
+        self.staging[staging].slice(..).map_async(wgpu::MapMode::Read, move |result| {
+            // A ticket may be dropped unread; then nobody waits for this.
+            let _ = sender.send(result);
+        });
+        Ok(Ticket { staging, submission, mapped })
+    }
+
+    /// Waits for a submitted run and takes its kept values.
+    pub fn results(&self, ticket: Ticket) -> Result<Results<'_>> {
+        self.gpu.wait_for(Some(ticket.submission))?;
+        match ticket.mapped.try_recv() {
+            Ok(Ok(())) => {}
+            _ => return Err(self.gpu.fault("the device did not hand its results over")),
+        }
+        let staging = &self.staging[ticket.staging];
+        let bytes = match staging.slice(..).get_mapped_range() {
+            Ok(view) => view[..self.result_bytes as usize].to_vec(),
+            Err(e) => return Err(self.gpu.fault(e)),
+        };
+        staging.unmap();
+        self.gpu.check()?;
+        Ok(Results { plan: self, bytes })
+    }
+
+    /// Runs once and waits.
+    pub fn run(&mut self) -> Result<Results<'_>> {
+        let ticket = self.submit()?;
+        self.results(ticket)
+    }
+
+    /// Time of each launch, one after the other, repeated: label, variant, flops, shortest time, clock.
+    pub fn profile(&self, repeats: usize) -> Result<Vec<LaunchTime>> {
+        let stopwatch = Stopwatch::new(&self.gpu)?;
+        let mut times = Vec::with_capacity(self.steps.len());
+        for step in &self.steps {
+            let mut samples = vec![];
+            let mut clock = Clock::Wall;
+            for _ in 0..repeats.max(1) {
+                let (time, by) = stopwatch.time(&self.gpu, |pass| step.encode(pass))?;
+                samples.push(time);
+                clock = by;
+            }
+            samples.sort_unstable();
+            times.push(LaunchTime {
+                label: step.label.clone(),
+                variant: step.variant.clone(),
+                flops: step.flops,
+                median: samples[samples.len() / 2],
+                clock,
+            });
+        }
+        Ok(times)
+    }
+}
+
+/// How long one launch takes.
+#[derive(Clone, Debug)]
+pub struct LaunchTime {
+    pub label: String,
+    pub variant: String,
+    pub flops: u64,
+    pub median: Duration,
+    pub clock: Clock,
+}
+
+impl Step {
+    fn encode(&self, pass: &mut wgpu::ComputePass) {
+        pass.set_pipeline(&self.pipeline.pipeline);
+        pass.set_bind_group(0, &self.bind_group, &[]);
+        let [x, y, z] = self.workgroups;
+        pass.dispatch_workgroups(x, y, z);
+    }
+}
+
+/// The buffer range a kernel sees: the whole storage of a value, or just the parameter's own part of an arena.
+fn binding_of<'a>(
+    tape: &Tape,
+    store: &'a ParameterStore,
+    buffers: &'a HashMap<usize, wgpu::Buffer>,
+    tensor: Tensor,
+) -> Result<wgpu::BufferBinding<'a>> {
+    let view = tape.view(tensor);
+    let value = &tape.values[view.root];
+    let size = wgpu::BufferSize::new((4 * value.shape.len() as u64).next_multiple_of(16));
+    match value.home {
+        Home::Arena(arena, offset) => {
+            Ok(wgpu::BufferBinding { buffer: store.buffer(arena)?, offset: 4 * offset as u64, size })
+        }
+        _ => {
+            let buffer = buffers.get(&view.root).ok_or_else(|| Error::run("a value without storage"))?;
+            Ok(wgpu::BufferBinding { buffer, offset: 0, size })
+        }
+    }
+}
+
+impl Results<'_> {
+    /// The numbers of a kept value, dense, in NHWC order.
+    ///
+    /// # Errors
+    /// If the value was not kept when the tape was recorded.
+    pub fn get(&self, tensor: Tensor) -> Result<Vec<f32>> {
+        let missing = || Error::run("a result that was not kept");
+        let view = self.plan.views.get(&tensor.id).ok_or_else(missing)?;
+        let mut kept = self.plan.results.iter();
+        let &(_, offset, bytes) = kept.find(|(root, ..)| *root == view.root).ok_or_else(missing)?;
+        let range = offset as usize..(offset + bytes) as usize;
+        let words: Vec<f32> = bytemuck::pod_collect_to_vec(&self.bytes[range]);
+        let c = tensor.shape.c;
+        let pixel = |p: usize| &words[p * view.stride + view.offset..][..c];
+        Ok((0..tensor.shape.pixels()).flat_map(pixel).copied().collect())
+    }
+}
+
+/// What `train --dry-run` tells of a tape.
+pub fn flops(tape: &Tape) -> u64 {
+    tape.launches.iter().map(|launch| launch.flops).sum()
+}
+
+/// Parameters and gradients can outgrow one binding; optimiser launches then come in pieces of at most this many words
+/// (128 MiB, which every adapter binds).
+pub const ARENA_PIECE: usize = 32 << 20;
+
+/// The pieces of a long-lived buffer: first word and length.
+pub fn arena_pieces(words: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..words).step_by(ARENA_PIECE).map(move |start| (start, ARENA_PIECE.min(words - start)))
+}
+
+/// Which arenas a tape touches beyond parameters and state: whether it needs a training store.
+pub fn trains(tape: &Tape) -> bool {
+    tape.values.iter().any(|v| matches!(v.home, Home::Arena(Arena::Gradients | Arena::Moment1 | Arena::Moment2, _)))
+}

@@ -1,0 +1,463 @@
+//! The tape records a network as a flat list of kernel launches; the reverse pass appends the gradient's launches.
+//!
+//! An op is a function that takes the tape and tensors, checks shapes, records its forward launch and leaves a closure
+//! that records its backward launches (`src/ops/`, one file per op). Nothing runs here and nothing is allocated: where a
+//! value lives may still change, because [`concat`](crate::ops::concat) turns its parts into channel slices after they
+//! were recorded. [`crate::plan`] makes buffers and bind groups of the finished list.
+
+use std::collections::HashMap;
+
+use crate::gpu::Kernel;
+use crate::params::{ParameterSpec, Spec, StateSpec};
+use crate::tensor::{Shape, Tensor};
+use crate::{Error, Result, ops};
+
+/// Long-lived buffers that all plans of a network share. Offsets are words of four bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Arena {
+    Parameters,
+    Gradients,
+    /// Adam's mean of gradients.
+    Moment1,
+    /// Adam's mean of squared gradients.
+    Moment2,
+    /// Running statistics.
+    State,
+}
+
+/// Where a value's numbers are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Home {
+    /// Storage of its own, reused as soon as nobody needs the value.
+    Own,
+    /// Storage of its own that the host writes before a run.
+    Input,
+    /// Storage of its own that the host can read after a run.
+    Result,
+    /// A part of a long-lived buffer, from this word on.
+    Arena(Arena, usize),
+    /// Channels from `channel` on of another value.
+    Slice { of: usize, channel: usize },
+    /// The same words as another value, with another shape.
+    Alias { of: usize },
+}
+
+pub(crate) struct Value {
+    pub shape: Shape,
+    pub home: Home,
+    requires_grad: bool,
+    /// An alias counts on this value's words being dense, so it can't become a slice.
+    dense: bool,
+    /// First contents of an input.
+    pub initial: Option<Vec<u32>>,
+}
+
+/// A value's storage: the value that owns the buffer, the first word, and the words from pixel to pixel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct View {
+    pub root: usize,
+    pub offset: usize,
+    pub stride: usize,
+}
+
+/// How a kernel touches a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    Read,
+    Write,
+}
+
+/// One number of a launch's uniform block.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Word {
+    U32(u32),
+    F32(f32),
+    /// First word of a tensor in its buffer; known when the plan is made.
+    Offset(Tensor),
+    /// Words from pixel to pixel.
+    Stride(Tensor),
+}
+
+/// One kernel launch: operands in binding order (from binding 1 on), the uniform block (binding 0), and the kernels that
+/// can do it, preferred ones first.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    pub op: &'static str,
+    /// "forward", "grad_input", "grad_weight", ...
+    pub pass: &'static str,
+    pub(crate) operands: Vec<(Tensor, Access)>,
+    pub(crate) words: Vec<Word>,
+    pub kernels: Vec<Kernel>,
+    /// Floating-point operations, counting a multiply-add as two.
+    pub flops: u64,
+}
+
+impl Launch {
+    pub fn new(op: &'static str, pass: &'static str) -> Self {
+        Self { op, pass, operands: vec![], words: vec![], kernels: vec![], flops: 0 }
+    }
+
+    /// The next binding: read only.
+    #[must_use]
+    pub fn read(mut self, tensor: Tensor) -> Self {
+        self.operands.push((tensor, Access::Read));
+        self
+    }
+
+    /// The next binding: written, and readable by the kernel.
+    #[must_use]
+    pub fn write(mut self, tensor: Tensor) -> Self {
+        self.operands.push((tensor, Access::Write));
+        self
+    }
+
+    /// The next number of the uniform block.
+    #[must_use]
+    pub fn u32(mut self, value: usize) -> Self {
+        self.words.push(Word::U32(value as u32));
+        self
+    }
+
+    #[must_use]
+    pub fn f32(mut self, value: f32) -> Self {
+        self.words.push(Word::F32(value));
+        self
+    }
+
+    /// The next two numbers of the uniform block: the tensor's first word and its pixel stride.
+    #[must_use]
+    pub fn view(mut self, tensor: Tensor) -> Self {
+        self.words.extend([Word::Offset(tensor), Word::Stride(tensor)]);
+        self
+    }
+
+    /// A way to run it. Add the preferred ones first; the last must run everywhere.
+    #[must_use]
+    pub fn kernel(mut self, kernel: Kernel) -> Self {
+        self.kernels.push(kernel);
+        self
+    }
+
+    #[must_use]
+    pub fn flops(mut self, flops: usize) -> Self {
+        self.flops = flops as u64;
+        self
+    }
+
+    /// The tensors it touches and how, in binding order.
+    pub fn operands(&self) -> &[(Tensor, Access)] {
+        &self.operands
+    }
+
+    /// "conv2d grad_input".
+    pub fn label(&self) -> String {
+        format!("{} {}", self.op, self.pass)
+    }
+}
+
+/// Where an op's backward pass puts a gradient.
+#[derive(Clone, Copy, Debug)]
+pub struct GradDestination {
+    pub tensor: Tensor,
+    /// Add to what is there (another consumer came before) instead of overwriting.
+    pub accumulate: bool,
+}
+
+type Backward = Box<dyn FnOnce(&mut Tape) -> Result<()>>;
+
+/// A recording. See the module's text.
+#[derive(Default)]
+pub struct Tape {
+    pub(crate) values: Vec<Value>,
+    pub(crate) launches: Vec<Launch>,
+    backward: Vec<Backward>,
+    /// Gradient value of a value.
+    gradients: HashMap<usize, usize>,
+    /// Channels of a root's gradient that hold numbers already, as disjoint intervals.
+    written: HashMap<usize, Vec<(usize, usize)>>,
+    spec: Spec,
+    frozen: bool,
+    names: Vec<(String, Tensor)>,
+    step: Option<Tensor>,
+    streams: u32,
+}
+
+impl Tape {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Parameters recorded from here on are constants: no gradient, no gradient memory.
+    pub fn freeze(&mut self) {
+        self.frozen = true;
+    }
+
+    fn value(&mut self, shape: Shape, home: Home, requires_grad: bool) -> Tensor {
+        self.values.push(Value { shape, home, requires_grad, dense: false, initial: None });
+        Tensor { id: self.values.len() - 1, shape }
+    }
+
+    /// A value that the host writes with [`Plan::write`](crate::plan::Plan::write); zero until then.
+    pub fn input(&mut self, shape: Shape) -> Tensor {
+        self.value(shape, Home::Input, false)
+    }
+
+    /// An input with first contents.
+    pub fn constant(&mut self, shape: Shape, words: Vec<u32>) -> Tensor {
+        let tensor = self.input(shape);
+        self.values[tensor.id].initial = Some(words);
+        tensor
+    }
+
+    /// The output of an op: needs a gradient if one of `inputs` does.
+    pub fn output(&mut self, shape: Shape, inputs: &[Tensor]) -> Tensor {
+        let requires_grad = inputs.iter().any(|&x| self.requires_grad(x));
+        self.value(shape, Home::Own, requires_grad)
+    }
+
+    /// Working memory of an op.
+    pub fn scratch(&mut self, shape: Shape) -> Tensor {
+        self.value(shape, Home::Own, false)
+    }
+
+    /// Channels `channel..channel + c` of a value.
+    pub fn slice(&mut self, of: Tensor, channel: usize, c: usize) -> Tensor {
+        debug_assert!(channel + c <= of.shape.c);
+        let requires_grad = self.requires_grad(of);
+        self.value(of.shape.with_c(c), Home::Slice { of: of.id, channel }, requires_grad)
+    }
+
+    /// The same words under another shape; `None` if the value is a slice, whose words are not dense.
+    pub fn alias(&mut self, of: Tensor, shape: Shape) -> Option<Tensor> {
+        let view = self.view(of);
+        if shape.len() != of.shape.len() || view.offset != 0 || view.stride != of.shape.c {
+            return None;
+        }
+        self.values[of.id].dense = true;
+        let requires_grad = self.requires_grad(of);
+        Some(self.value(shape, Home::Alias { of: of.id }, requires_grad))
+    }
+
+    /// A learned tensor. All parameters lie in one buffer.
+    pub fn parameter(&mut self, spec: ParameterSpec) -> Tensor {
+        let (shape, trained) = (spec.shape, !self.frozen);
+        let offset = self.spec.add_parameter(spec);
+        self.value(shape, Home::Arena(Arena::Parameters, offset), trained)
+    }
+
+    /// A vector that training updates without gradients, such as running statistics.
+    pub fn state(&mut self, spec: StateSpec) -> Tensor {
+        let shape = Shape::vector(spec.len);
+        let offset = self.spec.add_state(spec);
+        self.value(shape, Home::Arena(Arena::State, offset), false)
+    }
+
+    /// Words `offset..offset + len` of a long-lived buffer.
+    pub fn arena(&mut self, arena: Arena, offset: usize, len: usize) -> Tensor {
+        self.value(Shape::vector(len), Home::Arena(arena, offset), false)
+    }
+
+    /// Names, shapes and places of all parameters and running statistics.
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// The numbers that change from step to step (see [`crate::params::StepWords`]); made on first use.
+    pub fn step(&mut self) -> Tensor {
+        if let Some(step) = self.step {
+            return step;
+        }
+        let step = self.input(Shape::vector(crate::params::STEP_WORDS));
+        self.step = Some(step);
+        step
+    }
+
+    /// The step input, if an op asked for it.
+    pub fn step_input(&self) -> Option<Tensor> {
+        self.step
+    }
+
+    /// A number of its own for each op that draws random numbers.
+    pub fn random_stream(&mut self) -> usize {
+        self.streams += 1;
+        self.streams as usize
+    }
+
+    /// Gives a value a name, for taps.
+    pub fn name(&mut self, name: &str, tensor: Tensor) {
+        self.names.push((name.to_owned(), tensor));
+    }
+
+    /// All named values in the order of their recording.
+    pub fn names(&self) -> &[(String, Tensor)] {
+        &self.names
+    }
+
+    /// Makes the reverse pass compute this value's gradient even if nothing before it is learned.
+    pub fn require_grad(&mut self, tensor: Tensor) {
+        self.values[tensor.id].requires_grad = true;
+    }
+
+    pub fn requires_grad(&self, tensor: Tensor) -> bool {
+        self.values[tensor.id].requires_grad
+    }
+
+    /// Keeps a value readable after each run.
+    pub fn keep(&mut self, tensor: Tensor) {
+        let root = self.view(tensor).root;
+        if self.values[root].home == Home::Own {
+            self.values[root].home = Home::Result;
+        }
+    }
+
+    pub fn launch(&mut self, launch: Launch) {
+        debug_assert!(!launch.kernels.is_empty() && launch.operands.len() <= 8, "{}", launch.label());
+        self.launches.push(launch);
+    }
+
+    /// The launches so far, in order.
+    pub fn launches(&self) -> &[Launch] {
+        &self.launches
+    }
+
+    /// Leaves the backward half of an op; dropped if none of its inputs needs a gradient.
+    pub fn on_backward(&mut self, inputs: &[Tensor], record: impl FnOnce(&mut Tape) -> Result<()> + 'static) {
+        if inputs.iter().any(|&x| self.requires_grad(x)) {
+            self.backward.push(Box::new(record));
+        }
+    }
+
+    /// Appends the gradients of everything `outputs` depends on. Each output comes with the gradient that flows into it
+    /// (ones for a loss, a one-hot row for one class's logit), as an input or constant of the same shape.
+    ///
+    /// # Errors
+    /// If an op cannot record its backward pass.
+    pub fn backward(&mut self, outputs: &[(Tensor, Tensor)]) -> Result<()> {
+        for &(output, seed) in outputs {
+            if output.shape != seed.shape {
+                return Err(Error::run(format!("a gradient of shape {} for a value of {}", seed.shape, output.shape)));
+            }
+            if self.requires_grad(output) {
+                let to = self.grad_destination(output)?;
+                ops::concat::copy_into(self, seed, to);
+            }
+        }
+        for record in std::mem::take(&mut self.backward).into_iter().rev() {
+            record(self)?;
+        }
+        Ok(())
+    }
+
+    /// The gradient that has arrived at a value; `None` if no consumer sent any.
+    pub fn grad(&mut self, of: Tensor) -> Result<Option<Tensor>> {
+        let (root, from, to) = self.region(of);
+        if self.gaps(root, from, to) == [(from, to)] {
+            return Ok(None);
+        }
+        self.fill_gaps(root, from, to)?;
+        Ok(Some(self.gradient_value(of)))
+    }
+
+    /// Where to put a gradient for `of`, and whether to add to what is there.
+    pub fn grad_destination(&mut self, of: Tensor) -> Result<GradDestination> {
+        let (root, from, to) = self.region(of);
+        let fresh = self.gaps(root, from, to) == [(from, to)];
+        if fresh {
+            self.written.entry(root).or_default().push((from, to));
+        } else {
+            self.fill_gaps(root, from, to)?;
+        }
+        Ok(GradDestination { tensor: self.gradient_value(of), accumulate: !fresh })
+    }
+
+    /// Root and channel interval of a value. A value under another shape stands for the whole of its root.
+    fn region(&self, of: Tensor) -> (usize, usize, usize) {
+        let view = self.view(of);
+        match self.values[of.id].home {
+            Home::Alias { .. } => (view.root, 0, self.values[view.root].shape.c),
+            _ => (view.root, view.offset, view.offset + of.shape.c),
+        }
+    }
+
+    /// The parts of an interval of channels whose gradient was not written yet.
+    fn gaps(&self, root: usize, from: usize, to: usize) -> Vec<(usize, usize)> {
+        let mut written = self.written.get(&root).cloned().unwrap_or_default();
+        written.sort_unstable();
+        let (mut gaps, mut next) = (vec![], from);
+        for (a, b) in written {
+            if a > next && next < to {
+                gaps.push((next, a.min(to)));
+            }
+            next = next.max(b);
+        }
+        if next < to {
+            gaps.push((next, to));
+        }
+        gaps
+    }
+
+    fn fill_gaps(&mut self, root: usize, from: usize, to: usize) -> Result<()> {
+        for (a, b) in self.gaps(root, from, to) {
+            let whole = Tensor { id: root, shape: self.values[root].shape };
+            let gradient = self.gradient_value(whole);
+            let gap = self.slice(gradient, a, b - a);
+            ops::fill::zero(self, gap);
+            self.written.entry(root).or_default().push((a, b));
+        }
+        Ok(())
+    }
+
+    /// The value that holds the gradient of `of`, laid out like `of` itself.
+    fn gradient_value(&mut self, of: Tensor) -> Tensor {
+        if let Some(&id) = self.gradients.get(&of.id) {
+            return Tensor { id, shape: of.shape };
+        }
+        let of_parent = |tape: &mut Self, id: usize| {
+            let parent = Tensor { id, shape: tape.values[id].shape };
+            tape.gradient_value(parent).id
+        };
+        let home = match self.values[of.id].home {
+            Home::Slice { of: parent, channel } => Home::Slice { of: of_parent(self, parent), channel },
+            Home::Alias { of: parent } => Home::Alias { of: of_parent(self, parent) },
+            Home::Arena(Arena::Parameters, offset) => Home::Arena(Arena::Gradients, offset),
+            _ => Home::Own,
+        };
+        let gradient = self.value(of.shape, home, false);
+        self.gradients.insert(of.id, gradient.id);
+        gradient
+    }
+
+    pub(crate) fn view(&self, tensor: Tensor) -> View {
+        let value = &self.values[tensor.id];
+        let parent = |id: usize| self.view(Tensor { id, shape: self.values[id].shape });
+        match value.home {
+            Home::Slice { of, channel } => {
+                let view = parent(of);
+                View { offset: view.offset + channel, ..view }
+            }
+            Home::Alias { of } => View { stride: value.shape.c, ..parent(of) },
+            _ => View { root: tensor.id, offset: 0, stride: value.shape.c },
+        }
+    }
+
+    /// Makes `part` a slice of `whole`, if nothing forbids it: storage of its own that nobody relies on being dense, and
+    /// no launch that would then read and write one buffer (wgpu tracks buffers as a whole).
+    pub(crate) fn rehome(&mut self, part: Tensor, whole: Tensor, channel: usize) -> bool {
+        let value = &self.values[part.id];
+        if value.home != Home::Own || value.dense {
+            return false;
+        }
+        let merged = [part.id, whole.id];
+        let conflict = self.launches.iter().any(|launch| {
+            let touches = |access| {
+                let mut operands = launch.operands.iter();
+                operands.any(|&(t, a)| a == access && merged.contains(&self.view(t).root))
+            };
+            touches(Access::Read) && touches(Access::Write)
+        });
+        if !conflict {
+            self.values[part.id].home = Home::Slice { of: whole.id, channel };
+        }
+        !conflict
+    }
+}
