@@ -113,6 +113,23 @@ pub fn collect_kernels(row: &Row) -> Result<Vec<Launch>> {
     Ok(launches)
 }
 
+/// The tape of a row with dense tensors: op and gradient.
+pub fn record_row(row: &Row) -> Result<Tape> {
+    Ok(record(row, Placement::Dense)?.tape)
+}
+
+/// Random numbers into all inputs of a row recorded by [`record_row`].
+pub fn fill_inputs(row: &Row, plan: &Plan) -> Result<()> {
+    let recording = record(row, Placement::Dense)?;
+    for (i, &input) in (0..).zip(recording.written.iter().chain(&recording.seed)) {
+        plan.write(input, &Array::random(input.shape, seed(row, i)).to_f32())?;
+    }
+    match recording.tape.step_input() {
+        Some(step) => plan.write(step, &[STEP]),
+        None => Ok(()),
+    }
+}
+
 struct Recording {
     tape: Tape,
     /// What the host writes: the input itself or the wider tensor it is a slice of.

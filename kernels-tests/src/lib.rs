@@ -9,7 +9,7 @@ mod check;
 mod row;
 
 pub use array::Array;
-pub use check::{Finding, Verdict, check, collect_kernels};
+pub use check::{Finding, Verdict, check, collect_kernels, fill_inputs, record_row};
 pub use row::{Checked, Input, Row, RowKind};
 
 /// Declares the modules and the list of all rows: an op's one line here.
@@ -31,6 +31,8 @@ macro_rules! ops {
 
 ops! {
     concat,
+    conv2d,
+    dense,
     fill,
     flatten,
     relu,

@@ -2,10 +2,13 @@
 //! file of the same name in `shaders/`, the f64 reference and the test rows in the one in `kernels-tests/src/`.
 
 pub mod concat;
+pub mod conv2d;
 
+pub mod dense;
 pub mod fill;
 pub mod flatten;
 pub mod relu;
+pub mod window;
 
 use crate::gpu::{Kernel, Shader};
 use crate::tape::Launch;

@@ -1,0 +1,100 @@
+//! Two-dimensional convolution.
+
+use gatefold::ops::conv2d::conv2d;
+use gatefold::ops::window::Window;
+use gatefold::tensor::Shape;
+
+use crate::{Array, Input, Row};
+
+/// Calls `f` with the places in output, input and weight of every product that is not with padding.
+pub fn products(x: Shape, weight: Shape, window: Window, y: Shape, mut f: impl FnMut([usize; 4], [usize; 4], [usize; 2])) {
+    for n in 0..y.n {
+        for (oy, ox) in (0..y.h).flat_map(|oy| (0..y.w).map(move |ox| (oy, ox))) {
+            for (ky, kx) in (0..weight.n).flat_map(|ky| (0..weight.h).map(move |kx| (ky, kx))) {
+                let row = (oy * window.stride[0] + ky).checked_sub(window.padding[0]).filter(|&row| row < x.h);
+                let column = (ox * window.stride[1] + kx).checked_sub(window.padding[2]).filter(|&column| column < x.w);
+                let Some((row, column)) = row.zip(column) else { continue };
+                for i in 0..weight.w {
+                    for o in 0..weight.c {
+                        f([n, oy, ox, o], [n, row, column, i], [ky, kx]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn forward(x: &Array, weight: &Array, bias: Option<&Array>, window: Window, y: Shape) -> Array {
+    let mut out = Array::from_fn(y, |_, _, _, c| bias.map_or(0.0, |b| b.data[c]));
+    products(x.shape, weight.shape, window, y, |[n, oy, ox, o], [_, row, column, i], [ky, kx]| {
+        *out.at_mut(n, oy, ox, o) += x.at(n, row, column, i) * weight.at(ky, kx, i, o);
+    });
+    out
+}
+
+fn backward(x: &Array, weight: &Array, window: Window, dy: &Array) -> [Array; 3] {
+    let (mut dx, mut dw) = (Array::zeros(x.shape), Array::zeros(weight.shape));
+    products(x.shape, weight.shape, window, dy.shape, |[n, oy, ox, o], [_, row, column, i], [ky, kx]| {
+        let upstream = dy.at(n, oy, ox, o);
+        *dx.at_mut(n, row, column, i) += upstream * weight.at(ky, kx, i, o);
+        *dw.at_mut(ky, kx, i, o) += upstream * x.at(n, row, column, i);
+    });
+    let mut db = Array::zeros(Shape::vector(weight.shape.c));
+    for (place, v) in dy.data.iter().enumerate() {
+        db.data[place % weight.shape.c] += v;
+    }
+    [dx, dw, db]
+}
+
+/// A row: input shape, output channels, window.
+pub fn row(name: &str, x: Shape, cout: usize, window: Window, with_bias: bool) -> Row {
+    let weight = Shape::new(window.kernel[0], window.kernel[1], x.c, cout);
+    let mut inputs = vec![Input::map(x), Input::parameter(weight)];
+    if with_bias {
+        inputs.push(Input::parameter(Shape::vector(cout)));
+    }
+    let (h, w) = window.output("row", x).expect("rows fit");
+    let y = Shape::new(x.n, h, w, cout);
+    Row::new(
+        "conv2d",
+        name,
+        inputs,
+        move |tape, t| Ok(vec![conv2d(tape, t[0], t[1], t.get(2).copied(), window)?]),
+        move |a| vec![forward(&a[0], &a[1], a.get(2), window, y)],
+    )
+    .backward(move |a, dy| backward(&a[0], &a[1], window, dy).into_iter().take(a.len()).collect())
+}
+
+pub fn rows() -> Vec<Row> {
+    let same = Window::square(3, 1, 1);
+    let point = Window::square(1, 1, 0);
+    let uneven = Window { kernel: [2, 5], stride: [2, 1], padding: [0, 1, 3, 2] };
+    let mut rows = vec![
+        row("3x3 same", Shape::new(2, 6, 8, 8), 16, same, true),
+        row("3x3 same, odd sizes", Shape::new(3, 7, 5, 4), 12, same, false),
+        row("3x3 stride 2", Shape::new(2, 9, 8, 8), 8, Window::square(3, 2, 1), true),
+        row("1x1", Shape::new(2, 5, 6, 24), 20, point, false),
+        row("1x1 stride 2", Shape::new(2, 5, 6, 8), 4, Window::square(1, 2, 0), false),
+        row("7x7 stride 2 of 4", Shape::new(2, 15, 13, 4), 8, Window::square(7, 2, 3), false),
+        row("2x5, stride 2x1, asymmetric padding", Shape::new(2, 7, 6, 8), 8, uneven, true),
+        row("1x7", Shape::new(1, 4, 9, 4), 8, Window { kernel: [1, 7], stride: [1, 1], padding: [0, 0, 3, 3] }, false),
+        row("no padding, stride leaves a rest", Shape::new(1, 8, 8, 4), 4, Window::square(3, 2, 0), false),
+        row("stride larger than the kernel", Shape::new(1, 9, 9, 4), 4, Window::square(2, 3, 0), false),
+        row("one channel in, one out", Shape::new(2, 5, 4, 1), 1, same, true),
+        row("3 in, 5 out", Shape::new(2, 5, 4, 3), 5, same, true),
+        row("uneven, 5 in, 3 out", Shape::new(2, 7, 6, 5), 3, uneven, true),
+        row("many tiles", Shape::new(2, 17, 19, 36), 72, same, true),
+        row("padding wider than the kernel reaches", Shape::new(1, 3, 3, 4), 4, Window::square(3, 1, 3), false),
+    ];
+    let bench = [
+        ("3x3 64->64 at 56x56", Shape::new(4, 56, 56, 64), 64, same),
+        ("3x3 256->256 at 14x14", Shape::new(4, 14, 14, 256), 256, same),
+        ("1x1 256->64 at 56x56", Shape::new(4, 56, 56, 256), 64, point),
+        ("7x7/2 4->64 at 224x224", Shape::new(4, 224, 224, 4), 64, Window::square(7, 2, 3)),
+        ("3x3 4->32 at 128x128", Shape::new(8, 128, 128, 4), 32, same),
+        ("3x3 32->32 at 64x64", Shape::new(8, 64, 64, 32), 32, same),
+        ("3x3 128->128 at 8x8", Shape::new(32, 8, 8, 128), 128, same),
+    ];
+    rows.extend(bench.map(|(name, x, cout, window)| row(name, x, cout, window, false).bench()));
+    rows
+}

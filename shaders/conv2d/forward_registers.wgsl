@@ -1,0 +1,171 @@
+// Convolution as an implicit matrix product, kept in registers: an invocation computes 8 pixels x 8 channels of y and reads
+// x as vec4 along the input channels. No workgroup memory: software adapters pay dearly for barriers.
+//
+// Rows of the product are output pixels, columns output channels, and the sum runs over taps and input channels.
+#import gatefold::grid
+
+struct Params {
+    pixels: u32,       // n * output height * output width
+    height: u32,       // of x
+    width: u32,
+    out_height: u32,
+    out_width: u32,
+    x_offset: u32,
+    x_stride: u32,
+    y_offset: u32,
+    y_stride: u32,
+}
+
+override KERNEL_H: u32 = 1u;
+override KERNEL_W: u32 = 1u;
+override STRIDE_H: u32 = 1u;
+override STRIDE_W: u32 = 1u;
+override PAD_TOP: i32 = 0;
+override PAD_LEFT: i32 = 0;
+override PADDED: bool = false;
+override BIAS: bool = false;
+override CIN4: u32 = 1u;   // input channels / 4
+override COUT4: u32 = 1u;  // output channels / 4
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
+
+// Where an output pixel's window begins: row, column, and the first pixel of its picture.
+struct Corner {
+    row: i32,
+    column: i32,
+    picture: i32,
+}
+
+fn corner(pixel: u32) -> Corner {
+    let p = min(pixel, params.pixels - 1u);
+    let line = p / params.out_width;
+    let picture = line / params.out_height;
+    return Corner(
+        i32((line - picture * params.out_height) * STRIDE_H) - PAD_TOP,
+        i32((p - line * params.out_width) * STRIDE_W) - PAD_LEFT,
+        i32(picture * params.height),
+    );
+}
+
+// Index of the first vec4 of a source pixel, or -1 where the window hangs over the edge.
+fn source(c: Corner, tap_row: u32, tap_column: u32) -> i32 {
+    let row = c.row + i32(tap_row);
+    let column = c.column + i32(tap_column);
+    let index = ((c.picture + row) * i32(params.width) + column) * i32(params.x_stride / 4u) + i32(params.x_offset / 4u);
+    if PADDED {
+        let inside = row >= 0 && row < i32(params.height) && column >= 0 && column < i32(params.width);
+        return select(-1, index, inside);
+    }
+    return index;
+}
+
+fn quad(base: i32, channel4: u32) -> vec4<f32> {
+    if PADDED {
+        return select(vec4<f32>(0.0), x[u32(max(base, 0)) + channel4], base >= 0);
+    }
+    return x[u32(base) + channel4];
+}
+
+fn store(pixel: u32, column4: u32, left: vec4<f32>, right: vec4<f32>) {
+    if pixel >= params.pixels {
+        return;
+    }
+    let to = (params.y_offset + pixel * params.y_stride) / 4u + column4;
+    y[to] = left;
+    if column4 + 1u < COUT4 {
+        y[to + 1u] = right;
+    }
+}
+
+@compute @workgroup_size(#{LANES})
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let tile = grid::linear_group(group, groups) * #{LANES}u + lane;
+    let column_tiles = (COUT4 + 1u) / 2u;
+    let row_tile = tile / column_tiles;
+    let column4 = (tile - row_tile * column_tiles) * 2u;
+    let pixel = row_tile * 8u;
+    if pixel >= params.pixels {
+        return;
+    }
+    // The last tile's second half may not exist: it then computes the first half again and is not stored.
+    let next4 = min(column4 + 1u, COUT4 - 1u);
+
+    let c0 = corner(pixel);
+    let c1 = corner(pixel + 1u);
+    let c2 = corner(pixel + 2u);
+    let c3 = corner(pixel + 3u);
+    let c4 = corner(pixel + 4u);
+    let c5 = corner(pixel + 5u);
+    let c6 = corner(pixel + 6u);
+    let c7 = corner(pixel + 7u);
+
+    var left = vec4<f32>(0.0);
+    var right = vec4<f32>(0.0);
+    if BIAS {
+        left = bias[column4];
+        right = bias[next4];
+    }
+    var l0 = left; var l1 = left; var l2 = left; var l3 = left; var l4 = left; var l5 = left; var l6 = left; var l7 = left;
+    var r0 = right; var r1 = right; var r2 = right; var r3 = right; var r4 = right; var r5 = right; var r6 = right; var r7 = right;
+
+    var w = 0u;  // row of the weight matrix
+    for (var tap_row = 0u; tap_row < KERNEL_H; tap_row++) {
+        for (var tap_column = 0u; tap_column < KERNEL_W; tap_column++) {
+            let s0 = source(c0, tap_row, tap_column);
+            let s1 = source(c1, tap_row, tap_column);
+            let s2 = source(c2, tap_row, tap_column);
+            let s3 = source(c3, tap_row, tap_column);
+            let s4 = source(c4, tap_row, tap_column);
+            let s5 = source(c5, tap_row, tap_column);
+            let s6 = source(c6, tap_row, tap_column);
+            let s7 = source(c7, tap_row, tap_column);
+            for (var k = 0u; k < CIN4; k++) {
+                let wl = w * COUT4 + column4;
+                let wr = w * COUT4 + next4;
+                let bl = mat4x4<f32>(weight[wl], weight[wl + COUT4], weight[wl + 2u * COUT4], weight[wl + 3u * COUT4]);
+                let br = mat4x4<f32>(weight[wr], weight[wr + COUT4], weight[wr + 2u * COUT4], weight[wr + 3u * COUT4]);
+                let a0 = quad(s0, k);
+                l0 += bl * a0;
+                r0 += br * a0;
+                let a1 = quad(s1, k);
+                l1 += bl * a1;
+                r1 += br * a1;
+                let a2 = quad(s2, k);
+                l2 += bl * a2;
+                r2 += br * a2;
+                let a3 = quad(s3, k);
+                l3 += bl * a3;
+                r3 += br * a3;
+                let a4 = quad(s4, k);
+                l4 += bl * a4;
+                r4 += br * a4;
+                let a5 = quad(s5, k);
+                l5 += bl * a5;
+                r5 += br * a5;
+                let a6 = quad(s6, k);
+                l6 += bl * a6;
+                r6 += br * a6;
+                let a7 = quad(s7, k);
+                l7 += bl * a7;
+                r7 += br * a7;
+                w += 4u;
+            }
+        }
+    }
+    store(pixel, column4, l0, r0);
+    store(pixel + 1u, column4, l1, r1);
+    store(pixel + 2u, column4, l2, r2);
+    store(pixel + 3u, column4, l3, r3);
+    store(pixel + 4u, column4, l4, r4);
+    store(pixel + 5u, column4, l5, r5);
+    store(pixel + 6u, column4, l6, r6);
+    store(pixel + 7u, column4, l7, r7);
+}

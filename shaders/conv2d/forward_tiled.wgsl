@@ -1,0 +1,195 @@
+// Convolution as an implicit matrix product through workgroup memory: a workgroup computes 64 pixels x 64 channels of y, each
+// of its 64 invocations 8 x 8 of them. For GPUs.
+//
+// Rows of the product are output pixels, columns output channels, and the sum runs over taps and input channels, 16 at a time.
+#import gatefold::grid
+
+struct Params {
+    pixels: u32,       // n * output height * output width
+    height: u32,       // of x
+    width: u32,
+    out_height: u32,
+    out_width: u32,
+    x_offset: u32,
+    x_stride: u32,
+    y_offset: u32,
+    y_stride: u32,
+}
+
+override KERNEL_H: u32 = 1u;
+override KERNEL_W: u32 = 1u;
+override STRIDE_H: u32 = 1u;
+override STRIDE_W: u32 = 1u;
+override PAD_TOP: i32 = 0;
+override PAD_LEFT: i32 = 0;
+override PADDED: bool = false;
+override BIAS: bool = false;
+override CIN4: u32 = 1u;   // input channels / 4
+override COUT4: u32 = 1u;  // output channels / 4
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
+
+// Where an output pixel's window begins: row, column, and the first pixel of its picture.
+struct Corner {
+    row: i32,
+    column: i32,
+    picture: i32,
+}
+
+fn corner(pixel: u32) -> Corner {
+    let p = min(pixel, params.pixels - 1u);
+    let line = p / params.out_width;
+    let picture = line / params.out_height;
+    return Corner(
+        i32((line - picture * params.out_height) * STRIDE_H) - PAD_TOP,
+        i32((p - line * params.out_width) * STRIDE_W) - PAD_LEFT,
+        i32(picture * params.height),
+    );
+}
+
+// Index of the first vec4 of a source pixel, or -1 where the window hangs over the edge.
+fn source(c: Corner, tap_row: u32, tap_column: u32) -> i32 {
+    let row = c.row + i32(tap_row);
+    let column = c.column + i32(tap_column);
+    let index = ((c.picture + row) * i32(params.width) + column) * i32(params.x_stride / 4u) + i32(params.x_offset / 4u);
+    if PADDED {
+        let inside = row >= 0 && row < i32(params.height) && column >= 0 && column < i32(params.width);
+        return select(-1, index, inside);
+    }
+    return index;
+}
+
+fn quad(base: i32, channel4: u32) -> vec4<f32> {
+    if PADDED {
+        return select(vec4<f32>(0.0), x[u32(max(base, 0)) + channel4], base >= 0);
+    }
+    return x[u32(base) + channel4];
+}
+
+// 64 pixels x 4 vec4 along the input channels; a row is one vec4 longer so that neighbours fall into other banks.
+var<workgroup> x_tile: array<vec4<f32>, 320>;
+// 16 input channels x 16 vec4 along the output channels.
+var<workgroup> w_tile: array<vec4<f32>, 256>;
+
+// The vec4 of x at step `k` (taps times CIN4) of a pixel's sum.
+fn gather(c: Corner, k: u32) -> vec4<f32> {
+    if k >= KERNEL_H * KERNEL_W * CIN4 {
+        return vec4<f32>(0.0);
+    }
+    let tap = k / CIN4;
+    let tap_row = tap / KERNEL_W;
+    return quad(source(c, tap_row, tap - tap_row * KERNEL_W), k - tap * CIN4);
+}
+
+fn weight_at(row: u32, column4: u32) -> vec4<f32> {
+    if row >= KERNEL_H * KERNEL_W * CIN4 * 4u || column4 >= COUT4 {
+        return vec4<f32>(0.0);
+    }
+    return weight[row * COUT4 + column4];
+}
+
+fn store(pixel: u32, column4: u32, sum: vec4<f32>) {
+    if pixel < params.pixels && column4 < COUT4 {
+        var value = sum;
+        if BIAS {
+            value += bias[column4];
+        }
+        y[(params.y_offset + pixel * params.y_stride) / 4u + column4] = value;
+    }
+}
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let tile = grid::linear_group(group, groups);
+    let column_tiles = (COUT4 + 15u) / 16u;
+    let row_tile = tile / column_tiles;
+    let first_column4 = (tile - row_tile * column_tiles) * 16u;
+    let first_pixel = row_tile * 64u;
+
+    // Loading: four neighbouring invocations read one pixel's 16 channels.
+    let load_row = lane / 4u;
+    let load_k = lane % 4u;
+    let c0 = corner(first_pixel + load_row);
+    let c1 = corner(first_pixel + load_row + 16u);
+    let c2 = corner(first_pixel + load_row + 32u);
+    let c3 = corner(first_pixel + load_row + 48u);
+    let load_w = lane / 16u;
+    let load_column4 = lane % 16u;
+
+    // Computing: pixels down + 8 i, channels across and across + 8 (in vec4).
+    let down = lane / 8u;
+    let across = lane % 8u;
+    var l0 = vec4<f32>(0.0); var l1 = vec4<f32>(0.0); var l2 = vec4<f32>(0.0); var l3 = vec4<f32>(0.0);
+    var l4 = vec4<f32>(0.0); var l5 = vec4<f32>(0.0); var l6 = vec4<f32>(0.0); var l7 = vec4<f32>(0.0);
+    var r0 = vec4<f32>(0.0); var r1 = vec4<f32>(0.0); var r2 = vec4<f32>(0.0); var r3 = vec4<f32>(0.0);
+    var r4 = vec4<f32>(0.0); var r5 = vec4<f32>(0.0); var r6 = vec4<f32>(0.0); var r7 = vec4<f32>(0.0);
+
+    for (var k = 0u; k < KERNEL_H * KERNEL_W * CIN4; k += 4u) {
+        x_tile[load_row * 5u + load_k] = gather(c0, k + load_k);
+        x_tile[(load_row + 16u) * 5u + load_k] = gather(c1, k + load_k);
+        x_tile[(load_row + 32u) * 5u + load_k] = gather(c2, k + load_k);
+        x_tile[(load_row + 48u) * 5u + load_k] = gather(c3, k + load_k);
+        w_tile[lane] = weight_at(k * 4u + load_w, first_column4 + load_column4);
+        w_tile[lane + 64u] = weight_at(k * 4u + load_w + 4u, first_column4 + load_column4);
+        w_tile[lane + 128u] = weight_at(k * 4u + load_w + 8u, first_column4 + load_column4);
+        w_tile[lane + 192u] = weight_at(k * 4u + load_w + 12u, first_column4 + load_column4);
+        workgroupBarrier();
+        for (var j = 0u; j < 4u; j++) {
+            let wl = j * 64u + across;
+            let bl = mat4x4<f32>(w_tile[wl], w_tile[wl + 16u], w_tile[wl + 32u], w_tile[wl + 48u]);
+            let br = mat4x4<f32>(w_tile[wl + 8u], w_tile[wl + 24u], w_tile[wl + 40u], w_tile[wl + 56u]);
+            let a = down * 5u + j;
+            let a0 = x_tile[a];
+            l0 += bl * a0;
+            r0 += br * a0;
+            let a1 = x_tile[a + 40u];
+            l1 += bl * a1;
+            r1 += br * a1;
+            let a2 = x_tile[a + 80u];
+            l2 += bl * a2;
+            r2 += br * a2;
+            let a3 = x_tile[a + 120u];
+            l3 += bl * a3;
+            r3 += br * a3;
+            let a4 = x_tile[a + 160u];
+            l4 += bl * a4;
+            r4 += br * a4;
+            let a5 = x_tile[a + 200u];
+            l5 += bl * a5;
+            r5 += br * a5;
+            let a6 = x_tile[a + 240u];
+            l6 += bl * a6;
+            r6 += br * a6;
+            let a7 = x_tile[a + 280u];
+            l7 += bl * a7;
+            r7 += br * a7;
+        }
+        workgroupBarrier();
+    }
+    let pixel = first_pixel + down;
+    let column4 = first_column4 + across;
+    store(pixel, column4, l0);
+    store(pixel, column4 + 8u, r0);
+    store(pixel + 8u, column4, l1);
+    store(pixel + 8u, column4 + 8u, r1);
+    store(pixel + 16u, column4, l2);
+    store(pixel + 16u, column4 + 8u, r2);
+    store(pixel + 24u, column4, l3);
+    store(pixel + 24u, column4 + 8u, r3);
+    store(pixel + 32u, column4, l4);
+    store(pixel + 32u, column4 + 8u, r4);
+    store(pixel + 40u, column4, l5);
+    store(pixel + 40u, column4 + 8u, r5);
+    store(pixel + 48u, column4, l6);
+    store(pixel + 48u, column4 + 8u, r6);
+    store(pixel + 56u, column4, l7);
+    store(pixel + 56u, column4 + 8u, r7);
+}

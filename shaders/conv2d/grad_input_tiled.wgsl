@@ -1,0 +1,202 @@
+// Gradient of a convolution by its input through workgroup memory: a workgroup computes 64 pixels x 64 channels of dx, each of
+// its 64 invocations 8 x 8 of them. For GPUs. Each pixel gathers the windows that saw it.
+//
+// Rows of the product are input pixels, columns input channels, and the sum runs over taps and output channels, 16 at a time.
+#import gatefold::grid
+
+struct Params {
+    pixels: u32,       // n * height * width of dx
+    height: u32,       // of dx
+    width: u32,
+    out_height: u32,   // of dy
+    out_width: u32,
+    dy_offset: u32,
+    dy_stride: u32,
+    dx_offset: u32,
+    dx_stride: u32,
+}
+
+override KERNEL_H: u32 = 1u;
+override KERNEL_W: u32 = 1u;
+override STRIDE_H: u32 = 1u;
+override STRIDE_W: u32 = 1u;
+override PAD_TOP: i32 = 0;
+override PAD_LEFT: i32 = 0;
+override PADDED: bool = false;
+override ACCUMULATE: bool = false;
+override CIN4: u32 = 1u;   // input channels / 4
+override COUT4: u32 = 1u;  // output channels / 4
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> dx: array<vec4<f32>>;
+
+// An input pixel in padded coordinates, and the first pixel of its picture in dy.
+struct Place {
+    row: i32,
+    column: i32,
+    picture: i32,
+}
+
+fn place(pixel: u32) -> Place {
+    let p = min(pixel, params.pixels - 1u);
+    let line = p / params.width;
+    let picture = line / params.height;
+    return Place(
+        i32(line - picture * params.height) + PAD_TOP,
+        i32(p - line * params.width) + PAD_LEFT,
+        i32(picture * params.out_height),
+    );
+}
+
+// Index of the first vec4 of the output pixel whose window has the input pixel under this tap, or -1 if there is none.
+fn source(p: Place, tap_row: u32, tap_column: u32) -> i32 {
+    let down = p.row - i32(tap_row);
+    let across = p.column - i32(tap_column);
+    let row = down / i32(STRIDE_H);
+    let column = across / i32(STRIDE_W);
+    let index = ((p.picture + row) * i32(params.out_width) + column) * i32(params.dy_stride / 4u) + i32(params.dy_offset / 4u);
+    if PADDED {
+        let hit = down >= 0 && row * i32(STRIDE_H) == down && row < i32(params.out_height)
+            && across >= 0 && column * i32(STRIDE_W) == across && column < i32(params.out_width);
+        return select(-1, index, hit);
+    }
+    return index;
+}
+
+fn quad(base: i32, channel4: u32) -> vec4<f32> {
+    if PADDED {
+        return select(vec4<f32>(0.0), dy[u32(max(base, 0)) + channel4], base >= 0);
+    }
+    return dy[u32(base) + channel4];
+}
+
+// 64 pixels x 4 vec4 along the output channels; a row is one vec4 longer so that neighbours fall into other banks.
+var<workgroup> dy_tile: array<vec4<f32>, 320>;
+// 64 input channels x 4 vec4 along the output channels. Channel 4 q + i lies in row 16 i + q: invocations that work on
+// neighbouring quads then read neighbouring rows.
+var<workgroup> w_tile: array<vec4<f32>, 320>;
+
+// The vec4 of dy at step `k` (taps times COUT4) of a pixel's sum.
+fn gather(p: Place, k: u32) -> vec4<f32> {
+    if k >= KERNEL_H * KERNEL_W * COUT4 {
+        return vec4<f32>(0.0);
+    }
+    let tap = k / COUT4;
+    let tap_row = tap / KERNEL_W;
+    return quad(source(p, tap_row, tap - tap_row * KERNEL_W), k - tap * COUT4);
+}
+
+fn weight_at(channel: u32, k: u32) -> vec4<f32> {
+    if channel >= CIN4 * 4u || k >= KERNEL_H * KERNEL_W * COUT4 {
+        return vec4<f32>(0.0);
+    }
+    let tap = k / COUT4;
+    return weight[(tap * CIN4 * 4u + channel) * COUT4 + (k - tap * COUT4)];
+}
+
+fn store(pixel: u32, column4: u32, sum: vec4<f32>) {
+    if pixel < params.pixels && column4 < CIN4 {
+        let to = (params.dx_offset + pixel * params.dx_stride) / 4u + column4;
+        var value = sum;
+        if ACCUMULATE {
+            value += dx[to];
+        }
+        dx[to] = value;
+    }
+}
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let tile = grid::linear_group(group, groups);
+    let column_tiles = (CIN4 + 15u) / 16u;
+    let row_tile = tile / column_tiles;
+    let first_column4 = (tile - row_tile * column_tiles) * 16u;
+    let first_pixel = row_tile * 64u;
+
+    // Loading: four neighbouring invocations read 16 channels of one pixel, and of one input channel's weights.
+    let load_row = lane / 4u;
+    let load_k = lane % 4u;
+    let p0 = place(first_pixel + load_row);
+    let p1 = place(first_pixel + load_row + 16u);
+    let p2 = place(first_pixel + load_row + 32u);
+    let p3 = place(first_pixel + load_row + 48u);
+    let channel = first_column4 * 4u + load_row;
+    // Rows of w_tile for input channels load_row + 16 i.
+    let w_row = (load_row % 4u) * 16u + load_row / 4u;
+
+    // Computing: pixels down + 8 i, channels across and across + 8 (in vec4).
+    let down = lane / 8u;
+    let across = lane % 8u;
+    var l0 = vec4<f32>(0.0); var l1 = vec4<f32>(0.0); var l2 = vec4<f32>(0.0); var l3 = vec4<f32>(0.0);
+    var l4 = vec4<f32>(0.0); var l5 = vec4<f32>(0.0); var l6 = vec4<f32>(0.0); var l7 = vec4<f32>(0.0);
+    var r0 = vec4<f32>(0.0); var r1 = vec4<f32>(0.0); var r2 = vec4<f32>(0.0); var r3 = vec4<f32>(0.0);
+    var r4 = vec4<f32>(0.0); var r5 = vec4<f32>(0.0); var r6 = vec4<f32>(0.0); var r7 = vec4<f32>(0.0);
+
+    for (var k = 0u; k < KERNEL_H * KERNEL_W * COUT4; k += 4u) {
+        dy_tile[load_row * 5u + load_k] = gather(p0, k + load_k);
+        dy_tile[(load_row + 16u) * 5u + load_k] = gather(p1, k + load_k);
+        dy_tile[(load_row + 32u) * 5u + load_k] = gather(p2, k + load_k);
+        dy_tile[(load_row + 48u) * 5u + load_k] = gather(p3, k + load_k);
+        w_tile[w_row * 5u + load_k] = weight_at(channel, k + load_k);
+        w_tile[(w_row + 4u) * 5u + load_k] = weight_at(channel + 16u, k + load_k);
+        w_tile[(w_row + 8u) * 5u + load_k] = weight_at(channel + 32u, k + load_k);
+        w_tile[(w_row + 12u) * 5u + load_k] = weight_at(channel + 48u, k + load_k);
+        workgroupBarrier();
+        for (var j = 0u; j < 4u; j++) {
+            // Columns of these matrices are input channels, so a row vector times one is four dot products.
+            let wl = across * 5u + j;
+            let bl = mat4x4<f32>(w_tile[wl], w_tile[wl + 80u], w_tile[wl + 160u], w_tile[wl + 240u]);
+            let br = mat4x4<f32>(w_tile[wl + 40u], w_tile[wl + 120u], w_tile[wl + 200u], w_tile[wl + 280u]);
+            let a = down * 5u + j;
+            let a0 = dy_tile[a];
+            l0 += a0 * bl;
+            r0 += a0 * br;
+            let a1 = dy_tile[a + 40u];
+            l1 += a1 * bl;
+            r1 += a1 * br;
+            let a2 = dy_tile[a + 80u];
+            l2 += a2 * bl;
+            r2 += a2 * br;
+            let a3 = dy_tile[a + 120u];
+            l3 += a3 * bl;
+            r3 += a3 * br;
+            let a4 = dy_tile[a + 160u];
+            l4 += a4 * bl;
+            r4 += a4 * br;
+            let a5 = dy_tile[a + 200u];
+            l5 += a5 * bl;
+            r5 += a5 * br;
+            let a6 = dy_tile[a + 240u];
+            l6 += a6 * bl;
+            r6 += a6 * br;
+            let a7 = dy_tile[a + 280u];
+            l7 += a7 * bl;
+            r7 += a7 * br;
+        }
+        workgroupBarrier();
+    }
+    let pixel = first_pixel + down;
+    let column4 = first_column4 + across;
+    store(pixel, column4, l0);
+    store(pixel, column4 + 8u, r0);
+    store(pixel + 8u, column4, l1);
+    store(pixel + 8u, column4 + 8u, r1);
+    store(pixel + 16u, column4, l2);
+    store(pixel + 16u, column4 + 8u, r2);
+    store(pixel + 24u, column4, l3);
+    store(pixel + 24u, column4 + 8u, r3);
+    store(pixel + 32u, column4, l4);
+    store(pixel + 32u, column4 + 8u, r4);
+    store(pixel + 40u, column4, l5);
+    store(pixel + 40u, column4 + 8u, r5);
+    store(pixel + 48u, column4, l6);
+    store(pixel + 48u, column4 + 8u, r6);
+    store(pixel + 56u, column4, l7);
+    store(pixel + 56u, column4 + 8u, r7);
+}

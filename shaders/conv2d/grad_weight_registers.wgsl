@@ -1,0 +1,142 @@
+// Gradient of a convolution by its weights, kept in registers: an invocation computes 8 input channels x 8 output channels of
+// one tap, summed over some lines of dy. The sums of all splits are added up in order by `sum_splits`.
+//
+// Rows of the product are taps and input channels, columns output channels, and the sum runs over output pixels.
+#import gatefold::grid
+
+struct Params {
+    lines: u32,            // n * output height
+    lines_per_split: u32,
+    height: u32,           // of x
+    width: u32,
+    out_height: u32,
+    out_width: u32,
+    x_offset: u32,
+    x_stride: u32,
+    dy_offset: u32,
+    dy_stride: u32,
+}
+
+override KERNEL_H: u32 = 1u;
+override KERNEL_W: u32 = 1u;
+override STRIDE_H: u32 = 1u;
+override STRIDE_W: u32 = 1u;
+override PAD_TOP: i32 = 0;
+override PAD_LEFT: i32 = 0;
+override SPLITS: u32 = 1u;
+override ACCUMULATE: bool = false;
+override CIN4: u32 = 1u;   // input channels / 4
+override COUT4: u32 = 1u;  // output channels / 4
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>;
+// SPLITS times the weights' gradient; the gradient itself if there is one split.
+@group(0) @binding(3) var<storage, read_write> sums: array<vec4<f32>>;
+
+// The output columns whose window has this tap inside the picture: no test is needed between them.
+fn columns(tap_column: u32) -> vec2<u32> {
+    let before = PAD_LEFT - i32(tap_column);
+    let first = (max(before, 0) + i32(STRIDE_W) - 1) / i32(STRIDE_W);
+    let last = i32(params.width) - 1 + before;
+    let end = select(0, min(last / i32(STRIDE_W) + 1, i32(params.out_width)), last >= 0);
+    return vec2<u32>(u32(first), u32(max(end, first)));
+}
+
+fn store(row: u32, column4: u32, left: vec4<f32>, right: vec4<f32>) {
+    let to = row * COUT4 + column4;
+    if ACCUMULATE {
+        sums[to] += left;
+    } else {
+        sums[to] = left;
+    }
+    if column4 + 1u < COUT4 {
+        if ACCUMULATE {
+            sums[to + 1u] += right;
+        } else {
+            sums[to + 1u] = right;
+        }
+    }
+}
+
+@compute @workgroup_size(#{LANES})
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let tile = grid::linear_group(group, groups) * #{LANES}u + lane;
+    let column_tiles = (COUT4 + 1u) / 2u;
+    let row_tiles = (CIN4 + 1u) / 2u;
+    let row_tile = tile / column_tiles;
+    let tap_tile = row_tile / row_tiles;
+    let split = tap_tile / (KERNEL_H * KERNEL_W);
+    if split >= SPLITS {
+        return;
+    }
+    let column4 = (tile - row_tile * column_tiles) * 2u;
+    let row4 = (row_tile - tap_tile * row_tiles) * 2u;
+    let tap = tap_tile - split * (KERNEL_H * KERNEL_W);
+    let tap_row = tap / KERNEL_W;
+    let tap_column = tap - tap_row * KERNEL_W;
+    // The last tile's second half may not exist: it then computes the first half again and is not stored.
+    let next_column4 = min(column4 + 1u, COUT4 - 1u);
+    let next_row4 = min(row4 + 1u, CIN4 - 1u);
+
+    var l0 = vec4<f32>(0.0); var l1 = vec4<f32>(0.0); var l2 = vec4<f32>(0.0); var l3 = vec4<f32>(0.0);
+    var l4 = vec4<f32>(0.0); var l5 = vec4<f32>(0.0); var l6 = vec4<f32>(0.0); var l7 = vec4<f32>(0.0);
+    var r0 = vec4<f32>(0.0); var r1 = vec4<f32>(0.0); var r2 = vec4<f32>(0.0); var r3 = vec4<f32>(0.0);
+    var r4 = vec4<f32>(0.0); var r5 = vec4<f32>(0.0); var r6 = vec4<f32>(0.0); var r7 = vec4<f32>(0.0);
+
+    let range = columns(tap_column);
+    let first_line = split * params.lines_per_split;
+    let end_line = min(first_line + params.lines_per_split, params.lines);
+    let x_step = STRIDE_W * params.x_stride / 4u;
+    let dy_step = params.dy_stride / 4u;
+    for (var line = first_line; line < end_line; line++) {
+        let picture = line / params.out_height;
+        let row = i32((line - picture * params.out_height) * STRIDE_H + tap_row) - PAD_TOP;
+        if row < 0 || row >= i32(params.height) {
+            continue;
+        }
+        let column = u32(i32(range.x * STRIDE_W + tap_column) - PAD_LEFT);
+        let pixel = (picture * params.height + u32(row)) * params.width + column;
+        var from_x = (params.x_offset + pixel * params.x_stride) / 4u;
+        var from_dy = (params.dy_offset + (line * params.out_width + range.x) * params.dy_stride) / 4u;
+        for (var k = range.x; k < range.y; k++) {
+            let bl = dy[from_dy + column4];
+            let br = dy[from_dy + next_column4];
+            let upper = x[from_x + row4];
+            let lower = x[from_x + next_row4];
+            l0 += upper.x * bl;
+            r0 += upper.x * br;
+            l1 += upper.y * bl;
+            r1 += upper.y * br;
+            l2 += upper.z * bl;
+            r2 += upper.z * br;
+            l3 += upper.w * bl;
+            r3 += upper.w * br;
+            l4 += lower.x * bl;
+            r4 += lower.x * br;
+            l5 += lower.y * bl;
+            r5 += lower.y * br;
+            l6 += lower.z * bl;
+            r6 += lower.z * br;
+            l7 += lower.w * bl;
+            r7 += lower.w * br;
+            from_x += x_step;
+            from_dy += dy_step;
+        }
+    }
+    let to = ((split * KERNEL_H * KERNEL_W + tap) * CIN4 + row4) * 4u;
+    store(to, column4, l0, r0);
+    store(to + 1u, column4, l1, r1);
+    store(to + 2u, column4, l2, r2);
+    store(to + 3u, column4, l3, r3);
+    if row4 + 1u < CIN4 {
+        store(to + 4u, column4, l4, r4);
+        store(to + 5u, column4, l5, r5);
+        store(to + 6u, column4, l6, r6);
+        store(to + 7u, column4, l7, r7);
+    }
+}

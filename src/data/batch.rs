@@ -1,0 +1,148 @@
+//! The order in which covers are fed, and batches cut from it.
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use super::dataset::Dataset;
+use super::manifest::Split;
+
+/// One pass over a split, in batches of exactly the same length.
+///
+/// The last batch is filled up with covers from the start of the same order at weight 0: the loss does not count them,
+/// and batch statistics still see real pictures. Every cover of the split has weight 1 exactly once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Epoch {
+    order: Vec<usize>,
+    batch: usize,
+}
+
+impl Epoch {
+    /// The split's covers in an order that `seed` and `epoch` decide: the same on every machine.
+    ///
+    /// # Panics
+    /// If `batch` is 0.
+    pub fn shuffled(dataset: &Dataset, split: Split, batch: usize, seed: u64, epoch: u64) -> Self {
+        let mut this = Self::in_order(dataset, split, batch);
+        shuffle(&mut this.order, seed, epoch);
+        this
+    }
+
+    /// The split's covers in the manifest's order, for evaluation.
+    ///
+    /// # Panics
+    /// If `batch` is 0.
+    pub fn in_order(dataset: &Dataset, split: Split, batch: usize) -> Self {
+        Self::of(dataset.manifest.indices(split), batch)
+    }
+
+    /// These covers in this order (indices into the manifest), for any other choice.
+    ///
+    /// # Panics
+    /// If `batch` is 0.
+    pub fn of(order: Vec<usize>, batch: usize) -> Self {
+        assert!(batch > 0, "a batch of no pictures");
+        Self { order, batch }
+    }
+
+    /// How many covers the split has.
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Whether the split is empty; it then has no batches.
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    /// How many batches there are.
+    pub fn batches(&self) -> usize {
+        self.order.len().div_ceil(self.batch)
+    }
+
+    /// The covers of one batch as (index into the manifest, weight 1 or 0); always exactly as many as the batch.
+    ///
+    /// # Panics
+    /// If `batch_no` is not below [`Epoch::batches`].
+    pub fn batch(&self, batch_no: usize) -> impl Iterator<Item = (usize, f32)> + '_ {
+        assert!(batch_no < self.batches(), "batch {batch_no} of {}", self.batches());
+        let covers = self.order.len();
+        (batch_no * self.batch..(batch_no + 1) * self.batch)
+            .map(move |at| (self.order[at % covers], if at < covers { 1.0 } else { 0.0 }))
+    }
+
+    /// Fills the buffers with one batch: `pixels` with batch × size × size × 3 bytes (NHWC, RGB), `labels` with class
+    /// indices, `weights` with 1 or 0, one each per picture.
+    ///
+    /// # Panics
+    /// If `batch_no` is not below [`Epoch::batches`] or a buffer has another length.
+    pub fn fill(&self, dataset: &Dataset, batch_no: usize, pixels: &mut [u8], labels: &mut [u32], weights: &mut [f32]) {
+        let each = dataset.pack.image_bytes();
+        assert_eq!(
+            (pixels.len(), labels.len(), weights.len()),
+            (self.batch * each, self.batch, self.batch),
+            "buffers for a batch of {}",
+            self.batch
+        );
+        let slots = pixels.chunks_exact_mut(each).zip(labels).zip(weights);
+        for ((index, counts), ((pixels, label), weight)) in self.batch(batch_no).zip(slots) {
+            pixels.copy_from_slice(dataset.pack.image(index));
+            *label = dataset.manifest.covers[index].label as u32;
+            *weight = counts;
+        }
+    }
+}
+
+/// Fisher–Yates with a generator whose numbers are part of its contract, unlike those of a library's own `shuffle`.
+fn shuffle(order: &mut [usize], seed: u64, epoch: u64) {
+    let mut key = [0; 32];
+    key[..8].copy_from_slice(&seed.to_le_bytes());
+    key[8..16].copy_from_slice(&epoch.to_le_bytes());
+    let mut rng = ChaCha8Rng::from_seed(key);
+    for i in (1..order.len()).rev() {
+        // A 64-bit product's upper half is uniform below i + 1 up to a bias of 2^-40 or less.
+        let j = (u128::from(rng.next_u64()) * (i as u128 + 1)) >> 64;
+        order.swap(i, j as usize);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shuffles_by_seed_and_epoch() {
+        let shuffled = |seed, epoch| {
+            let mut order: Vec<usize> = (0..100).collect();
+            shuffle(&mut order, seed, epoch);
+            order
+        };
+        assert_eq!(shuffled(1, 0), shuffled(1, 0));
+        assert_ne!(shuffled(1, 0), shuffled(1, 1));
+        assert_ne!(shuffled(1, 0), shuffled(2, 0));
+        let mut sorted = shuffled(7, 3);
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn every_place_is_equally_likely() {
+        let mut firsts = [0; 5];
+        for epoch in 0..5000 {
+            let mut order = [0, 1, 2, 3, 4];
+            shuffle(&mut order, 0, epoch);
+            firsts[order[0]] += 1;
+        }
+        assert!(firsts.iter().all(|count| (850..1150).contains(count)), "{firsts:?}");
+    }
+
+    #[test]
+    fn the_last_batch_is_filled_up_at_weight_zero() {
+        let epoch = Epoch::of(vec![5, 3, 9, 1, 7], 3);
+        assert_eq!((epoch.len(), epoch.batches()), (5, 2));
+        assert_eq!(epoch.batch(0).collect::<Vec<_>>(), [(5, 1.0), (3, 1.0), (9, 1.0)]);
+        assert_eq!(epoch.batch(1).collect::<Vec<_>>(), [(1, 1.0), (7, 1.0), (5, 0.0)]);
+        let small = Epoch::of(vec![4, 2], 5);
+        assert_eq!(small.batch(0).collect::<Vec<_>>(), [(4, 1.0), (2, 1.0), (4, 0.0), (2, 0.0), (4, 0.0)]);
+        assert_eq!(Epoch::of(Vec::new(), 3).batches(), 0);
+    }
+}

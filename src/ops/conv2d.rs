@@ -1,0 +1,295 @@
+//! Two-dimensional convolution (cross-correlation, as everybody's networks have it).
+//!
+//! Three passes, each an implicit matrix product, each in three kernels: *plain* (one number per invocation, any layout),
+//! *registers* (8 x 8 outputs per invocation, no workgroup memory, for software adapters) and *tiled* (64 x 64 outputs per
+//! workgroup through workgroup memory, for GPUs).
+
+use super::window::Window;
+use crate::gpu::{Kernel, Needs, Shader, fold};
+use crate::tape::{GradDestination, Launch, Tape};
+use crate::tensor::{Shape, Tensor};
+use crate::{Error, Result, shader};
+
+/// Slides `weight` over `x`.
+///
+/// * `x`: `n x h x w x cin`
+/// * `weight`: `kh x kw x cin x cout` (as the `n, h, w, c` of its shape); `kh x kw` must be the window's kernel
+/// * `bias`: `cout` numbers
+/// * output: `n x oh x ow x cout` with the window's output size
+///
+/// # Errors
+/// If shapes don't fit together.
+pub fn conv2d(tape: &mut Tape, x: Tensor, weight: Tensor, bias: Option<Tensor>, window: Window) -> Result<Tensor> {
+    let Shape { n: kh, h: kw, w: cin, c: cout } = weight.shape;
+    let (h, w) = window.output("conv2d", x.shape)?;
+    let fits = [kh, kw] == window.kernel && cin == x.shape.c && bias.is_none_or(|b| b.shape == Shape::vector(cout));
+    if !fits {
+        let bias = bias.map(|b| b.shape);
+        return Err(Error::run(format!(
+            "conv2d: input {}, weight {}, bias {bias:?}, {window:?}",
+            x.shape, weight.shape
+        )));
+    }
+    let inputs: Vec<Tensor> = [x, weight].into_iter().chain(bias).collect();
+    let y = tape.output(Shape::new(x.shape.n, h, w, cout), &inputs);
+    let conv = Conv { x, weight, y, window };
+    conv.forward(tape, bias);
+    tape.on_backward(&inputs, move |tape| conv.backward(tape, bias));
+    Ok(y)
+}
+
+#[derive(Clone, Copy)]
+struct Conv {
+    x: Tensor,
+    weight: Tensor,
+    y: Tensor,
+    window: Window,
+}
+
+/// Invocations in a workgroup of the kernels without workgroup memory.
+const LANES: usize = 32;
+
+impl Conv {
+    fn cin(&self) -> usize {
+        self.weight.shape.w
+    }
+
+    fn cout(&self) -> usize {
+        self.weight.shape.c
+    }
+
+    fn flops(&self) -> usize {
+        2 * self.y.shape.pixels() * self.weight.shape.len()
+    }
+
+    /// The overrides that all kernels of this op share.
+    fn geometry(&self, kernel: Kernel) -> Kernel {
+        let Window { kernel: [kh, kw], stride: [sh, sw], padding: [top, _, left, _] } = self.window;
+        kernel
+            .constant("KERNEL_H", kh as i64)
+            .constant("KERNEL_W", kw as i64)
+            .constant("STRIDE_H", sh as i64)
+            .constant("STRIDE_W", sw as i64)
+            .constant("PAD_TOP", top as i64)
+            .constant("PAD_LEFT", left as i64)
+    }
+
+    /// Whether a window can hang over the edge of the picture.
+    fn padded(&self) -> bool {
+        self.window.padding != [0; 4]
+    }
+
+    fn forward(&self, tape: &mut Tape, bias: Option<Tensor>) {
+        let (x, y) = (self.x, self.y);
+        let has_bias = i64::from(bias.is_some());
+        let launch = Launch::new("conv2d", "forward")
+            .read(x)
+            .read(self.weight)
+            // Without a bias the kernel never reads this binding.
+            .read(bias.unwrap_or(self.weight))
+            .write(y)
+            .u32(y.shape.pixels())
+            .u32(x.shape.h)
+            .u32(x.shape.w)
+            .u32(y.shape.h)
+            .u32(y.shape.w)
+            .view(x)
+            .view(y)
+            .flops(self.flops());
+        let quads = |kernel: Kernel| {
+            self.geometry(kernel)
+                .constant("PADDED", i64::from(self.padded()))
+                .constant("BIAS", has_bias)
+                .constant("CIN4", (self.cin() / 4) as i64)
+                .constant("COUT4", (self.cout() / 4) as i64)
+        };
+        let tiles = y.shape.pixels().div_ceil(8) * self.cout().div_ceil(8);
+        let registers = quads(registers(shader!("conv2d/forward_registers.wgsl"), tiles));
+        let plain = self
+            .geometry(Kernel::per_item(shader!("conv2d/forward_plain.wgsl"), y.shape.len()))
+            .constant("BIAS", has_bias)
+            .constant("CIN", self.cin() as i64)
+            .constant("COUT", self.cout() as i64);
+        let tiled = quads(tiled(shader!("conv2d/forward_tiled.wgsl"), y.shape.pixels(), self.cout(), 1));
+        tape.launch(launch.kernel(registers).kernel(tiled).kernel(plain));
+    }
+
+    fn backward(&self, tape: &mut Tape, bias: Option<Tensor>) -> Result<()> {
+        let Some(dy) = tape.grad(self.y)? else { return Ok(()) };
+        if let Some(bias) = bias.filter(|&b| tape.requires_grad(b)) {
+            let to = tape.grad_destination(bias)?;
+            grad_bias(tape, dy, to);
+        }
+        if tape.requires_grad(self.weight) {
+            let to = tape.grad_destination(self.weight)?;
+            self.grad_weight(tape, dy, to);
+        }
+        if tape.requires_grad(self.x) {
+            let to = tape.grad_destination(self.x)?;
+            self.grad_input(tape, dy, to);
+        }
+        Ok(())
+    }
+
+    fn grad_input(&self, tape: &mut Tape, dy: Tensor, to: GradDestination) {
+        let (x, y, dx) = (self.x, self.y, to.tensor);
+        let accumulate = i64::from(to.accumulate);
+        let launch = Launch::new("conv2d", "grad_input")
+            .read(dy)
+            .read(self.weight)
+            .write(dx)
+            .u32(x.shape.pixels())
+            .u32(x.shape.h)
+            .u32(x.shape.w)
+            .u32(y.shape.h)
+            .u32(y.shape.w)
+            .view(dy)
+            .view(dx)
+            .flops(self.flops());
+        let quads = |kernel: Kernel| {
+            // Only a 1x1 window that steps pixel by pixel meets every input pixel under its every tap.
+            let gaps = self.padded() || self.window.area() != 1 || self.window.stride != [1, 1];
+            self.geometry(kernel)
+                .constant("PADDED", i64::from(gaps))
+                .constant("ACCUMULATE", accumulate)
+                .constant("CIN4", (self.cin() / 4) as i64)
+                .constant("COUT4", (self.cout() / 4) as i64)
+        };
+        let tiles = x.shape.pixels().div_ceil(8) * self.cin().div_ceil(8);
+        let registers = quads(registers(shader!("conv2d/grad_input_registers.wgsl"), tiles));
+        let plain = self
+            .geometry(Kernel::per_item(shader!("conv2d/grad_input_plain.wgsl"), x.shape.len()))
+            .constant("ACCUMULATE", accumulate)
+            .constant("CIN", self.cin() as i64)
+            .constant("COUT", self.cout() as i64);
+        let tiled = quads(tiled(shader!("conv2d/grad_input_tiled.wgsl"), x.shape.pixels(), self.cin(), 1));
+        tape.launch(launch.kernel(registers).kernel(tiled).kernel(plain));
+    }
+
+    fn grad_weight(&self, tape: &mut Tape, dy: Tensor, to: GradDestination) {
+        let (x, y, weights) = (self.x, self.y, self.weight.shape.len());
+        let lines = y.shape.n * y.shape.h;
+        let tiles = self.window.area() * self.cin().div_ceil(8) * self.cout().div_ceil(8);
+        let splits = Splits::new(lines, WANTED_INVOCATIONS.div_ceil(tiles), weights);
+        let sums = splits.destination(tape, to);
+        let accumulate = i64::from(splits.count == 1 && to.accumulate);
+        let launch = Launch::new("conv2d", "grad_weight")
+            .read(x)
+            .read(dy)
+            .write(sums)
+            .u32(lines)
+            .u32(splits.each)
+            .u32(x.shape.h)
+            .u32(x.shape.w)
+            .u32(y.shape.h)
+            .u32(y.shape.w)
+            .view(x)
+            .view(dy)
+            .flops(self.flops());
+        let common = |kernel: Kernel| {
+            self.geometry(kernel).constant("SPLITS", splits.count as i64).constant("ACCUMULATE", accumulate)
+        };
+        let quads = |kernel: Kernel| {
+            let kernel = common(kernel).constant("CIN4", (self.cin() / 4) as i64);
+            kernel.constant("COUT4", (self.cout() / 4) as i64)
+        };
+        let registers = quads(registers(shader!("conv2d/grad_weight_registers.wgsl"), tiles * splits.count));
+        let rows = self.window.area() * self.cin();
+        let tiled = quads(tiled(shader!("conv2d/grad_weight_tiled.wgsl"), rows, self.cout(), splits.count));
+        let plain = common(Kernel::per_item(shader!("conv2d/grad_weight_plain.wgsl"), weights * splits.count))
+            .constant("CIN", self.cin() as i64)
+            .constant("COUT", self.cout() as i64);
+        tape.launch(launch.kernel(registers).kernel(tiled).kernel(plain));
+        splits.sum(tape, sums, to);
+    }
+}
+
+/// `db[c]` is the sum of `dy` over all pixels.
+fn grad_bias(tape: &mut Tape, dy: Tensor, to: GradDestination) {
+    let (pixels, channels) = (dy.shape.pixels(), dy.shape.c);
+    let splits = Splits::at_least_two(pixels, (WANTED_INVOCATIONS / 4).div_ceil(channels), channels);
+    let sums = splits.destination(tape, to);
+    let launch = Launch::new("conv2d", "grad_bias").read(dy).write(sums);
+    let launch = launch.u32(pixels).u32(splits.each).u32(splits.count).view(dy);
+    let variant = |width: usize| {
+        Kernel::per_item(shader!("conv2d/grad_bias.wgsl"), splits.count * channels / width)
+            .def("VECTOR", width as u32)
+            .constant("CHANNELS", (channels / width) as i64)
+    };
+    let launch = if channels.is_multiple_of(4) { launch.kernel(variant(4).aligned()) } else { launch };
+    tape.launch(launch.kernel(variant(1)));
+    splits.sum(tape, sums, to);
+}
+
+/// Invocations that keep any adapter busy; reductions are split until there are about as many.
+const WANTED_INVOCATIONS: usize = 1 << 14;
+
+/// Words of scratch that a split reduction may take (32 MiB).
+const MOST_SCRATCH: usize = 8 << 20;
+
+/// A reduction over `total` items cut into `count` parts of `each` items.
+#[derive(Clone, Copy)]
+struct Splits {
+    count: usize,
+    each: usize,
+    /// Numbers in one result.
+    len: usize,
+}
+
+impl Splits {
+    fn new(total: usize, wanted: usize, len: usize) -> Self {
+        let most = (MOST_SCRATCH / len.max(1)).max(1);
+        let each = total.div_ceil(wanted.clamp(1, most)).max(1);
+        Self { count: total.div_ceil(each).max(1), each, len }
+    }
+
+    /// For kernels that cannot accumulate into the destination themselves.
+    fn at_least_two(total: usize, wanted: usize, len: usize) -> Self {
+        let splits = Self::new(total, wanted.max(2), len);
+        Self { count: splits.count.max(2), ..splits }
+    }
+
+    /// Where the parts go: into scratch, or straight to the destination if there is one part.
+    fn destination(&self, tape: &mut Tape, to: GradDestination) -> Tensor {
+        if self.count == 1 { to.tensor } else { tape.scratch(Shape::matrix(self.count, self.len)) }
+    }
+
+    /// Adds the parts up in order.
+    fn sum(&self, tape: &mut Tape, sums: Tensor, to: GradDestination) {
+        if self.count == 1 {
+            return;
+        }
+        let variant = |width: usize| {
+            let items = self.len / width;
+            Launch::new("conv2d", "sum_splits").read(sums).write(to.tensor).u32(items).u32(self.count).kernel(
+                Kernel::per_item(shader!("conv2d/sum_splits.wgsl"), items)
+                    .def("VECTOR", width as u32)
+                    .constant("ACCUMULATE", i64::from(to.accumulate)),
+            )
+        };
+        tape.launch(variant(if self.len.is_multiple_of(4) { 4 } else { 1 }));
+    }
+}
+
+/// A kernel with one register tile per invocation.
+fn registers(shader: Shader, tiles: usize) -> Kernel {
+    Kernel {
+        shader,
+        defs: vec![("LANES", LANES as u32)],
+        constants: vec![],
+        workgroups: fold(tiles.div_ceil(LANES)),
+        needs: Needs { aligned: true, invocations: LANES as u32, software: Some(true), ..Needs::default() },
+    }
+}
+
+/// A kernel with one tile of 64 x 64 outputs per workgroup and split.
+fn tiled(shader: Shader, rows: usize, columns: usize, splits: usize) -> Kernel {
+    let workgroup_memory = 2 * 320 * 16;
+    Kernel {
+        shader,
+        defs: vec![],
+        constants: vec![],
+        workgroups: fold(rows.div_ceil(64) * columns.div_ceil(64) * splits),
+        needs: Needs { aligned: true, invocations: 64, workgroup_memory, software: Some(false) },
+    }
+}
