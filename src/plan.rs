@@ -119,7 +119,7 @@ pub enum Choice {
 pub fn admissible<'a>(tape: &Tape, launch: &'a Launch, adapter: &AdapterSummary) -> Vec<&'a Kernel> {
     let aligned = launch.operands.iter().all(|&(tensor, _)| {
         let view = tape.view(tensor);
-        (view.offset | view.stride | tensor.shape.c) % 4 == 0
+        (view.offset | view.stride | tensor.shape.c).is_multiple_of(4)
     });
     launch.kernels.iter().filter(|k| (aligned || !k.needs.aligned) && k.runs_on(adapter)).collect()
 }

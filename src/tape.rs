@@ -178,6 +178,7 @@ pub struct Tape {
     spec: Spec,
     frozen: bool,
     names: Vec<(String, Tensor)>,
+    taps: Vec<String>,
     step: Option<Tensor>,
     streams: u32,
 }
@@ -283,9 +284,22 @@ impl Tape {
         self.streams as usize
     }
 
+    /// Wants the gradient of the value that will get this name, even if nothing before it is learned.
+    pub fn tap(&mut self, name: &str) {
+        self.taps.push(name.to_owned());
+    }
+
     /// Gives a value a name, for taps.
     pub fn name(&mut self, name: &str, tensor: Tensor) {
+        if self.taps.iter().any(|tap| tap == name) {
+            self.require_grad(tensor);
+        }
         self.names.push((name.to_owned(), tensor));
+    }
+
+    /// The value of that name.
+    pub fn named(&self, name: &str) -> Option<Tensor> {
+        self.names.iter().find(|(known, _)| known == name).map(|&(_, tensor)| tensor)
     }
 
     /// All named values in the order of their recording.

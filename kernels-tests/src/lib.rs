@@ -30,10 +30,21 @@ macro_rules! ops {
 }
 
 ops! {
+    adam,
+    add,
+    avg_pool,
+    batch_norm,
     concat,
     conv2d,
     dense,
+    dropout,
     fill,
     flatten,
+    global_avg_pool,
+    grad_norm,
+    input,
+    max_pool,
     relu,
+    sigmoid_cross_entropy,
+    softmax_cross_entropy,
 }

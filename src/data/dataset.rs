@@ -1,11 +1,15 @@
 //! A data set: a folder with a manifest and the pack of its pictures.
 
-use std::path::Path;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
+use serde::Deserialize;
 
+use super::files::cannot_read;
 use super::manifest::Manifest;
 use super::pack::Pack;
+use super::source::Skipped;
 use super::split::{Item, SplitReport};
 use crate::{Error, Result};
 
@@ -80,4 +84,20 @@ impl Dataset {
         let splits: Vec<_> = covers.iter().map(|c| c.split).collect();
         SplitReport::new(&self.manifest.classes, &items, &splits)
     }
+}
+
+/// The pictures that were named but are not in the data-set folder `dir`, as its `import.json` lists them.
+///
+/// # Errors
+/// [`Error::Input`] if that file is missing or damaged.
+pub fn skipped(dir: &Path) -> Result<HashSet<PathBuf>> {
+    #[derive(Deserialize)]
+    struct Report {
+        skipped: Vec<Skipped>,
+    }
+    let path = dir.join(IMPORT);
+    let text = std::fs::read_to_string(&path).map_err(|e| cannot_read(&path, &e))?;
+    let report: Report = serde_json::from_str(&text)
+        .map_err(|e| Error::Input(format!("{}: damaged ({e}): make the data set again", path.display())))?;
+    Ok(report.skipped.into_iter().map(|skipped| PathBuf::from(skipped.path)).collect())
 }

@@ -10,6 +10,7 @@ pub mod manifest;
 pub mod pack;
 pub mod picture;
 pub mod prepare;
+pub mod sample;
 pub mod source;
 pub mod split;
 mod table;

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::dataset::{Dataset, MANIFEST};
 use super::files::cannot_read;
-use super::manifest::number_classes;
+use super::manifest::{Manifest, number_classes};
 use super::table;
 use crate::{Error, Result};
 
@@ -91,6 +92,30 @@ pub fn read(data: &Path, columns: &Columns) -> Result<Source> {
         ))),
         _ => Ok(source),
     }
+}
+
+/// Names of the classes in `data`, which may also be a data-set folder.
+///
+/// # Errors
+/// See [`read`].
+pub fn classes(data: &Path, columns: &Columns) -> Result<Vec<String>> {
+    if Dataset::is_at(data) {
+        return Ok(Manifest::read(&data.join(MANIFEST))?.classes);
+    }
+    Ok(read(data, columns)?.classes)
+}
+
+/// Files and labels of the covers in `data`, which may also be a data-set folder.
+///
+/// # Errors
+/// See [`read`].
+pub fn covers(data: &Path, columns: &Columns) -> Result<Vec<(PathBuf, String)>> {
+    if Dataset::is_at(data) {
+        let Manifest { classes, covers, .. } = Manifest::read(&data.join(MANIFEST))?;
+        return Ok(covers.into_iter().map(|cover| (cover.path, classes[cover.label].clone())).collect());
+    }
+    let Source { classes, rows, .. } = read(data, columns)?;
+    Ok(rows.into_iter().map(|row| (row.path, classes[row.label].clone())).collect())
 }
 
 /// A picture as it is collected: before labels have numbers.

@@ -100,13 +100,14 @@ pub struct Pipeline {
     pub(crate) layout: wgpu::BindGroupLayout,
 }
 
+type ModuleKey = (Shader, Vec<(&'static str, u32)>);
 type Key = (Shader, Vec<(&'static str, u32)>, Vec<(&'static str, i32)>);
 
 /// Compiled pipelines by kernel. Shader modules are shared by all pipelines of a file and its definitions.
 #[derive(Default)]
 pub(super) struct PipelineCache {
     pipelines: Mutex<HashMap<Key, Arc<Pipeline>>>,
-    modules: Mutex<HashMap<(Shader, Vec<(&'static str, u32)>), Arc<wgpu::ShaderModule>>>,
+    modules: Mutex<HashMap<ModuleKey, Arc<wgpu::ShaderModule>>>,
 }
 
 impl PipelineCache {

@@ -1,13 +1,24 @@
 //! The ops. One file each: what it computes, its shape check, its forward and its backward launches. The kernels are in the
 //! file of the same name in `shaders/`, the f64 reference and the test rows in the one in `kernels-tests/src/`.
 
+pub mod adam;
+pub mod add;
+pub mod avg_pool;
+pub mod batch_norm;
 pub mod concat;
 pub mod conv2d;
-
 pub mod dense;
+pub mod dropout;
 pub mod fill;
 pub mod flatten;
+pub mod global_avg_pool;
+pub mod grad_norm;
+pub mod input;
+pub mod loss;
+pub mod max_pool;
 pub mod relu;
+pub mod sigmoid_cross_entropy;
+pub mod softmax_cross_entropy;
 pub mod window;
 
 use crate::gpu::{Kernel, Shader};
@@ -28,6 +39,17 @@ pub(crate) fn element_wise(launch: Launch, shader: Shader, shape: Shape, accumul
     };
     let launch = if shape.c.is_multiple_of(4) { launch.kernel(variant(4).aligned()) } else { launch };
     launch.kernel(variant(1))
+}
+
+/// Adds a kernel in both widths, like [`element_wise`], for kernels whose items are not single numbers: `variant` makes it for
+/// a number of channels, counted in the kernel's Elements, which becomes its override `CHANNELS`.
+pub(crate) fn both_widths(launch: Launch, channels: usize, variant: impl Fn(usize) -> Kernel) -> Launch {
+    let width = |width: usize| {
+        let elements = channels / width;
+        variant(elements).def("VECTOR", width as u32).constant("CHANNELS", elements as i64)
+    };
+    let launch = if channels.is_multiple_of(4) { launch.kernel(width(4).aligned()) } else { launch };
+    launch.kernel(width(1))
 }
 
 /// Fails with the op's name and both shapes unless they are equal.

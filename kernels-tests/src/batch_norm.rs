@@ -1,0 +1,153 @@
+//! Normalisation per channel, in training and with running statistics.
+
+use std::sync::Arc;
+
+use gatefold::Result;
+use gatefold::gpu::{BufferPool, Gpu};
+use gatefold::ops::batch_norm::{BatchNorm, batch_norm};
+use gatefold::params::{ParameterStore, StateSpec};
+use gatefold::plan::{Choice, Plan};
+use gatefold::tape::Tape;
+use gatefold::tensor::{Shape, Tensor};
+
+use crate::array::relative_error;
+use crate::{Array, Checked, Input, Row};
+
+const EPS: f32 = 1e-3;
+const MOMENTUM: f32 = 0.1;
+/// First running mean and variance of the training rows.
+const START: [f32; 2] = [0.25, 2.0];
+
+fn column(x: &Array, c: usize) -> impl Iterator<Item = f64> {
+    x.data.iter().skip(c).step_by(x.shape.c).copied()
+}
+
+fn batch_statistics(x: &Array) -> (Vec<f64>, Vec<f64>) {
+    let pixels = x.shape.pixels() as f64;
+    let mean = |c| column(x, c).sum::<f64>() / pixels;
+    let variance = |c| column(x, c).map(|v| (v - mean(c)).powi(2)).sum::<f64>() / pixels;
+    ((0..x.shape.c).map(mean).collect(), (0..x.shape.c).map(variance).collect())
+}
+
+/// Running statistics of the inference rows.
+fn running(c: usize) -> [Vec<f32>; 2] {
+    [(0..c).map(|c| 0.1 * c as f32 - 0.3).collect(), (0..c).map(|c| 0.5 + 0.2 * c as f32).collect()]
+}
+
+fn statistics(x: &Array, training: bool) -> (Vec<f64>, Vec<f64>) {
+    let [mean, variance] = running(x.shape.c).map(|v| v.into_iter().map(f64::from).collect());
+    if training { batch_statistics(x) } else { (mean, variance) }
+}
+
+/// `(x - mean) / sqrt(variance + eps)`, and the inverse deviations.
+fn normalised(x: &Array, training: bool) -> (Array, Vec<f64>) {
+    let (mean, variance) = statistics(x, training);
+    let inverse: Vec<f64> = variance.iter().map(|v| 1.0 / (v + f64::from(EPS)).sqrt()).collect();
+    (Array::from_fn(x.shape, |n, h, w, c| (x.at(n, h, w, c) - mean[c]) * inverse[c]), inverse)
+}
+
+fn reference(inputs: &[Array], training: bool) -> Array {
+    let (hat, _) = normalised(&inputs[0], training);
+    Array::from_fn(hat.shape, |n, h, w, c| hat.at(n, h, w, c) * inputs[1].data[c] + inputs[2].data[c])
+}
+
+fn gradients(inputs: &[Array], dy: &Array, training: bool) -> Vec<Array> {
+    let (hat, inverse) = normalised(&inputs[0], training);
+    let vector = Shape::vector(hat.shape.c);
+    let dbeta = Array::from_fn(vector, |_, _, _, c| column(dy, c).sum());
+    let dgamma = Array::from_fn(vector, |_, _, _, c| column(dy, c).zip(column(&hat, c)).map(|(a, b)| a * b).sum());
+    let share = if training { 1.0 / hat.shape.pixels() as f64 } else { 0.0 };
+    let dx = Array::from_fn(hat.shape, |n, h, w, c| {
+        let through_statistics = share * (dbeta.data[c] + hat.at(n, h, w, c) * dgamma.data[c]);
+        inputs[1].data[c] * inverse[c] * (dy.at(n, h, w, c) - through_statistics)
+    });
+    vec![dx, dgamma, dbeta]
+}
+
+fn record(tape: &mut Tape, x: Tensor, gamma: Tensor, beta: Tensor, training: bool) -> Result<Tensor> {
+    let c = x.shape.c;
+    let [running_mean, running_var] = if training {
+        let mut state = |i: usize| tape.state(StateSpec { name: format!("state{i}"), len: c, init: START[i] });
+        [state(0), state(1)]
+    } else {
+        running(c).map(|v| tape.constant(Shape::vector(c), v.into_iter().map(f32::to_bits).collect()))
+    };
+    let norm = BatchNorm { gamma, beta, running_mean, running_var, eps: EPS, momentum: MOMENTUM };
+    batch_norm(tape, x, &norm, training)
+}
+
+fn row(name: &str, shape: Shape, training: bool) -> Row {
+    let vector = Input::parameter(Shape::vector(shape.c));
+    let row = Row::new(
+        "batch_norm",
+        name,
+        vec![Input::map(shape), vector.clone(), vector],
+        move |tape, x| Ok(vec![record(tape, x[0], x[1], x[2], training)?]),
+        move |x| vec![reference(x, training)],
+    )
+    .backward(move |x, dy| gradients(x, dy, training));
+    if training { row.state(|x| moved(&x[0])) } else { row }
+}
+
+/// Running statistics after one batch: all means, then all variances, which are the unbiased ones.
+fn moved(x: &Array) -> Vec<f64> {
+    let (mean, variance) = batch_statistics(x);
+    let pixels = x.shape.pixels() as f64;
+    let step = |from: f32, to: f64| f64::from(from) + f64::from(MOMENTUM) * (to - f64::from(from));
+    let unbiased = variance.iter().map(|v| v * pixels / (pixels - 1.0));
+    mean.iter().map(|&v| step(START[0], v)).chain(unbiased.map(|v| step(START[1], v))).collect()
+}
+
+/// Deviations of about 1 around 1000, where sums of squares would have no digit left. The mean itself is only as good as an
+/// f32 of that size: half a unit in its last place is 3e-5 of a deviation, which bounds what can be asked.
+fn large_offset(gpu: &Arc<Gpu>, choice: Choice) -> Result<Vec<Checked>> {
+    let shape = Shape::new(2, 29, 31, 8);
+    // Multiples of 2^-13: exact at 1000 in f32.
+    let x = Array::random(shape, 1).map(|v| 1000.0 + (v * 2.0 * 8192.0).round() / 8192.0);
+    let arrays = [x, Array::random(Shape::vector(8), 2), Array::random(Shape::vector(8), 3)];
+    let mut tape = Tape::new();
+    let inputs: Vec<_> = arrays.iter().map(|array| tape.input(array.shape)).collect();
+    inputs.iter().for_each(|&input| tape.require_grad(input));
+    let y = record(&mut tape, inputs[0], inputs[1], inputs[2], true)?;
+    let upstream = tape.input(shape);
+    tape.backward(&[(y, upstream)])?;
+    let gradients = inputs.iter().map(|&x| Ok(tape.grad(x)?.unwrap_or(x))).collect::<Result<Vec<_>>>()?;
+    tape.keep(y);
+    gradients.iter().for_each(|&gradient| tape.keep(gradient));
+    let store = ParameterStore::new(gpu, tape.spec(), false)?;
+    let mut plan = Plan::with_choice(gpu, &tape, &store, &BufferPool::default(), choice)?;
+    for (&input, array) in inputs.iter().zip(&arrays) {
+        plan.write(input, &array.to_f32())?;
+    }
+    let dy = Array::random(shape, 4);
+    plan.write(upstream, &dy.to_f32())?;
+    plan.poison();
+    let results = plan.run()?;
+    let output = Checked {
+        what: "output".into(),
+        error: relative_error(&results.get(y)?, &reference(&arrays, true).data),
+    };
+    let mut checked = vec![output];
+    for (i, (&gradient, expected)) in gradients.iter().zip(self::gradients(&arrays, &dy, true)).enumerate() {
+        let error = relative_error(&results.get(gradient)?, &expected.data);
+        checked.push(Checked { what: format!("gradient {i}"), error });
+    }
+    Ok(checked)
+}
+
+pub fn rows() -> Vec<Row> {
+    vec![
+        row("training, even", Shape::new(2, 4, 6, 8), true),
+        row("training, odd sizes", Shape::new(3, 5, 7, 5), true),
+        // Each of its parameters' gradients is one sum, which may cancel.
+        row("training, one channel", Shape::new(2, 9, 11, 1), true).tolerance(1e-5),
+        row("training, two pixels", Shape::new(2, 1, 1, 12), true),
+        row("training, many blocks", Shape::new(2, 47, 53, 8), true),
+        row("training, many blocks, odd", Shape::new(2, 47, 53, 3), true),
+        row("inference, even", Shape::new(2, 4, 6, 8), false),
+        row("inference, odd sizes", Shape::new(1, 5, 7, 5), false),
+        row("inference, one pixel", Shape::new(1, 1, 1, 4), false),
+        Row::custom("batch_norm", "training, mean 1000, deviation 1", large_offset).tolerance(1e-4),
+        row("training, 256 at 56x56", Shape::new(4, 56, 56, 256), true).bench(),
+    ]
+}

@@ -1,0 +1,57 @@
+// One step of Adam, in place, on four parameters at a time.
+#import gatefold::grid
+
+struct Params {
+    vectors: u32,
+    beta1: f32,
+    beta2: f32,
+    // 1 - beta, rounded once: f32 loses five digits of 1 - 0.999.
+    rest1: f32,
+    rest2: f32,
+    eps: f32,
+}
+
+// StepWords.
+struct Step {
+    step: u32,
+    seed: u32,
+    learning_rate: f32,
+    weight_decay: f32,
+    bias_correction1: f32,
+    bias_correction2: f32,
+}
+
+override DECOUPLED: bool = false;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> gradients: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> step: Step;
+@group(0) @binding(3) var<storage, read_write> parameters: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> moment1: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> moment2: array<vec4<f32>>;
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let item = grid::linear_item(group, groups, lane);
+    if item >= params.vectors {
+        return;
+    }
+    var p = parameters[item];
+    var g = gradients[item];
+    if DECOUPLED {
+        p *= 1.0 - step.learning_rate * step.weight_decay;
+    } else {
+        g += step.weight_decay * p;
+    }
+    let m = params.beta1 * moment1[item] + params.rest1 * g;
+    let v = params.beta2 * moment2[item] + params.rest2 * (g * g);
+    let size = step.learning_rate / step.bias_correction1;
+    let spread = sqrt(v) / sqrt(step.bias_correction2) + params.eps;
+    parameters[item] = p - size * (m / spread);
+    moment1[item] = m;
+    moment2[item] = v;
+}

@@ -1,0 +1,62 @@
+// dx (+)= gamma * inverse * (dy - level - (x - mean) * slope): the gradient through the batch's own statistics, with level
+// the mean of dy and slope the mean of dy * (x - mean) times the inverse variance (Ioffe and Szegedy, 2015).
+#import gatefold::grid
+
+#if VECTOR == 4
+alias Element = vec4<f32>;
+#else
+alias Element = f32;
+#endif
+
+struct Params {
+    pixels: u32,
+    runs: u32,
+    x_offset: u32,
+    x_stride: u32,
+    dy_offset: u32,
+    dy_stride: u32,
+    dx_offset: u32,
+    dx_stride: u32,
+}
+
+// Counts Elements.
+override CHANNELS: u32 = 1u;
+override ACCUMULATE: bool = false;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<Element>;
+@group(0) @binding(2) var<storage, read> dy: array<Element>;
+@group(0) @binding(3) var<storage, read> mean: array<Element>;
+@group(0) @binding(4) var<storage, read> inverse: array<Element>;
+@group(0) @binding(5) var<storage, read> gamma: array<Element>;
+@group(0) @binding(6) var<storage, read> level: array<Element>;
+@group(0) @binding(7) var<storage, read> slope: array<Element>;
+@group(0) @binding(8) var<storage, read_write> dx: array<Element>;
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let item = grid::linear_item(group, groups, lane);
+    if item >= params.runs * CHANNELS {
+        return;
+    }
+    let channel = item % CHANNELS;
+    let first = item / CHANNELS;
+    let centre = mean[channel];
+    let scale = inverse[channel] * gamma[channel];
+    let flat = level[channel];
+    let steep = slope[channel];
+    for (var pixel = first; pixel < params.pixels; pixel += params.runs) {
+        let deviation = x[(params.x_offset + pixel * params.x_stride) / #{VECTOR}u + channel] - centre;
+        let gradient = dy[(params.dy_offset + pixel * params.dy_stride) / #{VECTOR}u + channel];
+        var value = scale * (gradient - flat - deviation * steep);
+        let to = (params.dx_offset + pixel * params.dx_stride) / #{VECTOR}u + channel;
+        if ACCUMULATE {
+            value += dx[to];
+        }
+        dx[to] = value;
+    }
+}

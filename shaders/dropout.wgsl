@@ -1,0 +1,66 @@
+// y (+)= x * mask / (1 - rate). Forward and backward alike: the mask is drawn anew from counters, never stored.
+#import gatefold::grid
+#import gatefold::element
+#import gatefold::random
+
+#if VECTOR == 4
+alias Element = vec4<f32>;
+#else
+alias Element = f32;
+#endif
+
+struct Params {
+    length: u32,
+    // An element is dropped if its draw of 24 bits is below this.
+    threshold: u32,
+    scale: f32,
+    stream: u32,
+    x_offset: u32,
+    x_stride: u32,
+    y_offset: u32,
+    y_stride: u32,
+}
+
+override CHANNELS: u32 = 1u;
+override ACCUMULATE: bool = false;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<Element>;
+// StepWords: step and seed come first.
+@group(0) @binding(2) var<storage, read> step: array<u32>;
+@group(0) @binding(3) var<storage, read_write> y: array<Element>;
+
+// The factors of elements `4 * quad ..+ 4` in dense order: 96 bits of one hash are four draws of 24 bits, so that one and
+// four elements at a time see the same mask.
+fn factors(quad: u32) -> vec4<f32> {
+    let words = random::hash(vec3<u32>(quad, step[0], step[1] ^ params.stream));
+    let low = words & vec3<u32>(255u);
+    let draws = vec4<u32>(words >> vec3<u32>(8u), low.x | (low.y << 8u) | (low.z << 16u));
+    return select(vec4<f32>(params.scale), vec4<f32>(0.0), draws < vec4<u32>(params.threshold));
+}
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let item = grid::linear_item(group, groups, lane);
+    if element::beyond(item, params.length) {
+        return;
+    }
+#if VECTOR == 4
+    let factor = factors(item);
+#else
+    let four = factors(item >> 2u);
+    let factor = select(select(four.x, four.y, (item & 1u) == 1u), select(four.z, four.w, (item & 1u) == 1u), (item & 2u) == 2u);
+#endif
+    let taken = x[element::index_in(item, CHANNELS, params.x_offset, params.x_stride)];
+    // A dropped infinity is dropped: 0 times it would be no number.
+    var value = select(taken * factor, Element(0.0), factor == Element(0.0));
+    let to = element::index_in(item, CHANNELS, params.y_offset, params.y_stride);
+    if ACCUMULATE {
+        value += y[to];
+    }
+    y[to] = value;
+}

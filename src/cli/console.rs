@@ -1,0 +1,108 @@
+//! Output that several subcommands share: JSON, lists of skipped files, progress.
+
+use std::io::{IsTerminal, Write};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use crate::data::Skipped;
+use crate::{Error, Result};
+
+/// Writes to stdout. A reader that has gone away (`| head`) ends the program quietly, as it does other tools.
+pub fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        done => done.map_err(|e| Error::run(format!("cannot write to the terminal ({e})"))),
+    }
+}
+
+/// Prints one JSON value.
+pub fn json(value: &impl Serialize) -> Result<()> {
+    print(&format!("{}\n", serde_json::to_string_pretty(value).map_err(Error::run)?))
+}
+
+/// Skipped files beyond this many are counted, not listed.
+const LISTED: usize = 20;
+
+/// Lists skipped files with their reasons on stderr.
+pub fn skipped(skipped: &[Skipped]) {
+    if skipped.is_empty() {
+        return;
+    }
+    eprintln!("skipped {} pictures:", skipped.len());
+    for Skipped { path, reason } in skipped.iter().take(LISTED) {
+        eprintln!("  {path}: {reason}");
+    }
+    if skipped.len() > LISTED {
+        eprintln!("  and {} more", skipped.len() - LISTED);
+    }
+}
+
+/// Progress of a long step on stderr: a bar with rate and ETA on a terminal, a line every few seconds elsewhere.
+pub struct Progress {
+    bar: Option<ProgressBar>,
+    plain: Mutex<Plain>,
+    what: String,
+}
+
+struct Plain {
+    start: Instant,
+    said: Instant,
+}
+
+const EVERY: Duration = Duration::from_secs(5);
+
+impl Progress {
+    /// `unit` is what is counted, such as "pictures".
+    pub fn new(what: &str, unit: &str) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let template = format!("{what} {{bar:30}} {{pos}}/{{len}} {unit}, {{per_sec}}, {{eta}} left");
+            let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
+            ProgressBar::new(0).with_style(style)
+        });
+        let now = Instant::now();
+        Self { bar, plain: Mutex::new(Plain { start: now, said: now }), what: format!("{what}: {unit}") }
+    }
+
+    /// `done` of `total`. May be called from many threads, out of order.
+    pub fn at(&self, done: usize, total: usize) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(total as u64);
+            bar.set_position(bar.position().max(done as u64));
+            return;
+        }
+        let Ok(mut plain) = self.plain.lock() else { return };
+        if plain.said.elapsed() >= EVERY && done < total {
+            plain.said = Instant::now();
+            let rate = done as f64 / plain.start.elapsed().as_secs_f64().max(1e-9);
+            let left = (total - done) as f64 / rate.max(1e-9);
+            eprintln!("{} {done}/{total}, {rate:.0}/s, {} left", self.what, duration(left));
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// Seconds as people say them.
+pub fn duration(seconds: f64) -> String {
+    let whole = seconds.round() as u64;
+    match whole {
+        0..60 => format!("{seconds:.1} s"),
+        60..3600 => format!("{}:{:02} min", whole / 60, whole % 60),
+        _ => format!("{}:{:02} h", whole / 3600, whole / 60 % 60),
+    }
+}
+
+/// "12.3 %".
+pub fn percent(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
+}

@@ -1,0 +1,53 @@
+//! Arguments that say what DATA is.
+
+use std::path::Path;
+
+use clap::Args;
+
+use super::console;
+use crate::Result;
+use crate::data::source::Columns;
+use crate::data::{PrepareOptions, Prepared, prepare};
+use crate::train::Config;
+
+/// Columns of a table.
+#[derive(Args, Clone)]
+pub struct ColumnArguments {
+    /// Column with the pictures' paths, relative to the table [default: path]
+    #[arg(long, value_name = "COLUMN")]
+    pub path: Option<String>,
+    /// Column with the labels [default: label, genre or class]
+    #[arg(long, value_name = "COLUMN")]
+    pub label: Option<String>,
+    /// Columns whose equal values keep covers in one set, such as artist,album
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    pub group: Option<Vec<String>>,
+}
+
+impl ColumnArguments {
+    pub fn columns(&self) -> Columns {
+        Columns { path: self.path.clone(), label: self.label.clone(), groups: self.group.clone().unwrap_or_default() }
+    }
+}
+
+/// Decodes and splits DATA into `folder`, with progress, and tells what came of it.
+pub fn prepare_data(data: &Path, config: &Config, folder: &Path) -> Result<Prepared> {
+    let options = PrepareOptions {
+        path_column: config.path.clone(),
+        label_column: config.label.clone(),
+        group_columns: config.group.clone(),
+        split: config.split,
+        seed: config.seed,
+        size: config.size as u32,
+        fit: config.fit,
+    };
+    let progress = console::Progress::new("decoding", "pictures");
+    let prepared = prepare(data, &options, folder, &|done, total| progress.at(done, total))?;
+    drop(progress);
+    for note in &prepared.notes {
+        eprintln!("note: {note}");
+    }
+    console::skipped(&prepared.skipped);
+    eprint!("{}", prepared.report);
+    Ok(prepared)
+}

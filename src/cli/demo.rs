@@ -1,0 +1,65 @@
+//! `gatefold demo`
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::console;
+use super::explain;
+use super::train::{self, TrainingProgress};
+use super::{GpuArguments, sample};
+use crate::Result;
+use crate::data::sample::SampleOptions;
+use crate::data::{Dataset, Split};
+use crate::explain::gallery;
+use crate::train::model::Model;
+use crate::train::run::RunFolder;
+use crate::train::Config;
+
+/// The main job on built-in data: sample, train, evaluate, explain
+#[derive(Args)]
+pub struct Arguments {
+    /// Folder to write (an earlier demo in it is replaced)
+    #[arg(long, default_value = "demo")]
+    out: PathBuf,
+    #[arg(long)]
+    epochs: Option<u64>,
+    #[command(flatten)]
+    gpu: GpuArguments,
+}
+
+/// Covers that the heat maps are shown for.
+const SHOWN: usize = 12;
+
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let (covers, run, maps) = (arguments.out.join("covers"), arguments.out.join("run"), arguments.out.join("heat-maps"));
+    let table = sample::draw(&covers, &SampleOptions::default())?;
+    let defaults = Config::default();
+    let config = Config {
+        size: 64,
+        epochs: arguments.epochs.unwrap_or(defaults.epochs),
+        group: vec!["artist".into()],
+        label: Some("genre".into()),
+        ..defaults
+    };
+    RunFolder::new(&run).clear()?;
+    let trainer = train::start(&table, config, &run, &arguments.gpu)?;
+    let mut progress = TrainingProgress::new();
+    let outcome = trainer.train(&mut progress)?;
+    drop(progress);
+    train::finish(&outcome, &run, false)?;
+
+    let folder = RunFolder::open(&run)?;
+    let dataset = Dataset::open(&folder.data())?;
+    let test = dataset.manifest.indices(Split::Test);
+    let step = test.len().div_ceil(SHOWN).max(1);
+    let images: Vec<PathBuf> = test.iter().step_by(step).map(|&i| dataset.manifest.covers[i].path.clone()).collect();
+    let model = Model::load(&arguments.gpu.open()?, &folder.checkpoint()?)?;
+    explain::explain(&model, &images, None, None, &maps)?;
+    console::print(&format!(
+        "\ncovers:    {}\nrun:       {}\nheat maps: {}\n",
+        table.display(),
+        run.display(),
+        maps.join(gallery::SHEET).display()
+    ))
+}

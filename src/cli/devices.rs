@@ -1,0 +1,69 @@
+//! `gatefold devices`
+
+use std::fmt::Write;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::console;
+use crate::gpu::{self, AdapterSummary};
+use crate::plan::mib;
+use crate::{Error, Result};
+
+/// List the adapters, their limits and features, and which one would be used
+#[derive(Args)]
+pub struct Arguments {
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Devices {
+    adapters: Vec<AdapterSummary>,
+    /// Index of the one that would be used.
+    used: Option<usize>,
+}
+
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let (adapters, used) = gpu::list();
+    if arguments.json {
+        return console::json(&Devices { adapters, used });
+    }
+    if adapters.is_empty() {
+        return Err(Error::input(
+            "no Vulkan, Metal or DX12 adapter on this machine; on Linux without a GPU install Mesa's software driver \
+             (Debian and Ubuntu: apt install mesa-vulkan-drivers libvulkan1)",
+        ));
+    }
+    let mut text = String::new();
+    for a in &adapters {
+        let mark = if used == Some(a.index) { "*" } else { " " };
+        let yes = |has: bool| if has { "yes" } else { "no" };
+        let subgroups = if a.subgroup_min == a.subgroup_max {
+            a.subgroup_min.to_string()
+        } else {
+            format!("{} to {}", a.subgroup_min, a.subgroup_max)
+        };
+        // Writing to a String cannot fail.
+        let _ = write!(
+            text,
+            "{mark} {} {} ({}, {})\n    driver               {}\n    largest binding      {}\n    largest buffer       {}\n    \
+             workgroup            {} memory, {} invocations\n    subgroup             {subgroups}\n    f16                  {}\n    \
+             timestamps           {}\n    cooperative matrix   {}\n",
+            a.index,
+            a.name,
+            a.kind,
+            a.backend,
+            a.driver,
+            mib(a.max_binding_bytes),
+            mib(a.max_buffer_bytes),
+            mib(u64::from(a.workgroup_memory_bytes)),
+            a.max_invocations,
+            yes(a.f16),
+            yes(a.timestamps),
+            yes(a.cooperative_matrix),
+        );
+    }
+    console::print(&format!("{text}* would be used; choose another with --adapter INDEX or --adapter NAME\n"))
+}

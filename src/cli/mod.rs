@@ -1,0 +1,79 @@
+//! The command line: one file per subcommand. What it prints, no logic.
+
+mod console;
+mod data;
+mod demo;
+mod devices;
+mod eval;
+mod explain;
+mod predict;
+mod sample;
+mod train;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::Result;
+use crate::gpu::{Gpu, GpuOptions};
+
+/// Teaches a GPU, any GPU, to read album covers.
+#[derive(Parser)]
+#[command(name = "gatefold", version, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Devices(devices::Arguments),
+    Sample(sample::Arguments),
+    Train(train::Arguments),
+    Eval(eval::Arguments),
+    Predict(predict::Arguments),
+    Explain(explain::Arguments),
+    Demo(demo::Arguments),
+}
+
+/// Which adapter, and how carefully.
+#[derive(Args, Clone)]
+struct GpuArguments {
+    /// Adapter: its index in `gatefold devices`, or part of its name [default: the best real GPU, else software]
+    #[arg(long, value_name = "INDEX|NAME")]
+    adapter: Option<String>,
+    /// Keep bounds, loop and division checks in the kernels (slower)
+    #[arg(long)]
+    checked: bool,
+}
+
+impl GpuArguments {
+    /// Opens the adapter and says on stderr which one it is.
+    fn open(&self) -> Result<Arc<Gpu>> {
+        let gpu = Gpu::open(&GpuOptions { adapter: self.adapter.clone(), checked: self.checked })?;
+        let adapter = gpu.adapter();
+        eprintln!("adapter: {} ({}, {})", adapter.name, adapter.kind, adapter.backend);
+        Ok(Arc::new(gpu))
+    }
+}
+
+/// Parses the command line, runs it, and gives the exit code: 0 done, 1 a run-time failure, 2 bad usage or bad input.
+pub fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Devices(arguments) => devices::run(&arguments),
+        Command::Sample(arguments) => sample::run(&arguments),
+        Command::Train(arguments) => train::run(&arguments),
+        Command::Eval(arguments) => eval::run(&arguments),
+        Command::Predict(arguments) => predict::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("error: {e}");
+            ExitCode::from(e.exit_code())
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! `gatefold predict`
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Serialize;
+
+use super::GpuArguments;
+use super::console::{self, percent};
+use crate::data::{Fit, Skipped, picture};
+use crate::train::evaluate::BATCH;
+use crate::train::model::{Model, probabilities};
+use crate::train::run::RunFolder;
+use crate::{Error, Result};
+
+/// Class probabilities of pictures
+#[derive(Args)]
+pub struct Arguments {
+    /// Run folder (not with --weights), then pictures
+    #[arg(required = true, value_name = "[RUN] IMAGE")]
+    paths: Vec<PathBuf>,
+    /// Checkpoint that train wrote, instead of a run folder
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
+    /// Network that --weights must be of
+    #[arg(long, requires = "weights")]
+    net: Option<String>,
+    /// Print the logits too
+    #[arg(long)]
+    logits: bool,
+    /// Print a JSON list
+    #[arg(long, conflicts_with = "csv")]
+    json: bool,
+    /// Print a CSV table
+    #[arg(long)]
+    csv: bool,
+    #[command(flatten)]
+    gpu: GpuArguments,
+}
+
+#[derive(Serialize)]
+struct Prediction<'a> {
+    path: &'a Path,
+    label: &'a str,
+    probability: f32,
+    /// In the order of `labels`.
+    probabilities: &'a [f32],
+    logits: &'a [f32],
+    labels: &'a [String],
+}
+
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let (checkpoint, images) = match &arguments.weights {
+        Some(file) => (file.clone(), arguments.paths.as_slice()),
+        None => (RunFolder::open(&arguments.paths[0])?.checkpoint()?, &arguments.paths[1..]),
+    };
+    if images.is_empty() {
+        return Err(Error::input("no picture to predict; name at least one"));
+    }
+    let model = Model::load(&arguments.gpu.open()?, &checkpoint)?;
+    let net = &model.header.net.net;
+    if let Some(wanted) = arguments.net.as_ref().filter(|wanted| *wanted != net) {
+        let file = checkpoint.display();
+        return Err(Error::input(format!("--net {wanted}: checkpoint {file} is of another network, {net}")));
+    }
+    let (paths, pictures) = load(images, model.size(), model.fit())?;
+    let mut inference = model.inference(BATCH.min(pictures.len()))?;
+    let progress = console::Progress::new("predicting", "pictures");
+    let logits = inference.logits(pictures.iter().map(Vec::as_slice), |done| progress.at(done, pictures.len()))?;
+    drop(progress);
+    let (labels, outputs) = (&model.header.labels, model.header.net.outputs());
+    let probabilities = probabilities(&logits, outputs);
+    let rows = paths.iter().zip(probabilities.chunks(labels.len())).zip(logits.chunks(outputs));
+    let predictions: Vec<Prediction> = rows
+        .map(|((&path, probabilities), logits)| {
+            let best = crate::train::metrics::predicted(probabilities);
+            Prediction { path, label: &labels[best], probability: probabilities[best], probabilities, logits, labels }
+        })
+        .collect();
+    if arguments.json {
+        console::json(&predictions)
+    } else if arguments.csv {
+        console::print(&csv(&predictions, labels, arguments.logits)?)
+    } else {
+        console::print(&table(&predictions, arguments.logits))
+    }
+}
+
+/// Loads pictures as the network wants them; bad ones are listed and left out.
+///
+/// # Errors
+/// [`Error::Input`] if no picture is good.
+pub fn load(images: &[PathBuf], size: u32, fit: Fit) -> Result<(Vec<&Path>, Vec<Vec<u8>>)> {
+    let (mut good, mut bad) = ((vec![], vec![]), vec![]);
+    for path in images {
+        match picture::load(path, size, fit) {
+            Ok(picture) => {
+                good.0.push(path.as_path());
+                good.1.push(picture.pixels.into_raw());
+            }
+            Err(e) => bad.push(Skipped { path: path.display().to_string(), reason: e.reason }),
+        }
+    }
+    match (bad.first(), good.0.is_empty()) {
+        (Some(Skipped { path, reason }), true) => {
+            let more = if bad.len() > 1 { format!(", and {} more like it", bad.len() - 1) } else { String::new() };
+            Err(Error::input(format!("{path}: {reason}{more}; no picture is left")))
+        }
+        _ => {
+            console::skipped(&bad);
+            Ok(good)
+        }
+    }
+}
+
+fn csv(predictions: &[Prediction], labels: &[String], with_logits: bool) -> Result<String> {
+    let mut writer = csv::Writer::from_writer(vec![]);
+    let logit_count = predictions.first().map_or(0, |p| p.logits.len());
+    let logit_names = (0..if with_logits { logit_count } else { 0 }).map(|i| format!("logit {i}"));
+    let head = ["path", "label", "probability"].into_iter().map(str::to_owned);
+    let head: Vec<String> = head.chain(labels.iter().map(|l| format!("p({l})"))).chain(logit_names).collect();
+    writer.write_record(head).map_err(Error::run)?;
+    for p in predictions {
+        let mut row = vec![p.path.display().to_string(), p.label.to_owned(), p.probability.to_string()];
+        row.extend(p.probabilities.iter().map(f32::to_string));
+        row.extend(p.logits.iter().filter(|_| with_logits).map(f32::to_string));
+        writer.write_record(row).map_err(Error::run)?;
+    }
+    let bytes = writer.into_inner().map_err(Error::run)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// How many of the runners-up a line shows.
+const SHOWN: usize = 3;
+
+fn table(predictions: &[Prediction], with_logits: bool) -> String {
+    let mut text = String::new();
+    for p in predictions {
+        let mut order: Vec<usize> = (0..p.probabilities.len()).collect();
+        order.sort_by(|&a, &b| p.probabilities[b].total_cmp(&p.probabilities[a]));
+        let shown = order.iter().take(SHOWN).map(|&i| format!("{} {}", p.labels[i], percent(f64::from(p.probabilities[i]))));
+        text += &format!("{}: {}", p.path.display(), shown.collect::<Vec<_>>().join(", "));
+        if with_logits {
+            let logits: Vec<String> = p.logits.iter().map(|v| format!("{v:.4}")).collect();
+            text += &format!(" [logits {}]", logits.join(" "));
+        }
+        text.push('\n');
+    }
+    text
+}

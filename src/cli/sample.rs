@@ -1,0 +1,41 @@
+//! `gatefold sample`
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::console;
+use crate::Result;
+use crate::data::sample::{self, SampleOptions};
+
+/// Draw a small labelled set of covers whose evidence is known
+#[derive(Args)]
+pub struct Arguments {
+    /// Folder to write: a sub-folder per genre, and covers.csv with the evidence's boxes
+    out: PathBuf,
+    /// Covers per genre
+    #[arg(long, default_value_t = SampleOptions::default().per_genre)]
+    per_genre: usize,
+    /// Side of the covers in pixels
+    #[arg(long, default_value_t = SampleOptions::default().size)]
+    size: u32,
+    /// Another seed draws other covers
+    #[arg(long, default_value_t = SampleOptions::default().seed)]
+    seed: u64,
+}
+
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let options = SampleOptions { per_genre: arguments.per_genre, size: arguments.size, seed: arguments.seed };
+    let csv = draw(&arguments.out, &options)?;
+    let csv = csv.display();
+    console::print(&format!(
+        "table: {csv}\nnext: gatefold train {csv} --label genre --group artist --net prognet --size 64 --out RUN\n"
+    ))
+}
+
+/// Draws the covers, says what they are, and gives the table's path.
+pub fn draw(out: &Path, options: &SampleOptions) -> Result<PathBuf> {
+    let summary = sample::write(out, options)?;
+    eprintln!("drew {} covers of {}", summary.covers, summary.genres.join(", "));
+    Ok(summary.csv)
+}

@@ -1,0 +1,76 @@
+//! From packed pixels to what a network reads: crop, augmentation and normalisation in one launch.
+
+use super::dropout::scrambled;
+use crate::gpu::Kernel;
+use crate::tape::{Launch, Tape};
+use crate::tensor::{Shape, Tensor};
+use crate::{Error, Result, shader};
+
+/// How pictures become numbers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct InputOp {
+    /// Height and width of the packed pictures.
+    pub source: (usize, usize),
+    /// Height and width of the output, cut from the centre.
+    pub size: (usize, usize),
+    /// Mean of red, green and blue on the scale of 0 to 1.
+    pub mean: [f32; 3],
+    pub deviation: [f32; 3],
+    pub augment: Augment,
+}
+
+/// Random changes that keep the label. Drawn for each sample anew in each step. The default is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Augment {
+    /// Mirror every other picture from left to right.
+    pub flip: bool,
+    /// Move the crop by up to this many pixels in each direction.
+    pub shift: usize,
+}
+
+/// Words that `n` packed RGB pictures take, three bytes to a pixel, little endian.
+pub const fn words(n: usize, h: usize, w: usize) -> usize {
+    (n * h * w * 3).div_ceil(4)
+}
+
+/// Turns `n` packed RGB pictures ([`words`] words, `n x h x w x 3` bytes) into `n x h x w x 4`: `(v / 255 - mean) /
+/// deviation` and a fourth channel of zeros, so that the first convolution reads whole vec4s. It has no gradient.
+///
+/// Output pixel `(y, x)` shows source pixel `(y + (sh - h) / 2 + dy, x' + (sw - w) / 2 + dx)`, the nearest one where that
+/// lies outside; `x'` is `x` or `w - 1 - x`. Mirroring, `dx` and `dy` are functions of the step's number, the seed, this
+/// op's stream and the sample's number in the batch.
+///
+/// # Errors
+/// If there are too few words, a size is 0, a deviation is not above 0, or the shift is 32,768 or more.
+pub fn input(tape: &mut Tape, pixels: Tensor, n: usize, op: &InputOp) -> Result<Tensor> {
+    let InputOp { source: (sh, sw), size: (h, w), mean, deviation, augment } = *op;
+    if [n, sh, sw, h, w].contains(&0) {
+        return Err(Error::run(format!("input: {n} pictures, {sh}x{sw} to {h}x{w}")));
+    }
+    if pixels.shape.len() < words(n, sh, sw) {
+        return Err(Error::run(format!("input: {} words for {n} pictures of {sh}x{sw}", pixels.shape.len())));
+    }
+    if words(n, sh, sw) > 1 << 30 {
+        return Err(Error::run(format!("input: {n} pictures of {sh}x{sw} are more than 4 GiB; use a smaller batch")));
+    }
+    if !deviation.iter().all(|d| *d > 0.0) || augment.shift >= 1 << 15 {
+        return Err(Error::run(format!("input: deviations {deviation:?}, shift {}", augment.shift)));
+    }
+    let shape = Shape::new(n, h, w, 4);
+    let (step, stream) = (tape.step(), tape.random_stream());
+    let y = tape.output(shape, &[]);
+    let launch = Launch::new("input", "forward").read(pixels).read(step).write(y).u32(n).u32(scrambled(stream));
+    let channels = || mean.into_iter().zip(deviation).map(|(m, d)| (f64::from(m), f64::from(d)));
+    let launch = channels().fold(launch, |launch, (_, d)| launch.f32((1.0 / (255.0 * d)) as f32));
+    let launch = channels().fold(launch, |launch, (m, d)| launch.f32((-m / d) as f32)).view(y);
+    let centred = |source: usize, size: usize| (source as i64 - size as i64) / 2;
+    let kernel = |width: u32| {
+        let kernel = Kernel::per_item(shader!("input.wgsl"), shape.pixels()).def("VECTOR", width);
+        let kernel = kernel.constant("SOURCE_HEIGHT", sh as i64).constant("SOURCE_WIDTH", sw as i64);
+        let kernel = kernel.constant("HEIGHT", h as i64).constant("WIDTH", w as i64);
+        let kernel = kernel.constant("TOP", centred(sh, h)).constant("LEFT", centred(sw, w));
+        kernel.constant("FLIP", augment.flip).constant("SHIFT", augment.shift as i64)
+    };
+    tape.launch(launch.kernel(kernel(4).aligned()).kernel(kernel(1)));
+    Ok(y)
+}

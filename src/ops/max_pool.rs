@@ -1,0 +1,68 @@
+//! The largest number of each window.
+
+use super::window::Window;
+use crate::gpu::Kernel;
+use crate::tape::{Launch, Tape};
+use crate::tensor::{Shape, Tensor};
+use crate::{Result, shader};
+
+/// `n x h x w x c` to `n x h' x w' x c`: the maximum of each window, per channel; padding never wins, NaN always does.
+///
+/// The gradient goes to the first maximum of a window, row by row, as in PyTorch. Its place (its tap) is kept from the
+/// forward pass: a byte per output, a word for windows of more than 256 pixels, nothing if no gradient is wanted.
+///
+/// # Errors
+/// If the kernel does not fit the padded input, or the padding is as large as the kernel.
+pub fn max_pool(tape: &mut Tape, x: Tensor, window: Window) -> Result<Tensor> {
+    let shape = window.pooled("max_pool", x.shape)?;
+    let y = tape.output(shape, &[x]);
+    let store = tape.requires_grad(x);
+    let quads = x.shape.c.div_ceil(4);
+    let wide = window.kernel[0] * window.kernel[1] > 256;
+    let words = match (store, wide) {
+        (true, true) => 4 * shape.pixels() * quads,
+        (true, false) => shape.pixels() * quads,
+        (false, _) => 1,
+    };
+    // A multiple of 4 words, or the tensor would pass for unaligned.
+    let taps = tape.scratch(Shape::vector(words.next_multiple_of(4)));
+
+    let tiles = shape.n * shape.h.div_ceil(2) * shape.w.div_ceil(2);
+    let launch = Launch::new("max_pool", "forward").read(x).write(y).write(taps);
+    let launch = launch.u32(tiles).u32(x.shape.h).u32(x.shape.w).u32(shape.h).u32(shape.w).f32(f32::NEG_INFINITY);
+    let launch = launch.view(x).view(y).flops(shape.len() * window.kernel[0] * window.kernel[1]);
+    let variant = |width: u32| {
+        let kernel = Kernel::per_item(shader!("max_pool/forward.wgsl"), tiles * quads).def("VECTOR", width);
+        let kernel = kernel.constant("CHANNELS", x.shape.c as i64).constant("QUADS", quads as i64);
+        let kernel = kernel.constant("STORE", i64::from(store)).constant("WIDE", i64::from(wide));
+        window.forward(kernel, shape)
+    };
+    tape.launch(both_widths(launch, x.shape.c, variant));
+    tape.on_backward(&[x], move |tape| backward(tape, x, y, taps, window, wide));
+    Ok(y)
+}
+
+fn backward(tape: &mut Tape, x: Tensor, y: Tensor, taps: Tensor, window: Window, wide: bool) -> Result<()> {
+    let Some(dy) = tape.grad(y)? else { return Ok(()) };
+    let dx = tape.grad_destination(x)?;
+    let quads = x.shape.c.div_ceil(4);
+    let squares = window.square_count(x.shape);
+    let launch = Launch::new("max_pool", "backward").read(taps).read(dy).write(dx.tensor);
+    let launch = launch.u32(squares).u32(x.shape.h).u32(x.shape.w).u32(y.shape.h).u32(y.shape.w);
+    let launch = launch.view(dy).view(dx.tensor).flops(y.shape.len());
+    let variant = |width: u32| {
+        let kernel = Kernel::per_item(shader!("max_pool/backward.wgsl"), squares * quads).def("VECTOR", width);
+        let kernel = kernel.constant("CHANNELS", x.shape.c as i64).constant("QUADS", quads as i64);
+        let kernel = kernel.constant("WIDE", i64::from(wide)).constant("ACCUMULATE", i64::from(dx.accumulate));
+        window.backward(kernel, x.shape)
+    };
+    tape.launch(both_widths(launch, x.shape.c, variant));
+    Ok(())
+}
+
+/// The aligned variant where the channels allow it, then the one that runs everywhere. (Each invocation has four channels in
+/// both, so that either can read what the other wrote.)
+fn both_widths(launch: Launch, channels: usize, variant: impl Fn(u32) -> Kernel) -> Launch {
+    let launch = if channels.is_multiple_of(4) { launch.kernel(variant(4).aligned()) } else { launch };
+    launch.kernel(variant(1))
+}

@@ -1,0 +1,112 @@
+//! Scoring a trained network: on its own sets, or on any other labelled covers by class name.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::metrics::Metrics;
+use super::model::{Model, probabilities};
+use super::run::RunFolder;
+use crate::data::source::{self, Columns};
+use crate::data::{Dataset, Pack, Skipped, Split, pack};
+use crate::gpu::Gpu;
+use crate::{Error, Result};
+
+/// Pictures per launch of the forward pass.
+pub const BATCH: usize = 32;
+
+/// A score and what was left out of it.
+pub struct Evaluation {
+    pub metrics: Metrics,
+    pub skipped: Vec<Skipped>,
+    /// What else the user should know.
+    pub notes: Vec<String>,
+}
+
+/// Scores a run's best checkpoint on one of its own sets; `None` takes all covers.
+pub fn own(gpu: &Arc<Gpu>, run: &RunFolder, split: Option<Split>) -> Result<Evaluation> {
+    let checkpoint = run.checkpoint()?;
+    let model = Model::load(gpu, &checkpoint)?;
+    let dataset = Dataset::open(&run.data())?;
+    if dataset.manifest.classes != model.header.labels || dataset.pack.size() != model.size() {
+        let (data, checkpoint) = (run.data(), checkpoint.display().to_string());
+        let text = format!("checkpoint {checkpoint} does not belong to the data in {}", data.display());
+        return Err(Error::input(text));
+    }
+    let indices = match split {
+        Some(split) => dataset.manifest.indices(split),
+        None => (0..dataset.manifest.covers.len()).collect(),
+    };
+    if indices.is_empty() {
+        let (name, root) = (split.map_or("all", Split::name), run.root().display());
+        return Err(Error::input(format!("--split {name}: run {root} has no covers in it; name another set")));
+    }
+    let pictures: Vec<_> = indices.iter().map(|&i| (dataset.pack.image(i), dataset.manifest.covers[i].label)).collect();
+    let notes = match split {
+        Some(Split::Test) => vec![],
+        _ => vec!["these covers took part in training or in choosing the checkpoint: the score flatters".to_owned()],
+    };
+    Ok(Evaluation { metrics: score(&model, &pictures)?, skipped: vec![], notes })
+}
+
+/// Scores a run's best checkpoint on other labelled covers, matched by class name. `renames` are pairs of their name and
+/// the run's name; an empty name leaves a class out.
+///
+/// # Errors
+/// [`Error::Input`] if a class is unknown to the run or nothing is left.
+pub fn other(
+    gpu: &Arc<Gpu>,
+    run: &RunFolder,
+    data: &Path,
+    columns: &Columns,
+    renames: &[(String, String)],
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> Result<Evaluation> {
+    let model = Model::load(gpu, &run.checkpoint()?)?;
+    let source = source::read(data, columns)?;
+    let known = &model.header.labels;
+    if let Some((name, _)) = renames.iter().find(|(name, _)| !source.classes.contains(name)) {
+        let classes = source.classes.join(", ");
+        return Err(Error::input(format!("--map {name}=…: {} has no such class; it has: {classes}", data.display())));
+    }
+    let renamed = |class: &String| renames.iter().find(|(name, _)| name == class).map_or(class.clone(), |(_, to)| to.clone());
+    let mut place = vec![];
+    for class in &source.classes {
+        let name = renamed(class);
+        let found = known.iter().position(|label| *label == name);
+        if found.is_none() && !name.is_empty() {
+            let (data, labels) = (data.display(), known.join(", "));
+            return Err(Error::input(format!(
+                "{data}: class {class} is unknown to the run, which has: {labels}; say --map \"{class}=NAME\", or \
+                 --map \"{class}=\" to leave it out"
+            )));
+        }
+        place.push(found);
+    }
+    let rows: Vec<_> = source.rows.into_iter().filter_map(|row| place[row.label].map(|label| (row.path, label))).collect();
+    if rows.is_empty() {
+        return Err(Error::input(format!("{}: no cover is left of the run's classes", data.display())));
+    }
+    let folder = tempfile::tempdir().map_err(|e| Error::run(format!("no temporary folder ({e})")))?;
+    let path = folder.path().join("images.pack");
+    let paths: Vec<_> = rows.iter().map(|(path, _)| path.clone()).collect();
+    let mut built = pack::build(&path, &paths, model.size(), model.fit(), progress)?;
+    let (mut labels, mut skipped) = (vec![], source.left_out);
+    for (picture, (path, label)) in std::mem::take(&mut built.pictures).into_iter().zip(rows) {
+        match picture {
+            Ok(_) => labels.push(label),
+            Err(bad) => skipped.push(Skipped { path: path.display().to_string(), reason: bad.reason }),
+        }
+    }
+    built.commit()?;
+    let pack = Pack::open(&path)?;
+    let pictures: Vec<_> = labels.into_iter().enumerate().map(|(i, label)| (pack.image(i), label)).collect();
+    Ok(Evaluation { metrics: score(&model, &pictures)?, skipped, notes: source.notes })
+}
+
+fn score(model: &Model, pictures: &[(&[u8], usize)]) -> Result<Metrics> {
+    let mut inference = model.inference(BATCH.min(pictures.len()))?;
+    let logits = inference.logits(pictures.iter().map(|(bytes, _)| *bytes), |_| {})?;
+    let labels: Vec<usize> = pictures.iter().map(|&(_, label)| label).collect();
+    let probabilities = probabilities(&logits, model.header.net.outputs());
+    Metrics::new(&labels, &probabilities, &model.header.labels, &model.header.training_counts)
+}

@@ -1,0 +1,273 @@
+//! The honest score of a classifier: never a number without its interval and its baselines.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+pub use text::Verdict;
+
+/// The standard normal's 97.5 % point.
+const Z95: f64 = 1.959_963_984_540_054;
+/// Probabilities are not taken below this when their logarithm is: a saturated f32 gives 0, and JSON has no infinity.
+const MIN_PROBABILITY: f64 = 1e-12;
+
+/// What a classifier reached on a set of covers, beside what guessing reaches.
+///
+/// The field names are the keys of `gatefold eval --json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Metrics {
+    /// How many covers were scored.
+    pub n: usize,
+    /// Class names, in the order of every table here.
+    pub labels: Vec<String>,
+    /// The share of covers whose most probable class is the true one.
+    pub accuracy: f64,
+    /// Wilson's 95 % interval of the accuracy.
+    pub accuracy_ci: [f64; 2],
+    /// Mean recall over the classes that occur.
+    pub balanced_accuracy: f64,
+    /// Mean F1 over the classes that occur or are predicted.
+    pub macro_f1: f64,
+    /// The accuracy, on these covers, of always answering [`Self::majority_label`].
+    pub majority: f64,
+    /// The most frequent class of the training set (the first of equals).
+    pub majority_label: String,
+    /// The accuracy expected of guessing evenly: one over the number of classes.
+    pub chance: f64,
+    /// Counts: rows are true classes, columns predicted ones.
+    pub confusion: Vec<Vec<u64>>,
+    /// Two classes: the probability that a cover of class 1 scores above one of class 0, ties counting half.
+    /// `None` when one of the two does not occur, and for more classes.
+    pub roc_auc: Option<f64>,
+    /// One entry for each label.
+    pub per_class: Vec<ClassScore>,
+    /// Mean negative log-likelihood of the true class, in nats; probabilities below 1e-12 count as 1e-12.
+    pub loss: f64,
+}
+
+/// How well one class is found. Where a quotient is 0/0, it is 0.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClassScore {
+    /// The class's name.
+    pub label: String,
+    /// Of the covers called so, the share that is so; 0 when none is called so.
+    pub precision: f64,
+    /// Of the covers that are so, the share called so; 0 when none is so.
+    pub recall: f64,
+    /// The harmonic mean of precision and recall; 0 when both are 0.
+    pub f1: f64,
+    /// How many covers are so.
+    pub support: u64,
+}
+
+/// The predicted class of one cover: the most probable, the first of equals.
+#[must_use]
+pub fn predicted(probabilities: &[f32]) -> usize {
+    (1..probabilities.len()).fold(0, |best, i| {
+        if probabilities[i] > probabilities[best] {
+            i
+        } else {
+            best
+        }
+    })
+}
+
+impl Metrics {
+    /// Scores `probabilities` against the true `labels`.
+    ///
+    /// `probabilities` holds one row of `names.len()` values for each cover, or, for two classes, just one value:
+    /// the probability of class 1. `training_counts` is how many covers of each class the *training* set has;
+    /// the majority class is taken from there, since that is all that a guesser knows.
+    ///
+    /// # Errors
+    /// [`Error::Input`] when there is nothing to score or a label has no name; [`Error::Run`] when lengths disagree
+    /// or a probability is none (NaN, outside 0 to 1, a row that does not add up to 1).
+    pub fn new(
+        labels: &[usize],
+        probabilities: &[f32],
+        names: &[String],
+        training_counts: &[u64],
+    ) -> Result<Self> {
+        let (n, classes) = (labels.len(), names.len());
+        let rows = check(labels, probabilities, names, training_counts)?;
+
+        let mut confusion = vec![vec![0_u64; classes]; classes];
+        let mut loss = 0.0;
+        for (&label, row) in labels.iter().zip(rows.chunks_exact(classes)) {
+            confusion[label][predicted(row)] += 1;
+            loss -= f64::from(row[label]).max(MIN_PROBABILITY).ln();
+        }
+
+        let per_class: Vec<_> = names
+            .iter()
+            .enumerate()
+            .map(|(c, name)| class_score(&confusion, c, name))
+            .collect();
+        let column = |c: usize| confusion.iter().map(|row| row[c]).sum::<u64>();
+        let occurring = || per_class.iter().filter(|s| s.support > 0);
+        let seen = per_class
+            .iter()
+            .enumerate()
+            .filter(|(c, s)| s.support > 0 || column(*c) > 0);
+        let right: u64 = (0..classes).map(|c| confusion[c][c]).sum();
+        let majority = (1..classes).fold(0, |m, c| {
+            if training_counts[c] > training_counts[m] {
+                c
+            } else {
+                m
+            }
+        });
+        let roc_auc = if classes == 2 {
+            let scores: Vec<f32> = rows.chunks_exact(2).map(|row| row[1]).collect();
+            roc_auc(labels, &scores)
+        } else {
+            None
+        };
+
+        Ok(Self {
+            n,
+            labels: names.to_vec(),
+            accuracy: right as f64 / n as f64,
+            accuracy_ci: wilson(right, n as u64),
+            balanced_accuracy: mean(occurring().map(|s| s.recall)),
+            macro_f1: mean(seen.map(|(_, s)| s.f1)),
+            majority: per_class[majority].support as f64 / n as f64,
+            majority_label: names[majority].clone(),
+            chance: 1.0 / classes as f64,
+            roc_auc,
+            loss: loss / n as f64,
+            confusion,
+            per_class,
+        })
+    }
+}
+
+/// Wilson's 95 % interval for `hits` of `n`; all of 0 to 1 when `n` is 0.
+#[must_use]
+pub fn wilson(hits: u64, n: u64) -> [f64; 2] {
+    if n == 0 {
+        return [0.0, 1.0];
+    }
+    let (k, m, z2) = (hits as f64, n as f64, Z95 * Z95);
+    let p = k / m;
+    let centre = p + z2 / (2.0 * m);
+    let half = Z95 * (p * (1.0 - p) / m + z2 / (4.0 * m * m)).sqrt();
+    let scale = 1.0 + z2 / m;
+    let low = if hits == 0 {
+        0.0
+    } else {
+        ((centre - half) / scale).max(0.0)
+    };
+    let high = if hits == n {
+        1.0
+    } else {
+        ((centre + half) / scale).min(1.0)
+    };
+    [low, high]
+}
+
+/// Area under the ROC curve by Mann and Whitney's ranks, ties counting half; `labels` are 0 or 1.
+/// `None` when one of the two does not occur.
+#[must_use]
+pub fn roc_auc(labels: &[usize], scores: &[f32]) -> Option<f64> {
+    let mut order: Vec<(f32, bool)> = labels
+        .iter()
+        .zip(scores)
+        .map(|(&l, &s)| (s, l == 1))
+        .collect();
+    order.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let (mut wins, mut below) = (0.0, 0_usize);
+    for group in order.chunk_by(|a, b| a.0 == b.0) {
+        let ones = group.iter().filter(|(_, one)| *one).count();
+        let zeros = group.len() - ones;
+        wins += ones as f64 * (below as f64 + 0.5 * zeros as f64);
+        below += zeros;
+    }
+    let ones = order.len() - below;
+    (ones > 0 && below > 0).then(|| wins / (ones as f64 * below as f64))
+}
+
+/// Checks what [`Metrics::new`] was given, and returns one full row of probabilities for each cover.
+fn check(
+    labels: &[usize],
+    probabilities: &[f32],
+    names: &[String],
+    counts: &[u64],
+) -> Result<Vec<f32>> {
+    let (n, classes) = (labels.len(), names.len());
+    if n == 0 {
+        return Err(Error::input(
+            "there are no covers to score: the set is empty",
+        ));
+    }
+    if classes < 2 {
+        return Err(Error::input(format!(
+            "{classes} class cannot be scored: at least two are needed"
+        )));
+    }
+    if let Some(label) = labels.iter().find(|&&l| l >= classes) {
+        return Err(Error::input(format!(
+            "a cover has class number {label}, but there are only {classes} classes"
+        )));
+    }
+    if counts.len() != classes {
+        return Err(Error::run(format!(
+            "{} training counts were given for {classes} classes",
+            counts.len()
+        )));
+    }
+    if counts.iter().all(|&c| c == 0) {
+        return Err(Error::run(
+            "the training counts are all 0: there is no majority class",
+        ));
+    }
+    if let Some(i) = probabilities.iter().position(|p| !p.is_finite()) {
+        let cover = i * n / probabilities.len();
+        return Err(Error::run(format!(
+            "the network's answer for cover number {cover} is not a number"
+        )));
+    }
+    let rows = if classes == 2 && probabilities.len() == n {
+        probabilities.iter().flat_map(|&p| [1.0 - p, p]).collect()
+    } else if probabilities.len() == n * classes {
+        probabilities.to_vec()
+    } else {
+        let got = probabilities.len();
+        return Err(Error::run(format!(
+            "{got} probabilities were given for {n} covers of {classes} classes"
+        )));
+    };
+    for (i, row) in rows.chunks_exact(classes).enumerate() {
+        let outside = row.iter().any(|p| !(-1e-4..=1.0001).contains(p));
+        if outside || (row.iter().sum::<f32>() - 1.0).abs() > 1e-3 {
+            return Err(Error::run(format!(
+                "cover number {i}: {row:?} are not probabilities"
+            )));
+        }
+    }
+    Ok(rows)
+}
+
+fn class_score(confusion: &[Vec<u64>], c: usize, label: &str) -> ClassScore {
+    let right = confusion[c][c] as f64;
+    let support: u64 = confusion[c].iter().sum();
+    let called: u64 = confusion.iter().map(|row| row[c]).sum();
+    let share = |of: f64| if of > 0.0 { right / of } else { 0.0 };
+    ClassScore {
+        label: label.to_owned(),
+        precision: share(called as f64),
+        recall: share(support as f64),
+        f1: share((support + called) as f64 / 2.0),
+        support,
+    }
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    let (sum, n) = values.fold((0.0, 0_u32), |(sum, n), v| (sum + v, n + 1));
+    if n == 0 { 0.0 } else { sum / f64::from(n) }
+}

@@ -1,0 +1,17 @@
+//! Training: the configuration, the recorded step, the loop, and the score.
+
+pub mod config;
+pub mod evaluate;
+pub mod metrics;
+pub mod model;
+pub mod run;
+pub mod schedule;
+pub mod step;
+pub mod trainer;
+
+pub use config::{Augmentation, Config};
+pub use metrics::Metrics;
+pub use model::{Model, probabilities};
+pub use schedule::Schedule;
+pub use step::Needs;
+pub use trainer::{EpochReport, Observer, Outcome, StepReport, Trainer};

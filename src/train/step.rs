@@ -1,0 +1,134 @@
+//! The recorded training step: input, network, loss, gradients, optimiser, as one flat list of launches.
+
+use serde::Serialize;
+
+use super::Config;
+use super::model::{self, Taps};
+use crate::gpu::{AdapterSummary, available_host_memory};
+use crate::nets::{self, NetConfig};
+use crate::ops::adam::{Adam, adam};
+use crate::ops::grad_norm::grad_norm;
+use crate::ops::input::{self, Augment, InputOp};
+use crate::ops::loss::Targets;
+use crate::ops::sigmoid_cross_entropy::sigmoid_cross_entropy;
+use crate::ops::softmax_cross_entropy::softmax_cross_entropy;
+use crate::plan::{self, Layout};
+use crate::tape::Tape;
+use crate::tensor::{Shape, Tensor};
+use crate::{Error, Result};
+
+/// Normalisation of new networks: values in [0, 1] become about -2 to 2.
+pub const MEAN: [f32; 3] = [0.5; 3];
+pub const DEVIATION: [f32; 3] = [0.25; 3];
+
+/// A training step on a tape, and the values that the host writes and reads.
+pub struct TrainingStep {
+    pub tape: Tape,
+    pub pixels: Tensor,
+    pub labels: Tensor,
+    pub weights: Tensor,
+    /// Sum of weighted losses, sum of weights, weighted number correct, samples that count.
+    pub stats: Tensor,
+    pub loss: Tensor,
+    pub grad_norm: Tensor,
+    pub notes: Vec<String>,
+}
+
+impl TrainingStep {
+    /// Records the step for a batch of `batch` pictures.
+    pub fn record(config: &Config, net: &NetConfig, batch: usize) -> Result<Self> {
+        let (size, mut tape) = (config.size, Tape::new());
+        let pixels = tape.input(Shape::vector(input::words(batch, size, size)));
+        let shift = (config.augment.shift * size as f32).round() as usize;
+        let op = InputOp {
+            source: (size, size),
+            size: (size, size),
+            mean: MEAN,
+            deviation: DEVIATION,
+            augment: Augment { flip: config.augment.flip, shift },
+        };
+        let pictures = input::input(&mut tape, pixels, batch, &op)?;
+        let recorded = nets::record(&mut tape, pictures, net, true)?;
+        let targets = Targets { labels: tape.input(Shape::vector(batch)), weights: tape.input(Shape::vector(batch)) };
+        let (logits, smoothing) = (recorded.logits, config.label_smoothing);
+        let loss = if net.outputs() == 1 {
+            sigmoid_cross_entropy(&mut tape, logits, &targets, None, smoothing)?
+        } else {
+            softmax_cross_entropy(&mut tape, logits, &targets, None, smoothing)?
+        };
+        let one = tape.constant(loss.loss.shape, vec![1.0_f32.to_bits()]);
+        tape.backward(&[(loss.loss, one)])?;
+        let words = tape.spec().parameter_words();
+        let grad_norm = grad_norm(&mut tape, words);
+        adam(&mut tape, words, Adam { decoupled: true, ..Adam::default() });
+        for kept in [loss.stats, loss.loss, grad_norm] {
+            tape.keep(kept);
+        }
+        let Targets { labels, weights } = targets;
+        Ok(Self { tape, pixels, labels, weights, stats: loss.stats, loss: loss.loss, grad_norm, notes: recorded.notes })
+    }
+}
+
+/// What a run needs, known before anything is allocated: the JSON of `train --dry-run`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Needs {
+    pub parameters: usize,
+    pub launches_per_step: usize,
+    pub flops_per_step: u64,
+    pub peak_bytes: u64,
+    pub largest_tensor_bytes: u64,
+    pub adapter: String,
+    pub batch: usize,
+    pub size: usize,
+    pub net: String,
+}
+
+impl Needs {
+    /// Plans a training step and holds it against the adapter.
+    ///
+    /// # Errors
+    /// [`Error::Input`] with the numbers and a batch size that would fit, if this one does not.
+    pub fn of(config: &Config, net: &NetConfig, adapter: &AdapterSummary) -> Result<Self> {
+        let memory = available_host_memory();
+        let step = TrainingStep::record(config, net, config.batch)?;
+        let layout = Layout::new(&step.tape, true);
+        // Validation runs in the training plan's storage; its own inputs and results come on top.
+        let validation = Layout::new(&model::recorded(net, MEAN, DEVIATION, config.batch, Taps::None)?.tape, false);
+        if let Some(misfit) = layout.misfit(adapter, memory) {
+            let batch = config.batch;
+            let advice = match fitting_batch(config, net, adapter, memory)? {
+                Some(smaller) => format!("try --batch {smaller}"),
+                None => "even one picture at a time does not fit; try a smaller --size".to_owned(),
+            };
+            return Err(Error::input(format!("--batch {batch} at --size {}: {misfit}: {advice}", config.size)));
+        }
+        Ok(Self {
+            parameters: step.tape.spec().parameter_count(),
+            launches_per_step: step.tape.launches().len(),
+            flops_per_step: plan::flops(&step.tape),
+            peak_bytes: layout.memory().peak() + validation.memory().fixed,
+            largest_tensor_bytes: layout.memory().largest_tensor,
+            adapter: adapter.name.clone(),
+            batch: config.batch,
+            size: config.size,
+            net: config.net.clone(),
+        })
+    }
+}
+
+/// The largest batch below the configured one that fits: by halving the interval, since need grows with the batch.
+fn fitting_batch(config: &Config, net: &NetConfig, adapter: &AdapterSummary, memory: u64) -> Result<Option<usize>> {
+    let fits = |batch: usize| -> Result<bool> {
+        let step = TrainingStep::record(config, net, batch)?;
+        Ok(Layout::new(&step.tape, true).misfit(adapter, memory).is_none())
+    };
+    if !fits(1)? {
+        return Ok(None);
+    }
+    let (mut fitting, mut failing) = (1, config.batch);
+    while failing - fitting > 1 {
+        let middle = fitting + (failing - fitting) / 2;
+        if fits(middle)? { fitting = middle } else { failing = middle }
+    }
+    Ok(Some(fitting))
+}
