@@ -136,9 +136,12 @@ fn choose<'a>(tape: &Tape, launch: &'a Launch, adapter: &AdapterSummary, choice:
 
 /// One replayed launch.
 struct Step {
-    label: String,
+    op: &'static str,
+    pass: &'static str,
     variant: String,
     flops: u64,
+    /// Of all operands, each counted once.
+    bytes: u64,
     pipeline: Arc<Pipeline>,
     bind_group: wgpu::BindGroup,
     workgroups: [u32; 3],
@@ -270,8 +273,10 @@ impl Plan {
             let descriptor =
                 wgpu::BindGroupDescriptor { label: Some(&label), layout: &pipeline.layout, entries: &entries };
             let bind_group = gpu.guarded(&label, || gpu.device.create_bind_group(&descriptor))?;
+            let Launch { op, pass, flops, .. } = *launch;
+            let bytes = launch.operands.iter().map(|(tensor, _)| 4 * tensor.shape.len() as u64).sum();
             let (variant, workgroups) = (kernel.variant(), kernel.workgroups);
-            steps.push(Step { label, variant, flops: launch.flops, pipeline, bind_group, workgroups });
+            steps.push(Step { op, pass, variant, flops, bytes, pipeline, bind_group, workgroups });
         }
         Ok(steps)
     }
@@ -350,7 +355,7 @@ impl Plan {
         self.results(ticket)
     }
 
-    /// Time of each launch, one after the other, repeated: label, variant, flops, shortest time, clock.
+    /// Times each launch by itself, in order: the median of some repeats.
     pub fn profile(&self, repeats: usize) -> Result<Vec<LaunchTime>> {
         let stopwatch = Stopwatch::new(&self.gpu)?;
         let mut times = Vec::with_capacity(self.steps.len());
@@ -364,9 +369,11 @@ impl Plan {
             }
             samples.sort_unstable();
             times.push(LaunchTime {
-                label: step.label.clone(),
+                op: step.op,
+                pass: step.pass,
                 variant: step.variant.clone(),
                 flops: step.flops,
+                bytes: step.bytes,
                 median: samples[samples.len() / 2],
                 clock,
             });
@@ -378,9 +385,11 @@ impl Plan {
 /// How long one launch takes.
 #[derive(Clone, Debug)]
 pub struct LaunchTime {
-    pub label: String,
+    pub op: &'static str,
+    pub pass: &'static str,
     pub variant: String,
     pub flops: u64,
+    pub bytes: u64,
     pub median: Duration,
     pub clock: Clock,
 }

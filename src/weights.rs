@@ -110,14 +110,16 @@ impl Checkpoint {
     /// [`Error::Input`] if it is missing, cut off, or no safetensors file of f32 numbers.
     pub fn read(path: &Path) -> Result<Self> {
         let source = path.display().to_string();
-        let bytes = std::fs::read(path).map_err(|e| Error::input(format!("checkpoint {source}: cannot be read ({e})")))?;
+        let bytes =
+            std::fs::read(path).map_err(|e| Error::input(format!("checkpoint {source}: cannot be read ({e})")))?;
         let damaged = |e: &dyn std::fmt::Display| {
             Error::input(format!("checkpoint {source}: cut off or damaged ({e}); use another checkpoint of the run"))
         };
         let file = SafeTensors::deserialize(&bytes).map_err(|e| damaged(&e))?;
         let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(&e))?;
         let header = metadata.metadata().as_ref().and_then(|m| m.get(KEY));
-        let header: Option<Header> = header.map(|json| serde_json::from_str(json)).transpose().map_err(|e| damaged(&e))?;
+        let header: Option<Header> =
+            header.map(|json| serde_json::from_str(json)).transpose().map_err(|e| damaged(&e))?;
         if let Some(found) = header.as_ref().map(|h| h.format).filter(|&f| f != FORMAT) {
             let text = format!("checkpoint {source}: has format {found}, this version reads {FORMAT}");
             return Err(Error::input(text));
@@ -198,9 +200,16 @@ impl Checkpoint {
             let (found, _) = self.tensors.get(name)?;
             (found != shape).then(|| format!("{name} is {found:?} instead of {shape:?}"))
         });
-        let lists = [("missing", missing.collect::<Vec<_>>()), ("unexpected", unexpected.collect()), ("shapes", reshaped.collect())];
-        let complaints: Vec<String> =
-            lists.iter().filter(|(_, names)| !names.is_empty()).map(|(what, names)| format!("{what}: {}", names.join(", "))).collect();
+        let lists = [
+            ("missing", missing.collect::<Vec<_>>()),
+            ("unexpected", unexpected.collect()),
+            ("shapes", reshaped.collect()),
+        ];
+        let complaints: Vec<String> = lists
+            .iter()
+            .filter(|(_, names)| !names.is_empty())
+            .map(|(what, names)| format!("{what}: {}", names.join(", ")))
+            .collect();
         if complaints.is_empty() {
             return Ok(());
         }

@@ -44,12 +44,12 @@ fn main(
         return;
     }
     let channel = item % CHANNELS;
-    let first = item / CHANNELS;
     let centre = mean[channel];
     let scale = inverse[channel] * gamma[channel];
     let flat = level[channel];
     let steep = slope[channel];
-    for (var pixel = first; pixel < params.pixels; pixel += params.runs) {
+    // Several pixels per invocation: the loads above are shared. Every `runs`-th, so that neighbours stay neighbours.
+    for (var pixel = item / CHANNELS; pixel < params.pixels; pixel += params.runs) {
         let deviation = x[(params.x_offset + pixel * params.x_stride) / #{VECTOR}u + channel] - centre;
         let gradient = dy[(params.dy_offset + pixel * params.dy_stride) / #{VECTOR}u + channel];
         var value = scale * (gradient - flat - deviation * steep);

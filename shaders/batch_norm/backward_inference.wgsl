@@ -38,9 +38,9 @@ fn main(
         return;
     }
     let channel = item % CHANNELS;
-    let first = item / CHANNELS;
     let scale = gamma[channel] / sqrt(variance[channel] + params.eps);
-    for (var pixel = first; pixel < params.pixels; pixel += params.runs) {
+    // Several pixels per invocation: the loads above are shared. Every `runs`-th, so that neighbours stay neighbours.
+    for (var pixel = item / CHANNELS; pixel < params.pixels; pixel += params.runs) {
         var value = dy[(params.dy_offset + pixel * params.dy_stride) / #{VECTOR}u + channel] * scale;
         let to = (params.dx_offset + pixel * params.dx_stride) / #{VECTOR}u + channel;
         if ACCUMULATE {

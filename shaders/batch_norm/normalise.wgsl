@@ -42,7 +42,6 @@ fn main(
         return;
     }
     let channel = item % CHANNELS;
-    let first = item / CHANNELS;
     var inverse = spread[channel];
     if VARIANCE {
         inverse = 1.0 / sqrt(inverse + params.eps);
@@ -50,7 +49,8 @@ fn main(
     let centre = mean[channel];
     let scale = inverse * gamma[channel];
     let shift = beta[channel];
-    for (var pixel = first; pixel < params.pixels; pixel += params.runs) {
+    // Several pixels per invocation: the loads above are shared. Every `runs`-th, so that neighbours stay neighbours.
+    for (var pixel = item / CHANNELS; pixel < params.pixels; pixel += params.runs) {
         let value = x[(params.x_offset + pixel * params.x_stride) / #{VECTOR}u + channel];
         y[(params.y_offset + pixel * params.y_stride) / #{VECTOR}u + channel] = (value - centre) * scale + shift;
     }

@@ -1,4 +1,4 @@
-// Sums of dy and of dy * (x - mean) over each block of pixels, per channel.
+// Sums of dy and of dy * (x - mean) over every `runs`-th pixel, per channel.
 #import gatefold::grid
 
 #if VECTOR == 4
@@ -9,7 +9,7 @@ alias Element = f32;
 
 struct Params {
     pixels: u32,
-    blocks: u32,
+    runs: u32,
     x_offset: u32,
     x_stride: u32,
     dy_offset: u32,
@@ -18,14 +18,12 @@ struct Params {
 
 // Counts Elements.
 override CHANNELS: u32 = 1u;
-// Pixels in a block; the last one may have fewer.
-override BLOCK: u32 = 4u;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<Element>;
 @group(0) @binding(2) var<storage, read> dy: array<Element>;
 @group(0) @binding(3) var<storage, read> mean: array<Element>;
-// For each block the sums of dy for all channels, then those of dy * (x - mean).
+// For each run the sums of dy for all channels, then those of dy * (x - mean).
 @group(0) @binding(4) var<storage, read_write> sums: array<Element>;
 
 @compute @workgroup_size(64)
@@ -35,34 +33,21 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let item = grid::linear_item(group, groups, lane);
-    if item >= params.blocks * CHANNELS {
+    if item >= params.runs * CHANNELS {
         return;
     }
     let channel = item % CHANNELS;
-    let first = item / CHANNELS * BLOCK;
-    let count = min(BLOCK, params.pixels - first);
+    let run = item / CHANNELS;
     let centre = mean[channel];
-    let step = params.x_stride / #{VECTOR}u;
-    let dy_step = params.dy_stride / #{VECTOR}u;
-    var at = params.x_offset / #{VECTOR}u + first * step + channel;
-    var dy_at = params.dy_offset / #{VECTOR}u + first * dy_step + channel;
     var sum = Element(0.0);
     var product = Element(0.0);
-    // Two at a time: their loads need not wait for each other.
-    var seen = 0u;
-    for (; seen + 2u <= count; seen += 2u) {
-        let a = dy[dy_at];
-        let b = dy[dy_at + dy_step];
-        sum += a + b;
-        product += a * (x[at] - centre) + b * (x[at + step] - centre);
-        at += 2u * step;
-        dy_at += 2u * dy_step;
+    for (var pixel = run; pixel < params.pixels; pixel += params.runs) {
+        let gradient = dy[(params.dy_offset + pixel * params.dy_stride) / #{VECTOR}u + channel];
+        let value = x[(params.x_offset + pixel * params.x_stride) / #{VECTOR}u + channel];
+        sum += gradient;
+        product += gradient * (value - centre);
     }
-    if seen < count {
-        sum += dy[dy_at];
-        product += dy[dy_at] * (x[at] - centre);
-    }
-    let to = item / CHANNELS * (2u * CHANNELS) + channel;
+    let to = run * (2u * CHANNELS) + channel;
     sums[to] = sum;
     sums[to + CHANNELS] = product;
 }

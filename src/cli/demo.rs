@@ -12,9 +12,9 @@ use crate::Result;
 use crate::data::sample::SampleOptions;
 use crate::data::{Dataset, Split};
 use crate::explain::gallery;
+use crate::train::Config;
 use crate::train::model::Model;
 use crate::train::run::RunFolder;
-use crate::train::Config;
 
 /// The main job on built-in data: sample, train, evaluate, explain
 #[derive(Args)]
@@ -32,7 +32,8 @@ pub struct Arguments {
 const SHOWN: usize = 12;
 
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let (covers, run, maps) = (arguments.out.join("covers"), arguments.out.join("run"), arguments.out.join("heat-maps"));
+    let (covers, run, maps) =
+        (arguments.out.join("covers"), arguments.out.join("run"), arguments.out.join("heat-maps"));
     let table = sample::draw(&covers, &SampleOptions::default())?;
     let defaults = Config::default();
     let config = Config {

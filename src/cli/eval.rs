@@ -64,7 +64,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         }
         Some(data) => {
             if split.is_some() {
-                return Err(Error::input(format!("{}: other data has no split of this run; add --split all", data.display())));
+                return Err(Error::input(format!(
+                    "{}: other data has no split of this run; add --split all",
+                    data.display()
+                )));
             }
             let progress = console::Progress::new("decoding", "pictures");
             let columns = arguments.columns.columns();

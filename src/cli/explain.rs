@@ -41,7 +41,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let model = Model::load(&arguments.gpu.open()?, &run.checkpoint()?)?;
     if arguments.layer.as_deref() == Some("list") {
         let layers = grad_cam::layers(&model)?;
-        let lines = layers.iter().map(|(name, shape)| format!("{name} {}x{} cells, {} channels\n", shape.h, shape.w, shape.c));
+        let lines =
+            layers.iter().map(|(name, shape)| format!("{name} {}x{} cells, {} channels\n", shape.h, shape.w, shape.c));
         return console::print(&lines.collect::<String>());
     }
     let Some(out) = &arguments.out else { return Err(Error::input("--out DIR is missing")) };

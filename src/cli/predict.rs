@@ -138,7 +138,8 @@ fn table(predictions: &[Prediction], with_logits: bool) -> String {
     for p in predictions {
         let mut order: Vec<usize> = (0..p.probabilities.len()).collect();
         order.sort_by(|&a, &b| p.probabilities[b].total_cmp(&p.probabilities[a]));
-        let shown = order.iter().take(SHOWN).map(|&i| format!("{} {}", p.labels[i], percent(f64::from(p.probabilities[i]))));
+        let shown =
+            order.iter().take(SHOWN).map(|&i| format!("{} {}", p.labels[i], percent(f64::from(p.probabilities[i]))));
         text += &format!("{}: {}", p.path.display(), shown.collect::<Vec<_>>().join(", "));
         if with_logits {
             let logits: Vec<String> = p.logits.iter().map(|v| format!("{v:.4}")).collect();

@@ -17,7 +17,9 @@ use crate::gpu::Gpu;
 use crate::plan::mib;
 use crate::train::config::Origin;
 use crate::train::run::{self, RunFolder};
-use crate::train::{Augmentation, Config, EpochReport, Metrics, Needs, Observer, Outcome, Schedule, StepReport, Trainer};
+use crate::train::{
+    Augmentation, Config, EpochReport, Metrics, Needs, Observer, Outcome, Schedule, StepReport, Trainer,
+};
 use crate::weights::Best;
 use crate::{Error, Result};
 
@@ -138,12 +140,16 @@ impl Arguments {
         self.override_with_options(&mut wanted)?;
         let epochs = wanted.epochs;
         if epochs < stored.epochs {
-            return Err(Error::input(format!("--epochs {epochs}: the run was made for {}; name at least as many", stored.epochs)));
+            return Err(Error::input(format!(
+                "--epochs {epochs}: the run was made for {}; name at least as many",
+                stored.epochs
+            )));
         }
         wanted.epochs = stored.epochs;
         if self.recipe.is_some() || wanted != stored {
             let config = run.config();
-            let text = format!("--resume: other options than in {}; leave them out, or start a new run", config.display());
+            let text =
+                format!("--resume: other options than in {}; leave them out, or start a new run", config.display());
             return Err(Error::input(text));
         }
         Ok(Config { epochs, ..stored })
@@ -174,7 +180,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 pub fn start(data: &std::path::Path, config: Config, out: &std::path::Path, gpu: &GpuArguments) -> Result<Trainer> {
     let run = RunFolder::new(out);
     run::check_new(&run)?;
-    let columns = source::Columns { path: config.path.clone(), label: config.label.clone(), groups: config.group.clone() };
+    let columns =
+        source::Columns { path: config.path.clone(), label: config.label.clone(), groups: config.group.clone() };
     let classes = source::classes(data, &columns)?;
     let gpu = gpu.open()?;
     // Before an hour of decoding.
@@ -217,7 +224,8 @@ fn write_config(
 
 fn dry_run(arguments: &Arguments) -> Result<()> {
     let config = arguments.config()?;
-    let columns = source::Columns { path: config.path.clone(), label: config.label.clone(), groups: config.group.clone() };
+    let columns =
+        source::Columns { path: config.path.clone(), label: config.label.clone(), groups: config.group.clone() };
     let classes = source::classes(&arguments.data, &columns)?;
     let gpu = arguments.gpu.open()?;
     let needs = Needs::of(&config, &config.net_config(classes.len()), gpu.adapter())?;
@@ -318,7 +326,12 @@ impl Observer for TrainingProgress {
         } else if self.said.elapsed() >= EVERY {
             self.said = Instant::now();
             let within = step - (epoch - 1) * self.steps;
-            eprintln!("epoch {epoch}/{} step {within}/{} loss {loss:.3} accuracy {}", self.epochs, self.steps, percent(*accuracy));
+            eprintln!(
+                "epoch {epoch}/{} step {within}/{} loss {loss:.3} accuracy {}",
+                self.epochs,
+                self.steps,
+                percent(*accuracy)
+            );
         }
     }
 

@@ -20,11 +20,7 @@ const ANCHORS: [[u8; 3]; 10] = [
 /// The colour of a value from 0 (cold) to 1 (hot); what lies outside is clamped, NaN counts as 0.
 #[must_use]
 pub fn heat(value: f32) -> [u8; 3] {
-    let value = if value.is_nan() {
-        0.0
-    } else {
-        value.clamp(0.0, 1.0)
-    };
+    let value = if value.is_nan() { 0.0 } else { value.clamp(0.0, 1.0) };
     let at = value * (ANCHORS.len() - 1) as f32;
     let low = (at as usize).min(ANCHORS.len() - 2);
     let t = at - low as f32;
@@ -42,18 +38,10 @@ mod tests {
     fn lightness(rgb: [u8; 3]) -> f64 {
         let linear = rgb.map(|c| {
             let c = f64::from(c) / 255.0;
-            if c <= 0.040_45 {
-                c / 12.92
-            } else {
-                ((c + 0.055) / 1.055).powf(2.4)
-            }
+            if c <= 0.040_45 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) }
         });
         let y = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
-        if y > 0.008_856 {
-            116.0 * y.cbrt() - 16.0
-        } else {
-            903.3 * y
-        }
+        if y > 0.008_856 { 116.0 * y.cbrt() - 16.0 } else { 903.3 * y }
     }
 
     #[test]

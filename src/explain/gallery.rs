@@ -60,7 +60,9 @@ pub fn write(
     let labels = &model.header.labels;
     let class = class.map(|name| {
         let place = labels.iter().position(|label| label == name);
-        place.ok_or_else(|| Error::input(format!("--class {name}: there is no such class; there are: {}", labels.join(", "))))
+        place.ok_or_else(|| {
+            Error::input(format!("--class {name}: there is no such class; there are: {}", labels.join(", ")))
+        })
     });
     let class = class.transpose()?;
     let mut explainer = Explainer::new(model, layer)?;
@@ -70,7 +72,8 @@ pub fn write(
     let (mut records, mut rows) = (vec![], vec![]);
     for (done, (path, picture)) in paths.iter().zip(pictures).enumerate() {
         let explanation = explainer.explain(picture, class)?;
-        let cover = RgbImage::from_raw(size, size, picture.clone()).ok_or_else(|| Error::run("a picture of another size"))?;
+        let cover =
+            RgbImage::from_raw(size, size, picture.clone()).ok_or_else(|| Error::run("a picture of another size"))?;
         let cover = image::imageops::resize(&cover, side, side, image::imageops::FilterType::CatmullRom);
         let name = unique_name(path, &mut names);
         let save = |ending: &str, image: Option<RgbImage>| {

@@ -55,7 +55,10 @@ impl Explainer {
         let Forward { mut tape, pixels, logits, .. } = forward(&model.header, 1, Taps::Layer(&layer))?;
         let Some(activation) = tape.named(&layer) else {
             let known: Vec<_> = tape.names().iter().map(|(name, _)| name.clone()).collect();
-            return Err(Error::input(format!("--layer {layer}: there is no such layer; there are: {}", known.join(", "))));
+            return Err(Error::input(format!(
+                "--layer {layer}: there is no such layer; there are: {}",
+                known.join(", ")
+            )));
         };
         let seed = tape.input(logits.shape);
         tape.backward(&[(logits, seed)])?;

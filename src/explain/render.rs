@@ -38,15 +38,9 @@ impl HeatMap {
     pub fn new(width: usize, height: usize, values: Vec<f32>) -> Result<Self> {
         if width == 0 || height == 0 || values.len() != width * height {
             let got = values.len();
-            return Err(Error::run(format!(
-                "{got} values do not make a heat map of {width}x{height} cells"
-            )));
+            return Err(Error::run(format!("{got} values do not make a heat map of {width}x{height} cells")));
         }
-        Ok(Self {
-            width,
-            height,
-            values,
-        })
+        Ok(Self { width, height, values })
     }
 
     /// Cells in a row.
@@ -116,9 +110,8 @@ impl HeatMap {
             let alpha = OVERLAY_ALPHA * value;
             let under = faded(pixel.0);
             let over = colormap::heat(value);
-            *pixel = Rgb(std::array::from_fn(|c| {
-                (under[c] * (1.0 - alpha) + f32::from(over[c]) * alpha).round() as u8
-            }));
+            *pixel =
+                Rgb(std::array::from_fn(|c| (under[c] * (1.0 - alpha) + f32::from(over[c]) * alpha).round() as u8));
         }
         let line = (width.min(height) / 200).max(1);
         let hot = |x: u32, y: u32| heat[(y * width + x) as usize] >= 0.5;
@@ -141,25 +134,17 @@ impl HeatMap {
         let heat = self.upsampled(width, height)?;
         let cells = self.normalised()?;
         let cell = cells.iter().position(|&v| v == 1.0)?;
-        let centre = |cell: usize, cells: usize, pixels: u32| {
-            (cell as f64 + 0.5) * f64::from(pixels) / cells as f64 - 0.5
-        };
+        let centre =
+            |cell: usize, cells: usize, pixels: u32| (cell as f64 + 0.5) * f64::from(pixels) / cells as f64 - 0.5;
         let cx = centre(cell % self.width, self.width, width);
         let cy = centre(cell / self.width, self.height, height);
 
         let max = heat.iter().copied().fold(0.0, f32::max);
-        let hottest = heat
-            .iter()
-            .enumerate()
-            .filter(|(_, v)| **v >= max * (1.0 - 1e-6));
+        let hottest = heat.iter().enumerate().filter(|(_, v)| **v >= max * (1.0 - 1e-6));
         let (_, x, y) = hottest
             .map(|(i, _)| {
                 let (x, y) = (i as u32 % width, i as u32 / width);
-                (
-                    (f64::from(x) - cx).powi(2) + (f64::from(y) - cy).powi(2),
-                    x,
-                    y,
-                )
+                ((f64::from(x) - cx).powi(2) + (f64::from(y) - cy).powi(2), x, y)
             })
             .min_by(|a, b| a.0.total_cmp(&b.0))?;
         Some((x, y))
@@ -180,11 +165,7 @@ fn taps(cells: usize, pixels: u32) -> Vec<(usize, usize, f32)> {
         .map(|i| {
             let at = ((f64::from(i) + 0.5) * scale - 0.5).max(0.0);
             let low = (at as usize).min(cells - 1);
-            (
-                low,
-                (low + 1).min(cells - 1),
-                (at - low as f64).min(1.0) as f32,
-            )
+            (low, (low + 1).min(cells - 1), (at - low as f64).min(1.0) as f32)
         })
         .collect()
 }

@@ -57,11 +57,18 @@ pub const NETS: &[Net] = &[Net { name: "prognet", smallest: 32, record: prognet:
 pub fn find(config: &NetConfig) -> Result<&'static Net> {
     let Some(net) = NETS.iter().find(|net| net.name == config.net) else {
         let known: Vec<_> = NETS.iter().map(|net| net.name).collect();
-        return Err(Error::input(format!("--net {}: there is no such network; there are: {}", config.net, known.join(", "))));
+        return Err(Error::input(format!(
+            "--net {}: there is no such network; there are: {}",
+            config.net,
+            known.join(", ")
+        )));
     };
     if config.size < net.smallest {
         let (name, smallest) = (net.name, net.smallest);
-        return Err(Error::input(format!("--size {}: {name} needs pictures of at least {smallest} pixels", config.size)));
+        return Err(Error::input(format!(
+            "--size {}: {name} needs pictures of at least {smallest} pixels",
+            config.size
+        )));
     }
     Ok(net)
 }

@@ -52,7 +52,9 @@ fn notes(size: usize, left_out: &[String]) -> Vec<String> {
         return vec![];
     }
     let blocks = left_out.join(" and ");
-    vec![format!("at {size} pixels the pooling of block {blocks} would leave nothing and is left out (seven poolings need 128)")]
+    vec![format!(
+        "at {size} pixels the pooling of block {blocks} would leave nothing and is left out (seven poolings need 128)"
+    )]
 }
 
 /// The last convolution, as the report had it, if its map has cells enough; else the deepest one that has.

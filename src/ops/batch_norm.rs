@@ -130,13 +130,12 @@ fn reduce(
     [level, slope]: [Tensor; 2],
 ) -> Result<()> {
     let (c, pixels) = (x.shape.c, x.shape.pixels());
-    let (block, blocks) = blocks(x.shape);
-    let partial = tape.scratch(Shape::new(1, 1, blocks, 2 * c));
+    let runs = pixels.div_ceil(SUMMED);
+    let partial = tape.scratch(Shape::new(1, 1, runs, 2 * c));
     let launch = Launch::new("batch_norm", "reduce").read(x).read(dy).read(by.mean).write(partial);
-    let launch = launch.u32(pixels).u32(blocks).view(x).view(dy).flops(4 * x.shape.len());
+    let launch = launch.u32(pixels).u32(runs).view(x).view(dy).flops(4 * x.shape.len());
     tape.launch(both_widths(launch, c, |channels| {
-        let kernel = Kernel::per_item(shader!("batch_norm/reduce.wgsl"), blocks * channels);
-        kernel.constant("BLOCK", block as i64)
+        Kernel::per_item(shader!("batch_norm/reduce.wgsl"), runs * channels)
     }));
     let sums = tape.scratch(Shape::vector(2 * c));
     sum_pixels(tape, ("batch_norm", "reduce"), partial, sums, 1.0);
@@ -166,15 +165,18 @@ fn reduce(
 /// Blocks whose statistics one invocation joins.
 const JOIN: usize = 32;
 
-/// Pixels in a block of a reduction, and the number of blocks. A block of all channels is about 16 KiB: enough blocks to keep
-/// a GPU busy, and on a processor few enough memory pages that its prefetcher can follow them.
+/// Pixels in a block of the statistics, and the number of blocks. A block of all channels is about 16 KiB: enough blocks to
+/// keep a GPU busy, and on a processor few enough memory pages for its prefetcher to follow.
 fn blocks(shape: Shape) -> (usize, usize) {
-    let mut block = (4096 / shape.c.max(1)).clamp(8, 64).next_multiple_of(4);
-    if let Ok(b) = std::env::var("GF_BLOCK") { block = b.parse().unwrap(); }
+    let block = (4096 / shape.c.max(1)).clamp(8, 64).next_multiple_of(4);
     (block, shape.pixels().div_ceil(block))
 }
 
-/// Pixels of one invocation of an element-wise pass, which loads its channels' numbers once.
+/// Pixels that one invocation of the backward reduction sums up. They are far apart, so that neighbouring invocations read
+/// neighbouring words; a processor's prefetcher follows no more such streams (two for each pixel) than these.
+const SUMMED: usize = 8;
+
+/// Pixels of one invocation of an element-wise pass, which loads its channels' numbers once. As far apart, for the same reason.
 const RUN: usize = 4;
 
 fn runs(x: Tensor) -> usize {

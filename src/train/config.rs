@@ -95,7 +95,9 @@ impl Config {
             None => std::fs::read_to_string(name).map_err(|e| {
                 let known: Vec<_> = RECIPES.iter().map(|(known, _)| *known).collect();
                 let known = known.join(", ");
-                Error::input(format!("--recipe {name}: no such file ({e}), and no built-in recipe (there are: {known})"))
+                Error::input(format!(
+                    "--recipe {name}: no such file ({e}), and no built-in recipe (there are: {known})"
+                ))
             })?,
         };
         Self::parse(&text, name)
@@ -104,7 +106,8 @@ impl Config {
     /// Reads a run's `config.toml`.
     pub fn read(path: &Path) -> Result<Self> {
         let source = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|e| Error::input(format!("{source}: cannot be read ({e})")))?;
+        let text =
+            std::fs::read_to_string(path).map_err(|e| Error::input(format!("{source}: cannot be read ({e})")))?;
         Self::parse(&text, &source)
     }
 

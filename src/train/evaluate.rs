@@ -68,7 +68,8 @@ pub fn other(
         let classes = source.classes.join(", ");
         return Err(Error::input(format!("--map {name}=…: {} has no such class; it has: {classes}", data.display())));
     }
-    let renamed = |class: &String| renames.iter().find(|(name, _)| name == class).map_or(class.clone(), |(_, to)| to.clone());
+    let renamed =
+        |class: &String| renames.iter().find(|(name, _)| name == class).map_or(class.clone(), |(_, to)| to.clone());
     let mut place = vec![];
     for class in &source.classes {
         let name = renamed(class);
@@ -82,7 +83,8 @@ pub fn other(
         }
         place.push(found);
     }
-    let rows: Vec<_> = source.rows.into_iter().filter_map(|row| place[row.label].map(|label| (row.path, label))).collect();
+    let rows: Vec<_> =
+        source.rows.into_iter().filter_map(|row| place[row.label].map(|label| (row.path, label))).collect();
     if rows.is_empty() {
         return Err(Error::input(format!("{}: no cover is left of the run's classes", data.display())));
     }

@@ -68,13 +68,7 @@ pub struct ClassScore {
 /// The predicted class of one cover: the most probable, the first of equals.
 #[must_use]
 pub fn predicted(probabilities: &[f32]) -> usize {
-    (1..probabilities.len()).fold(0, |best, i| {
-        if probabilities[i] > probabilities[best] {
-            i
-        } else {
-            best
-        }
-    })
+    (1..probabilities.len()).fold(0, |best, i| if probabilities[i] > probabilities[best] { i } else { best })
 }
 
 impl Metrics {
@@ -87,12 +81,7 @@ impl Metrics {
     /// # Errors
     /// [`Error::Input`] when there is nothing to score or a label has no name; [`Error::Run`] when lengths disagree
     /// or a probability is none (NaN, outside 0 to 1, a row that does not add up to 1).
-    pub fn new(
-        labels: &[usize],
-        probabilities: &[f32],
-        names: &[String],
-        training_counts: &[u64],
-    ) -> Result<Self> {
+    pub fn new(labels: &[usize], probabilities: &[f32], names: &[String], training_counts: &[u64]) -> Result<Self> {
         let (n, classes) = (labels.len(), names.len());
         let rows = check(labels, probabilities, names, training_counts)?;
 
@@ -103,25 +92,12 @@ impl Metrics {
             loss -= f64::from(row[label]).max(MIN_PROBABILITY).ln();
         }
 
-        let per_class: Vec<_> = names
-            .iter()
-            .enumerate()
-            .map(|(c, name)| class_score(&confusion, c, name))
-            .collect();
+        let per_class: Vec<_> = names.iter().enumerate().map(|(c, name)| class_score(&confusion, c, name)).collect();
         let column = |c: usize| confusion.iter().map(|row| row[c]).sum::<u64>();
         let occurring = || per_class.iter().filter(|s| s.support > 0);
-        let seen = per_class
-            .iter()
-            .enumerate()
-            .filter(|(c, s)| s.support > 0 || column(*c) > 0);
+        let seen = per_class.iter().enumerate().filter(|(c, s)| s.support > 0 || column(*c) > 0);
         let right: u64 = (0..classes).map(|c| confusion[c][c]).sum();
-        let majority = (1..classes).fold(0, |m, c| {
-            if training_counts[c] > training_counts[m] {
-                c
-            } else {
-                m
-            }
-        });
+        let majority = (1..classes).fold(0, |m, c| if training_counts[c] > training_counts[m] { c } else { m });
         let roc_auc = if classes == 2 {
             let scores: Vec<f32> = rows.chunks_exact(2).map(|row| row[1]).collect();
             roc_auc(labels, &scores)
@@ -158,16 +134,8 @@ pub fn wilson(hits: u64, n: u64) -> [f64; 2] {
     let centre = p + z2 / (2.0 * m);
     let half = Z95 * (p * (1.0 - p) / m + z2 / (4.0 * m * m)).sqrt();
     let scale = 1.0 + z2 / m;
-    let low = if hits == 0 {
-        0.0
-    } else {
-        ((centre - half) / scale).max(0.0)
-    };
-    let high = if hits == n {
-        1.0
-    } else {
-        ((centre + half) / scale).min(1.0)
-    };
+    let low = if hits == 0 { 0.0 } else { ((centre - half) / scale).max(0.0) };
+    let high = if hits == n { 1.0 } else { ((centre + half) / scale).min(1.0) };
     [low, high]
 }
 
@@ -175,11 +143,7 @@ pub fn wilson(hits: u64, n: u64) -> [f64; 2] {
 /// `None` when one of the two does not occur.
 #[must_use]
 pub fn roc_auc(labels: &[usize], scores: &[f32]) -> Option<f64> {
-    let mut order: Vec<(f32, bool)> = labels
-        .iter()
-        .zip(scores)
-        .map(|(&l, &s)| (s, l == 1))
-        .collect();
+    let mut order: Vec<(f32, bool)> = labels.iter().zip(scores).map(|(&l, &s)| (s, l == 1)).collect();
     order.sort_by(|a, b| a.0.total_cmp(&b.0));
     let (mut wins, mut below) = (0.0, 0_usize);
     for group in order.chunk_by(|a, b| a.0 == b.0) {
@@ -193,44 +157,26 @@ pub fn roc_auc(labels: &[usize], scores: &[f32]) -> Option<f64> {
 }
 
 /// Checks what [`Metrics::new`] was given, and returns one full row of probabilities for each cover.
-fn check(
-    labels: &[usize],
-    probabilities: &[f32],
-    names: &[String],
-    counts: &[u64],
-) -> Result<Vec<f32>> {
+fn check(labels: &[usize], probabilities: &[f32], names: &[String], counts: &[u64]) -> Result<Vec<f32>> {
     let (n, classes) = (labels.len(), names.len());
     if n == 0 {
-        return Err(Error::input(
-            "there are no covers to score: the set is empty",
-        ));
+        return Err(Error::input("there are no covers to score: the set is empty"));
     }
     if classes < 2 {
-        return Err(Error::input(format!(
-            "{classes} class cannot be scored: at least two are needed"
-        )));
+        return Err(Error::input(format!("{classes} class cannot be scored: at least two are needed")));
     }
     if let Some(label) = labels.iter().find(|&&l| l >= classes) {
-        return Err(Error::input(format!(
-            "a cover has class number {label}, but there are only {classes} classes"
-        )));
+        return Err(Error::input(format!("a cover has class number {label}, but there are only {classes} classes")));
     }
     if counts.len() != classes {
-        return Err(Error::run(format!(
-            "{} training counts were given for {classes} classes",
-            counts.len()
-        )));
+        return Err(Error::run(format!("{} training counts were given for {classes} classes", counts.len())));
     }
     if counts.iter().all(|&c| c == 0) {
-        return Err(Error::run(
-            "the training counts are all 0: there is no majority class",
-        ));
+        return Err(Error::run("the training counts are all 0: there is no majority class"));
     }
     if let Some(i) = probabilities.iter().position(|p| !p.is_finite()) {
         let cover = i * n / probabilities.len();
-        return Err(Error::run(format!(
-            "the network's answer for cover number {cover} is not a number"
-        )));
+        return Err(Error::run(format!("the network's answer for cover number {cover} is not a number")));
     }
     let rows = if classes == 2 && probabilities.len() == n {
         probabilities.iter().flat_map(|&p| [1.0 - p, p]).collect()
@@ -238,16 +184,12 @@ fn check(
         probabilities.to_vec()
     } else {
         let got = probabilities.len();
-        return Err(Error::run(format!(
-            "{got} probabilities were given for {n} covers of {classes} classes"
-        )));
+        return Err(Error::run(format!("{got} probabilities were given for {n} covers of {classes} classes")));
     };
     for (i, row) in rows.chunks_exact(classes).enumerate() {
         let outside = row.iter().any(|p| !(-1e-4..=1.0001).contains(p));
         if outside || (row.iter().sum::<f32>() - 1.0).abs() > 1e-3 {
-            return Err(Error::run(format!(
-                "cover number {i}: {row:?} are not probabilities"
-            )));
+            return Err(Error::run(format!("cover number {i}: {row:?} are not probabilities")));
         }
     }
     Ok(rows)

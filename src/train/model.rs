@@ -43,11 +43,15 @@ impl Model {
     pub fn from_checkpoint(gpu: &Arc<Gpu>, checkpoint: &Checkpoint) -> Result<Self> {
         let header = checkpoint.header.clone().ok_or_else(|| {
             let source = checkpoint.source();
-            Error::input(format!("checkpoint {source}: says nothing of its network and classes; use one that train wrote"))
+            Error::input(format!(
+                "checkpoint {source}: says nothing of its network and classes; use one that train wrote"
+            ))
         })?;
         if header.labels.len() != header.net.classes {
             let (source, labels, classes) = (checkpoint.source(), header.labels.len(), header.net.classes);
-            return Err(Error::input(format!("checkpoint {source}: {labels} labels for {classes} classes; it is damaged")));
+            return Err(Error::input(format!(
+                "checkpoint {source}: {labels} labels for {classes} classes; it is damaged"
+            )));
         }
         let spec = forward(&header, 1, Taps::None)?.tape.spec().clone();
         let store = ParameterStore::new(gpu, &spec, false)?;
@@ -108,7 +112,13 @@ pub struct Inference {
 }
 
 impl Inference {
-    pub fn new(gpu: &Arc<Gpu>, header: &Header, store: &ParameterStore, pool: &BufferPool, batch: usize) -> Result<Self> {
+    pub fn new(
+        gpu: &Arc<Gpu>,
+        header: &Header,
+        store: &ParameterStore,
+        pool: &BufferPool,
+        batch: usize,
+    ) -> Result<Self> {
         let Forward { mut tape, pixels, logits, .. } = forward(header, batch, Taps::None)?;
         tape.keep(logits);
         let plan = Plan::new(gpu, &tape, store, pool)?;

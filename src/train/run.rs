@@ -121,7 +121,8 @@ impl MetricsLog {
     /// Appends one JSON object.
     pub fn line(&mut self, value: &impl Serialize) -> Result<()> {
         let text = serde_json::to_string(value).map_err(Error::run)?;
-        writeln!(self.file, "{text}").map_err(|e| Error::run(format!("{}: cannot be written ({e})", self.path.display())))
+        writeln!(self.file, "{text}")
+            .map_err(|e| Error::run(format!("{}: cannot be written ({e})", self.path.display())))
     }
 }
 

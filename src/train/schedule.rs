@@ -19,7 +19,8 @@ pub enum Schedule {
 impl Schedule {
     /// The rate of step `step` (from 0) of `total`, for a peak of `rate`.
     pub fn rate(self, rate: f32, step: u64, total: u64) -> f32 {
-        let between = |from: f64, to: f64, share: f64| to + (from - to) * 0.5 * (1.0 + (std::f64::consts::PI * share).cos());
+        let between =
+            |from: f64, to: f64, share: f64| to + (from - to) * 0.5 * (1.0 + (std::f64::consts::PI * share).cos());
         let (peak, at) = (f64::from(rate), step as f64);
         let value = match self {
             Self::Constant => peak,

@@ -120,7 +120,9 @@ impl Trainer {
         let path = run.last();
         let checkpoint = Checkpoint::read(&path)?;
         let source = checkpoint.source().to_owned();
-        let wrong = |what: String| Error::input(format!("--resume: checkpoint {source} {what}; start a new run with another --out"));
+        let wrong = |what: String| {
+            Error::input(format!("--resume: checkpoint {source} {what}; start a new run with another --out"))
+        };
         let header = checkpoint.header.clone().ok_or_else(|| wrong("was not written by train".into()))?;
         if header.net.classes != fresh.net.classes {
             return Err(wrong(format!("has {} classes, the data set {}", header.net.classes, fresh.net.classes)));

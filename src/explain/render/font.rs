@@ -85,11 +85,7 @@ pub fn wrap(text: &str, columns: usize, lines: usize) -> Vec<String> {
         let mut rest: Vec<char> = paragraph.trim_end().chars().collect();
         while rest.len() > columns {
             let space = (1..=columns).rev().find(|&i| rest[i] == ' ');
-            let joint = || {
-                (columns / 2..columns)
-                    .rev()
-                    .find(|&i| "_-./".contains(rest[i]))
-            };
+            let joint = || (columns / 2..columns).rev().find(|&i| "_-./".contains(rest[i]));
             let cut = space.or_else(|| joint().map(|i| i + 1)).unwrap_or(columns);
             let tail = rest.split_off(cut);
             out.push(rest.into_iter().collect::<String>());
@@ -100,11 +96,7 @@ pub fn wrap(text: &str, columns: usize, lines: usize) -> Vec<String> {
     if out.len() > lines {
         out.truncate(lines);
         if let Some(last) = out.last_mut() {
-            *last = last
-                .chars()
-                .take(columns.saturating_sub(3))
-                .collect::<String>()
-                + "...";
+            *last = last.chars().take(columns.saturating_sub(3)).collect::<String>() + "...";
         }
     }
     out

@@ -59,14 +59,7 @@ pub fn contact_sheet(rows: &[SheetRow]) -> RgbImage {
     for column in 0..columns.min((shown.len() as u32).max(1)) {
         let x = MARGIN + column * (entry + GUTTER);
         for (i, title) in ["cover", "heat map", "overlay"].into_iter().enumerate() {
-            font::draw(
-                &mut sheet,
-                x + i as u32 * (CELL + GAP),
-                MARGIN,
-                SCALE,
-                DIM,
-                title,
-            );
+            font::draw(&mut sheet, x + i as u32 * (CELL + GAP), MARGIN, SCALE, DIM, title);
         }
     }
     for (i, row) in shown.iter().enumerate() {
@@ -82,10 +75,7 @@ fn draw_row(sheet: &mut RgbImage, x: u32, y: u32, row: &SheetRow) {
     let cover = fitted(&row.cover);
     draw_cell(sheet, x, y, &cover);
     let second = x + CELL + GAP;
-    let pictures = row
-        .heat
-        .heat_image(cover.width(), cover.height())
-        .zip(row.heat.overlay(&cover));
+    let pictures = row.heat.heat_image(cover.width(), cover.height()).zip(row.heat.overlay(&cover));
     if let Some((heat, overlay)) = pictures {
         draw_cell(sheet, second, y, &heat);
         draw_cell(sheet, second + CELL + GAP, y, &overlay);
@@ -93,22 +83,13 @@ fn draw_row(sheet: &mut RgbImage, x: u32, y: u32, row: &SheetRow) {
         let panel = 2 * CELL + GAP;
         fill(sheet, second, y, panel, CELL, PANEL);
         let text = second + (panel - font::width(NO_EVIDENCE.len(), SCALE)) / 2;
-        font::draw(
-            sheet,
-            text,
-            y + (CELL - font::HEIGHT * SCALE) / 2,
-            SCALE,
-            TEXT,
-            NO_EVIDENCE,
-        );
+        font::draw(sheet, text, y + (CELL - font::HEIGHT * SCALE) / 2, SCALE, TEXT, NO_EVIDENCE);
     }
 
     let text = x + 3 * (CELL + GAP) + GAP;
     let step = font::LINE * SCALE;
     let lines = font::wrap(&row.caption, CAPTION as usize, (CELL / step) as usize);
-    let name = row.caption.lines().next().map_or(0, |first| {
-        font::wrap(first, CAPTION as usize, usize::MAX).len()
-    });
+    let name = row.caption.lines().next().map_or(0, |first| font::wrap(first, CAPTION as usize, usize::MAX).len());
     for (i, line) in lines.iter().enumerate() {
         let colour = if i < name { BRIGHT } else { TEXT };
         font::draw(sheet, text, y + i as u32 * step, SCALE, colour, line);
@@ -147,8 +128,7 @@ fn fill(sheet: &mut RgbImage, x: u32, y: u32, width: u32, height: u32, colour: [
 fn fitted(cover: &RgbImage) -> RgbImage {
     let (width, height) = cover.dimensions();
     let longest = f64::from(width.max(height).max(1));
-    let scaled =
-        |side: u32| ((f64::from(side) * f64::from(CELL) / longest).round() as u32).clamp(1, CELL);
+    let scaled = |side: u32| ((f64::from(side) * f64::from(CELL) / longest).round() as u32).clamp(1, CELL);
     if width == 0 || height == 0 {
         return RgbImage::from_pixel(CELL, CELL, Rgb(PANEL));
     }

@@ -11,12 +11,7 @@ fn map(width: usize, height: usize, values: &[f32]) -> HeatMap {
 fn bilinear_as_pytorch() {
     // interpolate(tensor([[[[1., 2.], [3., 4.]]]]) / 4, (4, 4), mode="bilinear", align_corners=False) * 4
     let up = map(2, 2, &[1.0, 2.0, 3.0, 4.0]).upsampled(4, 4).unwrap();
-    let rows = [
-        [1.0, 1.25, 1.75, 2.0],
-        [1.5, 1.75, 2.25, 2.5],
-        [2.5, 2.75, 3.25, 3.5],
-        [3.0, 3.25, 3.75, 4.0],
-    ];
+    let rows = [[1.0, 1.25, 1.75, 2.0], [1.5, 1.75, 2.25, 2.5], [2.5, 2.75, 3.25, 3.5], [3.0, 3.25, 3.75, 4.0]];
     let expected: Vec<f32> = rows.iter().flatten().map(|v| v / 4.0).collect();
     assert_eq!(up, expected);
 
@@ -28,22 +23,14 @@ fn bilinear_as_pytorch() {
         }
     }
     // Fewer pixels than cells: 4 to 2 reads half-way between the pairs.
-    assert_eq!(
-        map(4, 1, &[0.0, 2.0, 4.0, 2.0]).upsampled(2, 1).unwrap(),
-        [0.25, 0.75]
-    );
+    assert_eq!(map(4, 1, &[0.0, 2.0, 4.0, 2.0]).upsampled(2, 1).unwrap(), [0.25, 0.75]);
     assert_eq!(map(1, 1, &[3.0]).upsampled(2, 2).unwrap(), [1.0; 4]);
 }
 
 #[test]
 fn no_positive_evidence() {
     let cover = RgbImage::from_pixel(8, 8, Rgb([9, 9, 9]));
-    for values in [
-        [0.0, 0.0],
-        [-1.0, 0.0],
-        [f32::NAN, 1.0],
-        [f32::INFINITY, 1.0],
-    ] {
+    for values in [[0.0, 0.0], [-1.0, 0.0], [f32::NAN, 1.0], [f32::INFINITY, 1.0]] {
         let none = map(2, 1, &values);
         assert_eq!(none.normalised(), None);
         assert_eq!(none.upsampled(8, 8), None);
@@ -82,11 +69,7 @@ fn pictures_have_the_asked_size_and_colours() {
     let overlay = heat.overlay(&cover).unwrap();
     assert_eq!(overlay.dimensions(), cover.dimensions());
     let visible = faded(cover.get_pixel(3, 3).0).map(|c| c.round() as u8);
-    assert_eq!(
-        overlay.get_pixel(3, 3).0,
-        visible,
-        "cold places show the cover"
-    );
+    assert_eq!(overlay.get_pixel(3, 3).0, visible, "cold places show the cover");
     assert_ne!(overlay.get_pixel(39, 19), cover.get_pixel(39, 19));
 }
 
@@ -107,12 +90,7 @@ fn sheets_of_any_length() {
     // The heat map's colours appear only where there is evidence.
     let painted = |sheet: &RgbImage| {
         let hottest = Rgb(colormap::heat(1.0));
-        sheet
-            .rows()
-            .take(180)
-            .flatten()
-            .filter(|p| **p == hottest)
-            .count()
+        sheet.rows().take(180).flatten().filter(|p| **p == hottest).count()
     };
     assert!(painted(&contact_sheet(&[row(&[0.0, 1.0])])) > 1000);
     assert_eq!(painted(&contact_sheet(&[row(&[0.0, 0.0])])), 0);
@@ -122,11 +100,7 @@ fn sheets_of_any_length() {
 fn letters_differ_and_unknown_ones_are_boxes() {
     let ascii: Vec<_> = (' '..='~').map(glyph).collect();
     for (i, shape) in ascii.iter().enumerate() {
-        assert!(
-            !ascii[..i].contains(shape),
-            "{:?}",
-            char::from(b' ' + i as u8)
-        );
+        assert!(!ascii[..i].contains(shape), "{:?}", char::from(b' ' + i as u8));
         assert_ne!(*shape, glyph('ö'));
     }
     assert_eq!(glyph('\n'), glyph('ö'));
@@ -142,15 +116,9 @@ fn letters_differ_and_unknown_ones_are_boxes() {
 
 #[test]
 fn captions_break_where_they_may() {
-    assert_eq!(
-        wrap("the quick brown fox", 10, 9),
-        ["the quick", "brown fox"]
-    );
+    assert_eq!(wrap("the quick brown fox", 10, 9), ["the quick", "brown fox"]);
     assert_eq!(wrap("one\n\ntwo", 10, 9), ["one", "", "two"]);
-    assert_eq!(
-        wrap("very_long_name.jpeg", 10, 9),
-        ["very_long_", "name.jpeg"]
-    );
+    assert_eq!(wrap("very_long_name.jpeg", 10, 9), ["very_long_", "name.jpeg"]);
     assert_eq!(wrap("abcdefghijklm", 5, 9), ["abcde", "fghij", "klm"]);
     assert_eq!(wrap("abcdefghijklm", 5, 2), ["abcde", "fg..."]);
     assert_eq!(wrap("", 5, 2), Vec::<String>::new());

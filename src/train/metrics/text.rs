@@ -44,11 +44,7 @@ impl Metrics {
             Verdict::Undecided => format!(
                 "The 95 % interval includes the majority baseline: on {} it can't be told apart from always \
                  answering \"{name}\" ({base}).",
-                if self.n == 1 {
-                    "this 1 cover".into()
-                } else {
-                    format!("these {} covers", self.n)
-                },
+                if self.n == 1 { "this 1 cover".into() } else { format!("these {} covers", self.n) },
             ),
             Verdict::Better => format!(
                 "Better than always answering \"{name}\" ({base}) by {:.1} points; the interval's lower end is {:.1} \
@@ -69,52 +65,19 @@ impl Metrics {
             (
                 "accuracy".to_owned(),
                 percent(self.accuracy),
-                format!(
-                    "95 % interval {:.1} to {} ({} {covers})",
-                    100.0 * low,
-                    percent(high),
-                    self.n
-                ),
+                format!("95 % interval {:.1} to {} ({} {covers})", 100.0 * low, percent(high), self.n),
             ),
-            (
-                always,
-                percent(self.majority),
-                "the majority baseline".into(),
-            ),
-            (
-                "chance".into(),
-                percent(self.chance),
-                format!("{} classes", self.labels.len()),
-            ),
-            (
-                "balanced accuracy".into(),
-                percent(self.balanced_accuracy),
-                "mean recall".into(),
-            ),
-            (
-                "macro-F1".into(),
-                format!("{:.3}", self.macro_f1),
-                String::new(),
-            ),
+            (always, percent(self.majority), "the majority baseline".into()),
+            ("chance".into(), percent(self.chance), format!("{} classes", self.labels.len())),
+            ("balanced accuracy".into(), percent(self.balanced_accuracy), "mean recall".into()),
+            ("macro-F1".into(), format!("{:.3}", self.macro_f1), String::new()),
         ];
         if let Some(auc) = self.roc_auc {
-            lines.push((
-                "ROC-AUC".into(),
-                format!("{auc:.3}"),
-                "0.5 is guessing".into(),
-            ));
+            lines.push(("ROC-AUC".into(), format!("{auc:.3}"), "0.5 is guessing".into()));
         }
-        lines.push((
-            "loss".into(),
-            format!("{:.4}", self.loss),
-            "mean negative log-likelihood".into(),
-        ));
+        lines.push(("loss".into(), format!("{:.4}", self.loss), "mean negative log-likelihood".into()));
 
-        let width = lines
-            .iter()
-            .map(|(name, ..)| name.chars().count())
-            .max()
-            .unwrap_or(0);
+        let width = lines.iter().map(|(name, ..)| name.chars().count()).max().unwrap_or(0);
         let mut out = String::new();
         for (name, value, note) in lines {
             let line = format!("{name:<width$}  {value:>7}  {note}");
@@ -129,24 +92,11 @@ impl Metrics {
     fn write_confusion(&self, out: &mut String) {
         let classes = self.labels.len();
         if classes > MAX_PRINTED_CLASSES {
-            let _ = writeln!(
-                out,
-                "The confusion matrix of {classes} classes is too wide to print; see the JSON."
-            );
+            let _ = writeln!(out, "The confusion matrix of {classes} classes is too wide to print; see the JSON.");
             return;
         }
-        let digits = self
-            .confusion
-            .iter()
-            .flatten()
-            .max()
-            .map_or(1, |m| m.to_string().len());
-        let longest = self
-            .labels
-            .iter()
-            .map(|l| l.chars().count())
-            .max()
-            .unwrap_or(1);
+        let digits = self.confusion.iter().flatten().max().map_or(1, |m| m.to_string().len());
+        let longest = self.labels.iter().map(|l| l.chars().count()).max().unwrap_or(1);
         let mut head = longest.clamp(4, 14);
         let room = (MAX_LINE - head - 10) / classes;
         let mut cell = room.saturating_sub(1).min(longest).clamp(3, 14).max(digits);
@@ -157,9 +107,7 @@ impl Metrics {
         let alike = |names: &[String]| (1..classes).any(|i| names[..i].contains(&names[i]));
         if alike(&columns) || alike(&rows) {
             cell = digits.max(2);
-            head = MAX_LINE
-                .saturating_sub(classes * (cell + 1) + 13)
-                .clamp(14, 32);
+            head = MAX_LINE.saturating_sub(classes * (cell + 1) + 13).clamp(14, 32);
             columns = (1..=classes).map(|i| i.to_string()).collect();
             rows = self.labels.iter().map(|l| shorten(l, head)).collect();
             for (i, row) in rows.iter_mut().enumerate() {
@@ -168,20 +116,13 @@ impl Metrics {
         }
         let head = rows.iter().map(|r| r.chars().count()).max().unwrap_or(0);
 
-        let _ = writeln!(
-            out,
-            "Confusion: rows are true classes, columns predicted ones."
-        );
+        let _ = writeln!(out, "Confusion: rows are true classes, columns predicted ones.");
         let names: String = columns.iter().map(|c| format!(" {c:>cell$}")).collect();
         let _ = writeln!(out, "{:head$} {names}   recall", "");
         for (c, row) in self.confusion.iter().enumerate() {
             let counts: String = row.iter().map(|v| format!(" {v:>cell$}")).collect();
             let score = &self.per_class[c];
-            let recall = if score.support > 0 {
-                percent(score.recall)
-            } else {
-                "-".into()
-            };
+            let recall = if score.support > 0 { percent(score.recall) } else { "-".into() };
             let _ = writeln!(out, "{:<head$} {counts}  {recall:>7}", rows[c]);
         }
     }
@@ -199,9 +140,7 @@ fn percent(share: f64) -> String {
 
 /// Class names come from folders and tables: nothing in them may move the cursor.
 fn printable(name: &str) -> String {
-    name.chars()
-        .map(|c| if c.is_control() { '?' } else { c })
-        .collect()
+    name.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 /// At most `max` characters; what is cut is marked where there is room for a mark.
@@ -210,10 +149,6 @@ fn shorten(name: &str, max: usize) -> String {
     if name.chars().count() <= max {
         return name;
     }
-    let (keep, mark) = if max >= 6 {
-        (max - 1, "…")
-    } else {
-        (max, "")
-    };
+    let (keep, mark) = if max >= 6 { (max - 1, "…") } else { (max, "") };
     name.chars().take(keep).collect::<String>() + mark
 }
