@@ -48,6 +48,6 @@ pub fn prepare_data(data: &Path, config: &Config, folder: &Path) -> Result<Prepa
         eprintln!("note: {note}");
     }
     console::skipped(&prepared.skipped);
-    eprint!("{}", prepared.report);
+    eprintln!("{}", prepared.report);
     Ok(prepared)
 }

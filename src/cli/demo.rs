@@ -22,8 +22,11 @@ pub struct Arguments {
     /// Folder to write (an earlier demo in it is replaced)
     #[arg(long, default_value = "demo")]
     out: PathBuf,
-    #[arg(long)]
-    epochs: Option<u64>,
+    /// Network; `small` needs no GPU to be quick
+    #[arg(long, default_value = "small")]
+    net: String,
+    #[arg(long, default_value_t = 24)]
+    epochs: u64,
     #[command(flatten)]
     gpu: GpuArguments,
 }
@@ -35,14 +38,15 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let (covers, run, maps) =
         (arguments.out.join("covers"), arguments.out.join("run"), arguments.out.join("heat-maps"));
     let table = sample::draw(&covers, &SampleOptions::default())?;
-    let defaults = Config::default();
     let config = Config {
+        net: arguments.net.clone(),
         size: 64,
-        epochs: arguments.epochs.unwrap_or(defaults.epochs),
+        epochs: arguments.epochs,
         group: vec!["artist".into()],
         label: Some("genre".into()),
-        ..defaults
+        ..Config::default()
     };
+    config.check()?;
     RunFolder::new(&run).clear()?;
     let trainer = train::start(&table, config, &run, &arguments.gpu)?;
     let mut progress = TrainingProgress::new();

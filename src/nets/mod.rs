@@ -2,6 +2,7 @@
 
 mod build;
 pub mod prognet;
+pub mod small;
 
 use serde::{Deserialize, Serialize};
 
@@ -51,7 +52,10 @@ pub struct Net {
 }
 
 /// All networks. A new one adds its line here.
-pub const NETS: &[Net] = &[Net { name: "prognet", smallest: 32, record: prognet::record }];
+pub const NETS: &[Net] = &[
+    Net { name: "prognet", smallest: 32, record: prognet::record },
+    Net { name: "small", smallest: 16, record: small::record },
+];
 
 /// Looks a network up and checks that it takes pictures of this size.
 pub fn find(config: &NetConfig) -> Result<&'static Net> {

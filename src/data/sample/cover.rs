@@ -83,7 +83,7 @@ impl Look {
     fn draw(palette: &Palette, bare: &Pixmap, spot: &Spot, dice: &mut Dice) -> Self {
         let a = spot.area();
         let under = lightness_under(bare, a.x, a.y, a.w, a.h);
-        let main = palette.ink_against(under, 0.38, dice);
+        let main = palette.ink_against(under, 0.44, dice);
         let detail = palette.ink_against(lightness_of(main), 0.35, dice);
         let ghost = faded(palette.any_ink(dice), 0.45);
         let (dx, dy) = (0.07 * dice.sign(), 0.07 * dice.range(-1.0, 1.0));

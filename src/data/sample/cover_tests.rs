@@ -13,11 +13,10 @@ fn inside(b: &PixelBox, x: u32, y: u32) -> bool {
 #[test]
 fn the_box_lies_in_the_picture_and_has_the_promised_size() {
     for serial in 0..40 {
-        for genre in 0..GENRES.len() {
+        for (genre, (name, _)) in GENRES.iter().enumerate() {
             let b = draw(&sleeve(serial), Some(genre), SIZE).unwrap().1.unwrap();
             assert!(b.x + b.w <= SIZE && b.y + b.h <= SIZE, "{b:?}");
             let part = b.w.max(b.h) as f32 / SIZE as f32;
-            let name = GENRES[genre].0;
             assert!((0.3..=0.53).contains(&part), "{name} {serial}: {part}");
         }
     }
@@ -29,19 +28,19 @@ fn outside_the_box_all_genres_look_alike() {
     for serial in 0..30 {
         let (plain, none) = unworn(&sleeve(serial), None, SIZE).unwrap();
         assert_eq!(none, None);
-        for genre in 0..GENRES.len() {
+        for (genre, (name, _)) in GENRES.iter().enumerate() {
             let (cover, found) = unworn(&sleeve(serial), Some(genre), SIZE).unwrap();
             let b = found.unwrap();
             let mut changed = 0;
             for (i, (p, q)) in (0u32..).zip(plain.pixels().iter().zip(cover.pixels())) {
                 if p != q {
                     changed += 1;
-                    assert!(inside(&b, i % SIZE, i / SIZE), "{} {serial}", GENRES[genre].0);
+                    assert!(inside(&b, i % SIZE, i / SIZE), "{name} {serial}");
                 }
             }
             // Lettering and stickers leave the evidence alone, so much of the box has changed.
             let part = changed as f32 / (b.w * b.h) as f32;
-            assert!(part > 0.25, "{} {serial}: {part}", GENRES[genre].0);
+            assert!(part > 0.25, "{name} {serial}: {part}");
         }
     }
 }

@@ -36,9 +36,9 @@ const MARGIN: f32 = 0.055;
 const TEXT_MARGIN: f32 = 0.08;
 
 impl Spot {
-    /// 36 to 50 % of the cover's side, anywhere inside the margin.
+    /// 41 to 50 % of the cover's side, anywhere inside the margin.
     pub fn draw(dice: &mut Dice) -> Self {
-        let r = dice.range(0.18, 0.25);
+        let r = dice.range(0.205, 0.25);
         let free = |dice: &mut Dice| dice.range(r + MARGIN, 1.0 - r - MARGIN);
         Self { x: free(dice), y: free(dice), r, turn: dice.range(-12.0, 12.0) }
     }

@@ -167,6 +167,9 @@ fn check_folder(out: &Path, options: &SampleOptions) -> Result<()> {
     let refuse = |path: &Path, cause: &str| {
         Err(Error::input(format!("{}: {cause}; name a new or empty folder", path.display())))
     };
+    if out.as_os_str().is_empty() {
+        return Err(Error::input("the sample's folder has no name; name a new or empty folder"));
+    }
     if !out.exists() {
         return Ok(());
     }

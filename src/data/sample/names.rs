@@ -42,7 +42,7 @@ impl Names {
     /// The artist of this number, below [`ARTISTS`].
     pub fn artist(&self, number: usize) -> String {
         let (kind, thing) = words(self.artists[number]);
-        format!("{}{kind} {thing}", if number % 3 == 0 { "The " } else { "" })
+        format!("{}{kind} {thing}", if number.is_multiple_of(3) { "The " } else { "" })
     }
 
     /// The album of this number, below [`ALBUMS`].

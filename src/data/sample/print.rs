@@ -60,7 +60,7 @@ pub(super) fn lettering(
 ) -> Vec<Area> {
     let room = spot.room();
     let order = dice.order(room.len());
-    let big = dice.range(0.085, 0.125);
+    let big = dice.range(0.072, 0.108);
     let small = big * dice.range(0.5, 0.68);
     let mut used: Vec<Area> = Vec::new();
     for (text, size) in [(artist, big), (album, small)] {

@@ -61,7 +61,7 @@ fn the_same_options_give_the_same_bytes_on_any_number_of_threads() {
 
 #[test]
 fn an_earlier_sample_is_written_over_and_anything_else_refused() {
-    let refused = |out: &Path, options| match write(out, options) {
+    let refused = |out: &Path, options: &SampleOptions| match write(out, options) {
         Err(Error::Input(text)) => text,
         other => panic!("{other:?}"),
     };
@@ -78,6 +78,7 @@ fn an_earlier_sample_is_written_over_and_anything_else_refused() {
     assert!(refused(dir.path(), &small()).contains("no earlier sample"));
     assert!(refused(&dir.path().join(TABLE), &small()).contains("is a file"));
     assert_eq!(files(dir.path()).len(), 1);
+    assert!(refused(Path::new(""), &small()).contains("no name"));
 }
 
 #[test]
