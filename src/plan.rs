@@ -102,7 +102,11 @@ impl Layout {
 /// Bytes as people say them.
 pub fn mib(bytes: u64) -> String {
     let mib = bytes as f64 / f64::from(1 << 20);
-    if mib >= 1024.0 { format!("{:.1} GiB", mib / 1024.0) } else { format!("{mib:.1} MiB") }
+    match mib {
+        1024.0.. => format!("{:.1} GiB", mib / 1024.0),
+        1.0.. => format!("{mib:.1} MiB"),
+        _ => format!("{:.1} KiB", mib * 1024.0),
+    }
 }
 
 /// Which of a launch's kernels a plan takes.
@@ -164,7 +168,8 @@ pub struct Plan {
     memory: MemoryUse,
 }
 
-/// A submitted run whose results have not been looked at yet. At most two may be under way.
+/// A submitted run whose results have not been looked at yet. At most two may be under way, and each must be handed to
+/// [`Plan::results`], which frees its read-back buffer.
 pub struct Ticket {
     staging: usize,
     submission: wgpu::SubmissionIndex,
@@ -197,7 +202,7 @@ impl Plan {
         if tape.spec() != store.spec() {
             return Err(Error::run("the plan's network has other parameters than the store"));
         }
-        let layout = Layout::new(tape, false);
+        let layout = Layout::new(tape, trains(tape));
         let slots = pool.lease(gpu, &layout.slots)?;
         let mut buffers: HashMap<usize, wgpu::Buffer> =
             layout.slot_of.iter().map(|(&root, &slot)| (root, slots[slot].clone())).collect();
@@ -326,7 +331,7 @@ impl Plan {
         let submission = self.gpu.queue.submit([encoder.finish()]);
         let (sender, mapped) = mpsc::channel();
         self.staging[staging].slice(..).map_async(wgpu::MapMode::Read, move |result| {
-            // A ticket may be dropped unread; then nobody waits for this.
+            // The ticket may be gone after an error elsewhere; then nobody waits for this.
             let _ = sender.send(result);
         });
         Ok(Ticket { staging, submission, mapped })
@@ -442,7 +447,7 @@ impl Results<'_> {
     }
 }
 
-/// What `train --dry-run` tells of a tape.
+/// Floating-point operations of one run, a multiply-add counted as two.
 pub fn flops(tape: &Tape) -> u64 {
     tape.launches.iter().map(|launch| launch.flops).sum()
 }

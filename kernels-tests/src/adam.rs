@@ -63,8 +63,8 @@ fn run(
 ) -> Result<[Vec<f32>; 3]> {
     let mut tape = Tape::new();
     for &len in lens {
- parameter(&mut tape, len);
- }
+        parameter(&mut tape, len);
+    }
     let words = tape.spec().parameter_words();
     adam(&mut tape, words, options);
     let step = tape.step();

@@ -19,11 +19,14 @@ fn row(name: &str, shape: Shape) -> Row {
 
 pub fn rows() -> Vec<Row> {
     let shape = Shape::new(2, 3, 5, 4);
-    let doubled =
-        Row::new("add", "with itself", vec![Input::map(shape)], |tape, x| Ok(vec![add(tape, x[0], x[0])?]), |x| {
-            vec![x[0].map(|v| 2.0 * v)]
-        })
-        .backward(|_, dy| vec![dy.map(|v| 2.0 * v)]);
+    let doubled = Row::new(
+        "add",
+        "with itself",
+        vec![Input::map(shape)],
+        |tape, x| Ok(vec![add(tape, x[0], x[0])?]),
+        |x| vec![x[0].map(|v| 2.0 * v)],
+    )
+    .backward(|_, dy| vec![dy.map(|v| 2.0 * v)]);
     // A residual block in small: x and a function of x, then a ReLU.
     let residual = Row::new(
         "add",

@@ -123,10 +123,8 @@ fn large_offset(gpu: &Arc<Gpu>, choice: Choice) -> Result<Vec<Checked>> {
     plan.write(upstream, &dy.to_f32())?;
     plan.poison();
     let results = plan.run()?;
-    let output = Checked {
-        what: "output".into(),
-        error: relative_error(&results.get(y)?, &reference(&arrays, true).data),
-    };
+    let output =
+        Checked { what: "output".into(), error: relative_error(&results.get(y)?, &reference(&arrays, true).data) };
     let mut checked = vec![output];
     for (i, (&gradient, expected)) in gradients.iter().zip(self::gradients(&arrays, &dy, true)).enumerate() {
         let error = relative_error(&results.get(gradient)?, &expected.data);

@@ -50,9 +50,7 @@ pub fn rows() -> Vec<Row> {
             },
             |x| vec![joined(&x.iter().map(relu::reference).collect::<Vec<_>>())],
         )
-        .backward(|x, dy| {
-            x.iter().zip(split(x, dy)).map(|(x, dy)| relu::gradient(x, &dy)).collect()
-        })
+        .backward(|x, dy| x.iter().zip(split(x, dy)).map(|(x, dy)| relu::gradient(x, &dy)).collect())
     };
     // DenseNet's growth: what was joined is joined again, and read in between; and a part that is a ReLU of another part,
     // which must not end up in the buffer it reads.
@@ -76,14 +74,9 @@ pub fn rows() -> Vec<Row> {
         let both = dy.channels(0, c).zip(&dy.channels(c, c), |a, b| a + b);
         x.iter().zip(split(x, &both)).map(|(x, dy)| relu::gradient(x, &dy)).collect()
     });
-    let copied_once = Row::new(
-        "concat",
-        "copy",
-        inputs(&[6]),
-        |tape, x| Ok(vec![copy(tape, x[0])]),
-        |x| vec![x[0].clone()],
-    )
-    .backward(|_, dy| vec![dy.clone()]);
+    let copied_once =
+        Row::new("concat", "copy", inputs(&[6]), |tape, x| Ok(vec![copy(tape, x[0])]), |x| vec![x[0].clone()])
+            .backward(|_, dy| vec![dy.clone()]);
     let bench = Row::new(
         "concat",
         "copy 256 at 56x56",

@@ -7,7 +7,13 @@ use gatefold::tensor::Shape;
 use crate::{Array, Input, Row};
 
 /// Calls `f` with the places in output, input and weight of every product that is not with padding.
-pub fn products(x: Shape, weight: Shape, window: Window, y: Shape, mut f: impl FnMut([usize; 4], [usize; 4], [usize; 2])) {
+pub fn products(
+    x: Shape,
+    weight: Shape,
+    window: Window,
+    y: Shape,
+    mut f: impl FnMut([usize; 4], [usize; 4], [usize; 2]),
+) {
     for n in 0..y.n {
         for (oy, ox) in (0..y.h).flat_map(|oy| (0..y.w).map(move |ox| (oy, ox))) {
             for (ky, kx) in (0..weight.n).flat_map(|ky| (0..weight.h).map(move |kx| (ky, kx))) {

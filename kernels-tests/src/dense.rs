@@ -6,8 +6,7 @@ use gatefold::tensor::Shape;
 use crate::{Array, Input, Row};
 
 fn row(name: &str, n: usize, inputs: usize, outputs: usize, with_bias: bool) -> Row {
-    let mut tensors =
-        vec![Input::map(Shape::matrix(n, inputs)), Input::parameter(Shape::new(1, 1, inputs, outputs))];
+    let mut tensors = vec![Input::map(Shape::matrix(n, inputs)), Input::parameter(Shape::new(1, 1, inputs, outputs))];
     if with_bias {
         tensors.push(Input::parameter(Shape::vector(outputs)));
     }
@@ -28,14 +27,8 @@ fn row(name: &str, n: usize, inputs: usize, outputs: usize, with_bias: bool) -> 
         ];
         all.into_iter().take(a.len()).collect()
     };
-    Row::new(
-        "dense",
-        name,
-        tensors,
-        |tape, t| Ok(vec![dense(tape, t[0], t[1], t.get(2).copied())?]),
-        forward,
-    )
-    .backward(backward)
+    Row::new("dense", name, tensors, |tape, t| Ok(vec![dense(tape, t[0], t[1], t.get(2).copied())?]), forward)
+        .backward(backward)
 }
 
 pub fn rows() -> Vec<Row> {

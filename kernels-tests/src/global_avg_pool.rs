@@ -20,9 +20,7 @@ fn row(name: &str, shape: Shape) -> Row {
         |tape, x| Ok(vec![global_avg_pool(tape, x[0])?]),
         |x| vec![reference(&x[0])],
     )
-    .backward(move |_, dy| {
-        vec![Array::from_fn(shape, |n, _, _, c| dy.at(n, 0, 0, c) / (shape.h * shape.w) as f64)]
-    })
+    .backward(move |_, dy| vec![Array::from_fn(shape, |n, _, _, c| dy.at(n, 0, 0, c) / (shape.h * shape.w) as f64)])
 }
 
 pub fn rows() -> Vec<Row> {

@@ -19,8 +19,8 @@ fn row(name: &str, lens: &'static [usize], gradients: fn(usize) -> Vec<f32>) -> 
         }
         let mut tape = Tape::new();
         for &len in lens {
- parameter(&mut tape, len);
- }
+            parameter(&mut tape, len);
+        }
         let norm = grad_norm(&mut tape, words);
         tape.keep(norm);
         let store = ParameterStore::new(gpu, tape.spec(), true)?;

@@ -41,8 +41,7 @@ pub fn rows() -> Vec<Row> {
     let labelled = |labels: &[u32]| Truth { labels: labels.to_vec(), ..plain(labels.len()) };
     // torch.nn.functional.binary_cross_entropy_with_logits in f64 (PyTorch 2).
     let loss = 7.257680209521415;
-    let gradient =
-        vec![-0.0629234448, 0.0371166898, 0.146799513, -0.08333333333, 1.559603828e-14, 0.1666666667];
+    let gradient = vec![-0.0629234448, 0.0371166898, 0.146799513, -0.08333333333, 1.559603828e-14, 0.1666666667];
     let pytorch = given_row(
         "sigmoid_cross_entropy",
         "PyTorch",

@@ -137,14 +137,7 @@ pub fn random_row(
 }
 
 /// A row on given logits, which may be large, and given results.
-pub fn given_row(
-    op: &'static str,
-    name: &str,
-    logits: Array,
-    truth: Truth,
-    record: Record,
-    results: Expected,
-) -> Row {
+pub fn given_row(op: &'static str, name: &str, logits: Array, truth: Truth, record: Record, results: Expected) -> Row {
     Row::custom(op, name, move |gpu: &Arc<Gpu>, choice: Choice| {
         const UPSTREAM: f32 = -1.5;
         let mut tape = Tape::new();
@@ -228,12 +221,7 @@ pub fn rows() -> Vec<Row> {
         row("smoothing", 9, 12, plain(9, 12).smoothed(0.1)),
         row("smoothing 1, class weights", 6, 7, plain(6, 7).class_weighted(7).smoothed(1.0)),
         row("sample weights, some 0", 11, 6, plain(11, 6).weighted(|i| 0.5 * (i % 3) as f32)),
-        row(
-            "all weights",
-            70,
-            65,
-            plain(70, 65).class_weighted(65).smoothed(0.2).weighted(|i| (i % 4) as f32),
-        ),
+        row("all weights", 70, 65, plain(70, 65).class_weighted(65).smoothed(0.2).weighted(|i| (i % 4) as f32)),
         row("no sample counts", 4, 6, plain(4, 6).smoothed(0.1).weighted(|_| 0.0)),
         row("1000 classes", 12, 1000, plain(12, 1000)),
         given("logits of 1e4", large(9, 20), plain(9, 20)),

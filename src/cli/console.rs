@@ -19,6 +19,11 @@ pub fn print(text: &str) -> Result<()> {
     }
 }
 
+/// Says something on stderr. If nobody listens any more, work goes on.
+pub fn say(text: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
 /// Prints one JSON value.
 pub fn json(value: &impl Serialize) -> Result<()> {
     print(&format!("{}\n", serde_json::to_string_pretty(value).map_err(Error::run)?))
@@ -32,12 +37,12 @@ pub fn skipped(skipped: &[Skipped]) {
     if skipped.is_empty() {
         return;
     }
-    eprintln!("skipped {} pictures:", skipped.len());
+    say(format!("skipped {} pictures:", skipped.len()));
     for Skipped { path, reason } in skipped.iter().take(LISTED) {
-        eprintln!("  {path}: {reason}");
+        say(format!("  {path}: {reason}"));
     }
     if skipped.len() > LISTED {
-        eprintln!("  and {} more", skipped.len() - LISTED);
+        say(format!("  and {} more", skipped.len() - LISTED));
     }
 }
 
@@ -79,7 +84,7 @@ impl Progress {
             plain.said = Instant::now();
             let rate = done as f64 / plain.start.elapsed().as_secs_f64().max(1e-9);
             let left = (total - done) as f64 / rate.max(1e-9);
-            eprintln!("{} {done}/{total}, {rate:.0}/s, {} left", self.what, duration(left));
+            say(format!("{} {done}/{total}, {rate:.0}/s, {} left", self.what, duration(left)));
         }
     }
 }

@@ -45,9 +45,9 @@ pub fn prepare_data(data: &Path, config: &Config, folder: &Path) -> Result<Prepa
     let prepared = prepare(data, &options, folder, &|done, total| progress.at(done, total))?;
     drop(progress);
     for note in &prepared.notes {
-        eprintln!("note: {note}");
+        console::say(format!("note: {note}"));
     }
     console::skipped(&prepared.skipped);
-    eprintln!("{}", prepared.report);
+    console::say(format!("{}", prepared.report));
     Ok(prepared)
 }

@@ -25,7 +25,7 @@ pub struct Arguments {
     /// Network; `small` needs no GPU to be quick
     #[arg(long, default_value = "small")]
     net: String,
-    #[arg(long, default_value_t = 24)]
+    #[arg(long, default_value_t = 20)]
     epochs: u64,
     #[command(flatten)]
     gpu: GpuArguments,
@@ -42,6 +42,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         net: arguments.net.clone(),
         size: 64,
         epochs: arguments.epochs,
+        // Few covers: small batches make more steps of them.
+        batch: 16,
+        lr: 0.004,
         group: vec!["artist".into()],
         label: Some("genre".into()),
         ..Config::default()

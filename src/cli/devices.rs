@@ -6,9 +6,9 @@ use clap::Args;
 use serde::Serialize;
 
 use super::console;
+use crate::Result;
 use crate::gpu::{self, AdapterSummary};
 use crate::plan::mib;
-use crate::{Error, Result};
 
 /// List the adapters, their limits and features, and which one would be used
 #[derive(Args)]
@@ -27,14 +27,13 @@ struct Devices {
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     let (adapters, used) = gpu::list();
+    let none = adapters.is_empty();
     if arguments.json {
-        return console::json(&Devices { adapters, used });
+        console::json(&Devices { adapters, used })?;
+        return if none { Err(gpu::no_adapter()) } else { Ok(()) };
     }
-    if adapters.is_empty() {
-        return Err(Error::input(
-            "no Vulkan, Metal or DX12 adapter on this machine; on Linux without a GPU install Mesa's software driver \
-             (Debian and Ubuntu: apt install mesa-vulkan-drivers libvulkan1)",
-        ));
+    if none {
+        return Err(gpu::no_adapter());
     }
     let mut text = String::new();
     for a in &adapters {

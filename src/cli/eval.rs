@@ -77,7 +77,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     };
     console::skipped(&evaluation.skipped);
     for note in &evaluation.notes {
-        eprintln!("note: {note}");
+        console::say(format!("note: {note}"));
     }
     if arguments.json { console::json(&evaluation.metrics) } else { console::print(&evaluation.metrics.text()) }
 }

@@ -53,7 +53,7 @@ impl GpuArguments {
     fn open(&self) -> Result<Arc<Gpu>> {
         let gpu = Gpu::open(&GpuOptions { adapter: self.adapter.clone(), checked: self.checked })?;
         let adapter = gpu.adapter();
-        eprintln!("adapter: {} ({}, {})", adapter.name, adapter.kind, adapter.backend);
+        console::say(format!("adapter: {} ({}, {})", adapter.name, adapter.kind, adapter.backend));
         Ok(Arc::new(gpu))
     }
 }
@@ -72,7 +72,7 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
-            eprintln!("error: {e}");
+            console::say(format!("error: {e}"));
             ExitCode::from(e.exit_code())
         }
     }

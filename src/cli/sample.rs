@@ -36,6 +36,6 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 /// Draws the covers, says what they are, and gives the table's path.
 pub fn draw(out: &Path, options: &SampleOptions) -> Result<PathBuf> {
     let summary = sample::write(out, options)?;
-    eprintln!("drew {} covers of {}", summary.covers, summary.genres.join(", "));
+    console::say(format!("drew {} covers of {}", summary.covers, summary.genres.join(", ")));
     Ok(summary.csv)
 }

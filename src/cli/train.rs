@@ -168,7 +168,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         (start(&arguments.data, config, out, &arguments.gpu)?, out.clone())
     };
     for note in trainer.notes() {
-        eprintln!("note: {note}");
+        console::say(format!("note: {note}"));
     }
     let mut progress = TrainingProgress::new();
     let outcome = trainer.train(&mut progress)?;
@@ -199,7 +199,7 @@ fn resume(arguments: &Arguments, run: &RunFolder) -> Result<(Trainer, PathBuf)> 
     run::check_same_data(&arguments.data, &config, &dataset, run)?;
     let gpu = arguments.gpu.open()?;
     let trainer = Trainer::new(&gpu, config, run.clone(), dataset, true)?;
-    eprintln!("resuming after epoch {}", trainer.epochs_done());
+    console::say(format!("resuming after epoch {}", trainer.epochs_done()));
     Ok((trainer, run.root().to_owned()))
 }
 
@@ -237,7 +237,7 @@ fn dry_run(arguments: &Arguments) -> Result<()> {
 }
 
 fn describe(needs: &Needs, config: &Config) {
-    eprintln!(
+    console::say(format!(
         "{} at {} px, batch {}: {} parameters, {} launches and {:.2} GFLOP per step, {} of memory (largest tensor {})",
         config.net,
         config.size,
@@ -247,7 +247,7 @@ fn describe(needs: &Needs, config: &Config) {
         needs.flops_per_step as f64 / 1e9,
         mib(needs.peak_bytes),
         mib(needs.largest_tensor_bytes),
-    );
+    ));
 }
 
 #[derive(Serialize)]
@@ -326,12 +326,12 @@ impl Observer for TrainingProgress {
         } else if self.said.elapsed() >= EVERY {
             self.said = Instant::now();
             let within = step - (epoch - 1) * self.steps;
-            eprintln!(
+            console::say(format!(
                 "epoch {epoch}/{} step {within}/{} loss {loss:.3} accuracy {}",
                 self.epochs,
                 self.steps,
                 percent(*accuracy)
-            );
+            ));
         }
     }
 
@@ -356,7 +356,7 @@ impl Observer for TrainingProgress {
         }
         match &self.bar {
             Some(bar) => bar.println(line),
-            None => eprintln!("{line}"),
+            None => console::say(format!("{line}")),
         }
     }
 }

@@ -97,6 +97,14 @@ fn best(all: &[AdapterSummary]) -> Option<usize> {
     all.iter().min_by_key(|a| (rank(a), a.index)).map(|a| a.index)
 }
 
+/// What to say where there is no adapter at all.
+pub fn no_adapter() -> Error {
+    Error::input(
+        "no Vulkan, Metal or DX12 adapter on this machine; on Linux without a GPU install Mesa's software driver (Debian and \
+         Ubuntu: apt install mesa-vulkan-drivers libvulkan1)",
+    )
+}
+
 /// Finds the adapter that `wanted` names.
 pub(super) fn choose(wanted: Option<&str>) -> Result<(wgpu::Adapter, AdapterSummary)> {
     let mut all = enumerate();
@@ -107,10 +115,7 @@ pub(super) fn choose(wanted: Option<&str>) -> Result<(wgpu::Adapter, AdapterSumm
 
 fn pick(all: &[AdapterSummary], wanted: Option<&str>) -> Result<usize> {
     let Some(default) = best(all) else {
-        return Err(Error::input(
-            "no Vulkan, Metal or DX12 adapter on this machine; on Linux without a GPU install Mesa's software driver \
-             (Debian and Ubuntu: apt install mesa-vulkan-drivers libvulkan1)",
-        ));
+        return Err(no_adapter());
     };
     let Some(wanted) = wanted else { return Ok(default) };
     let choices = || all.iter().map(|a| format!("{} {}", a.index, a.name)).collect::<Vec<_>>().join(", ");

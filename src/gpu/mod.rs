@@ -11,7 +11,7 @@ mod timing;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-pub use adapter::{AdapterSummary, list};
+pub use adapter::{AdapterSummary, list, no_adapter};
 pub use kernel::{Kernel, Needs, Pipeline, fold};
 pub use memory::{BufferPool, MemoryUse, available_host_memory};
 pub use shader::{Shader, compose};

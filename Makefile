@@ -1,0 +1,64 @@
+# Everything is built with one profile, release, so that the dependencies compile once.
+
+CARGO ?= cargo
+RUSTFMT ?= rustfmt
+
+# What `make bench` times: `kernels`, or for instance `make bench BENCH="step prognet --batch 8 --size 260"`.
+BENCH ?= kernels
+
+ifeq ($(OS),Windows_NT)
+SYSTEM := Windows
+else
+SYSTEM := $(shell uname -s)
+endif
+
+ifeq ($(SYSTEM),Linux)
+# One of Mesa's layers looks for a Wayland display, and libwayland complains on stderr where this is not set. A path that
+# does not exist keeps it quiet. Desktops set it themselves, so nothing changes there.
+ifeq ($(XDG_RUNTIME_DIR),)
+export XDG_RUNTIME_DIR := /nonexistent
+endif
+endif
+
+.PHONY: help demo test kernels bench lint format-check clippy build setup
+
+help:
+	@echo "make demo     draw sample covers, train on them, score, explain; everything goes to demo/"
+	@echo "make test     all tests"
+	@echo "make kernels  every kernel against its reference on this machine's adapter, as a table"
+	@echo "make bench    time single kernels; BENCH=\"step prognet\" times whole training steps"
+	@echo "make lint     formatting and clippy, warnings denied"
+	@echo "make setup    on Linux without a Vulkan adapter: install Mesa's software driver"
+
+demo: setup
+	$(CARGO) run --release -- demo
+
+test: setup
+	$(CARGO) test --release --workspace
+
+kernels:
+	$(CARGO) run --release -p kernels-tests
+
+bench:
+	$(CARGO) run --release -p bench -- $(BENCH)
+
+lint: format-check clippy
+
+format-check:
+	$(CARGO) fmt --all --check
+	@# cargo fmt does not see modules that a macro declares, as kernels-tests/src/lib.rs does.
+	$(RUSTFMT) --check --edition 2024 kernels-tests/src/*.rs
+
+clippy:
+	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
+
+build:
+	$(CARGO) build --release
+
+# macOS and Windows always have an adapter.
+ifeq ($(SYSTEM),Linux)
+setup: build
+	@.ci/setup-vulkan.sh $(CARGO) run --release --quiet -- devices
+else
+setup:
+endif
