@@ -13,6 +13,9 @@ use crate::tape::{Access, Arena, Home, Launch, Tape, Word};
 use crate::tensor::{Shape, Tensor};
 use crate::{Error, Result};
 
+#[cfg(test)]
+mod tests;
+
 /// Uniform blocks lie this far apart: the largest alignment an adapter may ask for.
 const UNIFORM_STRIDE: u64 = 256;
 

@@ -149,6 +149,11 @@ impl Launch {
         &self.operands
     }
 
+    /// Numbers in its uniform block.
+    pub fn block_words(&self) -> usize {
+        self.words.len()
+    }
+
     /// "conv2d grad_input".
     pub fn label(&self) -> String {
         format!("{} {}", self.op, self.pass)

@@ -161,7 +161,7 @@ fn profile(plan: &Plan) -> Result<()> {
         let (ms, share, rate) = (seconds * 1e3, 100.0 * seconds / total, flops as f64 / seconds / 1e9);
         eprintln!("  {name:<34} {count:>4} launches {ms:>9.2} ms {share:>5.1} % {rate:>7.1} GFLOP/s");
     }
-    times.sort_by(|a, b| b.median.cmp(&a.median));
+    times.sort_by_key(|t| std::cmp::Reverse(t.median));
     eprintln!("the ten dearest:");
     for t in times.iter().take(10) {
         let seconds = t.median.as_secs_f64();

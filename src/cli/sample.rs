@@ -29,7 +29,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let csv = draw(&arguments.out, &options)?;
     let csv = csv.display();
     console::print(&format!(
-        "table: {csv}\nnext: gatefold train {csv} --label genre --group artist --net prognet --size 64 --out RUN\n"
+        "table: {csv}\nnext: gatefold train {csv} --label genre --group artist --net small --size 64 --batch 16 --lr 0.004 --out RUN\n"
     ))
 }
 

@@ -356,7 +356,7 @@ impl Observer for TrainingProgress {
         }
         match &self.bar {
             Some(bar) => bar.println(line),
-            None => console::say(format!("{line}")),
+            None => console::say(line),
         }
     }
 }

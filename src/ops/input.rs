@@ -51,7 +51,7 @@ pub fn input(tape: &mut Tape, pixels: Tensor, n: usize, op: &InputOp) -> Result<
         return Err(Error::run(format!("input: {} words for {n} pictures of {sh}x{sw}", pixels.shape.len())));
     }
     if words(n, sh, sw) > 1 << 30 {
-        return Err(Error::run(format!("input: {n} pictures of {sh}x{sw} are more than 4 GiB; use a smaller batch")));
+        return Err(Error::run(format!("input: {n} pictures of {sh}x{sw} are more than 4 GiB")));
     }
     if !deviation.iter().all(|d| *d > 0.0) || augment.shift >= 1 << 15 {
         return Err(Error::run(format!("input: deviations {deviation:?}, shift {}", augment.shift)));

@@ -137,7 +137,8 @@ fn is_before(line: &str, step: u64) -> bool {
 /// # Errors
 /// [`Error::Input`] if there is a run in the folder already.
 pub fn check_new(run: &RunFolder) -> Result<()> {
-    if run.config().exists() || run.last().exists() {
+    // A run that stopped before its first checkpoint has nothing to lose.
+    if run.best().exists() || run.last().exists() {
         let root = run.root.display();
         let text = format!("--out {root}: holds a run already; add --resume to go on with it, or name another folder");
         return Err(Error::input(text));

@@ -90,18 +90,28 @@ impl Needs {
     /// [`Error::Input`] with the numbers and a batch size that would fit, if this one does not.
     pub fn of(config: &Config, net: &NetConfig, adapter: &AdapterSummary) -> Result<Self> {
         let memory = available_host_memory();
-        let step = TrainingStep::record(config, net, config.batch)?;
-        let layout = Layout::new(&step.tape, true);
-        // Validation runs in the training plan's storage; its own inputs and results come on top.
-        let validation = Layout::new(&model::recorded(net, MEAN, DEVIATION, config.batch, Taps::None)?.tape, false);
-        if let Some(misfit) = layout.misfit(adapter, memory) {
-            let batch = config.batch;
-            let advice = match fitting_batch(config, net, adapter, memory)? {
-                Some(smaller) => format!("try --batch {smaller}"),
+        let refused = |misfit: String| {
+            let advice = match fitting_batch(config, net, adapter, memory) {
+                Some(fitting) => format!("try --batch {fitting}"),
                 None => "even one picture at a time does not fit; try a smaller --size".to_owned(),
             };
-            return Err(Error::input(format!("--batch {batch} at --size {}: {misfit}: {advice}", config.size)));
+            let Config { batch, size, .. } = config;
+            Err(Error::input(format!("--batch {batch} at --size {size}: {misfit}: {advice}")))
+        };
+        let step = match TrainingStep::record(config, net, config.batch) {
+            Ok(step) => step,
+            Err(e) => {
+                // What is wrong at any batch is no matter of the batch.
+                TrainingStep::record(config, net, 2)?;
+                return refused(e.to_string());
+            }
+        };
+        let layout = Layout::new(&step.tape, true);
+        if let Some(misfit) = layout.misfit(adapter, memory) {
+            return refused(misfit);
         }
+        // Validation runs in the training plan's storage; its own inputs and results come on top.
+        let validation = Layout::new(&model::recorded(net, MEAN, DEVIATION, config.batch, Taps::None)?.tape, false);
         Ok(Self {
             parameters: step.tape.spec().parameter_count(),
             launches_per_step: step.tape.launches().len(),
@@ -117,18 +127,16 @@ impl Needs {
 }
 
 /// The largest batch below the configured one that fits: by halving the interval, since need grows with the batch.
-fn fitting_batch(config: &Config, net: &NetConfig, adapter: &AdapterSummary, memory: u64) -> Result<Option<usize>> {
-    let fits = |batch: usize| -> Result<bool> {
-        let step = TrainingStep::record(config, net, batch)?;
-        Ok(Layout::new(&step.tape, true).misfit(adapter, memory).is_none())
+fn fitting_batch(config: &Config, net: &NetConfig, adapter: &AdapterSummary, memory: u64) -> Option<usize> {
+    let fits = |batch: usize| {
+        let step = TrainingStep::record(config, net, batch);
+        step.is_ok_and(|step| Layout::new(&step.tape, true).misfit(adapter, memory).is_none())
     };
-    if !fits(1)? {
-        return Ok(None);
-    }
-    let (mut fitting, mut failing) = (1, config.batch);
-    while failing - fitting > 1 {
+    // A batch-norm over maps of one pixel has no variance to take of a single picture.
+    let (mut fitting, mut failing) = ((1..=2).find(|&batch| fits(batch))?, config.batch);
+    while failing > fitting + 1 {
         let middle = fitting + (failing - fitting) / 2;
-        if fits(middle)? { fitting = middle } else { failing = middle }
+        if fits(middle) { fitting = middle } else { failing = middle }
     }
-    Ok(Some(fitting))
+    Some(fitting)
 }

@@ -118,6 +118,13 @@ impl Trainer {
 
     fn resume(gpu: &Gpu, run: &RunFolder, store: &ParameterStore, fresh: &Header) -> Result<Header> {
         let path = run.last();
+        if !path.exists() {
+            let text = format!(
+                "--resume: run {} has no checkpoint yet; start it again without --resume",
+                run.root().display()
+            );
+            return Err(Error::input(text));
+        }
         let checkpoint = Checkpoint::read(&path)?;
         let source = checkpoint.source().to_owned();
         let wrong = |what: String| {
@@ -202,6 +209,12 @@ impl Trainer {
         let best = validation.is_none() || self.header.best.is_none_or(|best| this.beats(&best));
         if best {
             self.header.best = Some(this);
+        }
+        let last = Checkpoint::take(&self.gpu, &self.store, self.header.clone(), true)?;
+        if !last.is_finite() {
+            return Err(self.diverged(self.header.step, "a weight"));
+        }
+        if best {
             Checkpoint::take(&self.gpu, &self.store, self.header.clone(), false)?.write(&self.run.best())?;
         }
         let report = EpochReport {
@@ -217,7 +230,7 @@ impl Trainer {
         };
         log.line(&report)?;
         // After the log: a crash in between repeats the epoch and writes its line again.
-        Checkpoint::take(&self.gpu, &self.store, self.header.clone(), true)?.write(&self.run.last())?;
+        last.write(&self.run.last())?;
         observer.epoch(&report, best);
         Ok(())
     }
@@ -258,10 +271,7 @@ impl Trainer {
         let loss = f64::from(results.get(self.step.loss)?[0]);
         let grad_norm = f64::from(results.get(self.step.grad_norm)?[0]);
         if !loss.is_finite() || !grad_norm.is_finite() {
-            let what = if loss.is_finite() { "gradient" } else { "loss" };
-            let last = self.run.last();
-            let kept = if last.exists() { format!("; {} is intact", last.display()) } else { String::new() };
-            return Err(Error::run(format!("step {step}: the {what} is no finite number; try a smaller --lr{kept}")));
+            return Err(self.diverged(step, if loss.is_finite() { "the gradient" } else { "the loss" }));
         }
         totals.loss += stats[0];
         totals.weight += stats[1];
@@ -281,13 +291,27 @@ impl Trainer {
         Ok(())
     }
 
+    /// The error that stops a run whose numbers are none any more.
+    fn diverged(&self, step: u64, what: &str) -> Error {
+        let last = self.run.last();
+        let kept = if last.exists() { format!("; {} is intact", last.display()) } else { String::new() };
+        Error::run(format!("step {step}: {what} is no finite number; try a smaller --lr{kept}"))
+    }
+
     /// The current weights' score on a split; `None` if the split is empty.
     fn score(&mut self, split: Split) -> Result<Option<Metrics>> {
-        let indices = self.dataset.manifest.indices(split);
+        let (manifest, header) = (&self.dataset.manifest, &self.header);
+        let indices = manifest.indices(split);
         if indices.is_empty() {
             return Ok(None);
         }
-        score(&mut self.inference, &self.header, &self.dataset, &indices).map(Some)
+        let logits = self.inference.logits(indices.iter().map(|&i| self.dataset.pack.image(i)), |_| {})?;
+        if logits.iter().any(|v| !v.is_finite()) {
+            return Err(self.diverged(header.step, "an answer of the network"));
+        }
+        let labels: Vec<usize> = indices.iter().map(|&i| manifest.covers[i].label).collect();
+        let probabilities = probabilities(&logits, header.net.outputs());
+        Metrics::new(&labels, &probabilities, &header.labels, &header.training_counts).map(Some)
     }
 
     fn test(&mut self) -> Result<Option<Metrics>> {
@@ -297,15 +321,6 @@ impl Trainer {
         }
         self.score(Split::Test)
     }
-}
-
-/// Scores covers of a data set whose classes are the model's.
-fn score(inference: &mut Inference, header: &Header, dataset: &Dataset, indices: &[usize]) -> Result<Metrics> {
-    let pictures = indices.iter().map(|&i| dataset.pack.image(i));
-    let logits = inference.logits(pictures, |_| {})?;
-    let labels: Vec<usize> = indices.iter().map(|&i| dataset.manifest.covers[i].label).collect();
-    let probabilities = probabilities(&logits, header.net.outputs());
-    Metrics::new(&labels, &probabilities, &header.labels, &header.training_counts)
 }
 
 fn training_counts(dataset: &Dataset) -> Vec<u64> {

@@ -1,0 +1,107 @@
+//! The planner's promises: no two living values share storage, and the peak is known before anything is allocated.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::gpu::GpuOptions;
+use crate::nets::NETS;
+use crate::ops::add::add;
+use crate::ops::concat::concat;
+use crate::ops::relu::relu;
+use crate::train::Config;
+use crate::train::step::TrainingStep;
+
+fn training_step(net: &str, size: usize) -> Tape {
+    let config = Config { net: net.into(), size, batch: 3, ..Config::default() };
+    TrainingStep::record(&config, &config.net_config(5), config.batch).unwrap().tape
+}
+
+/// A branch, a concatenation whose parts become slices, and their gradients.
+fn branches() -> Tape {
+    let mut tape = Tape::new();
+    let x = tape.input(Shape::new(2, 5, 5, 4));
+    tape.require_grad(x);
+    let (a, b) = (relu(&mut tape, x), relu(&mut tape, x));
+    let both = concat(&mut tape, &[a, b]).unwrap();
+    let sum = add(&mut tape, both, both).unwrap();
+    let y = relu(&mut tape, sum);
+    let seed = tape.input(y.shape);
+    tape.backward(&[(y, seed)]).unwrap();
+    tape
+}
+
+fn tapes() -> Vec<Tape> {
+    let steps = NETS.iter().flat_map(|net| [training_step(net.name, net.smallest), training_step(net.name, 150)]);
+    steps.chain([branches()]).collect()
+}
+
+/// First and last launch that touches each value with storage of its own, by looking at every launch anew.
+fn lives(tape: &Tape) -> BTreeMap<usize, (usize, usize)> {
+    let mut lives = BTreeMap::new();
+    for (time, launch) in tape.launches().iter().enumerate() {
+        for &(tensor, _) in launch.operands() {
+            let root = tape.view(tensor).root;
+            if tape.values[root].home == Home::Own {
+                let life = lives.entry(root).or_insert((time, time));
+                *life = (time.min(life.0), time.max(life.1));
+            }
+        }
+    }
+    lives
+}
+
+#[test]
+fn values_that_live_at_one_time_never_share_a_slot() {
+    for tape in tapes() {
+        let (layout, lives) = (Layout::new(&tape, true), lives(&tape));
+        assert_eq!(layout.slot_of.len(), lives.len());
+        for (root, life) in &lives {
+            let slot = layout.slot_of[root];
+            assert!(4 * tape.values[*root].shape.len() as u64 <= layout.slots[slot], "value {root} outgrows its slot");
+            for (other, theirs) in lives.range(root + 1..) {
+                let together = life.0 <= theirs.1 && theirs.0 <= life.1;
+                assert!(!together || layout.slot_of[other] != slot, "values {root} and {other} share slot {slot}");
+            }
+        }
+        // A launch never reads and writes one buffer under two names.
+        for launch in tape.launches() {
+            let slots = |wanted: Access| {
+                let operands = launch.operands().iter().filter(move |(_, access)| *access == wanted);
+                operands.filter_map(|&(tensor, _)| layout.slot_of.get(&tape.view(tensor).root))
+            };
+            assert!(slots(Access::Read).all(|slot| !slots(Access::Write).any(|s| s == slot)), "{}", launch.label());
+        }
+    }
+}
+
+#[test]
+fn storage_is_reused() {
+    let tape = training_step("prognet", 150);
+    let layout = Layout::new(&tape, true);
+    let all: u64 = lives(&tape).keys().map(|&root| 4 * tape.values[root].shape.len() as u64).sum();
+    assert!(layout.memory().slots < all * 3 / 4, "{} of {all} bytes", layout.memory().slots);
+    // No plan can do with less than what lives at the busiest launch.
+    let at = |time: usize| {
+        let living = lives(&tape).into_iter().filter(move |(_, (first, last))| (*first..=*last).contains(&time));
+        living.map(|(root, _)| 4 * tape.values[root].shape.len() as u64).sum::<u64>()
+    };
+    let least = (0..tape.launches().len()).map(at).max().unwrap();
+    assert!(layout.memory().slots >= least && layout.memory().slots <= 2 * least);
+}
+
+#[test]
+fn the_peak_is_known_before_anything_is_allocated() {
+    let gpu = Arc::new(Gpu::open(&GpuOptions { adapter: None, checked: true }).unwrap());
+    for tape in [training_step("prognet", 32), branches()] {
+        let told = Layout::new(&tape, true).memory();
+        let store = ParameterStore::new(&gpu, tape.spec(), true).unwrap();
+        let plan = Plan::new(&gpu, &tape, &store, &BufferPool::default()).unwrap();
+        let bytes = |buffers: &mut dyn Iterator<Item = &wgpu::Buffer>| buffers.map(wgpu::Buffer::size).sum::<u64>();
+        let slots = bytes(&mut plan.slots.iter());
+        let fixed = bytes(&mut plan.host.values().chain(&plan.staging)) + UNIFORM_STRIDE * plan.launches() as u64;
+        // Buffers are made in steps of 16 bytes.
+        let rounding = 16 * (plan.slots.len() + plan.host.len() + plan.staging.len()) as u64;
+        assert!(slots.abs_diff(told.slots) <= rounding, "{slots} bytes in slots, told {}", told.slots);
+        assert!(fixed.abs_diff(told.fixed) <= rounding, "{fixed} fixed bytes, told {}", told.fixed);
+    }
+}

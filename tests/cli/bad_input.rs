@@ -1,0 +1,148 @@
+//! Bad input and bad usage: one clear line, exit code 2, nothing destroyed.
+
+use std::fs;
+use std::path::Path;
+
+use crate::common::*;
+
+fn folder(classes: &[(&str, usize)]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    draw(dir.path(), classes);
+    dir
+}
+
+/// Training on this is refused, leaves no run behind, and touches no picture.
+#[track_caller]
+fn no_training(data: &Path, more: &[&str], parts: &[&str]) {
+    let out = tempfile::tempdir().unwrap();
+    let run = out.path().join("run");
+    let before = if data.is_dir() { files(data) } else { files(data.parent().unwrap()) };
+    let done = refused(&train(data, &run, more), parts);
+    assert!(!run.join("config.toml").exists() && !done.stderr.contains("epoch 1"));
+    assert!(!run.exists() || files(&run).is_empty(), "{:?} are left", files(&run).keys());
+    assert_eq!(before, if data.is_dir() { files(data) } else { files(data.parent().unwrap()) });
+}
+
+#[test]
+fn folders_that_hold_no_data_set() {
+    let empty = tempfile::tempdir().unwrap();
+    no_training(empty.path(), &[], &[text(empty.path()), "no pictures", "one sub-folder per class"]);
+    no_training(folder(&[("Folk", 6)]).path(), &[], &["only one class, `Folk`", "at least two"]);
+    no_training(folder(&[("Folk", 6), ("Jazz", 2)]).path(), &[], &["class `Jazz`", "2", "3 sets"]);
+    let gone = empty.path().join("gone");
+    refused(&train(&gone, &empty.path().join("run"), &[]), &[text(&gone), "cannot be read"]);
+}
+
+#[test]
+fn tables_that_do_not_fit() {
+    let dir = folder(&TWO);
+    let table = dir.path().join("covers.csv");
+    let rows: String = TWO.iter().flat_map(|(c, n)| (0..*n).map(move |i| format!("{c}/{i:02}.png,{c}\n"))).collect();
+    fs::write(&table, format!("path,style\n{rows}")).unwrap();
+    no_training(&table, &["--label", "genre"], &["covers.csv", "no column `genre`", "`path`, `style`", "--label"]);
+    no_training(&table, &["--label", "style", "--group", "artist"], &["no column `artist`", "--group"]);
+    fs::write(&table, format!("path,style\n{rows}Folk/none.png,Folk\n../gone.png,Jazz\n/no/such.png,Jazz\n")).unwrap();
+    no_training(&table, &["--label", "style"], &["3 of 27", "none.png (line 26)", "gone.png", "/no/such.png"]);
+    // Paths with `..` and absolute ones are followed where they exist.
+    let absolute = text(&dir.path().join("Jazz/00.png")).to_owned();
+    let rest: String = rows.lines().filter(|l| !l.ends_with("00.png,Jazz")).map(|l| format!("Jazz/../{l}\n")).collect();
+    fs::write(&table, format!("path,style\n{rest}{absolute},Jazz\n")).unwrap();
+    let out = dir.path().join("run");
+    good(&train(&table, &out, &["--label", "style", "--epochs", "1"]));
+}
+
+#[test]
+fn bad_pictures_are_listed_and_skipped_and_more_than_half_stop_the_run() {
+    let dir = folder(&THREE);
+    fs::write(dir.path().join("Jazz/notes.jpg"), "This is a text about a cover.").unwrap();
+    let whole = fs::read(dir.path().join("Folk/03.png")).unwrap();
+    fs::write(dir.path().join("Folk/cut.png"), &whole[..whole.len() / 2]).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let done = good(&train(dir.path(), &out.path().join("run"), &["--epochs", "1"]));
+    for part in ["skipped 2 pictures", "notes.jpg: not a picture", "cut.png: "] {
+        assert!(done.stderr.contains(part), "`{part}` is missing in: {}", done.stderr);
+    }
+    for class in ["Folk", "Jazz"] {
+        (0..12).for_each(|i| fs::write(dir.path().join(format!("{class}/{i:02}.png")), "no picture").unwrap());
+    }
+    no_training(dir.path(), &[], &["26 of 38", "more than half", "not a picture"]);
+}
+
+#[test]
+fn options_that_make_no_sense() {
+    let dir = folder(&TWO);
+    let cases: [(&[&str], &[&str]); 17] = [
+        (&["--lr", "0"], &["--lr 0", "above 0"]),
+        (&["--lr", "nan"], &["--lr", "above 0"]),
+        (&["--batch", "0"], &["--batch 0", "from 1"]),
+        (&["--epochs", "0"], &["--epochs 0", "at least 1"]),
+        (&["--size", "8"], &["--size 8", "at least 32"]),
+        (&["--dropout", "1"], &["--dropout 1", "below 1"]),
+        (&["--label-smoothing", "1"], &["--label-smoothing 1", "below 1"]),
+        (&["--weight-decay", "inf"], &["--weight-decay", "0 or above"]),
+        (&["--net", "alexnet"], &["--net alexnet", "there are: prognet"]),
+        (&["--recipe", "no-such"], &["--recipe no-such", "prog-rock"]),
+        (&["--adapter", "voodoo"], &["--adapter voodoo", "there are: 0 "]),
+        (&["--adapter", "99"], &["--adapter 99", "no such index"]),
+        (&["--split", "70"], &["70"]),
+        (&["--split", "0,50,50"], &["split 0,50,50"]),
+        (&["--augment", "tilt"], &["tilt", "--augment"]),
+        (&["--schedule", "zigzag"], &["zigzag", "--schedule"]),
+        (&["--lr", "fast"], &["fast", "--lr"]),
+    ];
+    for (more, parts) in cases {
+        let out = tempfile::tempdir().unwrap();
+        let run = out.path().join("run");
+        // Not twice the same option, which would be another error.
+        let small = SMALL.chunks(2).filter(|pair| !more.contains(&pair[0])).flatten().copied();
+        let base = ["train", text(dir.path()), "--out", text(&run)];
+        let arguments: Vec<&str> = base.into_iter().chain(small).chain(more.iter().copied()).collect();
+        refused(&arguments, parts);
+        assert!(!run.exists(), "{more:?} leaves a folder");
+    }
+    // Missing arguments come as a list below the line.
+    assert!(refused(&["train", text(dir.path())], &["required arguments"]).stderr.contains("--out"));
+    refused(&["trian"], &["trian"]);
+}
+
+#[test]
+fn a_batch_that_cannot_fit_is_refused_with_one_that_does() {
+    let dir = folder(&TWO);
+    // More than the adapter binds, and more than a kernel can count.
+    for (size, batch) in [("128", "20000"), ("1024", "65536")] {
+        let base = ["train", text(dir.path()), "--dry-run", "--json", "--size", size, "--batch"];
+        let line = format!("--batch {batch} at --size {size}: ");
+        let done = refused(&[&base[..], &[batch]].concat(), &[&line, "GiB", "try --batch "]);
+        let advice = done.errors()[0].rsplit("try --batch ").next().unwrap().to_owned();
+        let fits: usize = advice.parse().unwrap();
+        assert!(fits >= 1 && fits < batch.parse().unwrap());
+        // Half of it, since memory that was free a moment ago may be in use now.
+        good(&[&base[..], &[&(fits / 2).max(1).to_string()]].concat());
+    }
+}
+
+#[test]
+fn runs_layers_classes_and_pictures_that_are_not_there() {
+    let trained = three();
+    let (run, image) = (trained.run(), trained.image("Jazz/00.png"));
+    let out = tempfile::tempdir().unwrap();
+    let maps = text(&out.path().join("maps")).to_owned();
+    let nowhere = text(&out.path().join("nowhere")).to_owned();
+    refused(&["eval", &nowhere], &["nowhere", "does not exist", "train --out"]);
+    refused(&["eval", text(out.path())], &["no config.toml", "is no run"]);
+    refused(&["predict", &nowhere, &image], &["nowhere", "does not exist"]);
+    refused(&["predict", run], &["no picture"]);
+    refused(&["predict", run, "none.png"], &["none.png", "cannot be read"]);
+    refused(&["explain", run, &image, "--out", &maps, "--layer", "conv9"], &["--layer conv9", "conv1, conv2"]);
+    refused(&["explain", run, &image, "--out", &maps, "--class", "Polka"], &["--class Polka", "Folk, Jazz, Metal"]);
+    refused(&["explain", run, &image], &["--out"]);
+    refused(&["explain", run, "--out", &maps], &["no picture"]);
+    assert!(!Path::new(&maps).exists());
+    refused(&["eval", run, text(&trained.data)], &["--split all"]);
+    refused(&["eval", run, "--map", "a=b"], &["--map", "DATA"]);
+    refused(&["eval", run, text(&trained.data), "--split", "all", "--map", "Polka=Folk"], &["Polka", "no such class"]);
+    let other = folder(&[("Folk", 3), ("Polka", 3)]);
+    let parts = ["class Polka is unknown", "Folk, Jazz, Metal", "--map \"Polka=NAME\""];
+    refused(&["eval", run, text(other.path()), "--split", "all"], &parts);
+    refused(&["sample", text(&trained.data)], &[text(&trained.data)]);
+}

@@ -1,0 +1,7 @@
+//! The program as its users meet it: exit codes, one clear error line, files, and what scripts read.
+
+mod bad_input;
+mod checkpoints;
+mod common;
+mod output;
+mod training;
