@@ -170,7 +170,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     for note in trainer.notes() {
         console::say(format!("note: {note}"));
     }
-    let mut progress = TrainingProgress::new();
+    let mut progress = TrainingProgress::new(trainer.batch());
     let outcome = trainer.train(&mut progress)?;
     drop(progress);
     finish(&outcome, &root, arguments.json)
@@ -278,6 +278,7 @@ pub fn finish(outcome: &Outcome, root: &std::path::Path, as_json: bool) -> Resul
 /// A bar with loss, accuracy, images/s and ETA on a terminal, plain lines elsewhere.
 pub struct TrainingProgress {
     bar: Option<ProgressBar>,
+    batch: usize,
     steps: u64,
     epochs: u64,
     start: Instant,
@@ -290,9 +291,10 @@ pub struct TrainingProgress {
 const EVERY: Duration = Duration::from_secs(10);
 
 impl TrainingProgress {
-    pub fn new() -> Self {
+    /// `batch` pictures make a step.
+    pub fn new(batch: usize) -> Self {
         let now = Instant::now();
-        Self { bar: None, steps: 0, epochs: 0, start: now, before: 0, said: now }
+        Self { bar: None, batch, steps: 0, epochs: 0, start: now, before: 0, said: now }
     }
 }
 
@@ -321,7 +323,9 @@ impl Observer for TrainingProgress {
         let StepReport { epoch, step, loss, accuracy, .. } = report;
         if let Some(bar) = &self.bar {
             bar.set_prefix(format!("epoch {epoch}/{}", self.epochs));
-            bar.set_message(format!("loss {loss:.3}, accuracy {}", percent(*accuracy)));
+            let done = (step - self.before * self.steps) as f64 * self.batch as f64;
+            let rate = done / self.start.elapsed().as_secs_f64().max(1e-9);
+            bar.set_message(format!("loss {loss:.3}, accuracy {}, {rate:.0} images/s", percent(*accuracy)));
             bar.set_position(*step);
         } else if self.said.elapsed() >= EVERY {
             self.said = Instant::now();

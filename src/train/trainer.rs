@@ -149,6 +149,11 @@ impl Trainer {
         &self.step.notes
     }
 
+    /// Pictures in a step.
+    pub fn batch(&self) -> usize {
+        self.config.batch
+    }
+
     /// Epochs that are done already.
     pub fn epochs_done(&self) -> u64 {
         self.header.epoch
