@@ -18,29 +18,31 @@ pub struct Build<'a> {
     pub tape: &'a mut Tape,
     /// Batch statistics and dropout, or running statistics and none.
     pub training: bool,
+    /// First values of a layer with this fan-in.
+    pub start: fn(usize) -> Start,
 }
 
 impl<'a> Build<'a> {
     pub fn new(tape: &'a mut Tape, training: bool) -> Self {
-        Self { tape, training }
+        Self { tape, training, start: pytorch }
     }
 
     fn parameter(&mut self, name: String, shape: Shape, layout: Layout, init: Init) -> Tensor {
         self.tape.parameter(ParameterSpec { name, shape, layout, init })
     }
 
-    fn bias(&mut self, name: &str, channels: usize) -> Tensor {
-        self.parameter(format!("{name}.bias"), Shape::vector(channels), Layout::Vector, Init::Constant(0.0))
+    fn bias(&mut self, name: &str, channels: usize, init: Init) -> Tensor {
+        self.parameter(format!("{name}.bias"), Shape::vector(channels), Layout::Vector, init)
     }
 
-    /// A convolution with a bias. Weights start as He and others (2015) have it: normal, variance 2 / fan-in.
+    /// A convolution with a bias. The first one reads pictures: RGB and a channel of zeros.
     pub fn conv(&mut self, name: &str, x: Tensor, channels: usize, window: Window, first: bool) -> Result<Tensor> {
         let cin = if first { RGB } else { x.shape.c };
         let [kh, kw] = window.kernel;
-        let deviation = (2.0 / (window.area() * cin) as f32).sqrt();
+        let start = (self.start)(window.area() * cin);
         let shape = Shape::new(kh, kw, x.shape.c, channels);
-        let weight = self.parameter(format!("{name}.weight"), shape, Layout::Conv { cin }, Init::Normal { deviation });
-        let bias = self.bias(name, channels);
+        let weight = self.parameter(format!("{name}.weight"), shape, Layout::Conv { cin }, start.weight);
+        let bias = self.bias(name, channels, start.bias);
         conv2d(self.tape, x, weight, Some(bias), window)
     }
 
@@ -58,11 +60,12 @@ impl<'a> Build<'a> {
     }
 
     /// A fully connected layer with a bias. `flat` is the feature map that was flattened into `x`, if one was.
-    pub fn dense(&mut self, name: &str, x: Tensor, outputs: usize, flat: Option<Shape>, init: Init) -> Result<Tensor> {
+    pub fn dense(&mut self, name: &str, x: Tensor, outputs: usize, flat: Option<Shape>) -> Result<Tensor> {
         let inputs = x.shape.c;
+        let start = (self.start)(inputs);
         let layout = flat.map_or(Layout::Dense, |s| Layout::DenseFlat { h: s.h, w: s.w, c: s.c });
-        let weight = self.parameter(format!("{name}.weight"), Shape::new(1, 1, inputs, outputs), layout, init);
-        let bias = self.bias(name, outputs);
+        let weight = self.parameter(format!("{name}.weight"), Shape::new(1, 1, inputs, outputs), layout, start.weight);
+        let bias = self.bias(name, outputs, start.bias);
         dense(self.tape, x, weight, Some(bias))
     }
 
@@ -72,12 +75,20 @@ impl<'a> Build<'a> {
     }
 }
 
-/// He's bound for a uniform start: variance 2 / fan-in.
-pub fn he_uniform(inputs: usize) -> Init {
-    Init::Uniform { bound: (6.0 / inputs as f32).sqrt() }
+/// How a layer's parameters start.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Start {
+    pub weight: Init,
+    pub bias: Init,
 }
 
-/// Glorot's bound for layers without a ReLU behind them: variance 2 / (fan-in + fan-out).
-pub fn glorot_uniform(inputs: usize, outputs: usize) -> Init {
-    Init::Uniform { bound: (6.0 / (inputs + outputs) as f32).sqrt() }
+/// As He and others (2015) have it for layers followed by a ReLU: normal, variance 2 / fan-in.
+pub fn he(fan_in: usize) -> Start {
+    Start { weight: Init::Normal { deviation: (2.0 / fan_in as f32).sqrt() }, bias: Init::Constant(0.0) }
+}
+
+/// PyTorch's default for convolutions and linear layers: weight and bias uniform in ±1 / sqrt(fan-in).
+pub fn pytorch(fan_in: usize) -> Start {
+    let init = Init::Uniform { bound: 1.0 / (fan_in as f32).sqrt() };
+    Start { weight: init, bias: init }
 }

@@ -1,7 +1,7 @@
 //! ProgNet, the network that told progressive rock from the rest: seven times 3x3 convolution, ReLU and 2x2 max-pool, with
 //! batch-norm and dropout taking turns after the blocks, then two dense layers.
 
-use super::build::{Build, glorot_uniform, he_uniform};
+use super::build::Build;
 use super::{NetConfig, Recorded};
 use crate::Result;
 use crate::ops::flatten::flatten;
@@ -40,10 +40,10 @@ pub(super) fn record(build: &mut Build, pictures: Tensor, config: &NetConfig) ->
     }
     let map = x.shape;
     x = flatten(build.tape, x);
-    x = build.dense("fc1", x, HIDDEN, Some(map), he_uniform(x.shape.c))?;
+    x = build.dense("fc1", x, HIDDEN, Some(map))?;
     x = relu(build.tape, x);
     let outputs = config.outputs();
-    let logits = build.dense("fc2", x, outputs, None, glorot_uniform(HIDDEN, outputs))?;
+    let logits = build.dense("fc2", x, outputs, None)?;
     Ok(Recorded { logits, notes: notes(config.size, &left_out), default_layer: default_layer(&maps) })
 }
 

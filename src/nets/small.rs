@@ -1,7 +1,7 @@
 //! A small network of our own: four times 3x3 convolution, batch-norm, ReLU and 2x2 max-pool, then global average pooling and
 //! one linear layer. It trains in a minute or two without a GPU, and because of its end Grad-CAM is exactly CAM.
 
-use super::build::{Build, glorot_uniform};
+use super::build::{Build, he};
 use super::{NetConfig, Recorded};
 use crate::Result;
 use crate::ops::global_avg_pool::global_avg_pool;
@@ -14,6 +14,7 @@ const FILTERS: [usize; 4] = [16, 32, 64, 64];
 const EPS: f32 = 1e-5;
 
 pub(super) fn record(build: &mut Build, pictures: Tensor, config: &NetConfig) -> Result<Recorded> {
+    build.start = he;
     let mut x = pictures;
     for (number, filters) in (1..).zip(FILTERS) {
         x = build.conv(&format!("conv{number}"), x, filters, Window::square(3, 1, 1), number == 1)?;
@@ -30,6 +31,6 @@ pub(super) fn record(build: &mut Build, pictures: Tensor, config: &NetConfig) ->
     x = global_avg_pool(build.tape, x)?;
     x = build.dropout(x, config.dropout)?;
     let outputs = config.outputs();
-    let logits = build.dense("fc", x, outputs, None, glorot_uniform(x.shape.c, outputs))?;
+    let logits = build.dense("fc", x, outputs, None)?;
     Ok(Recorded { logits, notes: vec![], default_layer: format!("conv{}", FILTERS.len()) })
 }
