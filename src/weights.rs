@@ -145,19 +145,9 @@ impl Checkpoint {
         &self.source
     }
 
-    /// The shape of a tensor.
-    pub fn shape(&self, name: &str) -> Option<&[usize]> {
-        self.tensors.get(name).map(|(shape, _)| shape.as_slice())
-    }
-
     /// Whether all its numbers are numbers.
     pub fn is_finite(&self) -> bool {
         self.tensors.values().flat_map(|(_, values)| values).all(|v| v.is_finite())
-    }
-
-    /// Whether the optimiser's state is in it.
-    pub fn has_optimiser(&self) -> bool {
-        self.tensors.keys().any(|name| name.starts_with(MOMENT1))
     }
 
     /// Puts the weights on the device, and the optimiser's state if wanted.
