@@ -20,11 +20,13 @@ pub struct Build<'a> {
     pub training: bool,
     /// First values of a layer with this fan-in.
     pub start: fn(usize) -> Start,
+    /// Words of parameters recorded before the head: the trunk's.
+    pub trunk_words: Option<usize>,
 }
 
 impl<'a> Build<'a> {
     pub fn new(tape: &'a mut Tape, training: bool) -> Self {
-        Self { tape, training, start: pytorch }
+        Self { tape, training, start: pytorch, trunk_words: None }
     }
 
     fn parameter(&mut self, name: String, shape: Shape, layout: Layout, init: Init) -> Tensor {
@@ -33,6 +35,16 @@ impl<'a> Build<'a> {
 
     fn bias(&mut self, name: &str, channels: usize, init: Init) -> Tensor {
         self.parameter(format!("{name}.bias"), Shape::vector(channels), Layout::Vector, init)
+    }
+
+    /// Gives a layer's output its name, for heat maps and for freezing up to it.
+    pub fn name(&mut self, name: &str, x: Tensor) {
+        self.tape.name(name, x);
+    }
+
+    /// What follows is the head: the layers that depend on the number of classes. Everything before is the trunk.
+    pub fn head(&mut self) {
+        self.trunk_words = Some(self.tape.spec().parameter_words());
     }
 
     /// A convolution with a bias. The first one reads pictures: RGB and a channel of zeros.

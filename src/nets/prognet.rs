@@ -25,7 +25,7 @@ pub(super) fn record(build: &mut Build, pictures: Tensor, config: &NetConfig) ->
         let name = format!("conv{number}");
         x = build.conv(&name, x, filters, Window::square(3, 1, 1), number == 1)?;
         x = relu(build.tape, x);
-        build.tape.name(&name, x);
+        build.name(&name, x);
         maps.push((name, x.shape.h));
         if x.shape.h >= 2 {
             x = max_pool(build.tape, x, Window::square(2, 2, 0))?;
@@ -38,6 +38,7 @@ pub(super) fn record(build: &mut Build, pictures: Tensor, config: &NetConfig) ->
             x = build.batch_norm(&format!("bn{number}"), x, EPS)?;
         }
     }
+    build.head();
     let map = x.shape;
     x = flatten(build.tape, x);
     x = build.dense("fc1", x, HIDDEN, Some(map))?;

@@ -22,12 +22,13 @@ pub(super) fn record(build: &mut Build, pictures: Tensor, config: &NetConfig) ->
             x = build.batch_norm(&format!("bn{number}"), x, EPS)?;
         }
         x = relu(build.tape, x);
-        build.tape.name(&format!("conv{number}"), x);
+        build.name(&format!("conv{number}"), x);
         // The last map keeps its cells: they are what a heat map is made of.
         if number < FILTERS.len() {
             x = max_pool(build.tape, x, Window::square(2, 2, 0))?;
         }
     }
+    build.head();
     x = global_avg_pool(build.tape, x)?;
     x = build.dropout(x, config.dropout)?;
     let outputs = config.outputs();
