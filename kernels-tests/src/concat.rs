@@ -1,6 +1,7 @@
 //! Joining channels.
 
-use gatefold::ops::concat::{concat, copy};
+use gatefold::ops::add::add;
+use gatefold::ops::concat::{Stack, concat, copy};
 use gatefold::ops::relu::relu;
 use gatefold::tensor::Shape;
 
@@ -74,6 +75,36 @@ pub fn rows() -> Vec<Row> {
         let both = dy.channels(0, c).zip(&dy.channels(c, c), |a, b| a + b);
         x.iter().zip(split(x, &both)).map(|(x, dy)| relu::gradient(x, &dy)).collect()
     });
+    // Each new part is a function of all parts so far: [a], [a 2a], [a 2a 2a 4a].
+    let stacked = |name: &str, channels: usize| {
+        Row::new(
+            "concat",
+            name,
+            inputs(&[channels]),
+            move |tape, x| {
+                let first = relu(tape, x[0]);
+                let mut stack = Stack::new(tape, first, 4 * channels)?;
+                for _ in 0..2 {
+                    let so_far = stack.so_far(tape);
+                    let branch = relu(tape, so_far);
+                    let part = add(tape, branch, branch)?;
+                    stack.push(tape, part)?;
+                }
+                Ok(vec![stack.so_far(tape)])
+            },
+            |x| {
+                let a = relu::reference(&x[0]);
+                let [twice, four] = [2.0, 4.0].map(|by| a.map(|v| by * v));
+                vec![joined(&[a, twice.clone(), twice, four])]
+            },
+        )
+        .backward(move |x, dy| {
+            let part = |i: usize, by: f64| dy.channels(i * channels, channels).map(|v| by * v);
+            let sum =
+                [part(1, 2.0), part(2, 2.0), part(3, 4.0)].iter().fold(part(0, 1.0), |a, b| a.zip(b, |a, b| a + b));
+            vec![relu::gradient(&x[0], &sum)]
+        })
+    };
     let copied_once =
         Row::new("concat", "copy", inputs(&[6]), |tape, x| Ok(vec![copy(tape, x[0])]), |x| vec![x[0].clone()])
             .backward(|_, dy| vec![dy.clone()]);
@@ -92,6 +123,8 @@ pub fn rows() -> Vec<Row> {
         moved("results, aligned", &[8, 4, 4]),
         moved("results, odd", &[1, 6, 3]),
         nested,
+        stacked("a stack, aligned", 4),
+        stacked("a stack, odd", 3),
         copied_once,
         bench,
     ]

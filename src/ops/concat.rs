@@ -24,13 +24,63 @@ pub fn concat(tape: &mut Tape, parts: &[Tensor]) -> Result<Tensor> {
     let whole = tape.output(first.shape.with_c(channels), parts);
     let mut channel = 0;
     for &part in parts {
-        if !tape.rehome(part, whole, channel) {
-            let to = tape.slice(whole, channel, part.shape.c);
-            copy_recorded(tape, part, to);
-        }
+        place(tape, part, whole, channel);
         channel += part.shape.c;
     }
     Ok(whole)
+}
+
+/// A concatenation that grows, part by part, while its earlier parts are in use: a block of DenseNet. Every part is moved into
+/// its slice of one buffer (or copied there, as by [`concat`]), and what there is so far is a slice of that buffer again.
+#[derive(Clone, Copy, Debug)]
+pub struct Stack {
+    whole: Tensor,
+    channels: usize,
+}
+
+impl Stack {
+    /// Begins with `first`, and has room for `channels` channels in all.
+    ///
+    /// # Errors
+    /// If there is not even room for the first part.
+    pub fn new(tape: &mut Tape, first: Tensor, channels: usize) -> Result<Self> {
+        let whole = tape.output(first.shape.with_c(channels), &[first]);
+        let mut stack = Self { whole, channels: 0 };
+        stack.push(tape, first)?;
+        Ok(stack)
+    }
+
+    /// Adds a part.
+    ///
+    /// # Errors
+    /// If its extents differ or there is no room for it.
+    pub fn push(&mut self, tape: &mut Tape, part: Tensor) -> Result<()> {
+        let end = self.channels + part.shape.c;
+        if part.shape.with_c(0) != self.whole.shape.with_c(0) || end > self.whole.shape.c {
+            let (room, taken) = (self.whole.shape, self.channels);
+            return Err(Error::run(format!("concat: {} onto {taken} channels of {room}", part.shape)));
+        }
+        // A frozen first part needs no gradient, a later one may.
+        if tape.requires_grad(part) {
+            tape.require_grad(self.whole);
+        }
+        place(tape, part, self.whole, self.channels);
+        self.channels = end;
+        Ok(())
+    }
+
+    /// All parts so far, side by side.
+    pub fn so_far(&self, tape: &mut Tape) -> Tensor {
+        tape.slice(self.whole, 0, self.channels)
+    }
+}
+
+/// Moves a part into its slice of `whole`, or copies it there.
+fn place(tape: &mut Tape, part: Tensor, whole: Tensor, channel: usize) {
+    if !tape.rehome(part, whole, channel) {
+        let to = tape.slice(whole, channel, part.shape.c);
+        copy_recorded(tape, part, to);
+    }
 }
 
 /// A copy of `x` in storage of its own.
