@@ -459,6 +459,11 @@ impl Tape {
         }
     }
 
+    /// Whether two values lie in one buffer.
+    pub(crate) fn share_storage(&self, a: Tensor, b: Tensor) -> bool {
+        self.view(a).root == self.view(b).root
+    }
+
     /// Makes `part` a slice of `whole`, if nothing forbids it: storage of its own that nobody relies on being dense, and
     /// no launch that would then read and write one buffer (wgpu tracks buffers as a whole).
     pub(crate) fn rehome(&mut self, part: Tensor, whole: Tensor, channel: usize) -> bool {

@@ -104,5 +104,5 @@ fn copy_recorded(tape: &mut Tape, x: Tensor, y: Tensor) {
 pub(crate) fn copy_into(tape: &mut Tape, x: Tensor, to: GradDestination) {
     let y = to.tensor;
     let launch = Launch::new("concat", "copy").read(x).write(y).u32(x.shape.len()).view(x).view(y);
-    tape.launch(element_wise(launch, shader!("concat/copy.wgsl"), x.shape, Some(to.accumulate)));
+    tape.launch(element_wise(launch, shader!("concat/copy.wgsl"), x.shape, &[("ACCUMULATE", to.accumulate)]));
 }

@@ -51,6 +51,6 @@ impl Mask {
         let launch = Launch::new("dropout", pass).read(x).read(step).write(y);
         let launch = launch.u32(x.shape.len()).u32(threshold).f32((1.0 / (1.0 - rate)) as f32);
         let launch = launch.u32(scrambled(self.stream)).view(x).view(y);
-        tape.launch(element_wise(launch, shader!("dropout.wgsl"), x.shape, Some(to.accumulate)));
+        tape.launch(element_wise(launch, shader!("dropout.wgsl"), x.shape, &[("ACCUMULATE", to.accumulate)]));
     }
 }

@@ -27,15 +27,12 @@ use crate::tensor::Shape;
 use crate::{Error, Result};
 
 /// Adds the element-wise kernel of `shader` in both widths: four channels at a time where every view is aligned, else one.
-/// The kernel imports `gatefold::element`; `accumulate` sets its override `ACCUMULATE`, if it has one.
-pub(crate) fn element_wise(launch: Launch, shader: Shader, shape: Shape, accumulate: Option<bool>) -> Launch {
+/// The kernel imports `gatefold::element`; `switches` are its overrides of type `bool`.
+pub(crate) fn element_wise(launch: Launch, shader: Shader, shape: Shape, switches: &[(&'static str, bool)]) -> Launch {
     let variant = |width: usize| {
         let kernel = Kernel::per_item(shader, shape.len() / width).def("VECTOR", width as u32);
         let kernel = kernel.constant("CHANNELS", (shape.c / width) as i64);
-        match accumulate {
-            Some(accumulate) => kernel.constant("ACCUMULATE", i64::from(accumulate)),
-            None => kernel,
-        }
+        switches.iter().fold(kernel, |kernel, &(name, on)| kernel.constant(name, i64::from(on)))
     };
     let launch = if shape.c.is_multiple_of(4) { launch.kernel(variant(4).aligned()) } else { launch };
     launch.kernel(variant(1))

@@ -9,17 +9,18 @@ use crate::{Result, shader};
 pub fn relu(tape: &mut Tape, x: Tensor) -> Tensor {
     let y = tape.output(x.shape, &[x]);
     let launch = Launch::new("relu", "forward").read(x).write(y).u32(x.shape.len()).view(x).view(y);
-    tape.launch(element_wise(launch, shader!("relu/forward.wgsl"), x.shape, None));
+    tape.launch(element_wise(launch, shader!("relu/forward.wgsl"), x.shape, &[]));
     tape.on_backward(&[x], move |tape| backward(tape, x, y));
     y
 }
 
+/// `dx (+)= dy` where `y > 0`.
 // Reads y, not x: its sign tells the same, and x is free as soon as y is made.
-fn backward(tape: &mut Tape, x: Tensor, y: Tensor) -> Result<()> {
+pub(super) fn backward(tape: &mut Tape, x: Tensor, y: Tensor) -> Result<()> {
     let Some(dy) = tape.grad(y)? else { return Ok(()) };
     let dx = tape.grad_destination(x)?;
     let launch = Launch::new("relu", "backward").read(y).read(dy).write(dx.tensor);
     let launch = launch.u32(x.shape.len()).view(y).view(dy).view(dx.tensor);
-    tape.launch(element_wise(launch, shader!("relu/backward.wgsl"), x.shape, Some(dx.accumulate)));
+    tape.launch(element_wise(launch, shader!("relu/backward.wgsl"), x.shape, &[("ACCUMULATE", dx.accumulate)]));
     Ok(())
 }

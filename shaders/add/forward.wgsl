@@ -1,4 +1,4 @@
-// y = a + b
+// y = a + b, or max(a + b, 0)
 #import gatefold::grid
 #import gatefold::element
 
@@ -19,6 +19,7 @@ struct Params {
 }
 
 override CHANNELS: u32 = 1u;
+override RELU: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<Element>;
@@ -37,5 +38,9 @@ fn main(
     }
     let left = a[element::index_in(item, CHANNELS, params.a_offset, params.a_stride)];
     let right = b[element::index_in(item, CHANNELS, params.b_offset, params.b_stride)];
-    y[element::index_in(item, CHANNELS, params.y_offset, params.y_stride)] = left + right;
+    var sum = left + right;
+    if RELU {
+        sum = max(sum, Element(0.0));
+    }
+    y[element::index_in(item, CHANNELS, params.y_offset, params.y_stride)] = sum;
 }
