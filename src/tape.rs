@@ -186,6 +186,8 @@ pub struct Tape {
     taps: Vec<String>,
     step: Option<Tensor>,
     streams: u32,
+    /// By root; see [`ops::batch_norm`].
+    pub(crate) shared_statistics: HashMap<usize, ops::batch_norm::Shared>,
 }
 
 impl Tape {

@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use gatefold::Result;
 use gatefold::gpu::{BufferPool, Gpu};
-use gatefold::ops::batch_norm::{BatchNorm, batch_norm};
+use gatefold::ops::batch_norm::{BatchNorm, batch_norm, batch_norm_relu};
+use gatefold::ops::concat::{Stack, concat};
+use gatefold::ops::relu::relu as op_relu;
 use gatefold::params::{ParameterStore, StateSpec};
 use gatefold::plan::{Choice, Plan};
 use gatefold::tape::Tape;
 use gatefold::tensor::{Shape, Tensor};
 
 use crate::array::relative_error;
-use crate::{Array, Checked, Input, Row};
+use crate::concat::joined;
+use crate::{Array, Checked, Input, Row, relu};
 
 const EPS: f32 = 1e-3;
 const MOMENTUM: f32 = 0.1;
@@ -46,12 +49,12 @@ fn normalised(x: &Array, training: bool) -> (Array, Vec<f64>) {
     (Array::from_fn(x.shape, |n, h, w, c| (x.at(n, h, w, c) - mean[c]) * inverse[c]), inverse)
 }
 
-fn reference(inputs: &[Array], training: bool) -> Array {
+pub fn reference(inputs: &[Array], training: bool) -> Array {
     let (hat, _) = normalised(&inputs[0], training);
     Array::from_fn(hat.shape, |n, h, w, c| hat.at(n, h, w, c) * inputs[1].data[c] + inputs[2].data[c])
 }
 
-fn gradients(inputs: &[Array], dy: &Array, training: bool) -> Vec<Array> {
+pub fn gradients(inputs: &[Array], dy: &Array, training: bool) -> Vec<Array> {
     let (hat, inverse) = normalised(&inputs[0], training);
     let vector = Shape::vector(hat.shape.c);
     let dbeta = Array::from_fn(vector, |_, _, _, c| column(dy, c).sum());
@@ -64,15 +67,20 @@ fn gradients(inputs: &[Array], dy: &Array, training: bool) -> Vec<Array> {
     vec![dx, dgamma, dbeta]
 }
 
-fn record(tape: &mut Tape, x: Tensor, gamma: Tensor, beta: Tensor, training: bool) -> Result<Tensor> {
-    let c = x.shape.c;
+/// The parameters and statistics of a batch-norm over `c` channels.
+pub fn norm(tape: &mut Tape, gamma: Tensor, beta: Tensor, training: bool) -> BatchNorm {
+    let c = gamma.shape.c;
     let [running_mean, running_var] = if training {
         let mut state = |i: usize| tape.state(StateSpec { name: format!("state{i}"), len: c, init: START[i] });
         [state(0), state(1)]
     } else {
         running(c).map(|v| tape.constant(Shape::vector(c), v.into_iter().map(f32::to_bits).collect()))
     };
-    let norm = BatchNorm { gamma, beta, running_mean, running_var, eps: EPS, momentum: MOMENTUM };
+    BatchNorm { gamma, beta, running_mean, running_var, eps: EPS, momentum: MOMENTUM }
+}
+
+fn record(tape: &mut Tape, x: Tensor, gamma: Tensor, beta: Tensor, training: bool) -> Result<Tensor> {
+    let norm = norm(tape, gamma, beta, training);
     batch_norm(tape, x, &norm, training)
 }
 
@@ -87,6 +95,71 @@ fn row(name: &str, shape: Shape, training: bool) -> Row {
     )
     .backward(move |x, dy| gradients(x, dy, training));
     if training { row.state(|x| moved(&x[0])) } else { row }
+}
+
+/// With the ReLU in it.
+fn rectified(name: &str, shape: Shape, training: bool) -> Row {
+    let vector = Input::parameter(Shape::vector(shape.c));
+    let row = Row::new(
+        "batch_norm",
+        name,
+        vec![Input::map(shape), vector.clone(), vector],
+        move |tape, x| {
+            let norm = norm(tape, x[1], x[2], training);
+            Ok(vec![batch_norm_relu(tape, x[0], &norm, training)?])
+        },
+        move |x| vec![relu::reference(&reference(x, training))],
+    )
+    .backward(move |x, dy| gradients(x, &relu::gradient(&reference(x, training), dy), training));
+    if training { row.state(|x| moved(&x[0])) } else { row }
+}
+
+/// Two normalisations of a stack, one before its second part is there: the first part's statistics are computed once.
+fn stacked(name: &str, channels: [usize; 2]) -> Row {
+    let [a, b] = channels;
+    let both = a + b;
+    let vectors = [a, a, both, both].map(|c| Input::parameter(Shape::vector(c)));
+    let maps = [a, b].map(|c| Input::map(Shape::new(2, 5, 7, c)));
+    Row::new(
+        "batch_norm",
+        name,
+        maps.into_iter().chain(vectors).collect(),
+        move |tape, x| {
+            let first = op_relu(tape, x[0]);
+            let mut stack = Stack::new(tape, first, both)?;
+            let before = stack.so_far(tape);
+            let early = norm(tape, x[2], x[3], true);
+            let early = batch_norm(tape, before, &early, true)?;
+            let second = op_relu(tape, x[1]);
+            stack.push(tape, second)?;
+            let after = stack.so_far(tape);
+            let late = norm(tape, x[4], x[5], true);
+            let late = batch_norm_relu(tape, after, &late, true)?;
+            Ok(vec![concat(tape, &[early, late])?])
+        },
+        move |x| {
+            let parts = [relu::reference(&x[0]), relu::reference(&x[1])];
+            let whole = joined(&parts);
+            let early = reference(&[parts[0].clone(), x[2].clone(), x[3].clone()], true);
+            let late = relu::reference(&reference(&[whole, x[4].clone(), x[5].clone()], true));
+            vec![joined(&[early, late])]
+        },
+    )
+    .backward(move |x, dy| {
+        let parts = [relu::reference(&x[0]), relu::reference(&x[1])];
+        let whole = joined(&parts);
+        let early = gradients(&[parts[0].clone(), x[2].clone(), x[3].clone()], &dy.channels(0, a), true);
+        let inputs = [whole, x[4].clone(), x[5].clone()];
+        let late = relu::gradient(&reference(&inputs, true), &dy.channels(a, both));
+        let late = gradients(&inputs, &late, true);
+        let da = early[0].zip(&late[0].channels(0, a), |a, b| a + b);
+        let dx = [relu::gradient(&x[0], &da), relu::gradient(&x[1], &late[0].channels(a, b))];
+        dx.into_iter().chain([&early[1], &early[2], &late[1], &late[2]].map(Clone::clone)).collect()
+    })
+    .state(|x| {
+        let parts = [relu::reference(&x[0]), relu::reference(&x[1])];
+        moved(&parts[0]).into_iter().chain(moved(&joined(&parts))).collect()
+    })
 }
 
 /// Running statistics after one batch: all means, then all variances, which are the unbiased ones.
@@ -142,10 +215,18 @@ pub fn rows() -> Vec<Row> {
         row("training, two pixels", Shape::new(2, 1, 1, 12), true),
         row("training, many blocks", Shape::new(2, 47, 53, 8), true),
         row("training, many blocks, odd", Shape::new(2, 47, 53, 3), true),
+        rectified("training, ReLU, even", Shape::new(2, 4, 6, 8), true),
+        rectified("training, ReLU, odd sizes", Shape::new(3, 5, 7, 5), true),
+        rectified("training, ReLU, many blocks", Shape::new(2, 47, 53, 8), true),
+        rectified("inference, ReLU, even", Shape::new(2, 4, 6, 8), false),
+        rectified("inference, ReLU, odd sizes", Shape::new(1, 5, 7, 5), false),
+        stacked("a stack, aligned", [4, 8]),
+        stacked("a stack, odd", [3, 6]),
         row("inference, even", Shape::new(2, 4, 6, 8), false),
         row("inference, odd sizes", Shape::new(1, 5, 7, 5), false),
         row("inference, one pixel", Shape::new(1, 1, 1, 4), false),
         Row::custom("batch_norm", "training, mean 1000, deviation 1", large_offset).tolerance(1e-4),
         row("training, 256 at 56x56", Shape::new(4, 56, 56, 256), true).bench(),
+        rectified("training, ReLU, 256 at 56x56", Shape::new(4, 56, 56, 256), true).bench(),
     ]
 }

@@ -7,7 +7,8 @@ use gatefold::tensor::Shape;
 
 use crate::{Array, Input, Row, relu};
 
-fn joined(parts: &[Array]) -> Array {
+/// Side by side.
+pub fn joined(parts: &[Array]) -> Array {
     let mut shape = parts[0].shape;
     shape.c = parts.iter().map(|p| p.shape.c).sum();
     Array::from_fn(shape, |n, y, x, mut c| {

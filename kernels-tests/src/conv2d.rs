@@ -1,10 +1,10 @@
 //! Two-dimensional convolution.
 
-use gatefold::ops::conv2d::conv2d;
+use gatefold::ops::conv2d::{conv2d, norm_relu_conv2d};
 use gatefold::ops::window::Window;
 use gatefold::tensor::Shape;
 
-use crate::{Array, Input, Row};
+use crate::{Array, Input, Row, batch_norm, relu};
 
 /// Calls `f` with the places in output, input and weight of every product that is not with padding.
 pub fn products(
@@ -71,6 +71,34 @@ pub fn row(name: &str, x: Shape, cout: usize, window: Window, with_bias: bool) -
     .backward(move |a, dy| backward(&a[0], &a[1], window, dy).into_iter().take(a.len()).collect())
 }
 
+/// A row of the form that normalises and rectifies its input while loading it.
+fn normalised(name: &str, x: Shape, cout: usize, window: Window, training: bool) -> Row {
+    let weight = Shape::new(window.kernel[0], window.kernel[1], x.c, cout);
+    let vector = Input::parameter(Shape::vector(x.c));
+    let (h, w) = window.output("row", x).expect("rows fit");
+    let y = Shape::new(x.n, h, w, cout);
+    Row::new(
+        "conv2d",
+        name,
+        vec![Input::map(x), vector.clone(), vector, Input::parameter(weight)],
+        move |tape, t| {
+            let norm = batch_norm::norm(tape, t[1], t[2], training);
+            Ok(vec![norm_relu_conv2d(tape, t[0], &norm, t[3], window, training)?])
+        },
+        move |a| {
+            let activated = relu::reference(&batch_norm::reference(&a[..3], training));
+            vec![forward(&activated, &a[3], None, window, y)]
+        },
+    )
+    .backward(move |a, dy| {
+        let hat = batch_norm::reference(&a[..3], training);
+        let [dz, dw, _] = backward(&relu::reference(&hat), &a[3], window, dy);
+        let mut gradients = batch_norm::gradients(&a[..3], &relu::gradient(&hat, &dz), training);
+        gradients.push(dw);
+        gradients
+    })
+}
+
 pub fn rows() -> Vec<Row> {
     let same = Window::square(3, 1, 1);
     let point = Window::square(1, 1, 0);
@@ -92,6 +120,13 @@ pub fn rows() -> Vec<Row> {
         row("many tiles", Shape::new(2, 17, 19, 36), 72, same, true),
         row("padding wider than the kernel reaches", Shape::new(1, 3, 3, 4), 4, Window::square(3, 1, 3), false),
     ];
+    rows.extend([
+        normalised("normalised 1x1", Shape::new(2, 5, 6, 24), 20, point, true),
+        normalised("normalised 1x1, 5 in, 3 out", Shape::new(2, 7, 5, 5), 3, point, true),
+        normalised("normalised 1x1, many tiles", Shape::new(2, 13, 11, 72), 36, point, true),
+        normalised("normalised 3x3 stride 2", Shape::new(2, 7, 8, 8), 8, Window::square(3, 2, 0), true),
+        normalised("normalised 1x1, inference", Shape::new(2, 5, 6, 8), 12, point, false),
+    ]);
     let bench = [
         ("3x3 64->64 at 56x56", Shape::new(4, 56, 56, 64), 64, same),
         ("3x3 256->256 at 14x14", Shape::new(4, 14, 14, 256), 256, same),
@@ -102,5 +137,7 @@ pub fn rows() -> Vec<Row> {
         ("3x3 128->128 at 8x8", Shape::new(32, 8, 8, 128), 128, same),
     ];
     rows.extend(bench.map(|(name, x, cout, window)| row(name, x, cout, window, false).bench()));
+    rows.push(normalised("normalised 1x1 256->128 at 28x28", Shape::new(4, 28, 28, 256), 128, point, true).bench());
+    rows.push(row("1x1 256->128 at 28x28", Shape::new(4, 28, 28, 256), 128, point, false).bench());
     rows
 }

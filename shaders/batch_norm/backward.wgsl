@@ -1,5 +1,6 @@
-// dx (+)= gamma * inverse * (dy - level - (x - mean) * slope): the gradient through the batch's own statistics, with level
-// the mean of dy and slope the mean of dy * (x - mean) times the inverse variance (Ioffe and Szegedy, 2015).
+// dx (+)= scale * (dy - level - (x - mean) * slope): the gradient through the batch's own statistics, with level the mean of
+// dy and slope the mean of dy * (x - mean) times the inverse variance (Ioffe and Szegedy, 2015). Where the result was
+// rectified, dy counts where the ReLU let it through.
 #import gatefold::grid
 
 #if VECTOR == 4
@@ -22,13 +23,14 @@ struct Params {
 // Counts Elements.
 override CHANNELS: u32 = 1u;
 override ACCUMULATE: bool = false;
+override RELU: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<Element>;
 @group(0) @binding(2) var<storage, read> dy: array<Element>;
 @group(0) @binding(3) var<storage, read> mean: array<Element>;
-@group(0) @binding(4) var<storage, read> inverse: array<Element>;
-@group(0) @binding(5) var<storage, read> gamma: array<Element>;
+@group(0) @binding(4) var<storage, read> scale: array<Element>;
+@group(0) @binding(5) var<storage, read> beta: array<Element>;
 @group(0) @binding(6) var<storage, read> level: array<Element>;
 @group(0) @binding(7) var<storage, read> slope: array<Element>;
 @group(0) @binding(8) var<storage, read_write> dx: array<Element>;
@@ -45,14 +47,18 @@ fn main(
     }
     let channel = item % CHANNELS;
     let centre = mean[channel];
-    let scale = inverse[channel] * gamma[channel];
+    let steepness = scale[channel];
+    let shift = beta[channel];
     let flat = level[channel];
     let steep = slope[channel];
     // Several pixels per invocation: the loads above are shared. Every `runs`-th, so that neighbours stay neighbours.
     for (var pixel = item / CHANNELS; pixel < params.pixels; pixel += params.runs) {
         let deviation = x[(params.x_offset + pixel * params.x_stride) / #{VECTOR}u + channel] - centre;
-        let gradient = dy[(params.dy_offset + pixel * params.dy_stride) / #{VECTOR}u + channel];
-        var value = scale * (gradient - flat - deviation * steep);
+        var gradient = dy[(params.dy_offset + pixel * params.dy_stride) / #{VECTOR}u + channel];
+        if RELU {
+            gradient = select(Element(0.0), gradient, deviation * steepness + shift > Element(0.0));
+        }
+        var value = steepness * (gradient - flat - deviation * steep);
         let to = (params.dx_offset + pixel * params.dx_stride) / #{VECTOR}u + channel;
         if ACCUMULATE {
             value += dx[to];

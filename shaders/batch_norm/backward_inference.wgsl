@@ -1,4 +1,4 @@
-// dx (+)= gamma / sqrt(variance + eps) * dy: running statistics are constants.
+// dx (+)= scale * dy, where the result was rectified only where the ReLU let dy through: running statistics are constants.
 #import gatefold::grid
 
 #if VECTOR == 4
@@ -10,7 +10,8 @@ alias Element = f32;
 struct Params {
     pixels: u32,
     runs: u32,
-    eps: f32,
+    x_offset: u32,
+    x_stride: u32,
     dy_offset: u32,
     dy_stride: u32,
     dx_offset: u32,
@@ -20,12 +21,15 @@ struct Params {
 // Counts Elements.
 override CHANNELS: u32 = 1u;
 override ACCUMULATE: bool = false;
+override RELU: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> dy: array<Element>;
-@group(0) @binding(2) var<storage, read> variance: array<Element>;
-@group(0) @binding(3) var<storage, read> gamma: array<Element>;
-@group(0) @binding(4) var<storage, read_write> dx: array<Element>;
+@group(0) @binding(1) var<storage, read> x: array<Element>;
+@group(0) @binding(2) var<storage, read> dy: array<Element>;
+@group(0) @binding(3) var<storage, read> mean: array<Element>;
+@group(0) @binding(4) var<storage, read> scale: array<Element>;
+@group(0) @binding(5) var<storage, read> beta: array<Element>;
+@group(0) @binding(6) var<storage, read_write> dx: array<Element>;
 
 @compute @workgroup_size(64)
 fn main(
@@ -38,10 +42,16 @@ fn main(
         return;
     }
     let channel = item % CHANNELS;
-    let scale = gamma[channel] / sqrt(variance[channel] + params.eps);
+    let centre = mean[channel];
+    let steepness = scale[channel];
+    let shift = beta[channel];
     // Several pixels per invocation: the loads above are shared. Every `runs`-th, so that neighbours stay neighbours.
     for (var pixel = item / CHANNELS; pixel < params.pixels; pixel += params.runs) {
-        var value = dy[(params.dy_offset + pixel * params.dy_stride) / #{VECTOR}u + channel] * scale;
+        var value = dy[(params.dy_offset + pixel * params.dy_stride) / #{VECTOR}u + channel] * steepness;
+        if RELU {
+            let deviation = x[(params.x_offset + pixel * params.x_stride) / #{VECTOR}u + channel] - centre;
+            value = select(Element(0.0), value, deviation * steepness + shift > Element(0.0));
+        }
         let to = (params.dx_offset + pixel * params.dx_stride) / #{VECTOR}u + channel;
         if ACCUMULATE {
             value += dx[to];

@@ -1,5 +1,4 @@
-// Keeps mean and inverse deviation of the batch, and moves the running statistics: the variance there is the unbiased one,
-// as in PyTorch.
+// Mean and biased variance from the joined statistics, into (slices of) two vectors.
 #import gatefold::grid
 
 #if VECTOR == 4
@@ -9,20 +8,19 @@ alias Element = f32;
 #endif
 
 struct Params {
+    channels: u32,
     pixels: u32,
-    eps: f32,
-    momentum: f32,
+    mean_offset: u32,
+    mean_stride: u32,
+    variance_offset: u32,
+    variance_stride: u32,
 }
-
-// Counts Elements.
-override CHANNELS: u32 = 1u;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> squares: array<Element>;
-@group(0) @binding(2) var<storage, read> mean: array<Element>;
-@group(0) @binding(3) var<storage, read_write> inverse: array<Element>;
-@group(0) @binding(4) var<storage, read_write> running_mean: array<Element>;
-@group(0) @binding(5) var<storage, read_write> running_variance: array<Element>;
+@group(0) @binding(2) var<storage, read> means: array<Element>;
+@group(0) @binding(3) var<storage, read_write> mean: array<Element>;
+@group(0) @binding(4) var<storage, read_write> variance: array<Element>;
 
 @compute @workgroup_size(64)
 fn main(
@@ -31,13 +29,9 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let channel = grid::linear_item(group, groups, lane);
-    if channel >= CHANNELS {
+    if channel >= params.channels / #{VECTOR}u {
         return;
     }
-    let square = squares[channel];
-    let count = f32(params.pixels);
-    inverse[channel] = 1.0 / sqrt(square * (1.0 / count) + params.eps);
-    running_mean[channel] += params.momentum * (mean[channel] - running_mean[channel]);
-    let unbiased = square * (1.0 / (count - 1.0));
-    running_variance[channel] += params.momentum * (unbiased - running_variance[channel]);
+    mean[params.mean_offset / #{VECTOR}u + channel] = means[channel];
+    variance[params.variance_offset / #{VECTOR}u + channel] = squares[channel] * (1.0 / f32(params.pixels));
 }

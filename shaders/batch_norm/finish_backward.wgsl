@@ -14,15 +14,13 @@ struct Params {
 
 // Counts Elements.
 override CHANNELS: u32 = 1u;
-// Whether `spread` is the variance (running statistics) or the inverse deviation.
-override VARIANCE: bool = false;
 override ACCUMULATE_GAMMA: bool = false;
 override ACCUMULATE_BETA: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
 // Of dy for all channels, then of dy * (x - mean) for all channels.
 @group(0) @binding(1) var<storage, read> sums: array<Element>;
-@group(0) @binding(2) var<storage, read> spread: array<Element>;
+@group(0) @binding(2) var<storage, read> variance: array<Element>;
 @group(0) @binding(3) var<storage, read_write> dgamma: array<Element>;
 @group(0) @binding(4) var<storage, read_write> dbeta: array<Element>;
 // Mean of dy, and the slope of dy over x.
@@ -39,10 +37,7 @@ fn main(
     if channel >= CHANNELS {
         return;
     }
-    var inverse = spread[channel];
-    if VARIANCE {
-        inverse = 1.0 / sqrt(inverse + params.eps);
-    }
+    let inverse = 1.0 / sqrt(variance[channel] + params.eps);
     var beta_gradient = sums[channel];
     var gamma_gradient = sums[CHANNELS + channel] * inverse;
     let each = 1.0 / f32(params.pixels);

@@ -1,4 +1,4 @@
-// y = (x - mean) * inverse deviation * gamma + beta. The mean is taken off first: folded into beta, a large common offset
+// y = (x - mean) * scale + beta, rectified if wanted; scale is gamma over the deviation. The mean is taken off first: folded into beta, a large common offset
 // would cost the digits that matter.
 #import gatefold::grid
 
@@ -11,7 +11,6 @@ alias Element = f32;
 struct Params {
     pixels: u32,
     runs: u32,
-    eps: f32,
     x_offset: u32,
     x_stride: u32,
     y_offset: u32,
@@ -20,16 +19,14 @@ struct Params {
 
 // Counts Elements.
 override CHANNELS: u32 = 1u;
-// Whether `spread` is the variance (running statistics) or the inverse deviation.
-override VARIANCE: bool = false;
+override RELU: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<Element>;
 @group(0) @binding(2) var<storage, read> mean: array<Element>;
-@group(0) @binding(3) var<storage, read> spread: array<Element>;
-@group(0) @binding(4) var<storage, read> gamma: array<Element>;
-@group(0) @binding(5) var<storage, read> beta: array<Element>;
-@group(0) @binding(6) var<storage, read_write> y: array<Element>;
+@group(0) @binding(3) var<storage, read> scale: array<Element>;
+@group(0) @binding(4) var<storage, read> beta: array<Element>;
+@group(0) @binding(5) var<storage, read_write> y: array<Element>;
 
 @compute @workgroup_size(64)
 fn main(
@@ -42,16 +39,16 @@ fn main(
         return;
     }
     let channel = item % CHANNELS;
-    var inverse = spread[channel];
-    if VARIANCE {
-        inverse = 1.0 / sqrt(inverse + params.eps);
-    }
     let centre = mean[channel];
-    let scale = inverse * gamma[channel];
+    let steepness = scale[channel];
     let shift = beta[channel];
     // Several pixels per invocation: the loads above are shared. Every `runs`-th, so that neighbours stay neighbours.
     for (var pixel = item / CHANNELS; pixel < params.pixels; pixel += params.runs) {
-        let value = x[(params.x_offset + pixel * params.x_stride) / #{VECTOR}u + channel];
-        y[(params.y_offset + pixel * params.y_stride) / #{VECTOR}u + channel] = (value - centre) * scale + shift;
+        let deviation = x[(params.x_offset + pixel * params.x_stride) / #{VECTOR}u + channel] - centre;
+        var value = deviation * steepness + shift;
+        if RELU {
+            value = max(value, Element(0.0));
+        }
+        y[(params.y_offset + pixel * params.y_stride) / #{VECTOR}u + channel] = value;
     }
 }

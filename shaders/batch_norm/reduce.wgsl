@@ -1,4 +1,5 @@
-// Sums of dy and of dy * (x - mean) over every `runs`-th pixel, per channel.
+// Sums of dy and of dy * (x - mean) over every `runs`-th pixel, per channel. Where the result was rectified, only over those
+// that the ReLU let through.
 #import gatefold::grid
 
 #if VECTOR == 4
@@ -18,13 +19,16 @@ struct Params {
 
 // Counts Elements.
 override CHANNELS: u32 = 1u;
+override RELU: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<Element>;
 @group(0) @binding(2) var<storage, read> dy: array<Element>;
 @group(0) @binding(3) var<storage, read> mean: array<Element>;
+@group(0) @binding(4) var<storage, read> scale: array<Element>;
+@group(0) @binding(5) var<storage, read> beta: array<Element>;
 // For each run the sums of dy for all channels, then those of dy * (x - mean).
-@group(0) @binding(4) var<storage, read_write> sums: array<Element>;
+@group(0) @binding(6) var<storage, read_write> sums: array<Element>;
 
 @compute @workgroup_size(64)
 fn main(
@@ -39,13 +43,18 @@ fn main(
     let channel = item % CHANNELS;
     let run = item / CHANNELS;
     let centre = mean[channel];
+    let steepness = scale[channel];
+    let shift = beta[channel];
     var sum = Element(0.0);
     var product = Element(0.0);
     for (var pixel = run; pixel < params.pixels; pixel += params.runs) {
-        let gradient = dy[(params.dy_offset + pixel * params.dy_stride) / #{VECTOR}u + channel];
-        let value = x[(params.x_offset + pixel * params.x_stride) / #{VECTOR}u + channel];
+        var gradient = dy[(params.dy_offset + pixel * params.dy_stride) / #{VECTOR}u + channel];
+        let deviation = x[(params.x_offset + pixel * params.x_stride) / #{VECTOR}u + channel] - centre;
+        if RELU {
+            gradient = select(Element(0.0), gradient, deviation * steepness + shift > Element(0.0));
+        }
         sum += gradient;
-        product += gradient * (value - centre);
+        product += gradient * deviation;
     }
     let to = run * (2u * CHANNELS) + channel;
     sums[to] = sum;

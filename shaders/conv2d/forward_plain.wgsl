@@ -26,8 +26,44 @@ override COUT: u32 = 1u;
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> weight: array<f32>;
+#ifdef NORMALISE
+@group(0) @binding(3) var<storage, read> mean: array<f32>;
+@group(0) @binding(4) var<storage, read> scale: array<f32>;
+@group(0) @binding(5) var<storage, read> shift: array<f32>;
+@group(0) @binding(6) var<storage, read_write> y: array<f32>;
+#else
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
+#endif
+
+#ifdef NORMALISE
+// What an input channel is normalised with (see batch_norm) before its ReLU.
+struct Norm {
+    mean: f32,
+    scale: f32,
+    shift: f32,
+}
+
+fn norm_of(channel: u32) -> Norm {
+    return Norm(mean[channel], scale[channel], shift[channel]);
+}
+
+fn activated(value: f32, norm: Norm) -> f32 {
+    return max((value - norm.mean) * norm.scale + norm.shift, f32(0.0));
+}
+#else
+struct Norm {
+    none: u32,
+}
+
+fn norm_of(channel: u32) -> Norm {
+    return Norm(0u);
+}
+
+fn activated(value: f32, norm: Norm) -> f32 {
+    return value;
+}
+#endif
 
 @compute @workgroup_size(64)
 fn main(
@@ -46,9 +82,11 @@ fn main(
     let top = i32((line - picture * params.out_height) * STRIDE_H) - PAD_TOP;
     let left = i32((pixel - line * params.out_width) * STRIDE_W) - PAD_LEFT;
     var sum = 0.0;
+#ifndef NORMALISE
     if BIAS {
         sum = bias[channel];
     }
+#endif
     for (var tap_row = 0u; tap_row < KERNEL_H; tap_row++) {
         let row = top + i32(tap_row);
         for (var tap_column = 0u; tap_column < KERNEL_W; tap_column++) {
@@ -60,7 +98,7 @@ fn main(
             let base = params.x_offset + source * params.x_stride;
             let w = (tap_row * KERNEL_W + tap_column) * CIN * COUT + channel;
             for (var k = 0u; k < CIN; k++) {
-                sum += x[base + k] * weight[w + k * COUT];
+                sum += activated(x[base + k], norm_of(k)) * weight[w + k * COUT];
             }
         }
     }

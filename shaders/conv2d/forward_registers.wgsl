@@ -30,8 +30,44 @@ override COUT4: u32 = 1u;  // output channels / 4
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
+#ifdef NORMALISE
+@group(0) @binding(3) var<storage, read> mean: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> scale: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read> shift: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> y: array<vec4<f32>>;
+#else
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
+#endif
+
+#ifdef NORMALISE
+// What an input channel is normalised with (see batch_norm) before its ReLU.
+struct Norm {
+    mean: vec4<f32>,
+    scale: vec4<f32>,
+    shift: vec4<f32>,
+}
+
+fn norm_of(channel: u32) -> Norm {
+    return Norm(mean[channel], scale[channel], shift[channel]);
+}
+
+fn activated(value: vec4<f32>, norm: Norm) -> vec4<f32> {
+    return max((value - norm.mean) * norm.scale + norm.shift, vec4<f32>(0.0));
+}
+#else
+struct Norm {
+    none: u32,
+}
+
+fn norm_of(channel: u32) -> Norm {
+    return Norm(0u);
+}
+
+fn activated(value: vec4<f32>, norm: Norm) -> vec4<f32> {
+    return value;
+}
+#endif
 
 // Where an output pixel's window begins: row, column, and the first pixel of its picture.
 struct Corner {
@@ -109,10 +145,12 @@ fn main(
 
     var left = vec4<f32>(0.0);
     var right = vec4<f32>(0.0);
+#ifndef NORMALISE
     if BIAS {
         left = bias[column4];
         right = bias[next4];
     }
+#endif
     var l0 = left; var l1 = left; var l2 = left; var l3 = left; var l4 = left; var l5 = left; var l6 = left; var l7 = left;
     var r0 = right; var r1 = right; var r2 = right; var r3 = right; var r4 = right; var r5 = right; var r6 = right; var r7 = right;
 
@@ -128,32 +166,33 @@ fn main(
             let s6 = source(c6, tap_row, tap_column);
             let s7 = source(c7, tap_row, tap_column);
             for (var k = 0u; k < CIN4; k++) {
+                let norm = norm_of(k);
                 let wl = w * COUT4 + column4;
                 let wr = w * COUT4 + next4;
                 let bl = mat4x4<f32>(weight[wl], weight[wl + COUT4], weight[wl + 2u * COUT4], weight[wl + 3u * COUT4]);
                 let br = mat4x4<f32>(weight[wr], weight[wr + COUT4], weight[wr + 2u * COUT4], weight[wr + 3u * COUT4]);
-                let a0 = quad(s0, k);
+                let a0 = activated(quad(s0, k), norm);
                 l0 += bl * a0;
                 r0 += br * a0;
-                let a1 = quad(s1, k);
+                let a1 = activated(quad(s1, k), norm);
                 l1 += bl * a1;
                 r1 += br * a1;
-                let a2 = quad(s2, k);
+                let a2 = activated(quad(s2, k), norm);
                 l2 += bl * a2;
                 r2 += br * a2;
-                let a3 = quad(s3, k);
+                let a3 = activated(quad(s3, k), norm);
                 l3 += bl * a3;
                 r3 += br * a3;
-                let a4 = quad(s4, k);
+                let a4 = activated(quad(s4, k), norm);
                 l4 += bl * a4;
                 r4 += br * a4;
-                let a5 = quad(s5, k);
+                let a5 = activated(quad(s5, k), norm);
                 l5 += bl * a5;
                 r5 += br * a5;
-                let a6 = quad(s6, k);
+                let a6 = activated(quad(s6, k), norm);
                 l6 += bl * a6;
                 r6 += br * a6;
-                let a7 = quad(s7, k);
+                let a7 = activated(quad(s7, k), norm);
                 l7 += bl * a7;
                 r7 += br * a7;
                 w += 4u;

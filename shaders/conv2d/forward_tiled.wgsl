@@ -30,8 +30,44 @@ override COUT4: u32 = 1u;  // output channels / 4
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
+#ifdef NORMALISE
+@group(0) @binding(3) var<storage, read> mean: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> scale: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read> shift: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> y: array<vec4<f32>>;
+#else
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
+#endif
+
+#ifdef NORMALISE
+// What an input channel is normalised with (see batch_norm) before its ReLU.
+struct Norm {
+    mean: vec4<f32>,
+    scale: vec4<f32>,
+    shift: vec4<f32>,
+}
+
+fn norm_of(channel: u32) -> Norm {
+    return Norm(mean[channel], scale[channel], shift[channel]);
+}
+
+fn activated(value: vec4<f32>, norm: Norm) -> vec4<f32> {
+    return max((value - norm.mean) * norm.scale + norm.shift, vec4<f32>(0.0));
+}
+#else
+struct Norm {
+    none: u32,
+}
+
+fn norm_of(channel: u32) -> Norm {
+    return Norm(0u);
+}
+
+fn activated(value: vec4<f32>, norm: Norm) -> vec4<f32> {
+    return value;
+}
+#endif
 
 // Where an output pixel's window begins: row, column, and the first pixel of its picture.
 struct Corner {
@@ -82,7 +118,8 @@ fn gather(c: Corner, k: u32) -> vec4<f32> {
     }
     let tap = k / CIN4;
     let tap_row = tap / KERNEL_W;
-    return quad(source(c, tap_row, tap - tap_row * KERNEL_W), k - tap * CIN4);
+    let channel4 = k - tap * CIN4;
+    return activated(quad(source(c, tap_row, tap - tap_row * KERNEL_W), channel4), norm_of(channel4));
 }
 
 fn weight_at(row: u32, column4: u32) -> vec4<f32> {
@@ -95,9 +132,11 @@ fn weight_at(row: u32, column4: u32) -> vec4<f32> {
 fn store(pixel: u32, column4: u32, sum: vec4<f32>) {
     if pixel < params.pixels && column4 < COUT4 {
         var value = sum;
+#ifndef NORMALISE
         if BIAS {
             value += bias[column4];
         }
+#endif
         y[(params.y_offset + pixel * params.y_stride) / 4u + column4] = value;
     }
 }

@@ -29,8 +29,44 @@ override COUT: u32 = 1u;
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> dy: array<f32>;
-// SPLITS times the weights' gradient; the gradient itself if there is one split.
+// `sums` is SPLITS times the weights' gradient; the gradient itself if there is one split.
+#ifdef NORMALISE
+@group(0) @binding(3) var<storage, read> mean: array<f32>;
+@group(0) @binding(4) var<storage, read> scale: array<f32>;
+@group(0) @binding(5) var<storage, read> shift: array<f32>;
+@group(0) @binding(6) var<storage, read_write> sums: array<f32>;
+#else
 @group(0) @binding(3) var<storage, read_write> sums: array<f32>;
+#endif
+
+#ifdef NORMALISE
+// What an input channel is normalised with (see batch_norm) before its ReLU.
+struct Norm {
+    mean: f32,
+    scale: f32,
+    shift: f32,
+}
+
+fn norm_of(channel: u32) -> Norm {
+    return Norm(mean[channel], scale[channel], shift[channel]);
+}
+
+fn activated(value: f32, norm: Norm) -> f32 {
+    return max((value - norm.mean) * norm.scale + norm.shift, f32(0.0));
+}
+#else
+struct Norm {
+    none: u32,
+}
+
+fn norm_of(channel: u32) -> Norm {
+    return Norm(0u);
+}
+
+fn activated(value: f32, norm: Norm) -> f32 {
+    return value;
+}
+#endif
 
 // The output columns whose window has this tap inside the picture: no test is needed between them.
 fn columns(tap_column: u32) -> vec2<u32> {
@@ -62,6 +98,7 @@ fn main(
     let range = columns(tap_column);
     let first_line = split * params.lines_per_split;
     let end_line = min(first_line + params.lines_per_split, params.lines);
+    let norm = norm_of(in_channel);
     var sum = 0.0;
     for (var line = first_line; line < end_line; line++) {
         let picture = line / params.out_height;
@@ -74,7 +111,7 @@ fn main(
         var from_x = params.x_offset + pixel * params.x_stride + in_channel;
         var from_dy = params.dy_offset + (line * params.out_width + range.x) * params.dy_stride + channel;
         for (var k = range.x; k < range.y; k++) {
-            sum += x[from_x] * dy[from_dy];
+            sum += activated(x[from_x], norm) * dy[from_dy];
             from_x += STRIDE_W * params.x_stride;
             from_dy += params.dy_stride;
         }

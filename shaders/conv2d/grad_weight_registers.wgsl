@@ -31,8 +31,44 @@ override COUT4: u32 = 1u;  // output channels / 4
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>;
-// SPLITS times the weights' gradient; the gradient itself if there is one split.
+// `sums` is SPLITS times the weights' gradient; the gradient itself if there is one split.
+#ifdef NORMALISE
+@group(0) @binding(3) var<storage, read> mean: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> scale: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read> shift: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> sums: array<vec4<f32>>;
+#else
 @group(0) @binding(3) var<storage, read_write> sums: array<vec4<f32>>;
+#endif
+
+#ifdef NORMALISE
+// What an input channel is normalised with (see batch_norm) before its ReLU.
+struct Norm {
+    mean: vec4<f32>,
+    scale: vec4<f32>,
+    shift: vec4<f32>,
+}
+
+fn norm_of(channel: u32) -> Norm {
+    return Norm(mean[channel], scale[channel], shift[channel]);
+}
+
+fn activated(value: vec4<f32>, norm: Norm) -> vec4<f32> {
+    return max((value - norm.mean) * norm.scale + norm.shift, vec4<f32>(0.0));
+}
+#else
+struct Norm {
+    none: u32,
+}
+
+fn norm_of(channel: u32) -> Norm {
+    return Norm(0u);
+}
+
+fn activated(value: vec4<f32>, norm: Norm) -> vec4<f32> {
+    return value;
+}
+#endif
 
 // The output columns whose window has this tap inside the picture: no test is needed between them.
 fn columns(tap_column: u32) -> vec2<u32> {
@@ -88,6 +124,8 @@ fn main(
     var r0 = vec4<f32>(0.0); var r1 = vec4<f32>(0.0); var r2 = vec4<f32>(0.0); var r3 = vec4<f32>(0.0);
     var r4 = vec4<f32>(0.0); var r5 = vec4<f32>(0.0); var r6 = vec4<f32>(0.0); var r7 = vec4<f32>(0.0);
 
+    let upper_norm = norm_of(row4);
+    let lower_norm = norm_of(next_row4);
     let range = columns(tap_column);
     let first_line = split * params.lines_per_split;
     let end_line = min(first_line + params.lines_per_split, params.lines);
@@ -106,8 +144,8 @@ fn main(
         for (var k = range.x; k < range.y; k++) {
             let bl = dy[from_dy + column4];
             let br = dy[from_dy + next_column4];
-            let upper = x[from_x + row4];
-            let lower = x[from_x + next_row4];
+            let upper = activated(x[from_x + row4], upper_norm);
+            let lower = activated(x[from_x + next_row4], lower_norm);
             l0 += upper.x * bl;
             r0 += upper.x * br;
             l1 += upper.y * bl;

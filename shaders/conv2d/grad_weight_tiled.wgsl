@@ -31,8 +31,44 @@ override COUT4: u32 = 1u;  // output channels / 4
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>;
-// SPLITS times the weights' gradient; the gradient itself if there is one split.
+// `sums` is SPLITS times the weights' gradient; the gradient itself if there is one split.
+#ifdef NORMALISE
+@group(0) @binding(3) var<storage, read> mean: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> scale: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read> shift: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> sums: array<vec4<f32>>;
+#else
 @group(0) @binding(3) var<storage, read_write> sums: array<vec4<f32>>;
+#endif
+
+#ifdef NORMALISE
+// What an input channel is normalised with (see batch_norm) before its ReLU.
+struct Norm {
+    mean: vec4<f32>,
+    scale: vec4<f32>,
+    shift: vec4<f32>,
+}
+
+fn norm_of(channel: u32) -> Norm {
+    return Norm(mean[channel], scale[channel], shift[channel]);
+}
+
+fn activated(value: vec4<f32>, norm: Norm) -> vec4<f32> {
+    return max((value - norm.mean) * norm.scale + norm.shift, vec4<f32>(0.0));
+}
+#else
+struct Norm {
+    none: u32,
+}
+
+fn norm_of(channel: u32) -> Norm {
+    return Norm(0u);
+}
+
+fn activated(value: vec4<f32>, norm: Norm) -> vec4<f32> {
+    return value;
+}
+#endif
 
 // 16 pixels x 16 vec4 along taps and input channels.
 var<workgroup> x_tile: array<vec4<f32>, 256>;
@@ -50,7 +86,7 @@ fn seen(pixel: u32, end: u32, tap_row: u32, tap_column: u32, channel4: u32) -> v
         return vec4<f32>(0.0);
     }
     let source = (picture * params.height + u32(row)) * params.width + u32(column);
-    return x[(params.x_offset + source * params.x_stride) / 4u + channel4];
+    return activated(x[(params.x_offset + source * params.x_stride) / 4u + channel4], norm_of(channel4));
 }
 
 fn upstream(pixel: u32, end: u32, column4: u32) -> vec4<f32> {

@@ -20,12 +20,25 @@ pub struct BatchNorm {
     pub momentum: f32,
 }
 
-/// What the input was normalised with.
+/// Mean and biased variance of each channel.
 #[derive(Clone, Copy)]
 struct Statistics {
     mean: Tensor,
-    /// Inverse deviation of the batch, or the running variance.
-    spread: Tensor,
+    variance: Tensor,
+}
+
+/// Batch statistics of a value that grows (see [`Stack`](super::concat::Stack)): those of channels that are there already are
+/// the same for all who normalise it later, so each is computed once.
+pub(crate) struct Shared {
+    by: Statistics,
+    /// Channels whose statistics have been recorded.
+    done: usize,
+}
+
+/// Makes all batch-norms of prefixes of `whole` share their batch statistics.
+pub(super) fn share(tape: &mut Tape, whole: Tensor) {
+    let [mean, variance] = [(); 2].map(|()| tape.scratch(Shape::vector(whole.shape.c)));
+    tape.shared_statistics.insert(whole.id, Shared { by: Statistics { mean, variance }, done: 0 });
 }
 
 /// `y = (x - mean) / sqrt(variance + eps) * gamma + beta`, per channel of `n x h x w x c`.
@@ -36,33 +49,175 @@ struct Statistics {
 /// # Errors
 /// If a vector has not one number per channel, or a batch of one pixel per channel is to be trained on: it has no variance.
 pub fn batch_norm(tape: &mut Tape, x: Tensor, norm: &BatchNorm, training: bool) -> Result<Tensor> {
-    let norm = *norm;
-    let vectors = [norm.gamma, norm.beta, norm.running_mean, norm.running_var];
-    if let Some(odd) = vectors.iter().find(|v| v.shape != Shape::vector(x.shape.c)) {
-        return Err(Error::run(format!("batch_norm: a vector of {} for an input of {}", odd.shape, x.shape)));
-    }
-    if training && x.shape.pixels() < 2 {
-        return Err(Error::run(format!("batch_norm: training needs more than one value per channel, got {}", x.shape)));
-    }
+    let normalisation = Normalisation::new(tape, x, norm, training)?;
+    normalise(tape, x, Normalisation { rectified: false, ..normalisation })
+}
+
+/// [`batch_norm`] and a ReLU in one: the numbers between them are never stored.
+///
+/// # Errors
+/// As [`batch_norm`].
+pub fn batch_norm_relu(tape: &mut Tape, x: Tensor, norm: &BatchNorm, training: bool) -> Result<Tensor> {
+    let normalisation = Normalisation::new(tape, x, norm, training)?;
+    normalise(tape, x, normalisation)
+}
+
+fn normalise(tape: &mut Tape, x: Tensor, normalisation: Normalisation) -> Result<Tensor> {
+    let Normalisation { norm, by, scale, rectified, .. } = normalisation;
     let y = tape.output(x.shape, &[x, norm.gamma, norm.beta]);
-    let statistics = if training {
-        batch_statistics(tape, x, norm)
-    } else {
-        Statistics { mean: norm.running_mean, spread: norm.running_var }
-    };
-    let launch = Launch::new("batch_norm", "normalise").read(x).read(statistics.mean).read(statistics.spread);
-    let launch = launch.read(norm.gamma).read(norm.beta).write(y);
-    let launch = launch.u32(x.shape.pixels()).u32(runs(x)).f32(norm.eps).view(x).view(y).flops(3 * x.shape.len());
+    let launch = Launch::new("batch_norm", "normalise").read(x).read(by.mean).read(scale).read(norm.beta).write(y);
+    let launch = launch.u32(x.shape.pixels()).u32(runs(x)).view(x).view(y).flops(3 * x.shape.len());
     tape.launch(both_widths(launch, x.shape.c, |channels| {
-        let kernel = per_run(shader!("batch_norm/normalise.wgsl"), x, channels);
-        kernel.constant("VARIANCE", i64::from(!training))
+        per_run(shader!("batch_norm/normalise.wgsl"), x, channels).constant("RELU", rectified)
     }));
-    tape.on_backward(&[x, norm.gamma, norm.beta], move |tape| backward(tape, x, y, norm, statistics, training));
+    tape.on_backward(&[x, norm.gamma, norm.beta], move |tape| match tape.grad(y)? {
+        Some(dy) => normalisation.backward(tape, x, dy),
+        None => Ok(()),
+    });
     Ok(y)
 }
 
-/// Mean and inverse deviation of the batch; moves the running statistics.
-fn batch_statistics(tape: &mut Tape, x: Tensor, norm: BatchNorm) -> Statistics {
+/// `(x - mean) * scale + beta`, rectified unless said otherwise, with the vectors recorded: for whoever applies it to `x`.
+#[derive(Clone, Copy)]
+pub(super) struct Normalisation {
+    norm: BatchNorm,
+    by: Statistics,
+    /// `gamma / sqrt(variance + eps)`.
+    scale: Tensor,
+    training: bool,
+    rectified: bool,
+}
+
+impl Normalisation {
+    /// Records statistics and scale of `x`.
+    pub fn new(tape: &mut Tape, x: Tensor, norm: &BatchNorm, training: bool) -> Result<Self> {
+        let norm = *norm;
+        let vectors = [norm.gamma, norm.beta, norm.running_mean, norm.running_var];
+        if let Some(odd) = vectors.iter().find(|v| v.shape != Shape::vector(x.shape.c)) {
+            return Err(Error::run(format!("batch_norm: a vector of {} for an input of {}", odd.shape, x.shape)));
+        }
+        if training && x.shape.pixels() < 2 {
+            return Err(Error::run(format!(
+                "batch_norm: training needs more than one value per channel, got {}",
+                x.shape
+            )));
+        }
+        let scale = tape.scratch(Shape::vector(x.shape.c));
+        let by = if training {
+            let by = batch_statistics(tape, x);
+            track(tape, norm, by, scale, x.shape.pixels());
+            by
+        } else {
+            let by = Statistics { mean: norm.running_mean, variance: norm.running_var };
+            let launch = Launch::new("batch_norm", "scale").read(by.variance).read(norm.gamma).write(scale);
+            per_channel(tape, launch.u32(x.shape.c).f32(norm.eps), shader!("batch_norm/scale.wgsl"), x.shape.c);
+            by
+        };
+        Ok(Self { norm, by, scale, training, rectified: true })
+    }
+
+    /// The operands of a kernel that applies it while it loads `x`: mean, scale, and what is added.
+    pub fn operands(&self) -> [Tensor; 3] {
+        [self.by.mean, self.scale, self.norm.beta]
+    }
+
+    /// What its result depends on, besides `x`.
+    pub fn parameters(&self) -> [Tensor; 2] {
+        [self.norm.gamma, self.norm.beta]
+    }
+
+    /// Records the gradients of `x`, `gamma` and `beta` for a gradient `dy` of what was applied to `x`. Whether the ReLU let a
+    /// number through is computed again from `x`.
+    pub fn backward(&self, tape: &mut Tape, x: Tensor, dy: Tensor) -> Result<()> {
+        let (norm, c, pixels) = (self.norm, x.shape.c, x.shape.pixels());
+        let [level, slope] = [(); 2].map(|()| tape.scratch(Shape::vector(c)));
+        if self.training || tape.requires_grad(norm.gamma) || tape.requires_grad(norm.beta) {
+            self.reduce(tape, x, dy, [level, slope])?;
+        }
+        if !tape.requires_grad(x) {
+            return Ok(());
+        }
+        let dx = tape.grad_destination(x)?;
+        let [mean, scale, beta] = self.operands();
+        let (launch, shader) = if self.training {
+            let launch = Launch::new("batch_norm", "backward").read(x).read(dy).read(mean).read(scale).read(beta);
+            let launch = launch.read(level).read(slope).write(dx.tensor).u32(pixels).u32(runs(x)).view(x);
+            (launch.flops(5 * x.shape.len()), shader!("batch_norm/backward.wgsl"))
+        } else {
+            // Without a ReLU the kernel does not read x, which then need not be kept until here.
+            let x = if self.rectified { x } else { dy };
+            let launch = Launch::new("batch_norm", "backward").read(x).read(dy).read(mean).read(scale).read(beta);
+            let launch = launch.write(dx.tensor).u32(pixels).u32(runs(x)).view(x);
+            (launch.flops(x.shape.len()), shader!("batch_norm/backward_inference.wgsl"))
+        };
+        tape.launch(both_widths(launch.view(dy).view(dx.tensor), c, |channels| {
+            let kernel = per_run(shader, x, channels).constant("ACCUMULATE", dx.accumulate);
+            kernel.constant("RELU", self.rectified)
+        }));
+        Ok(())
+    }
+
+    /// Gradients of `gamma` and `beta`, and the two vectors that the input's gradient in training needs.
+    fn reduce(&self, tape: &mut Tape, x: Tensor, dy: Tensor, [level, slope]: [Tensor; 2]) -> Result<()> {
+        let (norm, c, pixels) = (self.norm, x.shape.c, x.shape.pixels());
+        let [mean, scale, beta] = self.operands();
+        let runs = pixels.div_ceil(SUMMED);
+        let partial = tape.scratch(Shape::new(1, 1, runs, 2 * c));
+        let launch = Launch::new("batch_norm", "reduce").read(x).read(dy).read(mean).read(scale).read(beta);
+        let launch = launch.write(partial).u32(pixels).u32(runs).view(x).view(dy).flops(4 * x.shape.len());
+        tape.launch(both_widths(launch, c, |channels| {
+            let kernel = Kernel::per_item(shader!("batch_norm/reduce.wgsl"), runs * channels);
+            kernel.constant("RELU", self.rectified)
+        }));
+        let sums = tape.scratch(Shape::vector(2 * c));
+        sum_pixels(tape, ("batch_norm", "reduce"), partial, sums, 1.0);
+
+        // A frozen parameter's gradient goes nowhere.
+        let mut destination = |parameter: Tensor| {
+            if tape.requires_grad(parameter) {
+                tape.grad_destination(parameter).map(|to| (to.tensor, to.accumulate))
+            } else {
+                Ok((tape.scratch(parameter.shape), false))
+            }
+        };
+        let (dgamma, accumulate_gamma) = destination(norm.gamma)?;
+        let (dbeta, accumulate_beta) = destination(norm.beta)?;
+        let launch = Launch::new("batch_norm", "finish_backward").read(sums).read(self.by.variance);
+        let launch = launch.write(dgamma).write(dbeta).write(level).write(slope);
+        let launch = launch.u32(pixels).f32(norm.eps).flops(4 * c);
+        tape.launch(both_widths(launch, c, |channels| {
+            let kernel = Kernel::per_item(shader!("batch_norm/finish_backward.wgsl"), channels);
+            let kernel = kernel.constant("ACCUMULATE_GAMMA", accumulate_gamma);
+            kernel.constant("ACCUMULATE_BETA", accumulate_beta)
+        }));
+        Ok(())
+    }
+}
+
+/// Mean and variance of the batch: of all channels, or of those that nobody has asked for yet.
+fn batch_statistics(tape: &mut Tape, x: Tensor) -> Statistics {
+    let (view, c) = (tape.view(x), x.shape.c);
+    let shared = tape.shared_statistics.get_mut(&view.root).filter(|_| view.offset == 0);
+    let Some(shared) = shared else {
+        let [mean, variance] = [(); 2].map(|()| tape.scratch(Shape::vector(c)));
+        let to = Statistics { mean, variance };
+        record_statistics(tape, x, to);
+        return to;
+    };
+    let (by, from) = (shared.by, shared.done.min(c));
+    shared.done = shared.done.max(c);
+    let part = |tape: &mut Tape, from: usize, c: usize| Statistics {
+        mean: tape.slice(by.mean, from, c),
+        variance: tape.slice(by.variance, from, c),
+    };
+    if from < c {
+        let (new, to) = (tape.slice(x, from, c - from), part(tape, from, c - from));
+        record_statistics(tape, new, to);
+    }
+    part(tape, 0, c)
+}
+
+fn record_statistics(tape: &mut Tape, x: Tensor, to: Statistics) {
     let (c, pixels) = (x.shape.c, x.shape.pixels());
     let (mut block, mut blocks) = blocks(x.shape);
     let [mut means, mut squares] = [(); 2].map(|()| tape.scratch(Shape::matrix(blocks, c)));
@@ -83,83 +238,25 @@ fn batch_statistics(tape: &mut Tape, x: Tensor, norm: BatchNorm) -> Statistics {
         }));
         (means, squares, blocks, block) = (to_means, to_squares, joined, block * JOIN);
     }
-    let spread = tape.scratch(Shape::vector(c));
-    let launch = Launch::new("batch_norm", "finish").read(squares).read(means).write(spread);
+    let launch = Launch::new("batch_norm", "finish").read(squares).read(means).write(to.mean).write(to.variance);
+    let launch = launch.u32(c).u32(pixels).view(to.mean).view(to.variance);
+    per_channel(tape, launch, shader!("batch_norm/finish.wgsl"), c);
+}
+
+/// Scale from batch statistics, and the next running statistics.
+fn track(tape: &mut Tape, norm: BatchNorm, by: Statistics, scale: Tensor, pixels: usize) {
+    let launch = Launch::new("batch_norm", "track").read(by.mean).read(by.variance).read(norm.gamma).write(scale);
     let launch = launch.write(norm.running_mean).write(norm.running_var);
-    let launch = launch.u32(pixels).f32(norm.eps).f32(norm.momentum).flops(8 * c);
-    tape.launch(both_widths(launch, c, |channels| Kernel::per_item(shader!("batch_norm/finish.wgsl"), channels)));
-    Statistics { mean: means, spread }
+    let launch = launch.u32(scale.shape.c).u32(pixels).f32(norm.eps).f32(norm.momentum);
+    per_channel(tape, launch, shader!("batch_norm/track.wgsl"), scale.shape.c);
 }
 
-fn backward(tape: &mut Tape, x: Tensor, y: Tensor, norm: BatchNorm, by: Statistics, training: bool) -> Result<()> {
-    let Some(dy) = tape.grad(y)? else { return Ok(()) };
-    let learned = tape.requires_grad(norm.gamma) || tape.requires_grad(norm.beta);
-    let wanted = tape.requires_grad(x);
-    let [level, slope] = [(); 2].map(|()| tape.scratch(Shape::vector(x.shape.c)));
-    if learned || training {
-        reduce(tape, x, dy, norm, by, training, [level, slope])?;
-    }
-    if !wanted {
-        return Ok(());
-    }
-    let dx = tape.grad_destination(x)?;
-    let pixels = x.shape.pixels();
-    let (launch, shader) = if training {
-        let launch = Launch::new("batch_norm", "backward").read(x).read(dy).read(by.mean).read(by.spread);
-        let launch = launch.read(norm.gamma).read(level).read(slope).write(dx.tensor).u32(pixels).u32(runs(x));
-        (launch.view(x).flops(5 * x.shape.len()), shader!("batch_norm/backward.wgsl"))
-    } else {
-        let launch = Launch::new("batch_norm", "backward").read(dy).read(by.spread).read(norm.gamma).write(dx.tensor);
-        let launch = launch.u32(pixels).u32(runs(x)).f32(norm.eps);
-        (launch.flops(x.shape.len()), shader!("batch_norm/backward_inference.wgsl"))
-    };
-    tape.launch(both_widths(launch.view(dy).view(dx.tensor), x.shape.c, |channels| {
-        per_run(shader, x, channels).constant("ACCUMULATE", i64::from(dx.accumulate))
-    }));
-    Ok(())
-}
-
-/// Gradients of `gamma` and `beta`, and the two vectors that the input's gradient in training needs.
-fn reduce(
-    tape: &mut Tape,
-    x: Tensor,
-    dy: Tensor,
-    norm: BatchNorm,
-    by: Statistics,
-    training: bool,
-    [level, slope]: [Tensor; 2],
-) -> Result<()> {
-    let (c, pixels) = (x.shape.c, x.shape.pixels());
-    let runs = pixels.div_ceil(SUMMED);
-    let partial = tape.scratch(Shape::new(1, 1, runs, 2 * c));
-    let launch = Launch::new("batch_norm", "reduce").read(x).read(dy).read(by.mean).write(partial);
-    let launch = launch.u32(pixels).u32(runs).view(x).view(dy).flops(4 * x.shape.len());
-    tape.launch(both_widths(launch, c, |channels| {
-        Kernel::per_item(shader!("batch_norm/reduce.wgsl"), runs * channels)
-    }));
-    let sums = tape.scratch(Shape::vector(2 * c));
-    sum_pixels(tape, ("batch_norm", "reduce"), partial, sums, 1.0);
-
-    // A frozen parameter's gradient goes nowhere.
-    let mut destination = |parameter: Tensor| {
-        if tape.requires_grad(parameter) {
-            tape.grad_destination(parameter).map(|to| (to.tensor, to.accumulate))
-        } else {
-            Ok((tape.scratch(parameter.shape), false))
-        }
-    };
-    let (dgamma, accumulate_gamma) = destination(norm.gamma)?;
-    let (dbeta, accumulate_beta) = destination(norm.beta)?;
-    let launch = Launch::new("batch_norm", "finish_backward").read(sums).read(by.spread);
-    let launch = launch.write(dgamma).write(dbeta).write(level).write(slope);
-    let launch = launch.u32(pixels).f32(norm.eps).flops(4 * c);
-    tape.launch(both_widths(launch, c, |channels| {
-        let kernel = Kernel::per_item(shader!("batch_norm/finish_backward.wgsl"), channels);
-        let kernel = kernel.constant("VARIANCE", i64::from(!training));
-        let kernel = kernel.constant("ACCUMULATE_GAMMA", i64::from(accumulate_gamma));
-        kernel.constant("ACCUMULATE_BETA", i64::from(accumulate_beta))
-    }));
-    Ok(())
+/// Records a launch of one invocation per channel (or per four). The number of channels is the first word of its block: no
+/// division by it, so one compiled kernel serves all.
+fn per_channel(tape: &mut Tape, launch: Launch, shader: Shader, c: usize) {
+    let variant = |width: usize| Kernel::per_item(shader, c / width).def("VECTOR", width as u32);
+    let launch = if c.is_multiple_of(4) { launch.kernel(variant(4).aligned()) } else { launch };
+    tape.launch(launch.kernel(variant(1)).flops(4 * c));
 }
 
 /// Blocks whose statistics one invocation joins.

@@ -1,6 +1,6 @@
 //! Concatenation of channels, for nothing: the parts become channel slices of one buffer.
 
-use super::element_wise;
+use super::{batch_norm, element_wise};
 use crate::tape::{GradDestination, Launch, Tape};
 use crate::tensor::Tensor;
 use crate::{Error, Result, shader};
@@ -45,6 +45,7 @@ impl Stack {
     /// If there is not even room for the first part.
     pub fn new(tape: &mut Tape, first: Tensor, channels: usize) -> Result<Self> {
         let whole = tape.output(first.shape.with_c(channels), &[first]);
+        batch_norm::share(tape, whole);
         let mut stack = Self { whole, channels: 0 };
         stack.push(tape, first)?;
         Ok(stack)

@@ -4,6 +4,7 @@
 //! *registers* (8 x 8 outputs per invocation, no workgroup memory, for software adapters) and *tiled* (64 x 64 outputs per
 //! workgroup through workgroup memory, for GPUs).
 
+use super::batch_norm::{BatchNorm, Normalisation};
 use super::window::Window;
 use crate::gpu::{Kernel, Needs, Shader, fold};
 use crate::tape::{GradDestination, Launch, Tape};
@@ -32,9 +33,37 @@ pub fn conv2d(tape: &mut Tape, x: Tensor, weight: Tensor, bias: Option<Tensor>, 
     }
     let inputs: Vec<Tensor> = [x, weight].into_iter().chain(bias).collect();
     let y = tape.output(Shape::new(x.shape.n, h, w, cout), &inputs);
-    let conv = Conv { x, weight, y, window };
+    let conv = Conv { x, weight, y, window, before: None };
     conv.forward(tape, bias);
     tape.on_backward(&inputs, move |tape| conv.backward(tape, bias));
+    Ok(y)
+}
+
+/// Batch-norm, ReLU and an unpadded convolution without a bias, in one: `x` is normalised and rectified while the kernels load
+/// it, so the normalised `x` never exists in memory. DenseNet's layers begin so. Shapes are those of [`conv2d`].
+///
+/// # Errors
+/// As [`conv2d`] and [`batch_norm`](super::batch_norm::batch_norm); also if the window is padded, because the padding's zeros
+/// come after the normalisation.
+pub fn norm_relu_conv2d(
+    tape: &mut Tape,
+    x: Tensor,
+    norm: &BatchNorm,
+    weight: Tensor,
+    window: Window,
+    training: bool,
+) -> Result<Tensor> {
+    let Shape { n: kh, h: kw, w: cin, c: cout } = weight.shape;
+    let (h, w) = window.output("conv2d", x.shape)?;
+    if [kh, kw] != window.kernel || cin != x.shape.c || window.padding != [0; 4] {
+        return Err(Error::run(format!("conv2d: normalised input {}, weight {}, {window:?}", x.shape, weight.shape)));
+    }
+    let before = Normalisation::new(tape, x, norm, training)?;
+    let inputs = [x, weight, norm.gamma, norm.beta];
+    let y = tape.output(Shape::new(x.shape.n, h, w, cout), &inputs);
+    let conv = Conv { x, weight, y, window, before: Some(before) };
+    conv.forward(tape, None);
+    tape.on_backward(&inputs, move |tape| conv.backward(tape, None));
     Ok(y)
 }
 
@@ -44,6 +73,8 @@ struct Conv {
     weight: Tensor,
     y: Tensor,
     window: Window,
+    /// What is done to `x` while it is loaded.
+    before: Option<Normalisation>,
 }
 
 /// Invocations in a workgroup of the kernels without workgroup memory.
@@ -79,14 +110,20 @@ impl Conv {
         self.window.padding != [0; 4]
     }
 
+    /// The kernel that normalises, if the input is to be normalised.
+    fn normalising(&self, kernel: Kernel) -> Kernel {
+        if self.before.is_some() { kernel.def("NORMALISE", 1) } else { kernel }
+    }
+
     fn forward(&self, tape: &mut Tape, bias: Option<Tensor>) {
         let (x, y) = (self.x, self.y);
-        let has_bias = i64::from(bias.is_some());
-        let launch = Launch::new("conv2d", "forward")
-            .read(x)
-            .read(self.weight)
+        let launch = Launch::new("conv2d", "forward").read(x).read(self.weight);
+        let launch = match &self.before {
+            Some(before) => before.operands().into_iter().fold(launch, Launch::read),
             // Without a bias the kernel never reads this binding.
-            .read(bias.unwrap_or(self.weight))
+            None => launch.read(bias.unwrap_or(self.weight)),
+        };
+        let launch = launch
             .write(y)
             .u32(y.shape.pixels())
             .u32(x.shape.h)
@@ -96,18 +133,19 @@ impl Conv {
             .view(x)
             .view(y)
             .flops(self.flops());
+        let common = |kernel: Kernel| {
+            let kernel = self.normalising(self.geometry(kernel));
+            if self.before.is_some() { kernel } else { kernel.constant("BIAS", bias.is_some()) }
+        };
         let quads = |kernel: Kernel| {
-            self.geometry(kernel)
+            common(kernel)
                 .constant("PADDED", i64::from(self.padded()))
-                .constant("BIAS", has_bias)
                 .constant("CIN4", (self.cin() / 4) as i64)
                 .constant("COUT4", (self.cout() / 4) as i64)
         };
         let tiles = y.shape.pixels().div_ceil(8) * self.cout().div_ceil(8);
         let registers = quads(registers(shader!("conv2d/forward_registers.wgsl"), tiles));
-        let plain = self
-            .geometry(Kernel::per_item(shader!("conv2d/forward_plain.wgsl"), y.shape.len()))
-            .constant("BIAS", has_bias)
+        let plain = common(Kernel::per_item(shader!("conv2d/forward_plain.wgsl"), y.shape.len()))
             .constant("CIN", self.cin() as i64)
             .constant("COUT", self.cout() as i64);
         let tiled = quads(tiled(shader!("conv2d/forward_tiled.wgsl"), y.shape.pixels(), self.cout(), 1));
@@ -124,9 +162,18 @@ impl Conv {
             let to = tape.grad_destination(self.weight)?;
             self.grad_weight(tape, dy, to);
         }
-        if tape.requires_grad(self.x) {
-            let to = tape.grad_destination(self.x)?;
-            self.grad_input(tape, dy, to);
+        let Some(before) = &self.before else {
+            if tape.requires_grad(self.x) {
+                let to = tape.grad_destination(self.x)?;
+                self.grad_input(tape, dy, to);
+            }
+            return Ok(());
+        };
+        if [self.x].into_iter().chain(before.parameters()).any(|t| tape.requires_grad(t)) {
+            // The gradient of the normalised x exists only until the next launches have read it.
+            let activated = GradDestination { tensor: tape.scratch(self.x.shape), accumulate: false };
+            self.grad_input(tape, dy, activated);
+            before.backward(tape, self.x, activated.tensor)?;
         }
         Ok(())
     }
@@ -173,9 +220,10 @@ impl Conv {
         let splits = Splits::new(lines, WANTED_INVOCATIONS.div_ceil(tiles), weights);
         let sums = splits.destination(tape, to);
         let accumulate = i64::from(splits.count == 1 && to.accumulate);
-        let launch = Launch::new("conv2d", "grad_weight")
-            .read(x)
-            .read(dy)
+        let launch = Launch::new("conv2d", "grad_weight").read(x).read(dy);
+        let operands = self.before.iter().flat_map(Normalisation::operands);
+        let launch = operands
+            .fold(launch, Launch::read)
             .write(sums)
             .u32(lines)
             .u32(splits.each)
@@ -187,7 +235,8 @@ impl Conv {
             .view(dy)
             .flops(self.flops());
         let common = |kernel: Kernel| {
-            self.geometry(kernel).constant("SPLITS", splits.count as i64).constant("ACCUMULATE", accumulate)
+            let kernel = self.normalising(self.geometry(kernel));
+            kernel.constant("SPLITS", splits.count as i64).constant("ACCUMULATE", accumulate)
         };
         let quads = |kernel: Kernel| {
             let kernel = common(kernel).constant("CIN4", (self.cin() / 4) as i64);
