@@ -7,7 +7,7 @@ use std::sync::Arc;
 use gatefold::explain::Explainer;
 use gatefold::explain::grad_cam::layers;
 use gatefold::gpu::{BufferPool, Gpu, GpuOptions};
-use gatefold::nets::NetConfig;
+use gatefold::nets::{Head, NetConfig};
 use gatefold::params::ParameterStore;
 use gatefold::plan::Plan;
 use gatefold::tape::Arena;
@@ -19,7 +19,8 @@ const SIZE: usize = 48;
 
 fn model(classes: usize) -> (Model, Vec<f32>) {
     let gpu = Arc::new(Gpu::open(&GpuOptions::default()).unwrap());
-    let net = NetConfig { net: "small".into(), size: SIZE, classes, dropout: 0.0, batch_norm: true };
+    let net =
+        NetConfig { net: "small".into(), size: SIZE, classes, dropout: 0.0, batch_norm: true, head: Head::Linear };
     let header = Header {
         format: FORMAT,
         net,

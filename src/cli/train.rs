@@ -14,6 +14,7 @@ use super::data::{ColumnArguments, prepare_data};
 use crate::data::source;
 use crate::data::{Dataset, Fit, parse_ratios, write_atomically};
 use crate::gpu::Gpu;
+use crate::nets::Head;
 use crate::plan::mib;
 use crate::train::config::Origin;
 use crate::train::run::{self, RunFolder};
@@ -37,7 +38,11 @@ pub struct Arguments {
     /// Network
     #[arg(long)]
     net: Option<String>,
-    /// Built-in recipe (prog-rock) or TOML file; other options override it
+    /// On the trunk of torchvision's networks: global pooling and a linear layer, or flatten and two dense layers
+    #[arg(long, value_name = "linear|flatten")]
+    head: Option<Head>,
+    /// Built-in recipe (prog-rock, shazzzam-resnet50, shazzzam-densenet169, shazzzam-inception3) or TOML file; other options
+    /// override it
     #[arg(long, value_name = "NAME|FILE")]
     recipe: Option<String>,
     /// Height and width of the network's input in pixels
@@ -110,6 +115,7 @@ impl Arguments {
             }
         }
         set(&mut config.net, &self.net);
+        set(&mut config.head, &self.head);
         set(&mut config.size, &self.size);
         set(&mut config.fit, &self.fit);
         set(&mut config.batch, &self.batch);

@@ -1,10 +1,12 @@
 //! Layers: an op together with its named parameters.
 
 use crate::Result;
+use crate::ops::add::add;
 use crate::ops::batch_norm::{BatchNorm, batch_norm};
 use crate::ops::conv2d::conv2d;
 use crate::ops::dense::dense;
 use crate::ops::dropout::dropout;
+use crate::ops::relu::relu;
 use crate::ops::window::Window;
 use crate::params::{Init, Layout, ParameterSpec, StateSpec};
 use crate::tape::Tape;
@@ -18,15 +20,20 @@ pub struct Build<'a> {
     pub tape: &'a mut Tape,
     /// Batch statistics and dropout, or running statistics and none.
     pub training: bool,
-    /// First values of a layer with this fan-in.
-    pub start: fn(usize) -> Start,
+    /// First values of convolutions.
+    pub conv_start: fn(Fan) -> Start,
+    /// First values of fully connected layers.
+    pub dense_start: fn(Fan) -> Start,
     /// Words of parameters recorded before the head: the trunk's.
     pub trunk_words: Option<usize>,
+    /// What the network looks at. The convolution that reads it has weights for three channels on disk.
+    pictures: Tensor,
 }
 
 impl<'a> Build<'a> {
-    pub fn new(tape: &'a mut Tape, training: bool) -> Self {
-        Self { tape, training, start: pytorch, trunk_words: None }
+    /// `pictures` is `n x size x size x 4`: RGB and a channel of zeros.
+    pub fn new(tape: &'a mut Tape, pictures: Tensor, training: bool) -> Self {
+        Self { tape, training, conv_start: pytorch, dense_start: pytorch, trunk_words: None, pictures }
     }
 
     fn parameter(&mut self, name: String, shape: Shape, layout: Layout, init: Init) -> Tensor {
@@ -47,15 +54,25 @@ impl<'a> Build<'a> {
         self.trunk_words = Some(self.tape.spec().parameter_words());
     }
 
-    /// A convolution with a bias. The first one reads pictures: RGB and a channel of zeros.
-    pub fn conv(&mut self, name: &str, x: Tensor, channels: usize, window: Window, first: bool) -> Result<Tensor> {
-        let cin = if first { RGB } else { x.shape.c };
-        let [kh, kw] = window.kernel;
-        let start = (self.start)(window.area() * cin);
-        let shape = Shape::new(kh, kw, x.shape.c, channels);
-        let weight = self.parameter(format!("{name}.weight"), shape, Layout::Conv { cin }, start.weight);
+    /// A convolution with a bias.
+    pub fn conv(&mut self, name: &str, x: Tensor, channels: usize, window: Window) -> Result<Tensor> {
+        let (weight, start) = self.conv_weight(name, x, channels, window);
         let bias = self.bias(name, channels, start.bias);
         conv2d(self.tape, x, weight, Some(bias), window)
+    }
+
+    /// A convolution without a bias, as a batch-norm wants it: that would take the bias away again.
+    pub fn plain_conv(&mut self, name: &str, x: Tensor, channels: usize, window: Window) -> Result<Tensor> {
+        let (weight, _) = self.conv_weight(name, x, channels, window);
+        conv2d(self.tape, x, weight, None, window)
+    }
+
+    fn conv_weight(&mut self, name: &str, x: Tensor, channels: usize, window: Window) -> (Tensor, Start) {
+        let cin = if x == self.pictures { RGB } else { x.shape.c };
+        let [kh, kw] = window.kernel;
+        let start = (self.conv_start)(Fan { inputs: window.area() * cin, outputs: window.area() * channels });
+        let shape = Shape::new(kh, kw, x.shape.c, channels);
+        (self.parameter(format!("{name}.weight"), shape, Layout::Conv { cin }, start.weight), start)
     }
 
     /// Batch normalisation, with PyTorch's defaults for momentum.
@@ -71,10 +88,35 @@ impl<'a> Build<'a> {
         batch_norm(self.tape, x, &norm, self.training)
     }
 
+    /// Batch normalisation and ReLU.
+    pub fn batch_norm_relu(&mut self, name: &str, x: Tensor, eps: f32) -> Result<Tensor> {
+        let x = self.batch_norm(name, x, eps)?;
+        Ok(relu(self.tape, x))
+    }
+
+    /// The end of a residual block: `relu(a + b)`.
+    pub fn add_relu(&mut self, a: Tensor, b: Tensor) -> Result<Tensor> {
+        let x = add(self.tape, a, b)?;
+        Ok(relu(self.tape, x))
+    }
+
+    /// Batch normalisation, ReLU and a 1x1 convolution without a bias, in this order.
+    pub fn norm_relu_conv(
+        &mut self,
+        norm_name: &str,
+        conv_name: &str,
+        x: Tensor,
+        channels: usize,
+        eps: f32,
+    ) -> Result<Tensor> {
+        let x = self.batch_norm_relu(norm_name, x, eps)?;
+        self.plain_conv(conv_name, x, channels, Window::square(1, 1, 0))
+    }
+
     /// A fully connected layer with a bias. `flat` is the feature map that was flattened into `x`, if one was.
     pub fn dense(&mut self, name: &str, x: Tensor, outputs: usize, flat: Option<Shape>) -> Result<Tensor> {
         let inputs = x.shape.c;
-        let start = (self.start)(inputs);
+        let start = (self.dense_start)(Fan { inputs, outputs });
         let layout = flat.map_or(Layout::Dense, |s| Layout::DenseFlat { h: s.h, w: s.w, c: s.c });
         let weight = self.parameter(format!("{name}.weight"), Shape::new(1, 1, inputs, outputs), layout, start.weight);
         let bias = self.bias(name, outputs, start.bias);
@@ -83,8 +125,16 @@ impl<'a> Build<'a> {
 
     /// Dropout in training, nothing otherwise.
     pub fn dropout(&mut self, x: Tensor, rate: f32) -> Result<Tensor> {
-        if self.training { dropout(self.tape, x, rate) } else { Ok(x) }
+        if self.training && rate > 0.0 { dropout(self.tape, x, rate) } else { Ok(x) }
     }
+}
+
+/// How many numbers a layer's weights take in for one of its outputs, and how many outputs one input feeds: channels times
+/// the kernel's area.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fan {
+    pub inputs: usize,
+    pub outputs: usize,
 }
 
 /// How a layer's parameters start.
@@ -95,12 +145,21 @@ pub struct Start {
 }
 
 /// As He and others (2015) have it for layers followed by a ReLU: normal, variance 2 / fan-in.
-pub fn he(fan_in: usize) -> Start {
-    Start { weight: Init::Normal { deviation: (2.0 / fan_in as f32).sqrt() }, bias: Init::Constant(0.0) }
+pub fn he(fan: Fan) -> Start {
+    normal(2.0 / fan.inputs as f32)
+}
+
+/// The same by what goes out, which keeps the size of gradients instead of activations: normal, variance 2 / fan-out.
+pub fn he_out(fan: Fan) -> Start {
+    normal(2.0 / fan.outputs as f32)
+}
+
+fn normal(variance: f32) -> Start {
+    Start { weight: Init::Normal { deviation: variance.sqrt() }, bias: Init::Constant(0.0) }
 }
 
 /// PyTorch's default for convolutions and linear layers: weight and bias uniform in ±1 / sqrt(fan-in).
-pub fn pytorch(fan_in: usize) -> Start {
-    let init = Init::Uniform { bound: 1.0 / (fan_in as f32).sqrt() };
+pub fn pytorch(fan: Fan) -> Start {
+    let init = Init::Uniform { bound: 1.0 / (fan.inputs as f32).sqrt() };
     Start { weight: init, bias: init }
 }

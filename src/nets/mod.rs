@@ -1,12 +1,19 @@
 //! The networks, each a readable description on a [`Tape`], with PyTorch's parameter names.
 
 mod build;
+pub mod densenet;
+mod head;
+pub mod inception;
 pub mod prognet;
+pub mod resnet;
 pub mod small;
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize};
 
 pub use build::Build;
+pub use head::Head;
 
 use crate::tape::Tape;
 use crate::tensor::Tensor;
@@ -25,6 +32,9 @@ pub struct NetConfig {
     pub dropout: f32,
     /// Whether the network has its batch-norm layers.
     pub batch_norm: bool,
+    /// What stands on the trunk. (Checkpoints from before there was a choice do not say.)
+    #[serde(default)]
+    pub head: Head,
 }
 
 impl NetConfig {
@@ -38,6 +48,8 @@ impl NetConfig {
 pub struct Recorded {
     /// `n x 1 x 1 x outputs`.
     pub logits: Tensor,
+    /// Logits of a second head that helps the trunk to learn, in training only and where the network has one.
+    pub auxiliary: Option<Tensor>,
     /// What the user should know, such as layers left out at this size.
     pub notes: Vec<String>,
     /// The layer that Grad-CAM looks at unless told otherwise.
@@ -48,25 +60,49 @@ pub struct Recorded {
 pub struct Net {
     pub name: &'static str,
     pub smallest: usize,
-    record: fn(&mut Build, Tensor, &NetConfig) -> Result<Recorded>,
+    /// Whether it is one of torchvision's: its trunk carries either head, and its batch-norms belong to it.
+    pub torchvision: bool,
+    record: RecordFn,
 }
+
+impl Net {
+    const fn own(name: &'static str, smallest: usize, record: RecordFn) -> Self {
+        Self { name, smallest, torchvision: false, record }
+    }
+
+    const fn torchvision(name: &'static str, smallest: usize, record: RecordFn) -> Self {
+        Self { name, smallest, torchvision: true, record }
+    }
+}
+
+type RecordFn = fn(&mut Build, Tensor, &NetConfig) -> Result<Recorded>;
 
 /// All networks. A new one adds its line here.
 pub const NETS: &[Net] = &[
-    Net { name: "prognet", smallest: 32, record: prognet::record },
-    Net { name: "small", smallest: 16, record: small::record },
+    Net::own("prognet", 32, prognet::record),
+    Net::own("small", 16, small::record),
+    Net::torchvision("resnet18", 32, |build, x, config| resnet::RESNET18.record(build, x, config)),
+    Net::torchvision("resnet50", 32, |build, x, config| resnet::RESNET50.record(build, x, config)),
+    Net::torchvision("densenet121", 32, |build, x, config| densenet::DENSENET121.record(build, x, config)),
+    Net::torchvision("densenet169", 32, |build, x, config| densenet::DENSENET169.record(build, x, config)),
+    Net::torchvision("inception_v3", 75, |build, x, config| inception::INCEPTION_V3.record(build, x, config)),
 ];
 
-/// Looks a network up and checks that it takes pictures of this size.
+/// Looks a network up and checks that it takes pictures of this size, and the other settings.
 pub fn find(config: &NetConfig) -> Result<&'static Net> {
+    let names = |of: fn(&&Net) -> bool| NETS.iter().filter(of).map(|net| net.name).collect::<Vec<_>>().join(", ");
     let Some(net) = NETS.iter().find(|net| net.name == config.net) else {
-        let known: Vec<_> = NETS.iter().map(|net| net.name).collect();
-        return Err(Error::input(format!(
-            "--net {}: there is no such network; there are: {}",
-            config.net,
-            known.join(", ")
-        )));
+        let (wanted, known) = (&config.net, names(|_| true));
+        return Err(Error::input(format!("--net {wanted}: there is no such network; there are: {known}")));
     };
+    if config.head == Head::Flatten && !net.torchvision {
+        let (name, others) = (net.name, names(|net| net.torchvision));
+        return Err(Error::input(format!("--head flatten: {name} has its own head; these take it: {others}")));
+    }
+    if !config.batch_norm && net.torchvision {
+        let name = net.name;
+        return Err(Error::input(format!("batch_norm = false: {name} is not itself without batch-norm; leave it out")));
+    }
     if config.size < net.smallest {
         let (name, smallest) = (net.name, net.smallest);
         return Err(Error::input(format!(
@@ -83,5 +119,5 @@ pub fn find(config: &NetConfig) -> Result<&'static Net> {
 /// [`Error::Input`] if there is no such network or the pictures are too small for it.
 pub fn record(tape: &mut Tape, pictures: Tensor, config: &NetConfig, training: bool) -> Result<Recorded> {
     let net = find(config)?;
-    (net.record)(&mut Build::new(tape, training), pictures, config)
+    (net.record)(&mut Build::new(tape, pictures, training), pictures, config)
 }

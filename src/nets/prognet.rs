@@ -23,7 +23,7 @@ pub(super) fn record(build: &mut Build, pictures: Tensor, config: &NetConfig) ->
     let (mut left_out, mut maps) = (vec![], vec![]);
     for (number, filters) in (1..).zip(FILTERS) {
         let name = format!("conv{number}");
-        x = build.conv(&name, x, filters, Window::square(3, 1, 1), number == 1)?;
+        x = build.conv(&name, x, filters, Window::square(3, 1, 1))?;
         x = relu(build.tape, x);
         build.name(&name, x);
         maps.push((name, x.shape.h));
@@ -45,7 +45,7 @@ pub(super) fn record(build: &mut Build, pictures: Tensor, config: &NetConfig) ->
     x = relu(build.tape, x);
     let outputs = config.outputs();
     let logits = build.dense("fc2", x, outputs, None)?;
-    Ok(Recorded { logits, notes: notes(config.size, &left_out), default_layer: default_layer(&maps) })
+    Ok(Recorded { logits, auxiliary: None, notes: notes(config.size, &left_out), default_layer: default_layer(&maps) })
 }
 
 fn notes(size: usize, left_out: &[String]) -> Vec<String> {
@@ -66,14 +66,15 @@ fn default_layer(maps: &[(String, usize)]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::nets::{NetConfig, record};
+    use crate::nets::{Head, NetConfig, record};
     use crate::tape::Tape;
     use crate::tensor::Shape;
 
     fn recorded(size: usize, classes: usize) -> (Tape, super::Recorded) {
         let mut tape = Tape::new();
         let pictures = tape.input(Shape::new(2, size, size, 4));
-        let config = NetConfig { net: "prognet".into(), size, classes, dropout: 0.2, batch_norm: true };
+        let config =
+            NetConfig { net: "prognet".into(), size, classes, dropout: 0.2, batch_norm: true, head: Head::Linear };
         let net = record(&mut tape, pictures, &config, true).unwrap();
         (tape, net)
     }
@@ -108,7 +109,8 @@ mod tests {
         for (net, size) in [("prognet", 31), ("alexnet", 260)] {
             let mut tape = Tape::new();
             let pictures = tape.input(Shape::new(1, size, size, 4));
-            let config = NetConfig { net: net.into(), size, classes: 2, dropout: 0.0, batch_norm: true };
+            let config =
+                NetConfig { net: net.into(), size, classes: 2, dropout: 0.0, batch_norm: true, head: Head::Linear };
             assert_eq!(record(&mut tape, pictures, &config, false).err().unwrap().exit_code(), 2);
         }
     }

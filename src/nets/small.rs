@@ -14,10 +14,10 @@ const FILTERS: [usize; 4] = [16, 32, 64, 64];
 const EPS: f32 = 1e-5;
 
 pub(super) fn record(build: &mut Build, pictures: Tensor, config: &NetConfig) -> Result<Recorded> {
-    build.start = he;
+    (build.conv_start, build.dense_start) = (he, he);
     let mut x = pictures;
     for (number, filters) in (1..).zip(FILTERS) {
-        x = build.conv(&format!("conv{number}"), x, filters, Window::square(3, 1, 1), number == 1)?;
+        x = build.conv(&format!("conv{number}"), x, filters, Window::square(3, 1, 1))?;
         if config.batch_norm {
             x = build.batch_norm(&format!("bn{number}"), x, EPS)?;
         }
@@ -33,5 +33,5 @@ pub(super) fn record(build: &mut Build, pictures: Tensor, config: &NetConfig) ->
     x = build.dropout(x, config.dropout)?;
     let outputs = config.outputs();
     let logits = build.dense("fc", x, outputs, None)?;
-    Ok(Recorded { logits, notes: vec![], default_layer: format!("conv{}", FILTERS.len()) })
+    Ok(Recorded { logits, auxiliary: None, notes: vec![], default_layer: format!("conv{}", FILTERS.len()) })
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Schedule;
 use crate::data::Fit;
-use crate::nets::{self, NetConfig};
+use crate::nets::{self, Head, NetConfig};
 use crate::{Error, Result};
 
 /// All settings of a run.
@@ -31,6 +31,8 @@ pub struct Config {
     /// Share that the dropout layers drop.
     pub dropout: f32,
     pub batch_norm: bool,
+    /// What stands on the trunk of torchvision's networks.
+    pub head: Head,
     /// Train, validation and test, in percent or as fractions; without it 70, 15, 15 or what a data set brings along.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub split: Option<[f64; 3]>,
@@ -70,6 +72,7 @@ impl Default for Config {
             augment: Augmentation { flip: true, shift: 0.1 },
             dropout: 0.2,
             batch_norm: true,
+            head: Head::Linear,
             split: None,
             group: vec![],
             path: None,
@@ -81,7 +84,12 @@ impl Default for Config {
 }
 
 /// Recipes that come with the program.
-const RECIPES: &[(&str, &str)] = &[("prog-rock", include_str!("../../datasets/recipes/prog-rock.toml"))];
+const RECIPES: &[(&str, &str)] = &[
+    ("prog-rock", include_str!("../../datasets/recipes/prog-rock.toml")),
+    ("shazzzam-resnet50", include_str!("../../datasets/recipes/shazzzam-resnet50.toml")),
+    ("shazzzam-densenet169", include_str!("../../datasets/recipes/shazzzam-densenet169.toml")),
+    ("shazzzam-inception3", include_str!("../../datasets/recipes/shazzzam-inception3.toml")),
+];
 
 impl Config {
     /// A built-in recipe by name, or one from a TOML file.
@@ -126,7 +134,7 @@ impl Config {
     /// The network for `classes` classes.
     pub fn net_config(&self, classes: usize) -> NetConfig {
         let (net, size) = (self.net.clone(), self.size);
-        NetConfig { net, size, classes, dropout: self.dropout, batch_norm: self.batch_norm }
+        NetConfig { net, size, classes, dropout: self.dropout, batch_norm: self.batch_norm, head: self.head }
     }
 
     /// Checks what can be checked before any picture is read.
@@ -239,6 +247,18 @@ mod tests {
         }
         let prog = Config::recipe("prog-rock").unwrap();
         assert_eq!((prog.size, prog.epochs, prog.split), (260, 50, Some([80.0, 0.0, 20.0])));
+        for (name, net, size) in [
+            ("shazzzam-resnet50", "resnet50", 224),
+            ("shazzzam-densenet169", "densenet169", 224),
+            ("shazzzam-inception3", "inception_v3", 299),
+        ] {
+            let recipe = Config::recipe(name).unwrap();
+            assert_eq!((recipe.net.as_str(), recipe.size, recipe.head), (net, size, Head::Flatten));
+            assert_eq!(
+                (recipe.lr, recipe.schedule, recipe.split),
+                (0.01, Schedule::Constant, Some([70.0, 15.0, 15.0]))
+            );
+        }
     }
 
     #[test]

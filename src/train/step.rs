@@ -21,6 +21,9 @@ use crate::{Error, Result};
 pub const MEAN: [f32; 3] = [0.5; 3];
 pub const DEVIATION: [f32; 3] = [0.25; 3];
 
+/// Weight of an auxiliary head's loss: with it the published weights of Inception-v3 were trained.
+pub const AUXILIARY_WEIGHT: f32 = 0.4;
+
 /// A training step on a tape, and the values that the host writes and reads.
 pub struct TrainingStep {
     pub tape: Tape,
@@ -50,14 +53,20 @@ impl TrainingStep {
         let pictures = input::input(&mut tape, pixels, batch, &op)?;
         let recorded = nets::record(&mut tape, pictures, net, true)?;
         let targets = Targets { labels: tape.input(Shape::vector(batch)), weights: tape.input(Shape::vector(batch)) };
-        let (logits, smoothing) = (recorded.logits, config.label_smoothing);
-        let loss = if net.outputs() == 1 {
-            sigmoid_cross_entropy(&mut tape, logits, &targets, None, smoothing)?
-        } else {
-            softmax_cross_entropy(&mut tape, logits, &targets, None, smoothing)?
+        let smoothing = config.label_smoothing;
+        let cross_entropy = |tape: &mut Tape, logits: Tensor| match net.outputs() {
+            1 => sigmoid_cross_entropy(tape, logits, &targets, None, smoothing),
+            _ => softmax_cross_entropy(tape, logits, &targets, None, smoothing),
         };
-        let one = tape.constant(loss.loss.shape, vec![1.0_f32.to_bits()]);
-        tape.backward(&[(loss.loss, one)])?;
+        let loss = cross_entropy(&mut tape, recorded.logits)?;
+        let mut losses = vec![(loss.loss, 1.0)];
+        if let Some(logits) = recorded.auxiliary {
+            // It only adds its gradient. What is reported is the main head's loss, which can be compared with validation's.
+            losses.push((cross_entropy(&mut tape, logits)?.loss, AUXILIARY_WEIGHT));
+        }
+        let weigh = |tape: &mut Tape, weight: f32| tape.constant(Shape::vector(1), vec![weight.to_bits()]);
+        let seeds: Vec<_> = losses.into_iter().map(|(loss, weight)| (loss, weigh(&mut tape, weight))).collect();
+        tape.backward(&seeds)?;
         let words = tape.spec().parameter_words();
         let grad_norm = grad_norm(&mut tape, words);
         adam(&mut tape, words, Adam { decoupled: true, ..Adam::default() });

@@ -1,0 +1,89 @@
+//! ResNet (He and others, 2015) as torchvision has it: "v1.5", where the 3x3 convolution of a bottleneck has the stride.
+
+use super::build::{Build, he_out};
+use super::{NetConfig, Recorded};
+use crate::Result;
+use crate::ops::max_pool::max_pool;
+use crate::ops::window::Window;
+use crate::tensor::Tensor;
+
+const EPS: f32 = 1e-5;
+
+/// What is repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Block {
+    /// Two 3x3 convolutions.
+    Basic,
+    /// A 1x1 convolution to a quarter of the channels, a 3x3 one, and a 1x1 one back.
+    Bottleneck,
+}
+
+/// A ResNet. Stage `s` (from 0) has `layers[s]` blocks, and its 3x3 convolutions have `width << s` channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResNet {
+    pub block: Block,
+    pub layers: [usize; 4],
+    pub width: usize,
+}
+
+pub const RESNET18: ResNet = ResNet { block: Block::Basic, layers: [2, 2, 2, 2], width: 64 };
+pub const RESNET50: ResNet = ResNet { block: Block::Bottleneck, layers: [3, 4, 6, 3], width: 64 };
+
+impl ResNet {
+    /// Records it on pictures `n x size x size x 4`. Convolutions start as torchvision's do, by He's rule for the fan-out; the
+    /// linear layer by PyTorch's default.
+    ///
+    /// # Errors
+    /// If the pictures are too small for a layer.
+    pub fn record(&self, build: &mut Build, pictures: Tensor, config: &NetConfig) -> Result<Recorded> {
+        build.conv_start = he_out;
+        let mut x = build.plain_conv("conv1", pictures, self.width, Window::square(7, 2, 3))?;
+        x = build.batch_norm_relu("bn1", x, EPS)?;
+        build.name("relu", x);
+        x = max_pool(build.tape, x, Window::square(3, 2, 1))?;
+        build.name("maxpool", x);
+        let mut name = String::new();
+        for (stage, blocks) in (0..).zip(self.layers) {
+            for number in 0..blocks {
+                let stride = if stage > 0 && number == 0 { 2 } else { 1 };
+                name = format!("layer{}.{number}", stage + 1);
+                x = self.block.record(build, &name, x, self.width << stage, stride)?;
+                build.name(&name, x);
+            }
+        }
+        let logits = config.head.record(build, x, "fc", 0.0, config.outputs())?;
+        Ok(Recorded { logits, auxiliary: None, notes: vec![], default_layer: name })
+    }
+}
+
+impl Block {
+    /// `relu(convolutions(x) + x)`. Where the extents change, a 1x1 convolution brings `x` along.
+    fn record(self, build: &mut Build, name: &str, x: Tensor, width: usize, stride: usize) -> Result<Tensor> {
+        let layer = |part: &str| format!("{name}.{part}");
+        let point = |stride: usize| Window::square(1, stride, 0);
+        let square = |stride: usize| Window::square(3, stride, 1);
+        let mut y = match self {
+            Self::Basic => {
+                let y = build.plain_conv(&layer("conv1"), x, width, square(stride))?;
+                let y = build.batch_norm_relu(&layer("bn1"), y, EPS)?;
+                let y = build.plain_conv(&layer("conv2"), y, width, square(1))?;
+                build.batch_norm(&layer("bn2"), y, EPS)?
+            }
+            Self::Bottleneck => {
+                let y = build.plain_conv(&layer("conv1"), x, width, point(1))?;
+                let y = build.batch_norm_relu(&layer("bn1"), y, EPS)?;
+                let y = build.plain_conv(&layer("conv2"), y, width, square(stride))?;
+                let y = build.batch_norm_relu(&layer("bn2"), y, EPS)?;
+                let y = build.plain_conv(&layer("conv3"), y, 4 * width, point(1))?;
+                build.batch_norm(&layer("bn3"), y, EPS)?
+            }
+        };
+        let mut shortcut = x;
+        if stride != 1 || x.shape.c != y.shape.c {
+            shortcut = build.plain_conv(&layer("downsample.0"), x, y.shape.c, point(stride))?;
+            shortcut = build.batch_norm(&layer("downsample.1"), shortcut, EPS)?;
+        }
+        y = build.add_relu(y, shortcut)?;
+        Ok(y)
+    }
+}
