@@ -1,12 +1,11 @@
 //! Layers: an op together with its named parameters.
 
 use crate::Result;
-use crate::ops::add::add;
-use crate::ops::batch_norm::{BatchNorm, batch_norm};
-use crate::ops::conv2d::conv2d;
+use crate::ops::add::add_relu;
+use crate::ops::batch_norm::{BatchNorm, batch_norm, batch_norm_relu};
+use crate::ops::conv2d::{conv2d, norm_relu_conv2d};
 use crate::ops::dense::dense;
 use crate::ops::dropout::dropout;
-use crate::ops::relu::relu;
 use crate::ops::window::Window;
 use crate::params::{Init, Layout, ParameterSpec, StateSpec};
 use crate::tape::Tape;
@@ -75,32 +74,35 @@ impl<'a> Build<'a> {
         (self.parameter(format!("{name}.weight"), shape, Layout::Conv { cin }, start.weight), start)
     }
 
-    /// Batch normalisation, with PyTorch's defaults for momentum.
-    pub fn batch_norm(&mut self, name: &str, x: Tensor, eps: f32) -> Result<Tensor> {
-        let c = x.shape.c;
+    /// What a batch-norm over `c` channels learns and remembers, with PyTorch's default for the momentum.
+    fn norm(&mut self, name: &str, c: usize, eps: f32) -> BatchNorm {
         let vector = |build: &mut Self, part: &str, value: f32| {
             build.parameter(format!("{name}.{part}"), Shape::vector(c), Layout::Vector, Init::Constant(value))
         };
         let (gamma, beta) = (vector(self, "weight", 1.0), vector(self, "bias", 0.0));
         let mut state = |part: &str, init| self.tape.state(StateSpec { name: format!("{name}.{part}"), len: c, init });
         let (running_mean, running_var) = (state("running_mean", 0.0), state("running_var", 1.0));
-        let norm = BatchNorm { gamma, beta, running_mean, running_var, eps, momentum: 0.1 };
+        BatchNorm { gamma, beta, running_mean, running_var, eps, momentum: 0.1 }
+    }
+
+    /// Batch normalisation.
+    pub fn batch_norm(&mut self, name: &str, x: Tensor, eps: f32) -> Result<Tensor> {
+        let norm = self.norm(name, x.shape.c, eps);
         batch_norm(self.tape, x, &norm, self.training)
     }
 
     /// Batch normalisation and ReLU.
     pub fn batch_norm_relu(&mut self, name: &str, x: Tensor, eps: f32) -> Result<Tensor> {
-        let x = self.batch_norm(name, x, eps)?;
-        Ok(relu(self.tape, x))
+        let norm = self.norm(name, x.shape.c, eps);
+        batch_norm_relu(self.tape, x, &norm, self.training)
     }
 
     /// The end of a residual block: `relu(a + b)`.
     pub fn add_relu(&mut self, a: Tensor, b: Tensor) -> Result<Tensor> {
-        let x = add(self.tape, a, b)?;
-        Ok(relu(self.tape, x))
+        add_relu(self.tape, a, b)
     }
 
-    /// Batch normalisation, ReLU and a 1x1 convolution without a bias, in this order.
+    /// Batch normalisation, ReLU and a 1x1 convolution without a bias, in this order. The normalised `x` never exists in memory.
     pub fn norm_relu_conv(
         &mut self,
         norm_name: &str,
@@ -109,8 +111,10 @@ impl<'a> Build<'a> {
         channels: usize,
         eps: f32,
     ) -> Result<Tensor> {
-        let x = self.batch_norm_relu(norm_name, x, eps)?;
-        self.plain_conv(conv_name, x, channels, Window::square(1, 1, 0))
+        let window = Window::square(1, 1, 0);
+        let norm = self.norm(norm_name, x.shape.c, eps);
+        let (weight, _) = self.conv_weight(conv_name, x, channels, window);
+        norm_relu_conv2d(self.tape, x, &norm, weight, window, self.training)
     }
 
     /// A fully connected layer with a bias. `flat` is the feature map that was flattened into `x`, if one was.

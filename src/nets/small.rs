@@ -18,10 +18,11 @@ pub(super) fn record(build: &mut Build, pictures: Tensor, config: &NetConfig) ->
     let mut x = pictures;
     for (number, filters) in (1..).zip(FILTERS) {
         x = build.conv(&format!("conv{number}"), x, filters, Window::square(3, 1, 1))?;
-        if config.batch_norm {
-            x = build.batch_norm(&format!("bn{number}"), x, EPS)?;
-        }
-        x = relu(build.tape, x);
+        x = if config.batch_norm {
+            build.batch_norm_relu(&format!("bn{number}"), x, EPS)?
+        } else {
+            relu(build.tape, x)
+        };
         build.name(&format!("conv{number}"), x);
         // The last map keeps its cells: they are what a heat map is made of.
         if number < FILTERS.len() {
