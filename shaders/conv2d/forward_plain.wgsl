@@ -7,6 +7,8 @@ struct Params {
     width: u32,
     out_height: u32,
     out_width: u32,
+    cin: u32,
+    cout: u32,
     x_offset: u32,
     x_stride: u32,
     y_offset: u32,

@@ -10,6 +10,8 @@ struct Params {
     width: u32,
     out_height: u32,
     out_width: u32,
+    cin: u32,
+    cout: u32,
     x_offset: u32,
     x_stride: u32,
     y_offset: u32,
@@ -24,8 +26,6 @@ override PAD_TOP: i32 = 0;
 override PAD_LEFT: i32 = 0;
 override PADDED: bool = false;
 override BIAS: bool = false;
-override CIN4: u32 = 1u;   // input channels / 4
-override COUT4: u32 = 1u;  // output channels / 4
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
@@ -112,7 +112,7 @@ fn store(pixel: u32, column4: u32, left: vec4<f32>, right: vec4<f32>) {
     }
     let to = (params.y_offset + pixel * params.y_stride) / 4u + column4;
     y[to] = left;
-    if column4 + 1u < COUT4 {
+    if column4 + 1u < params.cout / 4u {
         y[to + 1u] = right;
     }
 }
@@ -123,8 +123,10 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
+    let cin4 = params.cin / 4u;
+    let cout4 = params.cout / 4u;
     let tile = grid::linear_group(group, groups) * #{LANES}u + lane;
-    let column_tiles = (COUT4 + 1u) / 2u;
+    let column_tiles = (cout4 + 1u) / 2u;
     let row_tile = tile / column_tiles;
     let column4 = (tile - row_tile * column_tiles) * 2u;
     let pixel = row_tile * 8u;
@@ -132,7 +134,7 @@ fn main(
         return;
     }
     // The last tile's second half may not exist: it then computes the first half again and is not stored.
-    let next4 = min(column4 + 1u, COUT4 - 1u);
+    let next4 = min(column4 + 1u, cout4 - 1u);
 
     let c0 = corner(pixel);
     let c1 = corner(pixel + 1u);
@@ -165,12 +167,12 @@ fn main(
             let s5 = source(c5, tap_row, tap_column);
             let s6 = source(c6, tap_row, tap_column);
             let s7 = source(c7, tap_row, tap_column);
-            for (var k = 0u; k < CIN4; k++) {
+            for (var k = 0u; k < cin4; k++) {
                 let norm = norm_of(k);
-                let wl = w * COUT4 + column4;
-                let wr = w * COUT4 + next4;
-                let bl = mat4x4<f32>(weight[wl], weight[wl + COUT4], weight[wl + 2u * COUT4], weight[wl + 3u * COUT4]);
-                let br = mat4x4<f32>(weight[wr], weight[wr + COUT4], weight[wr + 2u * COUT4], weight[wr + 3u * COUT4]);
+                let wl = w * cout4 + column4;
+                let wr = w * cout4 + next4;
+                let bl = mat4x4<f32>(weight[wl], weight[wl + cout4], weight[wl + 2u * cout4], weight[wl + 3u * cout4]);
+                let br = mat4x4<f32>(weight[wr], weight[wr + cout4], weight[wr + 2u * cout4], weight[wr + 3u * cout4]);
                 let a0 = activated(quad(s0, k), norm);
                 l0 += bl * a0;
                 r0 += br * a0;

@@ -8,6 +8,8 @@ struct Params {
     width: u32,
     out_height: u32,   // of dy
     out_width: u32,
+    cin: u32,
+    cout: u32,
     dy_offset: u32,
     dy_stride: u32,
     dx_offset: u32,

@@ -10,6 +10,8 @@ struct Params {
     width: u32,
     out_height: u32,   // of dy
     out_width: u32,
+    cin: u32,
+    cout: u32,
     dy_offset: u32,
     dy_stride: u32,
     dx_offset: u32,
@@ -24,8 +26,6 @@ override PAD_TOP: i32 = 0;
 override PAD_LEFT: i32 = 0;
 override PADDED: bool = false;
 override ACCUMULATE: bool = false;
-override CIN4: u32 = 1u;   // input channels / 4
-override COUT4: u32 = 1u;  // output channels / 4
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
@@ -82,7 +82,7 @@ fn store(pixel: u32, column4: u32, left: vec4<f32>, right: vec4<f32>) {
     } else {
         dx[to] = left;
     }
-    if column4 + 1u < CIN4 {
+    if column4 + 1u < params.cin / 4u {
         if ACCUMULATE {
             dx[to + 1u] += right;
         } else {
@@ -97,8 +97,10 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
+    let cin4 = params.cin / 4u;
+    let cout4 = params.cout / 4u;
     let tile = grid::linear_group(group, groups) * #{LANES}u + lane;
-    let column_tiles = (CIN4 + 1u) / 2u;
+    let column_tiles = (cin4 + 1u) / 2u;
     let row_tile = tile / column_tiles;
     let column4 = (tile - row_tile * column_tiles) * 2u;
     let pixel = row_tile * 8u;
@@ -106,7 +108,7 @@ fn main(
         return;
     }
     // The last tile's second half may not exist: it then computes the first half again and is not stored.
-    let next4 = min(column4 + 1u, CIN4 - 1u);
+    let next4 = min(column4 + 1u, cin4 - 1u);
 
     let p0 = place(pixel);
     let p1 = place(pixel + 1u);
@@ -133,14 +135,14 @@ fn main(
             let s6 = source(p6, tap_row, tap_column);
             let s7 = source(p7, tap_row, tap_column);
             // Columns of these matrices are input channels, so a row vector times one is four dot products.
-            let tap = (tap_row * KERNEL_W + tap_column) * CIN4 * 4u;
-            let wl = (tap + column4 * 4u) * COUT4;
-            let wr = (tap + next4 * 4u) * COUT4;
-            for (var k = 0u; k < COUT4; k++) {
+            let tap = (tap_row * KERNEL_W + tap_column) * cin4 * 4u;
+            let wl = (tap + column4 * 4u) * cout4;
+            let wr = (tap + next4 * 4u) * cout4;
+            for (var k = 0u; k < cout4; k++) {
                 let il = wl + k;
                 let ir = wr + k;
-                let bl = mat4x4<f32>(weight[il], weight[il + COUT4], weight[il + 2u * COUT4], weight[il + 3u * COUT4]);
-                let br = mat4x4<f32>(weight[ir], weight[ir + COUT4], weight[ir + 2u * COUT4], weight[ir + 3u * COUT4]);
+                let bl = mat4x4<f32>(weight[il], weight[il + cout4], weight[il + 2u * cout4], weight[il + 3u * cout4]);
+                let br = mat4x4<f32>(weight[ir], weight[ir + cout4], weight[ir + 2u * cout4], weight[ir + 3u * cout4]);
                 let a0 = quad(s0, k);
                 l0 += a0 * bl;
                 r0 += a0 * br;

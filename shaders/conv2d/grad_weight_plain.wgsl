@@ -9,6 +9,9 @@ struct Params {
     width: u32,
     out_height: u32,
     out_width: u32,
+    cin: u32,
+    cout: u32,
+    splits: u32,
     x_offset: u32,
     x_stride: u32,
     dy_offset: u32,
@@ -21,7 +24,6 @@ override STRIDE_H: u32 = 1u;
 override STRIDE_W: u32 = 1u;
 override PAD_TOP: i32 = 0;
 override PAD_LEFT: i32 = 0;
-override SPLITS: u32 = 1u;
 override ACCUMULATE: bool = false;
 override CIN: u32 = 1u;
 override COUT: u32 = 1u;
@@ -29,7 +31,7 @@ override COUT: u32 = 1u;
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> dy: array<f32>;
-// `sums` is SPLITS times the weights' gradient; the gradient itself if there is one split.
+// `sums` is `splits` times the weights' gradient; the gradient itself if there is one split.
 #ifdef NORMALISE
 @group(0) @binding(3) var<storage, read> mean: array<f32>;
 @group(0) @binding(4) var<storage, read> scale: array<f32>;
@@ -89,7 +91,7 @@ fn main(
     let tap_item = row / CIN;
     let in_channel = row - tap_item * CIN;
     let split = tap_item / (KERNEL_H * KERNEL_W);
-    if split >= SPLITS {
+    if split >= params.splits {
         return;
     }
     let tap = tap_item - split * (KERNEL_H * KERNEL_W);

@@ -11,6 +11,9 @@ struct Params {
     width: u32,
     out_height: u32,
     out_width: u32,
+    cin: u32,
+    cout: u32,
+    splits: u32,
     x_offset: u32,
     x_stride: u32,
     dy_offset: u32,
@@ -23,15 +26,12 @@ override STRIDE_H: u32 = 1u;
 override STRIDE_W: u32 = 1u;
 override PAD_TOP: i32 = 0;
 override PAD_LEFT: i32 = 0;
-override SPLITS: u32 = 1u;
 override ACCUMULATE: bool = false;
-override CIN4: u32 = 1u;   // input channels / 4
-override COUT4: u32 = 1u;  // output channels / 4
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>;
-// `sums` is SPLITS times the weights' gradient; the gradient itself if there is one split.
+// `sums` is `splits` times the weights' gradient; the gradient itself if there is one split.
 #ifdef NORMALISE
 @group(0) @binding(3) var<storage, read> mean: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> scale: array<vec4<f32>>;
@@ -80,13 +80,13 @@ fn columns(tap_column: u32) -> vec2<u32> {
 }
 
 fn store(row: u32, column4: u32, left: vec4<f32>, right: vec4<f32>) {
-    let to = row * COUT4 + column4;
+    let to = row * params.cout / 4u + column4;
     if ACCUMULATE {
         sums[to] += left;
     } else {
         sums[to] = left;
     }
-    if column4 + 1u < COUT4 {
+    if column4 + 1u < params.cout / 4u {
         if ACCUMULATE {
             sums[to + 1u] += right;
         } else {
@@ -101,13 +101,15 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
+    let cin4 = params.cin / 4u;
+    let cout4 = params.cout / 4u;
     let tile = grid::linear_group(group, groups) * #{LANES}u + lane;
-    let column_tiles = (COUT4 + 1u) / 2u;
-    let row_tiles = (CIN4 + 1u) / 2u;
+    let column_tiles = (cout4 + 1u) / 2u;
+    let row_tiles = (cin4 + 1u) / 2u;
     let row_tile = tile / column_tiles;
     let tap_tile = row_tile / row_tiles;
     let split = tap_tile / (KERNEL_H * KERNEL_W);
-    if split >= SPLITS {
+    if split >= params.splits {
         return;
     }
     let column4 = (tile - row_tile * column_tiles) * 2u;
@@ -116,8 +118,8 @@ fn main(
     let tap_row = tap / KERNEL_W;
     let tap_column = tap - tap_row * KERNEL_W;
     // The last tile's second half may not exist: it then computes the first half again and is not stored.
-    let next_column4 = min(column4 + 1u, COUT4 - 1u);
-    let next_row4 = min(row4 + 1u, CIN4 - 1u);
+    let next_column4 = min(column4 + 1u, cout4 - 1u);
+    let next_row4 = min(row4 + 1u, cin4 - 1u);
 
     var l0 = vec4<f32>(0.0); var l1 = vec4<f32>(0.0); var l2 = vec4<f32>(0.0); var l3 = vec4<f32>(0.0);
     var l4 = vec4<f32>(0.0); var l5 = vec4<f32>(0.0); var l6 = vec4<f32>(0.0); var l7 = vec4<f32>(0.0);
@@ -166,12 +168,12 @@ fn main(
             from_dy += dy_step;
         }
     }
-    let to = ((split * KERNEL_H * KERNEL_W + tap) * CIN4 + row4) * 4u;
+    let to = ((split * KERNEL_H * KERNEL_W + tap) * cin4 + row4) * 4u;
     store(to, column4, l0, r0);
     store(to + 1u, column4, l1, r1);
     store(to + 2u, column4, l2, r2);
     store(to + 3u, column4, l3, r3);
-    if row4 + 1u < CIN4 {
+    if row4 + 1u < cin4 {
         store(to + 4u, column4, l4, r4);
         store(to + 5u, column4, l5, r5);
         store(to + 6u, column4, l6, r6);

@@ -11,6 +11,9 @@ struct Params {
     width: u32,
     out_height: u32,
     out_width: u32,
+    cin: u32,
+    cout: u32,
+    splits: u32,
     x_offset: u32,
     x_stride: u32,
     dy_offset: u32,
@@ -23,7 +26,6 @@ override STRIDE_H: u32 = 1u;
 override STRIDE_W: u32 = 1u;
 override PAD_TOP: i32 = 0;
 override PAD_LEFT: i32 = 0;
-override SPLITS: u32 = 1u;
 override ACCUMULATE: bool = false;
 override CIN4: u32 = 1u;   // input channels / 4
 override COUT4: u32 = 1u;  // output channels / 4
@@ -31,7 +33,7 @@ override COUT4: u32 = 1u;  // output channels / 4
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>;
-// `sums` is SPLITS times the weights' gradient; the gradient itself if there is one split.
+// `sums` is `splits` times the weights' gradient; the gradient itself if there is one split.
 #ifdef NORMALISE
 @group(0) @binding(3) var<storage, read> mean: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> scale: array<vec4<f32>>;
@@ -122,7 +124,7 @@ fn main(
     let first_column4 = (tile - row_item * column_tiles) * 16u;
     let first_row4 = (row_item - split * row_tiles) * 16u;
     // The grid may be larger than the work; a whole workgroup leaves, so the barriers below stay uniform.
-    if split >= SPLITS {
+    if split >= params.splits {
         return;
     }
 

@@ -105,6 +105,12 @@ impl Conv {
             .constant("PAD_LEFT", left as i64)
     }
 
+    /// Numbers of channels as constants, for kernels that divide by them. The others read them from the uniform block, so that a
+    /// network of many widths compiles few kernels.
+    fn channels(&self, kernel: Kernel) -> Kernel {
+        kernel.constant("CIN4", (self.cin() / 4) as i64).constant("COUT4", (self.cout() / 4) as i64)
+    }
+
     /// Whether a window can hang over the edge of the picture.
     fn padded(&self) -> bool {
         self.window.padding != [0; 4]
@@ -130,6 +136,8 @@ impl Conv {
             .u32(x.shape.w)
             .u32(y.shape.h)
             .u32(y.shape.w)
+            .u32(self.cin())
+            .u32(self.cout())
             .view(x)
             .view(y)
             .flops(self.flops());
@@ -137,18 +145,14 @@ impl Conv {
             let kernel = self.normalising(self.geometry(kernel));
             if self.before.is_some() { kernel } else { kernel.constant("BIAS", bias.is_some()) }
         };
-        let quads = |kernel: Kernel| {
-            common(kernel)
-                .constant("PADDED", i64::from(self.padded()))
-                .constant("CIN4", (self.cin() / 4) as i64)
-                .constant("COUT4", (self.cout() / 4) as i64)
-        };
+        let quads = |kernel: Kernel| common(kernel).constant("PADDED", self.padded());
         let tiles = y.shape.pixels().div_ceil(8) * self.cout().div_ceil(8);
         let registers = quads(registers(shader!("conv2d/forward_registers.wgsl"), tiles));
         let plain = common(Kernel::per_item(shader!("conv2d/forward_plain.wgsl"), y.shape.len()))
             .constant("CIN", self.cin() as i64)
             .constant("COUT", self.cout() as i64);
-        let tiled = quads(tiled(shader!("conv2d/forward_tiled.wgsl"), y.shape.pixels(), self.cout(), 1));
+        let tiled = tiled(shader!("conv2d/forward_tiled.wgsl"), y.shape.pixels(), self.cout(), 1);
+        let tiled = quads(self.channels(tiled));
         tape.launch(launch.kernel(registers).kernel(tiled).kernel(plain));
     }
 
@@ -190,17 +194,15 @@ impl Conv {
             .u32(x.shape.w)
             .u32(y.shape.h)
             .u32(y.shape.w)
+            .u32(self.cin())
+            .u32(self.cout())
             .view(dy)
             .view(dx)
             .flops(self.flops());
         let quads = |kernel: Kernel| {
             // Only a 1x1 window that steps pixel by pixel meets every input pixel under its every tap.
             let gaps = self.padded() || self.window.area() != 1 || self.window.stride != [1, 1];
-            self.geometry(kernel)
-                .constant("PADDED", i64::from(gaps))
-                .constant("ACCUMULATE", accumulate)
-                .constant("CIN4", (self.cin() / 4) as i64)
-                .constant("COUT4", (self.cout() / 4) as i64)
+            self.geometry(kernel).constant("PADDED", i64::from(gaps)).constant("ACCUMULATE", accumulate)
         };
         let tiles = x.shape.pixels().div_ceil(8) * self.cin().div_ceil(8);
         let registers = quads(registers(shader!("conv2d/grad_input_registers.wgsl"), tiles));
@@ -209,7 +211,8 @@ impl Conv {
             .constant("ACCUMULATE", accumulate)
             .constant("CIN", self.cin() as i64)
             .constant("COUT", self.cout() as i64);
-        let tiled = quads(tiled(shader!("conv2d/grad_input_tiled.wgsl"), x.shape.pixels(), self.cin(), 1));
+        let tiled = tiled(shader!("conv2d/grad_input_tiled.wgsl"), x.shape.pixels(), self.cin(), 1);
+        let tiled = quads(self.channels(tiled));
         tape.launch(launch.kernel(registers).kernel(tiled).kernel(plain));
     }
 
@@ -231,20 +234,20 @@ impl Conv {
             .u32(x.shape.w)
             .u32(y.shape.h)
             .u32(y.shape.w)
+            .u32(self.cin())
+            .u32(self.cout())
+            .u32(splits.count)
             .view(x)
             .view(dy)
             .flops(self.flops());
         let common = |kernel: Kernel| {
             let kernel = self.normalising(self.geometry(kernel));
-            kernel.constant("SPLITS", splits.count as i64).constant("ACCUMULATE", accumulate)
+            kernel.constant("ACCUMULATE", accumulate)
         };
-        let quads = |kernel: Kernel| {
-            let kernel = common(kernel).constant("CIN4", (self.cin() / 4) as i64);
-            kernel.constant("COUT4", (self.cout() / 4) as i64)
-        };
-        let registers = quads(registers(shader!("conv2d/grad_weight_registers.wgsl"), tiles * splits.count));
+        let registers = common(registers(shader!("conv2d/grad_weight_registers.wgsl"), tiles * splits.count));
         let rows = self.window.area() * self.cin();
-        let tiled = quads(tiled(shader!("conv2d/grad_weight_tiled.wgsl"), rows, self.cout(), splits.count));
+        let tiled = tiled(shader!("conv2d/grad_weight_tiled.wgsl"), rows, self.cout(), splits.count);
+        let tiled = common(self.channels(tiled));
         let plain = common(Kernel::per_item(shader!("conv2d/grad_weight_plain.wgsl"), weights * splits.count))
             .constant("CIN", self.cin() as i64)
             .constant("COUT", self.cout() as i64);
