@@ -8,12 +8,11 @@ alias Element = f32;
 #endif
 
 struct Params {
+    channels: u32,
     pixels: u32,
     eps: f32,
 }
 
-// Counts Elements.
-override CHANNELS: u32 = 1u;
 override ACCUMULATE_GAMMA: bool = false;
 override ACCUMULATE_BETA: bool = false;
 
@@ -34,12 +33,13 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let channel = grid::linear_item(group, groups, lane);
-    if channel >= CHANNELS {
+    let channels = params.channels / #{VECTOR}u;
+    if channel >= channels {
         return;
     }
     let inverse = 1.0 / sqrt(variance[channel] + params.eps);
     var beta_gradient = sums[channel];
-    var gamma_gradient = sums[CHANNELS + channel] * inverse;
+    var gamma_gradient = sums[channels + channel] * inverse;
     let each = 1.0 / f32(params.pixels);
     level[channel] = beta_gradient * each;
     slope[channel] = gamma_gradient * inverse * each;

@@ -9,6 +9,8 @@ alias Element = f32;
 #endif
 
 struct Params {
+    channels: u32,
+    channel_share: f32,  // 1 / channels
     pixels: u32,
     runs: u32,
     x_offset: u32,
@@ -17,8 +19,6 @@ struct Params {
     dy_stride: u32,
 }
 
-// Counts Elements.
-override CHANNELS: u32 = 1u;
 override RELU: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -37,17 +37,19 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let item = grid::linear_item(group, groups, lane);
-    if item >= params.runs * CHANNELS {
+    // Counted in Elements.
+    let channels = params.channels / #{VECTOR}u;
+    let start = grid::quotient(item, channels, params.channel_share * #{VECTOR}.0);
+    if start >= params.runs {
         return;
     }
-    let channel = item % CHANNELS;
-    let run = item / CHANNELS;
+    let channel = item - start * channels;
     let centre = mean[channel];
     let steepness = scale[channel];
     let shift = beta[channel];
     var sum = Element(0.0);
     var product = Element(0.0);
-    for (var pixel = run; pixel < params.pixels; pixel += params.runs) {
+    for (var pixel = start; pixel < params.pixels; pixel += params.runs) {
         var gradient = dy[(params.dy_offset + pixel * params.dy_stride) / #{VECTOR}u + channel];
         let deviation = x[(params.x_offset + pixel * params.x_stride) / #{VECTOR}u + channel] - centre;
         if RELU {
@@ -56,7 +58,7 @@ fn main(
         sum += gradient;
         product += gradient * deviation;
     }
-    let to = run * (2u * CHANNELS) + channel;
+    let to = start * (2u * channels) + channel;
     sums[to] = sum;
-    sums[to + CHANNELS] = product;
+    sums[to + channels] = product;
 }

@@ -12,6 +12,9 @@ struct Params {
     sums: u32,
     // Pixels of an image.
     pixels: u32,
+    channels: u32,
+    // Runs in an image.
+    runs: u32,
     scale: f32,
     x_offset: u32,
     x_stride: u32,
@@ -19,10 +22,7 @@ struct Params {
     y_stride: u32,
 }
 
-// Counts Elements.
-override CHANNELS: u32 = 1u;
-// Runs in an image, and pixels in a run: a multiple of four.
-override RUNS: u32 = 1u;
+// Pixels in a run: a multiple of four.
 override RUN: u32 = 4u;
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -36,14 +36,16 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let item = grid::linear_item(group, groups, lane);
-    if item >= params.sums * CHANNELS {
+    // Divided once for a whole run, so that nothing is gained by constants.
+    let channels = params.channels / #{VECTOR}u;
+    let sum = item / channels;
+    let channel = item - sum * channels;
+    if sum >= params.sums {
         return;
     }
-    let channel = item % CHANNELS;
-    let sum = item / CHANNELS;
-    let first = (sum % RUNS) * RUN;
+    let first = (sum % params.runs) * RUN;
     let end = min(first + RUN, params.pixels);
-    let image = sum / RUNS * params.pixels;
+    let image = sum / params.runs * params.pixels;
     let step = params.x_stride / #{VECTOR}u;
     var at = params.x_offset / #{VECTOR}u + (image + first) * step + channel;
     // Four sums at a time: loads need not wait for each other.

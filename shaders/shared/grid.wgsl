@@ -5,6 +5,14 @@ fn linear_group(group: vec3<u32>, groups: vec3<u32>) -> u32 {
     return group.x + groups.x * (group.y + groups.y * group.z);
 }
 
+// item / divisor, for quotients below four million. `share` is 1 / divisor in f32: a product with it is off by less than one, and
+// the rest tells in which direction. Dividing integers costs many times as much where the divisor is no constant.
+fn quotient(item: u32, divisor: u32, share: f32) -> u32 {
+    let guess = u32(f32(item) * share);
+    let rest = i32(item - guess * divisor);
+    return select(select(guess, guess + 1u, rest >= i32(divisor)), guess - 1u, rest < 0);
+}
+
 // The linear number of this invocation, for workgroups of 64 invocations in a row.
 fn linear_item(group: vec3<u32>, groups: vec3<u32>, lane: u32) -> u32 {
     return linear_group(group, groups) * 64u + lane;

@@ -1,7 +1,7 @@
 //! Normalisation per channel (Ioffe and Szegedy, 2015), with PyTorch's conventions.
 
-use super::both_widths;
 use super::global_avg_pool::sum_pixels;
+use super::{any_width, both_widths};
 use crate::gpu::{Kernel, Shader};
 use crate::tape::{Launch, Tape};
 use crate::tensor::{Shape, Tensor};
@@ -66,8 +66,9 @@ fn normalise(tape: &mut Tape, x: Tensor, normalisation: Normalisation) -> Result
     let Normalisation { norm, by, scale, rectified, .. } = normalisation;
     let y = tape.output(x.shape, &[x, norm.gamma, norm.beta]);
     let launch = Launch::new("batch_norm", "normalise").read(x).read(by.mean).read(scale).read(norm.beta).write(y);
-    let launch = launch.u32(x.shape.pixels()).u32(runs(x)).view(x).view(y).flops(3 * x.shape.len());
-    tape.launch(both_widths(launch, x.shape.c, |channels| {
+    let launch =
+        with_channels(launch, x.shape.c).u32(x.shape.pixels()).u32(runs(x)).view(x).view(y).flops(3 * x.shape.len());
+    tape.launch(any_width(launch, x.shape.c, |channels| {
         per_run(shader!("batch_norm/normalise.wgsl"), x, channels).constant("RELU", rectified)
     }));
     tape.on_backward(&[x, norm.gamma, norm.beta], move |tape| match tape.grad(y)? {
@@ -141,16 +142,17 @@ impl Normalisation {
         let [mean, scale, beta] = self.operands();
         let (launch, shader) = if self.training {
             let launch = Launch::new("batch_norm", "backward").read(x).read(dy).read(mean).read(scale).read(beta);
-            let launch = launch.read(level).read(slope).write(dx.tensor).u32(pixels).u32(runs(x)).view(x);
+            let launch =
+                with_channels(launch.read(level).read(slope).write(dx.tensor), c).u32(pixels).u32(runs(x)).view(x);
             (launch.flops(5 * x.shape.len()), shader!("batch_norm/backward.wgsl"))
         } else {
             // Without a ReLU the kernel does not read x, which then need not be kept until here.
             let x = if self.rectified { x } else { dy };
             let launch = Launch::new("batch_norm", "backward").read(x).read(dy).read(mean).read(scale).read(beta);
-            let launch = launch.write(dx.tensor).u32(pixels).u32(runs(x)).view(x);
+            let launch = with_channels(launch.write(dx.tensor), c).u32(pixels).u32(runs(x)).view(x);
             (launch.flops(x.shape.len()), shader!("batch_norm/backward_inference.wgsl"))
         };
-        tape.launch(both_widths(launch.view(dy).view(dx.tensor), c, |channels| {
+        tape.launch(any_width(launch.view(dy).view(dx.tensor), c, |channels| {
             let kernel = per_run(shader, x, channels).constant("ACCUMULATE", dx.accumulate);
             kernel.constant("RELU", self.rectified)
         }));
@@ -164,8 +166,9 @@ impl Normalisation {
         let runs = pixels.div_ceil(SUMMED);
         let partial = tape.scratch(Shape::new(1, 1, runs, 2 * c));
         let launch = Launch::new("batch_norm", "reduce").read(x).read(dy).read(mean).read(scale).read(beta);
-        let launch = launch.write(partial).u32(pixels).u32(runs).view(x).view(dy).flops(4 * x.shape.len());
-        tape.launch(both_widths(launch, c, |channels| {
+        let launch =
+            with_channels(launch.write(partial), c).u32(pixels).u32(runs).view(x).view(dy).flops(4 * x.shape.len());
+        tape.launch(any_width(launch, c, |channels| {
             let kernel = Kernel::per_item(shader!("batch_norm/reduce.wgsl"), runs * channels);
             kernel.constant("RELU", self.rectified)
         }));
@@ -184,8 +187,8 @@ impl Normalisation {
         let (dbeta, accumulate_beta) = destination(norm.beta)?;
         let launch = Launch::new("batch_norm", "finish_backward").read(sums).read(self.by.variance);
         let launch = launch.write(dgamma).write(dbeta).write(level).write(slope);
-        let launch = launch.u32(pixels).f32(norm.eps).flops(4 * c);
-        tape.launch(both_widths(launch, c, |channels| {
+        let launch = launch.u32(c).u32(pixels).f32(norm.eps).flops(4 * c);
+        tape.launch(any_width(launch, c, |channels| {
             let kernel = Kernel::per_item(shader!("batch_norm/finish_backward.wgsl"), channels);
             let kernel = kernel.constant("ACCUMULATE_GAMMA", accumulate_gamma);
             kernel.constant("ACCUMULATE_BETA", accumulate_beta)
@@ -251,12 +254,15 @@ fn track(tape: &mut Tape, norm: BatchNorm, by: Statistics, scale: Tensor, pixels
     per_channel(tape, launch, shader!("batch_norm/track.wgsl"), scale.shape.c);
 }
 
-/// Records a launch of one invocation per channel (or per four). The number of channels is the first word of its block: no
-/// division by it, so one compiled kernel serves all.
+/// Records a launch of one invocation per channel (or per four). The number of channels is the first word of its block.
 fn per_channel(tape: &mut Tape, launch: Launch, shader: Shader, c: usize) {
-    let variant = |width: usize| Kernel::per_item(shader, c / width).def("VECTOR", width as u32);
-    let launch = if c.is_multiple_of(4) { launch.kernel(variant(4).aligned()) } else { launch };
-    tape.launch(launch.kernel(variant(1)).flops(4 * c));
+    tape.launch(any_width(launch.flops(4 * c), c, |channels| Kernel::per_item(shader, channels)));
+}
+
+/// The number of channels, and its inverse for a division without one. A constant would mean a kernel for each width of a
+/// network, and DenseNet has fifty.
+fn with_channels(launch: Launch, c: usize) -> Launch {
+    launch.u32(c).f32(1.0 / c as f32)
 }
 
 /// Blocks whose statistics one invocation joins.

@@ -1,6 +1,6 @@
 //! The mean of each whole feature map.
 
-use super::both_widths;
+use super::{any_width, both_widths};
 use crate::gpu::Kernel;
 use crate::tape::{Launch, Tape};
 use crate::tensor::{Shape, Tensor};
@@ -32,10 +32,11 @@ pub(super) fn sum_pixels(tape: &mut Tape, (op, pass): (&'static str, &'static st
     let Shape { n, h, w, c } = x.shape;
     let (pixels, runs) = (h * w, (h * w).div_ceil(RUN));
     let (to, by) = if runs == 1 { (y, scale) } else { (tape.scratch(Shape::new(n, 1, runs, c)), 1.0) };
-    let launch = Launch::new(op, pass).read(x).write(to).u32(n * runs).u32(pixels).f32(by).view(x).view(to);
-    tape.launch(both_widths(launch.flops(x.shape.len()), c, |channels| {
+    let launch = Launch::new(op, pass).read(x).write(to).u32(n * runs).u32(pixels).u32(c).u32(runs).f32(by);
+    let launch = launch.view(x).view(to).flops(x.shape.len());
+    tape.launch(any_width(launch, c, |channels| {
         let kernel = Kernel::per_item(shader!("global_avg_pool/forward.wgsl"), n * runs * channels);
-        kernel.constant("RUNS", runs as i64).constant("RUN", RUN as i64)
+        kernel.constant("RUN", RUN as i64)
     }));
     if runs > 1 {
         sum_pixels(tape, (op, pass), to, y, scale);

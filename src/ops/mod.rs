@@ -38,13 +38,15 @@ pub(crate) fn element_wise(launch: Launch, shader: Shader, shape: Shape, switche
     launch.kernel(variant(1))
 }
 
-/// Adds a kernel in both widths, like [`element_wise`], for kernels whose items are not single numbers: `variant` makes it for
-/// a number of channels, counted in the kernel's Elements, which becomes its override `CHANNELS`.
+/// Like [`any_width`], with the number of channels, counted in the kernel's Elements, as its override `CHANNELS`.
 pub(crate) fn both_widths(launch: Launch, channels: usize, variant: impl Fn(usize) -> Kernel) -> Launch {
-    let width = |width: usize| {
-        let elements = channels / width;
-        variant(elements).def("VECTOR", width as u32).constant("CHANNELS", elements as i64)
-    };
+    any_width(launch, channels, |elements| variant(elements).constant("CHANNELS", elements as i64))
+}
+
+/// Adds a kernel in both widths, like [`element_wise`], for kernels whose items are not single numbers: `variant` makes it for
+/// a number of channels, counted in the kernel's Elements.
+pub(crate) fn any_width(launch: Launch, channels: usize, variant: impl Fn(usize) -> Kernel) -> Launch {
+    let width = |width: usize| variant(channels / width).def("VECTOR", width as u32);
     let launch = if channels.is_multiple_of(4) { launch.kernel(width(4).aligned()) } else { launch };
     launch.kernel(width(1))
 }
