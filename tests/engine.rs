@@ -5,6 +5,8 @@ use std::sync::{Arc, LazyLock};
 
 use gatefold::Error;
 use gatefold::gpu::{AdapterSummary, BufferPool, Gpu, GpuOptions};
+use gatefold::nets::densenet::DenseNet;
+use gatefold::nets::{Build, Head, NetConfig};
 use gatefold::ops::adam::Adam;
 use gatefold::ops::conv2d::conv2d;
 use gatefold::ops::dense::dense;
@@ -12,7 +14,7 @@ use gatefold::ops::flatten::flatten;
 use gatefold::ops::relu::relu;
 use gatefold::ops::window::Window;
 use gatefold::params::{Init, Layout, ParameterSpec, ParameterStore, StepWords};
-use gatefold::plan::{self, Plan};
+use gatefold::plan::{self, Layout as Memory, Plan};
 use gatefold::tape::{Arena, Tape};
 use gatefold::tensor::{Shape, Tensor};
 use gatefold::train::step::TrainingStep;
@@ -248,4 +250,44 @@ fn two_runs_give_the_same_bits_and_another_seed_others() {
         // Dropout and augmentation draw from the seed.
         assert!(first[2] != trained(classes, 8)[2]);
     }
+}
+
+/// The training pass of a narrow DenseNet whose third block has `layers` layers.
+fn densenet(layers: usize) -> Tape {
+    let mut tape = Tape::new();
+    let pictures = tape.input(Shape::new(4, 64, 64, 4));
+    let net = DenseNet { growth: 8, blocks: [1, 1, layers, 1], init_features: 16, bottleneck: 4 };
+    let (classes, dropout, batch_norm) = (5, 0.0, true);
+    let config = NetConfig { net: "test".into(), size: 64, classes, dropout, batch_norm, head: Head::Linear };
+    let mut build = Build::new(&mut tape, pictures, true);
+    let logits = net.record(&mut build, pictures, &config).unwrap().logits;
+    let seed = tape.input(logits.shape);
+    tape.backward(&[(logits, seed)]).unwrap();
+    tape
+}
+
+/// Channels of `batch_norm`'s first look at its input, summed over the whole pass.
+fn channels_looked_at(tape: &Tape) -> usize {
+    let statistics = tape.launches().iter().filter(|launch| launch.label() == "batch_norm statistics");
+    statistics.map(|launch| launch.operands()[0].0.shape.c).sum()
+}
+
+#[test]
+fn a_dense_block_copies_nothing_and_takes_each_slices_statistics_once() {
+    let tape = densenet(12);
+    // The one copy hands the seed to the logits.
+    let copies = tape.launches().iter().filter(|launch| launch.label() == "concat copy").count();
+    assert_eq!(copies, 1);
+    // The stem, then per block its input and what each layer adds, then each layer's 32 channels in between.
+    let (growth, layers) = (8, 1 + 1 + 12 + 1);
+    let inputs = 16 + (16 + growth) / 2 + (12 + growth) / 2 + (10 + 12 * growth) / 2;
+    assert_eq!(channels_looked_at(&tape), 16 + inputs + layers * growth + layers * 4 * growth);
+}
+
+#[test]
+fn densenets_memory_grows_with_its_depth_and_not_with_its_square() {
+    let slots = |layers: usize| Memory::new(&densenet(layers), true).memory().slots as f64;
+    let (first, second) = (slots(40) - slots(20), slots(80) - slots(40));
+    // Twice the layers more, twice the memory more; with normalised concatenations it would be four times.
+    assert!(second < 2.2 * first, "{first} bytes for 20 layers more, {second} for 40");
 }
