@@ -1,16 +1,25 @@
-//! Checkpoints: safetensors files with PyTorch's names and layouts.
+//! Checkpoints and other programs' weights: safetensors files with PyTorch's names and layouts.
+
+mod compare;
+mod export;
+mod foreign;
+mod import;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
+
+pub use compare::LeftOut;
+pub use export::Exported;
+pub use foreign::{About, Customs};
 
 use crate::data::files::write_atomically;
 use crate::gpu::Gpu;
 use crate::nets::NetConfig;
-use crate::params::{ParameterStore, Spec};
+use crate::params::ParameterStore;
 use crate::tape::Arena;
 use crate::{Error, Result};
 
@@ -27,6 +36,10 @@ pub struct Header {
     /// Normalisation of the input, per channel, of values in [0, 1].
     pub mean: [f32; 3],
     pub deviation: [f32; 3],
+    /// Share of a picture's square that the network sees, its centre: 1 for networks trained here, 224 / 256 for most of
+    /// torchvision's.
+    #[serde(default = "whole")]
+    pub crop: f32,
     /// Optimiser steps and whole epochs done.
     pub step: u64,
     pub epoch: u64,
@@ -36,6 +49,34 @@ pub struct Header {
     pub best: Option<Best>,
     /// Which data it was trained on.
     pub fingerprint: String,
+}
+
+fn whole() -> f32 {
+    1.0
+}
+
+impl Header {
+    /// Side in pixels of the squares that pictures are made into; the network sees the central `net.size` of it.
+    pub fn picture_size(&self) -> usize {
+        (self.net.size as f32 / self.crop).round() as usize
+    }
+
+    /// What is wrong with it, if anything: a file can say what it wants.
+    fn fault(&self) -> Option<String> {
+        let (labels, classes) = (self.labels.len(), self.net.classes);
+        if self.format != FORMAT {
+            return Some(format!("has format {}, this version reads {FORMAT}", self.format));
+        }
+        if labels != classes || classes < 2 {
+            return Some(format!("{labels} labels for {classes} classes; it is damaged"));
+        }
+        let numbers = self.mean.iter().chain(&self.deviation).all(|v| v.is_finite());
+        if !numbers || self.deviation.iter().any(|d| *d <= 0.0) || !(0.05..=1.0).contains(&self.crop) {
+            let Self { mean, deviation, crop, .. } = self;
+            return Some(format!("mean {mean:?}, deviation {deviation:?}, crop {crop}; it is damaged"));
+        }
+        None
+    }
 }
 
 /// The best epoch so far.
@@ -59,11 +100,14 @@ pub const FORMAT: u32 = 1;
 const MOMENT1: &str = "optimizer.exp_avg.";
 const MOMENT2: &str = "optimizer.exp_avg_sq.";
 
-/// A checkpoint in memory: tensors by name, as on disk.
+/// Shapes and numbers by name, as on disk.
+type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+
+/// A file's contents in memory.
 pub struct Checkpoint {
     /// `None` in a file that another program wrote.
     pub header: Option<Header>,
-    tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
+    tensors: Tensors,
     /// Where it came from, for messages.
     source: String,
 }
@@ -104,40 +148,24 @@ impl Checkpoint {
         write_atomically(path, |file| file.write_all(&bytes))
     }
 
-    /// Reads a file.
+    /// Reads a file that this program or another one wrote.
     ///
     /// # Errors
-    /// [`Error::Input`] if it is missing, cut off, or no safetensors file of f32 numbers.
+    /// [`Error::Input`] if it is missing, cut off, no safetensors file, or of a network that only looks alike.
     pub fn read(path: &Path) -> Result<Self> {
         let source = path.display().to_string();
         let bytes =
             std::fs::read(path).map_err(|e| Error::input(format!("checkpoint {source}: cannot be read ({e})")))?;
-        let damaged = |e: &dyn std::fmt::Display| {
-            Error::input(format!("checkpoint {source}: cut off or damaged ({e}); use another checkpoint of the run"))
-        };
-        let file = SafeTensors::deserialize(&bytes).map_err(|e| damaged(&e))?;
-        let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(&e))?;
-        let header = metadata.metadata().as_ref().and_then(|m| m.get(KEY));
-        let header: Option<Header> =
-            header.map(|json| serde_json::from_str(json)).transpose().map_err(|e| damaged(&e))?;
-        if let Some(found) = header.as_ref().map(|h| h.format).filter(|&f| f != FORMAT) {
-            let text = format!("checkpoint {source}: has format {found}, this version reads {FORMAT}");
-            return Err(Error::input(text));
+        Self::parse(&source, &bytes)
+    }
+
+    /// Reads a file's bytes; `source` names it in messages.
+    pub fn parse(source: &str, bytes: &[u8]) -> Result<Self> {
+        let (header, tensors) = import::parse(source, bytes)?;
+        if let Some(fault) = header.as_ref().and_then(Header::fault) {
+            return Err(Error::input(format!("checkpoint {source}: {fault}")));
         }
-        let mut tensors = BTreeMap::new();
-        for (name, view) in file.iter() {
-            // PyTorch counts batches in integers; nothing here needs the count.
-            if name.ends_with("num_batches_tracked") {
-                continue;
-            }
-            if view.dtype() != Dtype::F32 {
-                let dtype = view.dtype();
-                return Err(Error::input(format!("checkpoint {source}: {name} is {dtype:?}; save it as F32")));
-            }
-            let values = bytemuck::pod_collect_to_vec(view.data());
-            tensors.insert(name.to_owned(), (view.shape().to_vec(), values));
-        }
-        Ok(Self { header, tensors, source })
+        Ok(Self { header, tensors, source: source.to_owned() })
     }
 
     /// Where it came from.
@@ -178,37 +206,29 @@ impl Checkpoint {
         Ok(())
     }
 
-    fn compare(&self, spec: &Spec, optimiser: bool) -> Result<()> {
-        let mut wanted: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-        for (_, p) in &spec.parameters {
-            wanted.insert(p.name.clone(), p.disk_shape());
-            if optimiser {
-                wanted.insert(format!("{MOMENT1}{}", p.name), p.disk_shape());
-                wanted.insert(format!("{MOMENT2}{}", p.name), p.disk_shape());
+    /// Puts the weights on the device but for a head that does not fit ([`Self::compare_trunk`]): that stays as it is.
+    ///
+    /// # Errors
+    /// [`Error::Input`] that lists what of the trunk is missing, unexpected or of another shape; then nothing was written.
+    pub fn overlay(&self, gpu: &Gpu, store: &ParameterStore, classes: usize) -> Result<()> {
+        let left_out = self.compare_trunk(store.spec(), classes)?;
+        let taken = |name: &String| self.tensors.get(name).filter(|_| !left_out.holds(name));
+        let mut words = store.read(gpu, Arena::Parameters)?;
+        for (offset, spec) in &store.spec().parameters {
+            if let Some((_, disk)) = taken(&spec.name) {
+                words[*offset..offset + spec.shape.len()].copy_from_slice(&spec.from_disk(disk));
             }
         }
-        wanted.extend(spec.states.iter().map(|(_, s)| (s.name.clone(), vec![s.len])));
-        let missing = wanted.keys().filter(|name| !self.tensors.contains_key(*name)).cloned();
-        let known = |name: &str| wanted.contains_key(name) || name.starts_with("optimizer.");
-        let unexpected = self.tensors.keys().filter(|name| !known(name)).cloned();
-        let reshaped = wanted.iter().filter_map(|(name, shape)| {
-            let (found, _) = self.tensors.get(name)?;
-            (found != shape).then(|| format!("{name} is {found:?} instead of {shape:?}"))
-        });
-        let lists = [
-            ("missing", missing.collect::<Vec<_>>()),
-            ("unexpected", unexpected.collect()),
-            ("shapes", reshaped.collect()),
-        ];
-        let complaints: Vec<String> = lists
-            .iter()
-            .filter(|(_, names)| !names.is_empty())
-            .map(|(what, names)| format!("{what}: {}", names.join(", ")))
-            .collect();
-        if complaints.is_empty() {
-            return Ok(());
+        store.write(gpu, Arena::Parameters, &words)?;
+        let mut words = store.read(gpu, Arena::State)?;
+        for (offset, spec) in &store.spec().states {
+            if let Some((_, values)) = taken(&spec.name) {
+                words[*offset..offset + spec.len].copy_from_slice(values);
+            }
         }
-        let text = format!("checkpoint {} is of another network: {}", self.source, complaints.join("; "));
-        Err(Error::input(text))
+        if !words.is_empty() {
+            store.write(gpu, Arena::State, &words)?;
+        }
+        Ok(())
     }
 }

@@ -12,7 +12,6 @@ use gatefold::params::ParameterStore;
 use gatefold::plan::Plan;
 use gatefold::tape::Arena;
 use gatefold::train::model::{Model, Taps, forward};
-use gatefold::train::step::{DEVIATION, MEAN};
 use gatefold::weights::{FORMAT, Header};
 
 const SIZE: usize = 48;
@@ -26,8 +25,9 @@ fn model(classes: usize) -> (Model, Vec<f32>) {
         net,
         labels: (0..classes).map(|c| c.to_string()).collect(),
         fit: "crop".into(),
-        mean: MEAN,
-        deviation: DEVIATION,
+        mean: [0.5; 3],
+        deviation: [0.25; 3],
+        crop: 1.0,
         step: 0,
         epoch: 0,
         training_counts: vec![1; classes],

@@ -51,7 +51,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     };
     config.check()?;
     RunFolder::new(&run).clear()?;
-    let trainer = train::start(&table, config, &run, &arguments.gpu)?;
+    let trainer = train::start(&table, config, None, &run, &arguments.gpu)?;
     let mut progress = TrainingProgress::new(trainer.batch());
     let outcome = trainer.train(&mut progress)?;
     drop(progress);

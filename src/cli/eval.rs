@@ -7,22 +7,26 @@ use clap::{Args, ValueEnum};
 use super::GpuArguments;
 use super::console;
 use super::data::ColumnArguments;
+use super::weights::WeightsArguments;
 use crate::data::Split;
 use crate::train::evaluate;
+use crate::train::model::Model;
 use crate::train::run::RunFolder;
 use crate::{Error, Result};
 
-/// Score a run with baselines and intervals
+/// Score a run or a weights file with baselines and intervals
 #[derive(Args)]
 pub struct Arguments {
-    /// Run folder
-    run: PathBuf,
-    /// Other labelled covers, matched by class name; needs --split all [default: the run's own data]
-    data: Option<PathBuf>,
+    /// Run folder (not with --weights), then other labelled covers, matched by class name; they need --split all [default: the
+    /// run's own data]
+    #[arg(required = true, num_args = 1..=2, value_name = "[RUN] DATA")]
+    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    weights: WeightsArguments,
     /// Which covers
     #[arg(long, default_value = "test")]
     split: Which,
-    /// Rename a class of DATA to one of the run's, such as hip-hop=HipHop; an empty name leaves it out
+    /// Rename a class of DATA to one of the network's, such as hip-hop=HipHop; an empty name leaves it out
     #[arg(long, value_name = "THEIRS=OURS", value_parser = parse_pair)]
     map: Vec<(String, String)>,
     #[command(flatten)]
@@ -48,31 +52,34 @@ fn parse_pair(text: &str) -> Result<(String, String), String> {
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let run = RunFolder::open(&arguments.run)?;
     let split = match arguments.split {
         Which::Train => Some(Split::Train),
         Which::Val => Some(Split::Val),
         Which::Test => Some(Split::Test),
         Which::All => None,
     };
-    let evaluation = match &arguments.data {
+    let from_run = arguments.weights.weights.is_none();
+    let data = arguments.paths.get(usize::from(from_run));
+    if !from_run && arguments.paths.len() > 1 {
+        return Err(Error::input("a run and --weights FILE: name one of them, and DATA"));
+    }
+    let evaluation = match data {
         None => {
             if !arguments.map.is_empty() {
                 return Err(Error::input("--map renames classes of other data; name DATA too"));
             }
-            evaluate::own(&arguments.gpu.open()?, &run, split)?
+            evaluate::own(&arguments.gpu.open()?, &RunFolder::open(&arguments.paths[0])?, split)?
         }
         Some(data) => {
             if split.is_some() {
-                return Err(Error::input(format!(
-                    "{}: other data has no split of this run; add --split all",
-                    data.display()
-                )));
+                let data = data.display();
+                return Err(Error::input(format!("{data}: other data has no split of this network; add --split all")));
             }
+            let (checkpoint, _) = arguments.weights.checkpoint(&arguments.paths)?;
+            let model = Model::from_checkpoint(&arguments.gpu.open()?, &checkpoint)?;
             let progress = console::Progress::new("decoding", "pictures");
             let columns = arguments.columns.columns();
-            let gpu = arguments.gpu.open()?;
-            evaluate::other(&gpu, &run, data, &columns, &arguments.map, &|done, total| progress.at(done, total))?
+            evaluate::other(&model, data, &columns, &arguments.map, &|done, total| progress.at(done, total))?
         }
     };
     console::skipped(&evaluation.skipped);

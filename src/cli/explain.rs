@@ -7,19 +7,20 @@ use clap::Args;
 use super::GpuArguments;
 use super::console::{self, percent};
 use super::predict::load;
+use super::weights::WeightsArguments;
 use crate::explain::render::NO_EVIDENCE;
 use crate::explain::{gallery, grad_cam};
 use crate::train::model::Model;
-use crate::train::run::RunFolder;
 use crate::{Error, Result};
 
 /// Show where the network looked: heat map, overlay, contact sheet and numbers
 #[derive(Args)]
 pub struct Arguments {
-    /// Run folder
-    run: PathBuf,
-    /// Pictures
-    images: Vec<PathBuf>,
+    /// Run folder (not with --weights), then pictures
+    #[arg(required_unless_present = "weights", value_name = "[RUN] IMAGE")]
+    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    weights: WeightsArguments,
     /// Folder to write
     #[arg(long)]
     out: Option<PathBuf>,
@@ -37,8 +38,8 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let run = RunFolder::open(&arguments.run)?;
-    let model = Model::load(&arguments.gpu.open()?, &run.checkpoint()?)?;
+    let (checkpoint, images) = arguments.weights.checkpoint(&arguments.paths)?;
+    let model = Model::from_checkpoint(&arguments.gpu.open()?, &checkpoint)?;
     if arguments.layer.as_deref() == Some("list") {
         let layers = grad_cam::layers(&model)?;
         let lines =
@@ -46,10 +47,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         return console::print(&lines.collect::<String>());
     }
     let Some(out) = &arguments.out else { return Err(Error::input("--out DIR is missing")) };
-    if arguments.images.is_empty() {
+    if images.is_empty() {
         return Err(Error::input("no picture to explain; name at least one"));
     }
-    let explanations = explain(&model, &arguments.images, arguments.class.as_deref(), arguments.layer.as_deref(), out)?;
+    let explanations = explain(&model, images, arguments.class.as_deref(), arguments.layer.as_deref(), out)?;
     if arguments.json {
         return console::json(&explanations);
     }
@@ -70,7 +71,7 @@ pub fn explain(
     layer: Option<&str>,
     out: &Path,
 ) -> Result<Vec<gallery::Record>> {
-    let (paths, pictures) = load(images, model.size(), model.fit())?;
+    let (paths, pictures) = load(images, model.picture_size(), model.fit())?;
     let progress = console::Progress::new("explaining", "pictures");
     gallery::write(model, &paths, &pictures, class, layer, out, &|done, total| progress.at(done, total))
 }

@@ -6,9 +6,11 @@ mod demo;
 mod devices;
 mod eval;
 mod explain;
+mod export;
 mod predict;
 mod sample;
 mod train;
+mod weights;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -34,6 +36,7 @@ enum Command {
     Eval(eval::Arguments),
     Predict(predict::Arguments),
     Explain(explain::Arguments),
+    Export(export::Arguments),
     Demo(demo::Arguments),
 }
 
@@ -67,6 +70,7 @@ pub fn main() -> ExitCode {
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Predict(arguments) => predict::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
     };
     match done {

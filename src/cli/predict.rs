@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use super::GpuArguments;
 use super::console::{self, percent};
+use super::weights::WeightsArguments;
 use crate::data::{Fit, Skipped, picture};
 use crate::train::evaluate::BATCH;
 use crate::train::model::{Model, probabilities};
-use crate::train::run::RunFolder;
 use crate::{Error, Result};
 
 /// Class probabilities of pictures
@@ -19,12 +19,8 @@ pub struct Arguments {
     /// Run folder (not with --weights), then pictures
     #[arg(required = true, value_name = "[RUN] IMAGE")]
     paths: Vec<PathBuf>,
-    /// Checkpoint that train wrote, instead of a run folder
-    #[arg(long, value_name = "FILE")]
-    weights: Option<PathBuf>,
-    /// Network that --weights must be of
-    #[arg(long, requires = "weights")]
-    net: Option<String>,
+    #[command(flatten)]
+    weights: WeightsArguments,
     /// Print the logits too
     #[arg(long)]
     logits: bool,
@@ -50,20 +46,12 @@ struct Prediction<'a> {
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let (checkpoint, images) = match &arguments.weights {
-        Some(file) => (file.clone(), arguments.paths.as_slice()),
-        None => (RunFolder::open(&arguments.paths[0])?.checkpoint()?, &arguments.paths[1..]),
-    };
+    let (checkpoint, images) = arguments.weights.checkpoint(&arguments.paths)?;
     if images.is_empty() {
         return Err(Error::input("no picture to predict; name at least one"));
     }
-    let model = Model::load(&arguments.gpu.open()?, &checkpoint)?;
-    let net = &model.header.net.net;
-    if let Some(wanted) = arguments.net.as_ref().filter(|wanted| *wanted != net) {
-        let file = checkpoint.display();
-        return Err(Error::input(format!("--net {wanted}: checkpoint {file} is of another network, {net}")));
-    }
-    let (paths, pictures) = load(images, model.size(), model.fit())?;
+    let model = Model::from_checkpoint(&arguments.gpu.open()?, &checkpoint)?;
+    let (paths, pictures) = load(images, model.picture_size(), model.fit())?;
     let mut inference = model.inference(BATCH.min(pictures.len()))?;
     let progress = console::Progress::new("predicting", "pictures");
     let logits = inference.logits(pictures.iter().map(Vec::as_slice), |done| progress.at(done, pictures.len()))?;

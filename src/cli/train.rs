@@ -16,10 +16,10 @@ use crate::data::{Dataset, Fit, parse_ratios, write_atomically};
 use crate::gpu::Gpu;
 use crate::nets::Head;
 use crate::plan::mib;
-use crate::train::config::Origin;
+use crate::train::config::{Origin, WeightsFile};
 use crate::train::run::{self, RunFolder};
 use crate::train::{
-    Augmentation, Config, EpochReport, Metrics, Needs, Observer, Outcome, Schedule, StepReport, Trainer,
+    Augmentation, Config, EpochReport, Metrics, Needs, Observer, Outcome, Pretrained, Schedule, StepReport, Trainer,
 };
 use crate::weights::Best;
 use crate::{Error, Result};
@@ -41,6 +41,10 @@ pub struct Arguments {
     /// On the trunk of torchvision's networks: global pooling and a linear layer, or flatten and two dense layers
     #[arg(long, value_name = "linear|flatten")]
     head: Option<Head>,
+    /// Start from these weights: a checkpoint, an exported file, or one of torchvision's or timm's (safetensors). A head of
+    /// another class count is left out
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    weights: Option<PathBuf>,
     /// Built-in recipe (prog-rock, shazzzam-resnet50, shazzzam-densenet169, shazzzam-inception3) or TOML file; other options
     /// override it
     #[arg(long, value_name = "NAME|FILE")]
@@ -171,7 +175,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         resume(arguments, &RunFolder::open(out)?)?
     } else {
         let config = arguments.config()?;
-        (start(&arguments.data, config, out, &arguments.gpu)?, out.clone())
+        (start(&arguments.data, config, arguments.weights.as_deref(), out, &arguments.gpu)?, out.clone())
     };
     for note in trainer.notes() {
         console::say(format!("note: {note}"));
@@ -182,21 +186,47 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     finish(&outcome, &root, arguments.json)
 }
 
-/// Prepares a new run up to its first step.
-pub fn start(data: &std::path::Path, config: Config, out: &std::path::Path, gpu: &GpuArguments) -> Result<Trainer> {
+/// Prepares a new run up to its first step, from the seed or from a weights file.
+pub fn start(
+    data: &std::path::Path,
+    config: Config,
+    weights: Option<&std::path::Path>,
+    out: &std::path::Path,
+    gpu: &GpuArguments,
+) -> Result<Trainer> {
     let run = RunFolder::new(out);
     run::check_new(&run)?;
     let columns =
         source::Columns { path: config.path.clone(), label: config.label.clone(), groups: config.group.clone() };
     let classes = source::classes(data, &columns)?;
+    let (config, pretrained) = pretrained(config, weights, classes.len())?;
     let gpu = gpu.open()?;
     // Before an hour of decoding.
     let needs = Needs::of(&config, &config.net_config(classes.len()), gpu.adapter())?;
     run::create(&run)?;
     let prepared = prepare_data(data, &config, &run.data())?;
     describe(&needs, &config);
-    write_config(&run, &config, data, &gpu, &prepared.dataset, needs.parameters)?;
-    Trainer::new(&gpu, config, run, prepared.dataset, false)
+    let file = pretrained.as_ref().map(|pretrained| pretrained.file.clone());
+    write_config(&run, &config, data, &gpu, &prepared.dataset, needs.parameters, file)?;
+    let trainer = Trainer::new(&gpu, config, run, prepared.dataset, false)?;
+    if let Some(pretrained) = &pretrained {
+        trainer.start_from(pretrained)?;
+    }
+    Ok(trainer)
+}
+
+/// Reads the weights to start from, says what is left out of them, and takes over their normalisation.
+fn pretrained(
+    config: Config,
+    weights: Option<&std::path::Path>,
+    classes: usize,
+) -> Result<(Config, Option<Pretrained>)> {
+    let Some(file) = weights else { return Ok((config, None)) };
+    let pretrained = Pretrained::read(file, &config, classes)?;
+    for note in pretrained.notes() {
+        console::say(format!("note: {note}"));
+    }
+    Ok((pretrained.settings(config), Some(pretrained)))
 }
 
 fn resume(arguments: &Arguments, run: &RunFolder) -> Result<(Trainer, PathBuf)> {
@@ -216,6 +246,7 @@ fn write_config(
     gpu: &Gpu,
     dataset: &Dataset,
     parameters: usize,
+    weights: Option<WeightsFile>,
 ) -> Result<()> {
     let origin = Origin {
         data: std::path::absolute(data).unwrap_or_else(|_| data.to_owned()),
@@ -223,6 +254,7 @@ fn write_config(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         labels: dataset.manifest.classes.clone(),
         parameters,
+        weights,
     };
     let text = Config { run: Some(origin), ..config.clone() }.to_toml()?;
     write_atomically(&run.config(), |file| std::io::Write::write_all(file, text.as_bytes()))
@@ -233,6 +265,7 @@ fn dry_run(arguments: &Arguments) -> Result<()> {
     let columns =
         source::Columns { path: config.path.clone(), label: config.label.clone(), groups: config.group.clone() };
     let classes = source::classes(&arguments.data, &columns)?;
+    let (config, _) = pretrained(config, arguments.weights.as_deref(), classes.len())?;
     let gpu = arguments.gpu.open()?;
     let needs = Needs::of(&config, &config.net_config(classes.len()), gpu.adapter())?;
     if arguments.json {

@@ -44,7 +44,7 @@ pub struct Record {
     pub overlay: Option<PathBuf>,
 }
 
-/// Explains pictures (RGB bytes, size x size x 3) and writes everything to `out`.
+/// Explains pictures (RGB bytes, the model's picture size squared x 3) and writes everything to `out`.
 ///
 /// # Errors
 /// [`Error::Input`] if there is no such class or layer, [`Error::Run`] if a file cannot be written.
@@ -67,14 +67,17 @@ pub fn write(
     let class = class.transpose()?;
     let mut explainer = Explainer::new(model, layer)?;
     std::fs::create_dir_all(out).map_err(|e| Error::input(format!("--out {}: cannot be made ({e})", out.display())))?;
-    let (size, mut names) = (model.size(), HashSet::new());
+    let (size, square, mut names) = (model.size(), model.picture_size(), HashSet::new());
     let side = size.max(LEAST_SIDE);
     let (mut records, mut rows) = (vec![], vec![]);
     for (done, (path, picture)) in paths.iter().zip(pictures).enumerate() {
         let explanation = explainer.explain(picture, class)?;
-        let cover =
-            RgbImage::from_raw(size, size, picture.clone()).ok_or_else(|| Error::run("a picture of another size"))?;
-        let cover = image::imageops::resize(&cover, side, side, image::imageops::FilterType::CatmullRom);
+        let cover = RgbImage::from_raw(square, square, picture.clone())
+            .ok_or_else(|| Error::run("a picture of another size"))?;
+        // What the network sees of it.
+        let edge = (square - size) / 2;
+        let cover = image::imageops::crop_imm(&cover, edge, edge, size, size);
+        let cover = image::imageops::resize(&*cover, side, side, image::imageops::FilterType::CatmullRom);
         let name = unique_name(path, &mut names);
         let save = |ending: &str, image: Option<RgbImage>| {
             let file = out.join(format!("{name}.{ending}.png"));

@@ -19,6 +19,10 @@ pub struct Config {
     /// Height and width of the network's input in pixels.
     pub size: usize,
     pub fit: Fit,
+    /// Mean and deviation of red, green and blue on the scale of 0 to 1, which normalisation takes away. Weights that training
+    /// starts from bring their own.
+    pub mean: [f32; 3],
+    pub deviation: [f32; 3],
     pub batch: usize,
     pub epochs: u64,
     /// Learning rate of Adam; the peak of a schedule.
@@ -55,6 +59,17 @@ pub struct Origin {
     pub version: String,
     pub labels: Vec<String>,
     pub parameters: usize,
+    /// The file that the first weights came from; going on with the run does not need it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weights: Option<WeightsFile>,
+}
+
+/// A weights file as it was when a run started.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WeightsFile {
+    pub path: PathBuf,
+    /// Of its bytes, in hexadecimal digits.
+    pub blake3: String,
 }
 
 impl Default for Config {
@@ -63,6 +78,9 @@ impl Default for Config {
             net: "prognet".into(),
             size: 128,
             fit: Fit::Crop,
+            // Values in [0, 1] become -2 to 2.
+            mean: [0.5; 3],
+            deviation: [0.25; 3],
             batch: 32,
             epochs: 24,
             lr: 0.002,
@@ -157,6 +175,12 @@ impl Config {
         }
         if !(self.weight_decay.is_finite() && self.weight_decay >= 0.0) {
             return bad("weight-decay", &self.weight_decay, "0 or above");
+        }
+        if !self.mean.iter().all(|v| v.is_finite()) || !self.deviation.iter().all(|v| v.is_finite() && *v > 0.0) {
+            let Self { mean, deviation, .. } = self;
+            let text =
+                format!("recipe: mean {mean:?}, deviation {deviation:?}: must be numbers, and deviations above 0");
+            return Err(Error::input(text));
         }
         if !(0.0..1.0).contains(&self.label_smoothing) {
             return bad("label-smoothing", &self.label_smoothing, "from 0 to below 1");

@@ -27,7 +27,7 @@ pub fn own(gpu: &Arc<Gpu>, run: &RunFolder, split: Option<Split>) -> Result<Eval
     let checkpoint = run.checkpoint()?;
     let model = Model::load(gpu, &checkpoint)?;
     let dataset = Dataset::open(&run.data())?;
-    if dataset.manifest.classes != model.header.labels || dataset.pack.size() != model.size() {
+    if dataset.manifest.classes != model.header.labels || dataset.pack.size() != model.picture_size() {
         let (data, checkpoint) = (run.data(), checkpoint.display().to_string());
         let text = format!("checkpoint {checkpoint} does not belong to the data in {}", data.display());
         return Err(Error::input(text));
@@ -48,20 +48,18 @@ pub fn own(gpu: &Arc<Gpu>, run: &RunFolder, split: Option<Split>) -> Result<Eval
     Ok(Evaluation { metrics: score(&model, &pictures)?, skipped: vec![], notes })
 }
 
-/// Scores a run's best checkpoint on other labelled covers, matched by class name. `renames` are pairs of their name and
-/// the run's name; an empty name leaves a class out.
+/// Scores a network on other labelled covers, matched by class name. `renames` are pairs of their name and the network's
+/// name; an empty name leaves a class out.
 ///
 /// # Errors
-/// [`Error::Input`] if a class is unknown to the run or nothing is left.
+/// [`Error::Input`] if a class is unknown to the network or nothing is left.
 pub fn other(
-    gpu: &Arc<Gpu>,
-    run: &RunFolder,
+    model: &Model,
     data: &Path,
     columns: &Columns,
     renames: &[(String, String)],
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Evaluation> {
-    let model = Model::load(gpu, &run.checkpoint()?)?;
     let source = source::read(data, columns)?;
     let known = &model.header.labels;
     if let Some((name, _)) = renames.iter().find(|(name, _)| !source.classes.contains(name)) {
@@ -77,7 +75,7 @@ pub fn other(
         if found.is_none() && !name.is_empty() {
             let (data, labels) = (data.display(), known.join(", "));
             return Err(Error::input(format!(
-                "{data}: class {class} is unknown to the run, which has: {labels}; say --map \"{class}=NAME\", or \
+                "{data}: class {class} is unknown to the network, which has: {labels}; say --map \"{class}=NAME\", or \
                  --map \"{class}=\" to leave it out"
             )));
         }
@@ -91,7 +89,7 @@ pub fn other(
     let folder = tempfile::tempdir().map_err(|e| Error::run(format!("no temporary folder ({e})")))?;
     let path = folder.path().join("images.pack");
     let paths: Vec<_> = rows.iter().map(|(path, _)| path.clone()).collect();
-    let mut built = pack::build(&path, &paths, model.size(), model.fit(), progress)?;
+    let mut built = pack::build(&path, &paths, model.picture_size(), model.fit(), progress)?;
     let (mut labels, mut skipped) = (vec![], source.left_out);
     for (picture, (path, label)) in std::mem::take(&mut built.pictures).into_iter().zip(rows) {
         match picture {
@@ -102,7 +100,13 @@ pub fn other(
     built.commit()?;
     let pack = Pack::open(&path)?;
     let pictures: Vec<_> = labels.into_iter().enumerate().map(|(i, label)| (pack.image(i), label)).collect();
-    Ok(Evaluation { metrics: score(&model, &pictures)?, skipped, notes: source.notes })
+    let mut notes = source.notes;
+    if !knows_training(model) {
+        notes.push(
+            "these weights do not tell what they were trained on: the majority class is these covers' own".into(),
+        );
+    }
+    Ok(Evaluation { metrics: score(model, &pictures)?, skipped, notes })
 }
 
 fn score(model: &Model, pictures: &[(&[u8], usize)]) -> Result<Metrics> {
@@ -110,5 +114,14 @@ fn score(model: &Model, pictures: &[(&[u8], usize)]) -> Result<Metrics> {
     let logits = inference.logits(pictures.iter().map(|(bytes, _)| *bytes), |_| {})?;
     let labels: Vec<usize> = pictures.iter().map(|&(_, label)| label).collect();
     let probabilities = probabilities(&logits, model.header.net.outputs());
-    Metrics::new(&labels, &probabilities, &model.header.labels, &model.header.training_counts)
+    let mut counts = model.header.training_counts.clone();
+    if !knows_training(model) {
+        labels.iter().for_each(|&label| counts[label] += 1);
+    }
+    Metrics::new(&labels, &probabilities, &model.header.labels, &counts)
+}
+
+/// Whether the weights tell how many covers of each class they were trained on.
+fn knows_training(model: &Model) -> bool {
+    model.header.training_counts.iter().any(|&count| count > 0)
 }

@@ -7,7 +7,7 @@ use crate::data::Fit;
 use crate::gpu::{BufferPool, Gpu};
 use crate::nets::{self, NetConfig};
 use crate::ops::input::{self, Augment, InputOp};
-use crate::params::ParameterStore;
+use crate::params::{ParameterStore, Spec};
 use crate::plan::Plan;
 use crate::tape::Tape;
 use crate::tensor::{Shape, Tensor};
@@ -31,7 +31,7 @@ pub struct Forward {
 }
 
 impl Model {
-    /// Loads a checkpoint that this program wrote.
+    /// Loads a run's checkpoint, or another file with our header.
     ///
     /// # Errors
     /// [`Error::Input`] if it is damaged, of another network, or another program's without a header.
@@ -44,16 +44,10 @@ impl Model {
         let header = checkpoint.header.clone().ok_or_else(|| {
             let source = checkpoint.source();
             Error::input(format!(
-                "checkpoint {source}: says nothing of its network and classes; use one that train wrote"
+                "checkpoint {source}: says nothing of its network and classes; use one that train or export wrote"
             ))
         })?;
-        if header.labels.len() != header.net.classes {
-            let (source, labels, classes) = (checkpoint.source(), header.labels.len(), header.net.classes);
-            return Err(Error::input(format!(
-                "checkpoint {source}: {labels} labels for {classes} classes; it is damaged"
-            )));
-        }
-        let spec = forward(&header, 1, Taps::None)?.tape.spec().clone();
+        let spec = spec(&header.net, false)?;
         let store = ParameterStore::new(gpu, &spec, false)?;
         checkpoint.apply(gpu, &store, false)?;
         Ok(Self { gpu: Arc::clone(gpu), header, store, pool: BufferPool::default() })
@@ -67,6 +61,11 @@ impl Model {
     /// Height and width of the network's input.
     pub fn size(&self) -> u32 {
         self.header.net.size as u32
+    }
+
+    /// Height and width of the squares that pictures become; the network sees their centre.
+    pub fn picture_size(&self) -> u32 {
+        self.header.picture_size() as u32
     }
 
     /// Makes a plan that turns batches of `batch` pictures into logits.
@@ -83,15 +82,31 @@ pub enum Taps<'a> {
     Layer(&'a str),
 }
 
-/// Records the forward pass in inference mode. Parameters get no gradient; a tapped layer does.
-pub fn recorded(net: &NetConfig, mean: [f32; 3], deviation: [f32; 3], batch: usize, taps: Taps) -> Result<Forward> {
-    let (size, mut tape) = (net.size, Tape::new());
+/// Parameters and running statistics of a network, in training (with what only training has) or in inference.
+pub fn spec(net: &NetConfig, training: bool) -> Result<Spec> {
+    let mut tape = Tape::new();
+    // Of one picture a batch-norm over a map of one pixel could take no variance.
+    let pictures = tape.input(Shape::new(2, net.size, net.size, 4));
+    nets::record(&mut tape, pictures, net, training)?;
+    Ok(tape.spec().clone())
+}
+
+/// Records the forward pass in inference mode, on the centre of pictures `picture` pixels wide and high. Parameters get no
+/// gradient; a tapped layer does.
+pub fn recorded(
+    net: &NetConfig,
+    picture: usize,
+    (mean, deviation): ([f32; 3], [f32; 3]),
+    batch: usize,
+    taps: Taps,
+) -> Result<Forward> {
+    let (size, mut tape) = ((net.size, net.size), Tape::new());
     tape.freeze();
     if let Taps::Layer(name) = taps {
         tape.tap(name);
     }
-    let pixels = tape.input(Shape::vector(input::words(batch, size, size)));
-    let op = InputOp { source: (size, size), size: (size, size), mean, deviation, augment: Augment::default() };
+    let pixels = tape.input(Shape::vector(input::words(batch, picture, picture)));
+    let op = InputOp { source: (picture, picture), size, mean, deviation, augment: Augment::default() };
     let pictures = input::input(&mut tape, pixels, batch, &op)?;
     let recorded = nets::record(&mut tape, pictures, net, false)?;
     Ok(Forward { tape, pixels, logits: recorded.logits, default_layer: recorded.default_layer })
@@ -99,7 +114,7 @@ pub fn recorded(net: &NetConfig, mean: [f32; 3], deviation: [f32; 3], batch: usi
 
 /// [`recorded`] for a checkpoint's header.
 pub fn forward(header: &Header, batch: usize, taps: Taps) -> Result<Forward> {
-    recorded(&header.net, header.mean, header.deviation, batch, taps)
+    recorded(&header.net, header.picture_size(), (header.mean, header.deviation), batch, taps)
 }
 
 /// A plan for logits.
@@ -122,10 +137,11 @@ impl Inference {
         let Forward { mut tape, pixels, logits, .. } = forward(header, batch, Taps::None)?;
         tape.keep(logits);
         let plan = Plan::new(gpu, &tape, store, pool)?;
-        Ok(Self { plan, pixels, logits, batch, image_bytes: header.net.size * header.net.size * 3 })
+        Ok(Self { plan, pixels, logits, batch, image_bytes: header.picture_size().pow(2) * 3 })
     }
 
-    /// Logits of any number of pictures (RGB bytes, size x size x 3 each), row after row; `progress` hears how many are done.
+    /// Logits of any number of pictures (RGB bytes, [`Header::picture_size`] squared x 3 each), row after row; `progress` hears
+    /// how many are done.
     pub fn logits<'p>(
         &mut self,
         pictures: impl ExactSizeIterator<Item = &'p [u8]>,

@@ -17,10 +17,6 @@ use crate::tape::Tape;
 use crate::tensor::{Shape, Tensor};
 use crate::{Error, Result};
 
-/// Normalisation of new networks: values in [0, 1] become about -2 to 2.
-pub const MEAN: [f32; 3] = [0.5; 3];
-pub const DEVIATION: [f32; 3] = [0.25; 3];
-
 /// Weight of an auxiliary head's loss: with it the published weights of Inception-v3 were trained.
 pub const AUXILIARY_WEIGHT: f32 = 0.4;
 
@@ -46,8 +42,8 @@ impl TrainingStep {
         let op = InputOp {
             source: (size, size),
             size: (size, size),
-            mean: MEAN,
-            deviation: DEVIATION,
+            mean: config.mean,
+            deviation: config.deviation,
             augment: Augment { flip: config.augment.flip, shift },
         };
         let pictures = input::input(&mut tape, pixels, batch, &op)?;
@@ -120,7 +116,9 @@ impl Needs {
             return refused(misfit);
         }
         // Validation runs in the training plan's storage; its own inputs and results come on top.
-        let validation = Layout::new(&model::recorded(net, MEAN, DEVIATION, config.batch, Taps::None)?.tape, false);
+        let normalisation = (config.mean, config.deviation);
+        let validation = model::recorded(net, config.size, normalisation, config.batch, Taps::None)?;
+        let validation = Layout::new(&validation.tape, false);
         Ok(Self {
             parameters: step.tape.spec().parameter_count(),
             launches_per_step: step.tape.launches().len(),

@@ -7,8 +7,9 @@ use serde::Serialize;
 
 use super::metrics::Metrics;
 use super::model::{Inference, probabilities};
+use super::pretrained::Pretrained;
 use super::run::{MetricsLog, RunFolder};
-use super::step::{DEVIATION, MEAN, TrainingStep};
+use super::step::TrainingStep;
 use super::{Config, Needs};
 use crate::data::{Dataset, Epoch, Fit, Split};
 use crate::gpu::{BufferPool, Gpu};
@@ -90,8 +91,9 @@ impl Trainer {
             format: FORMAT,
             labels: dataset.manifest.classes.clone(),
             fit: if config.fit == Fit::Pad { "pad" } else { "crop" }.into(),
-            mean: MEAN,
-            deviation: DEVIATION,
+            mean: config.mean,
+            deviation: config.deviation,
+            crop: 1.0,
             step: 0,
             epoch: 0,
             training_counts: training_counts(&dataset),
@@ -140,8 +142,16 @@ impl Trainer {
         if header.fingerprint != fresh.fingerprint || header.labels != fresh.labels {
             return Err(wrong("was trained on another data set".into()));
         }
+        if (header.mean, header.deviation) != (fresh.mean, fresh.deviation) {
+            return Err(wrong("normalises pictures otherwise than the run's config.toml".into()));
+        }
         checkpoint.apply(gpu, store, true)?;
         Ok(header)
+    }
+
+    /// Takes over the weights of a file where it has fitting ones; the others start from the seed. Before training.
+    pub fn start_from(&self, weights: &Pretrained) -> Result<()> {
+        weights.apply(&self.gpu, &self.store)
     }
 
     /// What the user should know of the network at this size.

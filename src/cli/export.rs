@@ -1,0 +1,51 @@
+//! `gatefold export`
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::console;
+use super::weights::AboutArguments;
+use crate::plan::mib;
+use crate::train::model;
+use crate::train::run::RunFolder;
+use crate::{Error, Result};
+
+/// Write weights that PyTorch loads: torchvision's names and layouts, safetensors
+#[derive(Args)]
+pub struct Arguments {
+    /// Run folder, or a weights file
+    source: PathBuf,
+    /// File to write
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    #[command(flatten)]
+    about: AboutArguments,
+    /// Replace the file if there is one
+    #[arg(long)]
+    force: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let (source, out) = (&arguments.source, &arguments.out);
+    if out.exists() && !arguments.force {
+        return Err(Error::input(format!("--out {}: is there already; add --force to replace it", out.display())));
+    }
+    let file = if source.is_file() { source.clone() } else { RunFolder::open(source)?.checkpoint()? };
+    let checkpoint = arguments.about.read(&file)?;
+    if let Some(header) = &checkpoint.header {
+        checkpoint.compare(&model::spec(&header.net, checkpoint.has_auxiliary())?, false)?;
+    }
+    let exported = checkpoint.export(out)?;
+    if arguments.json {
+        return console::json(&exported);
+    }
+    let crate::weights::Exported { path, net, classes, tensors, parameters, bytes } = exported;
+    let size = mib(bytes as u64);
+    console::print(&format!(
+        "wrote {path}: {net}, {classes} classes, {parameters} parameters in {tensors} tensors, {size}\n"
+    ))
+}

@@ -1,0 +1,71 @@
+//! Starting from a weights file: what of it fits, decided before any picture is decoded.
+
+use std::path::Path;
+
+use super::config::WeightsFile;
+use super::{Config, model};
+use crate::gpu::Gpu;
+use crate::params::ParameterStore;
+use crate::weights::{Checkpoint, Customs};
+use crate::{Error, Result};
+
+/// Weights that a new run starts from.
+pub struct Pretrained {
+    checkpoint: Checkpoint,
+    classes: usize,
+    /// What of the head does not fit, in words.
+    left_out: Vec<String>,
+    /// The normalisation that the weights are used to.
+    mean: [f32; 3],
+    deviation: [f32; 3],
+    /// Where they came from.
+    pub file: WeightsFile,
+}
+
+impl Pretrained {
+    /// Reads a file and holds it against the network of `config` for `classes` classes, whose head may differ.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the file cannot be read or its trunk is of another network.
+    pub fn read(path: &Path, config: &Config, classes: usize) -> Result<Self> {
+        let source = path.display().to_string();
+        let bytes = std::fs::read(path)
+            .map_err(|e| Error::input(format!("--weights {source}: cannot be read ({e}); name a safetensors file")))?;
+        let checkpoint = Checkpoint::parse(&source, &bytes)?;
+        let net = config.net_config(classes);
+        let Customs { mut mean, mut deviation, .. } = Customs::of(&net.net);
+        if let Some(header) = &checkpoint.header {
+            if header.net.net != net.net {
+                let (theirs, ours) = (&header.net.net, &net.net);
+                return Err(Error::input(format!(
+                    "--weights {source}: is of another network, {theirs}, than the run's, {ours}; add --net {theirs}, or name \
+                     another file"
+                )));
+            }
+            (mean, deviation) = (header.mean, header.deviation);
+        }
+        let left_out = checkpoint.compare_trunk(&model::spec(&net, true)?, classes)?;
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let file = WeightsFile { path, blake3: blake3::hash(&bytes).to_hex().to_string() };
+        Ok(Self { checkpoint, classes, left_out: left_out.notes, mean, deviation, file })
+    }
+
+    /// What is left out and started anew, and how pictures are normalised, in words.
+    pub fn notes(&self) -> Vec<String> {
+        let source = self.checkpoint.source();
+        let mut notes: Vec<String> = self.left_out.iter().map(|note| format!("{source}: {note}")).collect();
+        let (mean, deviation) = (self.mean, self.deviation);
+        notes.push(format!("{source}: pictures are normalised with its mean {mean:?} and deviation {deviation:?}"));
+        notes
+    }
+
+    /// The run's settings, with the normalisation that the weights are used to.
+    pub fn settings(&self, config: Config) -> Config {
+        Config { mean: self.mean, deviation: self.deviation, ..config }
+    }
+
+    /// Puts what fits on the device, over the first values that are there.
+    pub(super) fn apply(&self, gpu: &Gpu, store: &ParameterStore) -> Result<()> {
+        self.checkpoint.overlay(gpu, store, self.classes)
+    }
+}

@@ -1,0 +1,161 @@
+//! Does a file fit a network? Names and shapes, before anything is written.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Checkpoint, MOMENT1, MOMENT2};
+use crate::params::Spec;
+use crate::{Error, Result};
+
+/// First parts of the names of layers that follow the trunk. A new run may start them anew.
+const HEADS: [&str; 6] = ["AuxLogits", "classifier", "fc", "fc1", "fc2", "head"];
+
+/// Inception's auxiliary head, which inference has no use for.
+const AUXILIARY: &str = "AuxLogits";
+
+/// Names beyond this many are counted, not listed.
+const LISTED: usize = 8;
+
+/// Layers of a network's head that a file has no fitting values for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LeftOut {
+    pub layers: BTreeSet<String>,
+    /// The same in words, a line each.
+    pub notes: Vec<String>,
+}
+
+impl LeftOut {
+    /// Whether the tensor of this name is left out.
+    pub(super) fn holds(&self, name: &str) -> bool {
+        self.layers.contains(layer(name))
+    }
+}
+
+/// In what a file differs from a network, by name.
+#[derive(Default)]
+struct Differences {
+    missing: Vec<String>,
+    unexpected: Vec<String>,
+    /// Name, shape in the file, shape in the network.
+    reshaped: Vec<(String, Vec<usize>, Vec<usize>)>,
+}
+
+impl Checkpoint {
+    /// Holds names and shapes against a network's; with `optimiser` its state too.
+    ///
+    /// # Errors
+    /// [`Error::Input`] that lists what is missing, unexpected or of another shape.
+    pub fn compare(&self, spec: &Spec, optimiser: bool) -> Result<()> {
+        self.differences(spec, optimiser).refuse(&self.source)
+    }
+
+    /// Holds names and shapes against those of a network that is to be trained for `classes` classes. Its head may differ.
+    ///
+    /// # Errors
+    /// [`Error::Input`] that lists what of the trunk is missing, unexpected or of another shape.
+    pub fn compare_trunk(&self, spec: &Spec, classes: usize) -> Result<LeftOut> {
+        let Differences { missing, unexpected, reshaped } = self.differences(spec, false);
+        let (head_missing, missing) = missing.into_iter().partition::<Vec<_>, _>(|name| is_head(name));
+        let (head_unexpected, unexpected) = unexpected.into_iter().partition::<Vec<_>, _>(|name| is_head(name));
+        let (head_reshaped, reshaped) = reshaped.into_iter().partition::<Vec<_>, _>(|(name, ..)| is_head(name));
+        Differences { missing, unexpected, reshaped }.refuse(&self.source)?;
+
+        let mut out = LeftOut::default();
+        for (name, found, wanted) in head_reshaped {
+            if out.layers.insert(layer(&name).to_owned()) {
+                let why = other_shape(layer(&name), &found, &wanted, classes);
+                out.notes.push(format!("{why}: left out and started anew"));
+            }
+        }
+        let absent: BTreeSet<&str> = head_missing.iter().map(|name| layer(name)).collect();
+        let absent: Vec<&str> = absent.into_iter().filter(|name| out.layers.insert((*name).to_owned())).collect();
+        if !absent.is_empty() {
+            out.notes.push(format!("{}: not in the file, started anew", listed(&absent)));
+        }
+        let unused: BTreeSet<&str> = head_unexpected.iter().map(|name| layer(name)).collect();
+        if !unused.is_empty() {
+            let unused: Vec<&str> = unused.into_iter().collect();
+            out.notes.push(format!("{}: not in this network, left out", listed(&unused)));
+        }
+        Ok(out)
+    }
+
+    fn differences(&self, spec: &Spec, optimiser: bool) -> Differences {
+        let mut wanted: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (_, p) in &spec.parameters {
+            wanted.insert(p.name.clone(), p.disk_shape());
+            if optimiser {
+                wanted.insert(format!("{MOMENT1}{}", p.name), p.disk_shape());
+                wanted.insert(format!("{MOMENT2}{}", p.name), p.disk_shape());
+            }
+        }
+        wanted.extend(spec.states.iter().map(|(_, s)| (s.name.clone(), vec![s.len])));
+        let known = |name: &str| wanted.contains_key(name) || name.starts_with("optimizer.") || is_auxiliary(name);
+        Differences {
+            missing: wanted.keys().filter(|name| !self.tensors.contains_key(*name)).cloned().collect(),
+            unexpected: self.tensors.keys().filter(|name| !known(name)).cloned().collect(),
+            reshaped: wanted
+                .iter()
+                .filter_map(|(name, shape)| {
+                    let (found, _) = self.tensors.get(name)?;
+                    (found != shape).then(|| (name.clone(), found.clone(), shape.clone()))
+                })
+                .collect(),
+        }
+    }
+
+    /// Whether the file has Inception's auxiliary head.
+    pub fn has_auxiliary(&self) -> bool {
+        self.tensors.keys().any(|name| is_auxiliary(name))
+    }
+}
+
+impl Differences {
+    fn refuse(self, source: &str) -> Result<()> {
+        let shapes =
+            self.reshaped.iter().map(|(name, found, wanted)| format!("{name} is {found:?} instead of {wanted:?}"));
+        let lists = [("missing", self.missing), ("unexpected", self.unexpected), ("shapes", shapes.collect())];
+        let complaints: Vec<String> = lists
+            .iter()
+            .filter(|(_, names)| !names.is_empty())
+            .map(|(what, names)| format!("{what}: {}", listed(names)))
+            .collect();
+        if complaints.is_empty() {
+            return Ok(());
+        }
+        Err(Error::input(format!("checkpoint {source} is of another network: {}", complaints.join("; "))))
+    }
+}
+
+/// Why a head's layer does not fit, in words where it is the number of classes.
+fn other_shape(layer: &str, found: &[usize], wanted: &[usize], classes: usize) -> String {
+    let outputs = if classes == 2 { 1 } else { classes };
+    if wanted.first() != Some(&outputs) || found.len() != wanted.len() || found[1..] != wanted[1..] {
+        return format!("{layer} is {found:?} instead of {wanted:?}");
+    }
+    match (found[0], classes) {
+        (2, 2) => format!("{layer} has a row for each of 2 classes, and two classes make one logit here"),
+        (1, _) => format!("{layer} is for 2 classes (one logit), the data has {classes}"),
+        (rows, 2) => format!("{layer} is for {rows} classes, the data has 2 (one logit)"),
+        (rows, _) => format!("{layer} is for {rows} classes, the data has {classes}"),
+    }
+}
+
+/// "a, b, c and 5 more".
+fn listed(names: &[impl AsRef<str>]) -> String {
+    let shown: Vec<&str> = names.iter().take(LISTED).map(AsRef::as_ref).collect();
+    let more = if names.len() > LISTED { format!(" and {} more", names.len() - LISTED) } else { String::new() };
+    shown.join(", ") + &more
+}
+
+/// A tensor's layer: its name without the last part.
+pub(super) fn layer(name: &str) -> &str {
+    name.rsplit_once('.').map_or(name, |(layer, _)| layer)
+}
+
+fn is_head(name: &str) -> bool {
+    HEADS.contains(&name.split('.').next().unwrap_or_default())
+}
+
+fn is_auxiliary(name: &str) -> bool {
+    name.split('.').next() == Some(AUXILIARY)
+}

@@ -1,0 +1,168 @@
+//! What a file does not say of itself: other programs' weights have no header of ours.
+
+use std::path::Path;
+
+use super::compare::layer;
+use super::{Checkpoint, FORMAT, Header};
+use crate::data::pack::MAX_SIZE;
+use crate::nets::{self, Head, NetConfig};
+use crate::train::Config;
+use crate::train::model;
+use crate::{Error, Result};
+
+/// What the user says of a weights file.
+#[derive(Clone, Debug, Default)]
+pub struct About<'a> {
+    pub net: Option<&'a str>,
+    /// Height and width of the network's input in pixels.
+    pub size: Option<usize>,
+    /// A text file of class names, one a line, in the order of the outputs.
+    pub labels: Option<&'a Path>,
+}
+
+/// How the published weights of a network want their pictures.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Customs {
+    pub mean: [f32; 3],
+    pub deviation: [f32; 3],
+    /// As [`Header::crop`].
+    pub crop: f32,
+    /// Height and width of the input; `None` where there is no usual one.
+    pub size: Option<usize>,
+}
+
+impl Customs {
+    /// torchvision's evaluation preset: the shorter side becomes 256 (342), of which the central 224 (299) are seen; mean and
+    /// deviation are ImageNet's, or 0.5 for Inception. Our own networks have our own.
+    pub fn of(net: &str) -> Self {
+        let imagenet = Self {
+            mean: [0.485, 0.456, 0.406],
+            deviation: [0.229, 0.224, 0.225],
+            crop: 224.0 / 256.0,
+            size: Some(224),
+        };
+        match net {
+            "inception_v3" => Self { mean: [0.5; 3], deviation: [0.5; 3], crop: 299.0 / 342.0, size: Some(299) },
+            _ if net.starts_with("resnet") || net.starts_with("densenet") => imagenet,
+            _ => {
+                let Config { mean, deviation, .. } = Config::default();
+                Self { mean, deviation, crop: 1.0, size: None }
+            }
+        }
+    }
+}
+
+impl Checkpoint {
+    /// Gives a file that has none a header, and holds the header against what the user says of the file. Returns what the
+    /// user should know.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the file is of another network or class count, or too little is said of it.
+    pub fn adopt(&mut self, about: &About) -> Result<Vec<String>> {
+        let mut notes = vec![];
+        if self.header.is_none() {
+            self.header = Some(self.foreign_header(about, &mut notes)?);
+        }
+        let source = &self.source;
+        let Some(header) = &mut self.header else { return Ok(notes) };
+        if let Some(wanted) = about.net.filter(|wanted| *wanted != header.net.net) {
+            let text = format!("--net {wanted}: checkpoint {source} is of another network, {}", header.net.net);
+            return Err(Error::input(text));
+        }
+        if let Some(size) = about.size {
+            if size > MAX_SIZE as usize {
+                return Err(Error::input(format!("--size {size}: must be at most {MAX_SIZE}")));
+            }
+            header.net.size = size;
+        }
+        nets::find(&header.net)?;
+        if let Some(file) = about.labels {
+            header.labels = labels(file, header.net.classes, source)?;
+        }
+        Ok(notes)
+    }
+
+    fn foreign_header(&mut self, about: &About, notes: &mut Vec<String>) -> Result<Header> {
+        let source = self.source.clone();
+        let Some(name) = about.net else {
+            let known: Vec<_> = nets::NETS.iter().map(|net| net.name).collect();
+            return Err(Error::input(format!(
+                "checkpoint {source}: says nothing of its network and classes; add --net NAME (there are: {})",
+                known.join(", ")
+            )));
+        };
+        let customs = Customs::of(name);
+        let Some(size) = about.size.or(customs.size) else {
+            return Err(Error::input(format!(
+                "checkpoint {source}: says nothing of its input size; add --size PIXELS"
+            )));
+        };
+        let batch_norm = self.tensors.keys().any(|name| name.ends_with(".running_mean"));
+        let flatten = self.tensors.contains_key("head.fc1.weight");
+        let head = if flatten { Head::Flatten } else { Head::Linear };
+        let mut net = NetConfig { net: name.into(), size, classes: 2, dropout: 0.0, batch_norm, head };
+        let spec = model::spec(&net, false)?;
+        let head = spec.parameters.last().map_or("", |(_, last)| layer(&last.name));
+        let rows = self.tensors.get(&format!("{head}.weight")).and_then(|(shape, _)| shape.first().copied());
+        net.classes = match rows {
+            Some(2) => {
+                self.fold(head);
+                notes.push(format!(
+                    "{source}: {head} has a row for each of 2 classes; two classes make one logit here, so the difference of \
+                     the rows is taken, which gives the same probabilities"
+                ));
+                2
+            }
+            Some(rows @ 3..) => rows,
+            // A head that is missing will be listed with whatever else is.
+            _ => 2,
+        };
+        let labels = (0..net.classes).map(|class| class.to_string()).collect();
+        Ok(Header {
+            format: FORMAT,
+            labels,
+            fit: "crop".into(),
+            mean: customs.mean,
+            deviation: customs.deviation,
+            crop: customs.crop,
+            step: 0,
+            epoch: 0,
+            // Not known. A score then takes the majority class from the covers that it scores.
+            training_counts: vec![0; net.classes],
+            best: None,
+            fingerprint: String::new(),
+            net,
+        })
+    }
+
+    /// Turns a linear layer of two outputs into one of their difference: the sigmoid of it is their softmax.
+    fn fold(&mut self, head: &str) {
+        for part in ["weight", "bias"] {
+            if let Some((shape, values)) = self.tensors.get_mut(&format!("{head}.{part}"))
+                && shape.first() == Some(&2)
+            {
+                let (first, second) = values.split_at(values.len() / 2);
+                *values = second.iter().zip(first).map(|(b, a)| b - a).collect();
+                shape[0] = 1;
+            }
+        }
+    }
+}
+
+/// Class names from a text file, one a line.
+fn labels(file: &Path, classes: usize, source: &str) -> Result<Vec<String>> {
+    let shown = file.display();
+    let text =
+        std::fs::read_to_string(file).map_err(|e| Error::input(format!("--labels {shown}: cannot be read ({e})")))?;
+    let labels: Vec<String> = text.trim_end().lines().map(|line| line.trim().to_owned()).collect();
+    if labels.len() != classes {
+        let lines = labels.len();
+        return Err(Error::input(format!("--labels {shown}: {lines} lines, and {source} is for {classes} classes")));
+    }
+    let mut seen = std::collections::HashSet::new();
+    if let Some(line) = labels.iter().position(|label| label.is_empty() || !seen.insert(label)) {
+        let text = format!("--labels {shown}: line {} is empty or repeats a name; name each class once", line + 1);
+        return Err(Error::input(text));
+    }
+    Ok(labels)
+}
