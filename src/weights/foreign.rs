@@ -35,6 +35,7 @@ impl Customs {
     /// torchvision's evaluation preset: the shorter side becomes 256 (342), of which the central 224 (299) are seen; mean and
     /// deviation are ImageNet's, or 0.5 for Inception. Our own networks have our own.
     pub fn of(net: &str) -> Self {
+        let torchvision = nets::NETS.iter().any(|known| known.name == net && known.torchvision);
         let imagenet = Self {
             mean: [0.485, 0.456, 0.406],
             deviation: [0.229, 0.224, 0.225],
@@ -43,7 +44,7 @@ impl Customs {
         };
         match net {
             "inception_v3" => Self { mean: [0.5; 3], deviation: [0.5; 3], crop: 299.0 / 342.0, size: Some(299) },
-            _ if net.starts_with("resnet") || net.starts_with("densenet") => imagenet,
+            _ if torchvision => imagenet,
             _ => {
                 let Config { mean, deviation, .. } = Config::default();
                 Self { mean, deviation, crop: 1.0, size: None }
@@ -97,7 +98,9 @@ impl Checkpoint {
                 "checkpoint {source}: says nothing of its input size; add --size PIXELS"
             )));
         };
-        let batch_norm = self.tensors.keys().any(|name| name.ends_with(".running_mean"));
+        // Of our own networks some come without. torchvision's always have it: what is missing will be listed.
+        let own = customs.size.is_none();
+        let batch_norm = !own || self.tensors.keys().any(|name| name.ends_with(".running_mean"));
         let flatten = self.tensors.contains_key("head.fc1.weight");
         let head = if flatten { Head::Flatten } else { Head::Linear };
         let mut net = NetConfig { net: name.into(), size, classes: 2, dropout: 0.0, batch_norm, head };
