@@ -35,7 +35,7 @@ TOLERANCE = 1e-4
 
 
 def network(name, classes, aux=True):
-    more = {"aux_logits": aux, "init_weights": True} if name == "inception_v3" else {}
+    more = {"aux_logits": aux, "init_weights": False} if name == "inception_v3" else {}
     return getattr(torchvision.models, name)(weights=None, num_classes=classes, **more)
 
 

@@ -33,7 +33,7 @@ impl Pretrained {
             .map_err(|e| Error::input(format!("--weights {source}: cannot be read ({e}); name a safetensors file")))?;
         let checkpoint = Checkpoint::parse(&source, &bytes)?;
         let net = config.net_config(classes);
-        let Customs { mut mean, mut deviation, .. } = Customs::of(&net.net);
+        let Customs { mut mean, mut deviation, .. } = Customs::of_file(&net.net, path);
         if let Some(header) = &checkpoint.header {
             if header.net.net != net.net {
                 let (theirs, ours) = (&header.net.net, &net.net);

@@ -159,3 +159,85 @@ fn is_head(name: &str) -> bool {
 fn is_auxiliary(name: &str) -> bool {
     name.split('.').next() == Some(AUXILIARY)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nets::{Head, NetConfig};
+    use crate::train::model;
+
+    fn spec(net: &str, size: usize, classes: usize, head: Head, training: bool) -> Spec {
+        let net = NetConfig { net: net.into(), size, classes, dropout: 0.0, batch_norm: true, head };
+        model::spec(&net, training).unwrap()
+    }
+
+    /// A file with just what a network has.
+    fn file(spec: &Spec) -> Checkpoint {
+        let parameters = spec.parameters.iter().map(|(_, p)| (p.name.clone(), p.disk_shape()));
+        let states = spec.states.iter().map(|(_, s)| (s.name.clone(), vec![s.len]));
+        let tensors = parameters.chain(states).map(|(name, shape)| (name, (shape, vec![]))).collect();
+        Checkpoint { header: None, tensors, source: "file".into() }
+    }
+
+    #[test]
+    fn inceptions_auxiliary_head_may_be_there_or_not() {
+        let inference = spec("inception_v3", 299, 10, Head::Linear, false);
+        let training = spec("inception_v3", 299, 10, Head::Linear, true);
+        assert_eq!((inference.parameters.len(), training.parameters.len()), (94 * 3 + 2, 96 * 3 + 2 * 2));
+        let (with, without) = (file(&training), file(&inference));
+        assert!(with.has_auxiliary() && !without.has_auxiliary());
+        with.compare(&inference, false).unwrap();
+        without.compare(&inference, false).unwrap();
+        // A checkpoint to go on with must have it; weights to start from need not.
+        assert!(
+            without.compare(&training, false).unwrap_err().to_string().contains("missing: AuxLogits.conv0.bn.bias")
+        );
+        assert_eq!(with.compare_trunk(&training, 10).unwrap(), LeftOut::default());
+        let left_out = without.compare_trunk(&training, 10).unwrap();
+        let said = "AuxLogits.conv0.bn, AuxLogits.conv0.conv, AuxLogits.conv1.bn, AuxLogits.conv1.conv, AuxLogits.fc: not in \
+                    the file, started anew";
+        assert_eq!((left_out.layers.len(), &left_out.notes[..]), (5, &[said.to_owned()][..]));
+        // Both heads count classes.
+        let notes = file(&training).compare_trunk(&spec("inception_v3", 299, 3, Head::Linear, true), 3).unwrap().notes;
+        let anew = |layer| format!("{layer} is for 10 classes, the data has 3: left out and started anew");
+        assert_eq!(notes, [anew("AuxLogits.fc"), anew("fc")]);
+    }
+
+    #[test]
+    fn a_head_of_another_kind_is_left_out_and_a_trunk_of_another_kind_is_not() {
+        let flatten = spec("resnet18", 64, 3, Head::Flatten, true);
+        let linear = file(&spec("resnet18", 64, 3, Head::Linear, true));
+        let LeftOut { layers, notes } = linear.compare_trunk(&flatten, 3).unwrap();
+        assert_eq!(layers.into_iter().collect::<Vec<_>>(), ["head.fc1", "head.fc2"]);
+        assert!(
+            notes[0].contains("head.fc1, head.fc2: not in the file") && notes[1].contains("fc: not in this network")
+        );
+        // The flatten head's first layer depends on the size.
+        let larger = spec("resnet18", 96, 3, Head::Flatten, true);
+        let left_out = file(&flatten).compare_trunk(&larger, 3).unwrap();
+        assert_eq!(left_out.notes, ["head.fc1 is [128, 2048] instead of [128, 4608]: left out and started anew"]);
+        assert!(left_out.holds("head.fc1.bias") && !left_out.holds("head.fc2.bias"));
+
+        let mut cut = file(&flatten);
+        cut.tensors.remove("layer4.1.bn2.running_var");
+        let said = cut.compare_trunk(&flatten, 3).unwrap_err().to_string();
+        assert!(said.ends_with("is of another network: missing: layer4.1.bn2.running_var"), "{said}");
+        assert_eq!(
+            linear.compare_trunk(&spec("densenet121", 64, 3, Head::Linear, true), 3).unwrap_err().exit_code(),
+            2
+        );
+    }
+
+    #[test]
+    fn class_counts_are_told_in_words() {
+        let why = |rows, classes: usize| {
+            let outputs = if classes == 2 { 1 } else { classes };
+            other_shape("fc", &[rows, 64], &[outputs, 64], classes)
+        };
+        assert_eq!(why(1000, 15), "fc is for 1000 classes, the data has 15");
+        assert_eq!(why(1, 15), "fc is for 2 classes (one logit), the data has 15");
+        assert_eq!(why(1000, 2), "fc is for 1000 classes, the data has 2 (one logit)");
+        assert_eq!(why(2, 2), "fc has a row for each of 2 classes, and two classes make one logit here");
+        assert_eq!(other_shape("fc", &[5, 64], &[5, 32], 5), "fc is [5, 64] instead of [5, 32]");
+    }
+}

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use serde::Deserialize;
+
 use super::compare::layer;
 use super::{Checkpoint, FORMAT, Header};
 use crate::data::pack::MAX_SIZE;
@@ -51,6 +53,38 @@ impl Customs {
             }
         }
     }
+
+    /// [`Self::of`] a file's network, or what timm says in the `config.json` that it keeps beside its weights.
+    pub fn of_file(net: &str, file: &Path) -> Self {
+        let usual = Self::of(net);
+        let Ok(text) = std::fs::read_to_string(file.with_file_name("config.json")) else { return usual };
+        match serde_json::from_str(&text) {
+            Ok(Timm { architecture, pretrained_cfg: cfg }) if architecture == net => Self {
+                mean: cfg.mean,
+                deviation: cfg.std,
+                crop: cfg.crop_pct,
+                size: cfg.input_size.map(|[_, side, _]| side).or(usual.size),
+            },
+            _ => usual,
+        }
+    }
+}
+
+/// The part of timm's `config.json` that concerns us.
+#[derive(Deserialize)]
+struct Timm {
+    architecture: String,
+    pretrained_cfg: TimmCustoms,
+}
+
+#[derive(Deserialize)]
+struct TimmCustoms {
+    mean: [f32; 3],
+    std: [f32; 3],
+    #[serde(default = "super::whole")]
+    crop_pct: f32,
+    /// Channels, height, width.
+    input_size: Option<[usize; 3]>,
 }
 
 impl Checkpoint {
@@ -62,7 +96,11 @@ impl Checkpoint {
     pub fn adopt(&mut self, about: &About) -> Result<Vec<String>> {
         let mut notes = vec![];
         if self.header.is_none() {
-            self.header = Some(self.foreign_header(about, &mut notes)?);
+            let header = self.foreign_header(about, &mut notes)?;
+            if let Some(fault) = header.fault() {
+                return Err(Error::input(format!("checkpoint {}: {fault} (from config.json beside it)", self.source)));
+            }
+            self.header = Some(header);
         }
         let source = &self.source;
         let Some(header) = &mut self.header else { return Ok(notes) };
@@ -92,7 +130,7 @@ impl Checkpoint {
                 known.join(", ")
             )));
         };
-        let customs = Customs::of(name);
+        let customs = Customs::of_file(name, Path::new(&source));
         let Some(size) = about.size.or(customs.size) else {
             return Err(Error::input(format!(
                 "checkpoint {source}: says nothing of its input size; add --size PIXELS"

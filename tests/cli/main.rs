@@ -5,3 +5,4 @@ mod checkpoints;
 mod common;
 mod output;
 mod training;
+mod weights;
