@@ -148,6 +148,7 @@ impl Checkpoint {
         net.classes = match rows {
             Some(2) => {
                 self.fold(head);
+                self.fold("AuxLogits.fc");
                 notes.push(format!(
                     "{source}: {head} has a row for each of 2 classes; two classes make one logit here, so the difference of \
                      the rows is taken, which gives the same probabilities"
