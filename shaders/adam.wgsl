@@ -9,6 +9,11 @@ struct Params {
     rest1: f32,
     rest2: f32,
     eps: f32,
+    // Of the learning rate.
+    scale: f32,
+    max_norm: f32,
+    norm_offset: u32,
+    norm_stride: u32,
 }
 
 // StepWords.
@@ -22,13 +27,15 @@ struct Step {
 }
 
 override DECOUPLED: bool = false;
+override CLIP: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> gradients: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> step: Step;
-@group(0) @binding(3) var<storage, read_write> parameters: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> moment1: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read_write> moment2: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> norm: array<f32>;
+@group(0) @binding(4) var<storage, read_write> parameters: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> moment1: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> moment2: array<vec4<f32>>;
 
 @compute @workgroup_size(64)
 fn main(
@@ -42,14 +49,18 @@ fn main(
     }
     var p = parameters[item];
     var g = gradients[item];
+    if CLIP {
+        g *= min(1.0, params.max_norm / (norm[params.norm_offset] + 1e-6));
+    }
+    let rate = step.learning_rate * params.scale;
     if DECOUPLED {
-        p *= 1.0 - step.learning_rate * step.weight_decay;
+        p *= 1.0 - rate * step.weight_decay;
     } else {
         g += step.weight_decay * p;
     }
     let m = params.beta1 * moment1[item] + params.rest1 * g;
     let v = params.beta2 * moment2[item] + params.rest2 * (g * g);
-    let size = step.learning_rate / step.bias_correction1;
+    let size = rate / step.bias_correction1;
     let spread = sqrt(v) / sqrt(step.bias_correction2) + params.eps;
     parameters[item] = p - size * (m / spread);
     moment1[item] = m;

@@ -2,7 +2,7 @@
 //! for running statistics. Adam is then one launch, the gradient's norm one reduction, a checkpoint one read-back.
 
 use crate::gpu::Gpu;
-use crate::tape::Arena;
+use crate::tape::{Arena, Tape};
 use crate::tensor::Shape;
 use crate::{Error, Result};
 
@@ -89,13 +89,18 @@ impl Spec {
 
     /// Learned numbers, as PyTorch would count them.
     pub fn parameter_count(&self) -> usize {
-        self.parameters.iter().map(|(_, p)| p.disk_shape().iter().product::<usize>()).sum()
+        self.count_from(0)
     }
 
-    /// Bytes of all long-lived buffers: with gradients and moments if the network is trained.
-    pub fn bytes(&self, training: bool) -> u64 {
-        let copies = if training { 4 } else { 1 };
-        4 * (self.parameter_words * copies + self.state_words) as u64
+    /// Learned numbers in the parameters from this word on.
+    pub fn count_from(&self, word: usize) -> usize {
+        let parameters = self.parameters.iter().filter(|(offset, _)| *offset >= word);
+        parameters.map(|(_, p)| p.disk_len()).sum()
+    }
+
+    /// Bytes of all long-lived buffers, with gradients and moments of `trained` words of the parameters.
+    pub fn bytes(&self, trained: usize) -> u64 {
+        4 * (self.parameter_words + 3 * trained + self.state_words) as u64
     }
 
     /// First values of all parameters, drawn from `seed`, and of the running statistics, as laid out in the buffers.
@@ -210,35 +215,83 @@ pub struct ParameterStore {
     pub(crate) spec: Spec,
     parameters: wgpu::Buffer,
     state: wgpu::Buffer,
-    /// Gradients and both moments, where the network is trained.
-    training: Option<[wgpu::Buffer; 3]>,
+    training: Option<Training>,
+}
+
+/// What training adds.
+struct Training {
+    /// Words of the parameters that are constants.
+    frozen: usize,
+    /// Gradients and both moments of those that are trained.
+    buffers: [wgpu::Buffer; 3],
 }
 
 impl ParameterStore {
-    /// Makes zeroed buffers.
+    /// Makes zeroed buffers; with gradients and moments of all parameters if the network is trained.
     ///
     /// # Errors
     /// Out of memory.
     pub fn new(gpu: &Gpu, spec: &Spec, training: bool) -> Result<Self> {
-        let bytes = 4 * spec.parameter_words as u64;
-        let optimiser = || -> Result<_> {
-            Ok([gpu.buffer("gradients", bytes)?, gpu.buffer("moment 1", bytes)?, gpu.buffer("moment 2", bytes)?])
-        };
-        Ok(Self {
+        let mut store = Self {
             spec: spec.clone(),
-            parameters: gpu.buffer("parameters", bytes)?,
+            parameters: gpu.buffer("parameters", 4 * spec.parameter_words as u64)?,
             state: gpu.buffer("running statistics", 4 * spec.state_words as u64)?,
-            training: if training { Some(optimiser()?) } else { None },
-        })
+            training: None,
+        };
+        if training {
+            store.train(gpu, 0)?;
+        }
+        Ok(store)
+    }
+
+    /// Makes zeroed buffers for a tape that trains, whose first parameters may be frozen.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn for_training(gpu: &Gpu, tape: &Tape) -> Result<Self> {
+        let mut store = Self::new(gpu, tape.spec(), false)?;
+        store.train(gpu, tape.frozen_words())?;
+        Ok(store)
+    }
+
+    fn train(&mut self, gpu: &Gpu, frozen: usize) -> Result<()> {
+        let bytes = 4 * (self.spec.parameter_words - frozen) as u64;
+        let buffers = [gpu.buffer("gradients", bytes)?, gpu.buffer("moment 1", bytes)?, gpu.buffer("moment 2", bytes)?];
+        self.training = Some(Training { frozen, buffers });
+        Ok(())
     }
 
     pub fn spec(&self) -> &Spec {
         &self.spec
     }
 
+    /// Words of the parameters that have no gradients and moments here; `None` if none has.
+    pub fn frozen_words(&self) -> Option<usize> {
+        self.training.as_ref().map(|training| training.frozen)
+    }
+
+    /// Words in a long-lived buffer, gaps included.
+    pub fn words(&self, arena: Arena) -> usize {
+        match arena {
+            Arena::State => self.spec.state_words,
+            Arena::Parameters => self.spec.parameter_words,
+            _ => self.spec.parameter_words - self.frozen_words().unwrap_or(self.spec.parameter_words),
+        }
+    }
+
+    /// The parameters that have a place in their own long-lived buffer, or in that of gradients or of a moment, with that place.
+    pub fn places(&self, arena: Arena) -> impl Iterator<Item = (usize, &ParameterSpec)> {
+        let first =
+            if arena == Arena::Parameters { 0 } else { self.frozen_words().unwrap_or(self.spec.parameter_words) };
+        let parameters = self.spec.parameters.iter();
+        parameters.filter_map(move |(offset, spec)| Some((offset.checked_sub(first)?, spec)))
+    }
+
     pub(crate) fn buffer(&self, arena: Arena) -> Result<&wgpu::Buffer> {
-        let training =
-            || self.training.as_ref().ok_or_else(|| Error::run("this network was loaded without an optimiser"));
+        let training = || {
+            let training = self.training.as_ref().map(|training| &training.buffers);
+            training.ok_or_else(|| Error::run("this network was loaded without an optimiser"))
+        };
         Ok(match arena {
             Arena::Parameters => &self.parameters,
             Arena::State => &self.state,
@@ -256,7 +309,7 @@ impl ParameterStore {
 
     /// Reads a whole long-lived buffer back.
     pub fn read(&self, gpu: &Gpu, arena: Arena) -> Result<Vec<f32>> {
-        let words = if arena == Arena::State { self.spec.state_words } else { self.spec.parameter_words };
+        let words = self.words(arena);
         if words == 0 {
             return Ok(vec![]);
         }

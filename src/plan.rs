@@ -4,6 +4,7 @@
 //! bind groups and pipelines, and replays the launches with one submission per step.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -13,8 +14,11 @@ use crate::tape::{Access, Arena, Home, Launch, Tape, Word};
 use crate::tensor::{Shape, Tensor};
 use crate::{Error, Result};
 
+mod largest;
 #[cfg(test)]
 mod tests;
+
+pub use largest::{LargeTensor, largest_tensors};
 
 /// Uniform blocks lie this far apart: the largest alignment an adapter may ask for.
 const UNIFORM_STRIDE: u64 = 256;
@@ -27,6 +31,8 @@ pub struct Layout {
     slots: Vec<u64>,
     memory: MemoryUse,
     largest: Shape,
+    /// Bytes of the parameters alone: no long-lived buffer has more.
+    arena: u64,
 }
 
 impl Layout {
@@ -74,25 +80,39 @@ impl Layout {
         let memory = MemoryUse {
             slots: slots.iter().sum(),
             fixed: fixed + UNIFORM_STRIDE * tape.launches.len() as u64,
-            parameters: tape.spec().bytes(training),
+            parameters: tape.spec().bytes(if training { tape.trained_words() } else { 0 }),
             largest_tensor: 4 * largest.len() as u64,
         };
-        Self { slot_of, slots, memory, largest }
+        Self { slot_of, slots, memory, largest, arena: 4 * tape.spec().parameter_words() as u64 }
     }
 
     pub fn memory(&self) -> MemoryUse {
         self.memory
     }
 
+    /// Bytes of slots that this needs beyond those that `other` has left in the pool (see [`BufferPool`]).
+    pub fn slots_beyond(&self, other: &Self) -> u64 {
+        let mut free = other.slots.clone();
+        free.sort_unstable();
+        let mut more = 0;
+        for &bytes in &self.slots {
+            match free.iter().position(|&size| size >= bytes) {
+                Some(i) => drop(free.remove(i)),
+                None => more += bytes,
+            }
+        }
+        more
+    }
+
     /// Says why this does not fit the adapter, in numbers; `None` if it does. `host_memory` is what a software adapter
     /// may take, in bytes.
     pub fn misfit(&self, adapter: &AdapterSummary, host_memory: u64) -> Option<String> {
-        let MemoryUse { largest_tensor, parameters, .. } = self.memory;
+        let largest_tensor = self.memory.largest_tensor;
         let peak = self.memory.peak();
         let needs = format!("needs {}, largest tensor {} ({})", mib(peak), mib(largest_tensor), self.largest);
         if largest_tensor > adapter.max_binding_bytes {
             Some(format!("{needs}, and {} binds at most {}", adapter.name, mib(adapter.max_binding_bytes)))
-        } else if parameters > 4 * adapter.max_buffer_bytes {
+        } else if self.arena > adapter.max_buffer_bytes {
             Some(format!("{needs}, and a buffer of {} holds at most {}", adapter.name, mib(adapter.max_buffer_bytes)))
         } else if adapter.software && peak > host_memory {
             Some(format!("{needs}, and {} of this machine's memory are free", mib(host_memory)))
@@ -158,6 +178,7 @@ struct Step {
 pub struct Plan {
     gpu: Arc<Gpu>,
     steps: Vec<Step>,
+    phases: Vec<Range<usize>>,
     slots: Vec<wgpu::Buffer>,
     /// Buffer of each root that the host writes or reads.
     host: HashMap<usize, wgpu::Buffer>,
@@ -205,6 +226,9 @@ impl Plan {
         if tape.spec() != store.spec() {
             return Err(Error::run("the plan's network has other parameters than the store"));
         }
+        if trains(tape) && store.frozen_words().is_some_and(|frozen| frozen != tape.frozen_words()) {
+            return Err(Error::run("the plan trains other parameters than the store"));
+        }
         let layout = Layout::new(tape, trains(tape));
         let slots = pool.lease(gpu, &layout.slots)?;
         let mut buffers: HashMap<usize, wgpu::Buffer> =
@@ -232,8 +256,8 @@ impl Plan {
             .map(|id| (id, tape.view(Tensor { id, shape: tape.values[id].shape })))
             .filter(|(_, view)| host.contains_key(&view.root))
             .collect();
-        let memory = layout.memory;
-        Ok(Self { gpu: Arc::clone(gpu), steps, slots, host, views, results, result_bytes, staging, turn: 0, memory })
+        let (gpu, phases, memory) = (Arc::clone(gpu), tape.phases(), layout.memory);
+        Ok(Self { gpu, steps, phases, slots, host, views, results, result_bytes, staging, turn: 0, memory })
     }
 
     fn steps(
@@ -320,11 +344,20 @@ impl Plan {
 
     /// Replays all launches with one submission, and starts copying the kept values back.
     pub fn submit(&mut self) -> Result<Ticket> {
+        self.submit_phases(0..self.phases.len())
+    }
+
+    /// Like [`Plan::submit`] for some phases of the tape. Values that none of them writes come back as they are.
+    ///
+    /// # Panics
+    /// If there are no such phases.
+    pub fn submit_phases(&mut self, phases: Range<usize>) -> Result<Ticket> {
         self.gpu.check()?;
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         {
             let mut pass = encoder.begin_compute_pass(&Default::default());
-            self.steps.iter().for_each(|step| step.encode(&mut pass));
+            let launches = self.phases[phases].iter().flat_map(|launches| &self.steps[launches.clone()]);
+            launches.for_each(|step| step.encode(&mut pass));
         }
         let staging = self.turn;
         self.turn = 1 - self.turn;

@@ -6,13 +6,15 @@
 //! were recorded. [`crate::plan`] makes buffers and bind groups of the finished list.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use crate::gpu::Kernel;
 use crate::params::{ParameterSpec, Spec, StateSpec};
 use crate::tensor::{Shape, Tensor};
 use crate::{Error, Result, ops};
 
-/// Long-lived buffers that all plans of a network share. Offsets are words of four bytes.
+/// Long-lived buffers that all plans of a network share. Offsets are words of four bytes. Gradients and moments exist for the
+/// trained parameters only, which come after the frozen ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Arena {
     Parameters,
@@ -182,6 +184,14 @@ pub struct Tape {
     written: HashMap<usize, Vec<(usize, usize)>>,
     spec: Spec,
     frozen: bool,
+    /// Word of the first trained parameter.
+    first_trained: Option<usize>,
+    /// A frozen parameter came after a trained one.
+    mixed: bool,
+    /// Parameters' gradients are added to what their buffer holds.
+    accumulates: bool,
+    /// Where phases end in the list of launches; the last one ends with the list.
+    phases: Vec<usize>,
     names: Vec<(String, Tensor)>,
     taps: Vec<String>,
     step: Option<Tensor>,
@@ -195,9 +205,49 @@ impl Tape {
         Self::default()
     }
 
-    /// Parameters recorded from here on are constants: no gradient, no gradient memory.
+    /// Parameters recorded from here on are constants: no gradient, no gradient memory. Frozen parameters come first, so that
+    /// those that are trained lie together; [`Tape::backward`] refuses another order.
     pub fn freeze(&mut self) {
         self.frozen = true;
+    }
+
+    /// Parameters recorded from here on are trained.
+    pub fn thaw(&mut self) {
+        self.frozen = false;
+    }
+
+    /// Whether a parameter recorded now would be a constant.
+    pub fn is_frozen(&self) -> bool {
+        self.frozen
+    }
+
+    /// Words of the parameters that are constants. Those that are trained follow, and their gradients and moments lie that
+    /// many words nearer to the start of their own buffers.
+    pub fn frozen_words(&self) -> usize {
+        self.first_trained.unwrap_or(self.spec.parameter_words())
+    }
+
+    /// Words of the parameters that are trained, and so of their gradients.
+    pub fn trained_words(&self) -> usize {
+        self.spec.parameter_words() - self.frozen_words()
+    }
+
+    /// Gradients of parameters are from now on added to what their buffer holds, which is for somebody else to clear.
+    pub fn accumulate_parameter_gradients(&mut self) {
+        self.accumulates = true;
+    }
+
+    /// Ends a phase: the host can run phases apart, and one of them several times, with
+    /// [`Plan::submit_phases`](crate::plan::Plan::submit_phases). Only inputs, kept results and long-lived buffers carry numbers
+    /// from one run of a phase to the next.
+    pub fn end_phase(&mut self) {
+        self.phases.push(self.launches.len());
+    }
+
+    /// The launches of each phase, as ranges of [`Tape::launches`]. There is at least one.
+    pub fn phases(&self) -> Vec<Range<usize>> {
+        let ends = || self.phases.iter().copied().chain([self.launches.len()]);
+        std::iter::once(0).chain(ends()).zip(ends()).map(|(start, end)| start..end).collect()
     }
 
     fn value(&mut self, shape: Shape, home: Home, requires_grad: bool) -> Tensor {
@@ -250,6 +300,11 @@ impl Tape {
     pub fn parameter(&mut self, spec: ParameterSpec) -> Tensor {
         let (shape, trained) = (spec.shape, !self.frozen);
         let offset = self.spec.add_parameter(spec);
+        if trained {
+            self.first_trained.get_or_insert(offset);
+        } else {
+            self.mixed |= self.first_trained.is_some();
+        }
         self.value(shape, Home::Arena(Arena::Parameters, offset), trained)
     }
 
@@ -352,8 +407,11 @@ impl Tape {
     /// (ones for a loss, a one-hot row for one class's logit), as an input or constant of the same shape.
     ///
     /// # Errors
-    /// If an op cannot record its backward pass.
+    /// If an op cannot record its backward pass, or a frozen parameter follows a trained one.
     pub fn backward(&mut self, outputs: &[(Tensor, Tensor)]) -> Result<()> {
+        if self.mixed {
+            return Err(Error::run("a parameter was frozen after one that is trained"));
+        }
         for &(output, seed) in outputs {
             if output.shape != seed.shape {
                 return Err(Error::run(format!("a gradient of shape {} for a value of {}", seed.shape, output.shape)));
@@ -381,14 +439,19 @@ impl Tape {
 
     /// Where to put a gradient for `of`, and whether to add to what is there.
     pub fn grad_destination(&mut self, of: Tensor) -> Result<GradDestination> {
-        let (root, from, to) = self.region(of);
+        let (root, mut from, mut to) = self.region(of);
+        let onto_sums = self.accumulates && matches!(self.values[root].home, Home::Arena(Arena::Parameters, _));
+        if onto_sums {
+            // All of it holds numbers already: there is no gap to fill with zeros.
+            (from, to) = (0, self.values[root].shape.c);
+        }
         let fresh = self.gaps(root, from, to) == [(from, to)];
         if fresh {
             self.written.entry(root).or_default().push((from, to));
         } else {
             self.fill_gaps(root, from, to)?;
         }
-        Ok(GradDestination { tensor: self.gradient_value(of), accumulate: !fresh })
+        Ok(GradDestination { tensor: self.gradient_value(of), accumulate: onto_sums || !fresh })
     }
 
     /// Root and channel interval of a value. A value under another shape stands for the whole of its root.
@@ -440,12 +503,19 @@ impl Tape {
         let home = match self.values[of.id].home {
             Home::Slice { of: parent, channel } => Home::Slice { of: of_parent(self, parent), channel },
             Home::Alias { of: parent } => Home::Alias { of: of_parent(self, parent) },
-            Home::Arena(Arena::Parameters, offset) => Home::Arena(Arena::Gradients, offset),
+            Home::Arena(Arena::Parameters, offset) if offset >= self.frozen_words() => {
+                Home::Arena(Arena::Gradients, offset - self.frozen_words())
+            }
             _ => Home::Own,
         };
         let gradient = self.value(of.shape, home, false);
         self.gradients.insert(of.id, gradient.id);
         gradient
+    }
+
+    /// Each value that has a gradient, with that gradient, by their numbers.
+    pub(crate) fn gradients(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.gradients.iter().map(|(&of, &gradient)| (of, gradient))
     }
 
     pub(crate) fn view(&self, tensor: Tensor) -> View {

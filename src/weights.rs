@@ -122,8 +122,8 @@ impl Checkpoint {
         }
         for (arena, prefix) in arenas {
             let words = store.read(gpu, arena)?;
-            for (offset, spec) in &store.spec().parameters {
-                let memory = &words[*offset..offset + spec.shape.len()];
+            for (place, spec) in store.places(arena) {
+                let memory = &words[place..place + spec.shape.len()];
                 tensors.insert(format!("{prefix}{}", spec.name), (spec.disk_shape(), spec.to_disk(memory)));
             }
         }
@@ -183,16 +183,16 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Input`] that lists what is missing, unexpected or of another shape; then nothing was written.
     pub fn apply(&self, gpu: &Gpu, store: &ParameterStore, optimiser: bool) -> Result<()> {
-        self.compare(store.spec(), optimiser)?;
+        self.compare(store.spec(), store.frozen_words().filter(|_| optimiser))?;
         let mut arenas = vec![(Arena::Parameters, "")];
         if optimiser {
             arenas.extend([(Arena::Moment1, MOMENT1), (Arena::Moment2, MOMENT2)]);
         }
         for (arena, prefix) in arenas {
-            let mut words = vec![0.0; store.spec().parameter_words()];
-            for (offset, spec) in &store.spec().parameters {
+            let mut words = vec![0.0; store.words(arena)];
+            for (place, spec) in store.places(arena) {
                 let (_, disk) = &self.tensors[&format!("{prefix}{}", spec.name)];
-                words[*offset..offset + spec.shape.len()].copy_from_slice(&spec.from_disk(disk));
+                words[place..place + spec.shape.len()].copy_from_slice(&spec.from_disk(disk));
             }
             store.write(gpu, arena, &words)?;
         }

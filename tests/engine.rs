@@ -7,18 +7,23 @@ use gatefold::Error;
 use gatefold::gpu::{AdapterSummary, BufferPool, Gpu, GpuOptions};
 use gatefold::nets::densenet::DenseNet;
 use gatefold::nets::{Build, Head, NetConfig};
-use gatefold::ops::adam::Adam;
 use gatefold::ops::conv2d::conv2d;
 use gatefold::ops::dense::dense;
 use gatefold::ops::flatten::flatten;
 use gatefold::ops::relu::relu;
 use gatefold::ops::window::Window;
-use gatefold::params::{Init, Layout, ParameterSpec, ParameterStore, StepWords};
+use gatefold::params::{Init, Layout, ParameterSpec, ParameterStore};
 use gatefold::plan::{self, Layout as Memory, Plan};
 use gatefold::tape::{Arena, Tape};
 use gatefold::tensor::{Shape, Tensor};
 use gatefold::train::step::TrainingStep;
+
+#[path = "engine/fine_tuning.rs"]
+mod fine_tuning;
+#[path = "engine/training.rs"]
+mod training;
 use gatefold::train::{Config, Needs};
+use training::Training;
 
 fn gpu() -> Arc<Gpu> {
     static GPU: LazyLock<Arc<Gpu>> = LazyLock::new(|| {
@@ -107,7 +112,7 @@ fn a_plan_takes_what_the_dry_run_told() {
     assert_eq!(plan.launches(), needs.launches_per_step);
     assert_eq!(plan::flops(&step.tape), needs.flops_per_step);
     assert_eq!(plan.memory().largest_tensor, needs.largest_tensor_bytes);
-    let parameters = step.tape.spec().bytes(true);
+    let parameters = step.tape.spec().bytes(step.tape.trained_words());
     let peak = plan.memory().slots + plan.memory().fixed + parameters;
     // Validation's own inputs and results come on top.
     assert!(needs.peak_bytes >= peak && needs.peak_bytes < peak + (1 << 20), "{} for {peak}", needs.peak_bytes);
@@ -217,27 +222,10 @@ fn a_plan_wants_the_store_of_its_own_network() {
 
 /// Parameters, statistics and losses after three steps on made-up pictures.
 fn trained(classes: usize, seed: u32) -> [Vec<u32>; 3] {
-    let config = Config { size: 32, batch: 4, ..Config::default() };
-    let net = config.net_config(classes);
-    let TrainingStep { tape, pixels, labels, weights, loss, .. } = TrainingStep::record(&config, &net, 4).unwrap();
-    let store = ParameterStore::new(&gpu(), tape.spec(), true).unwrap();
-    let (parameters, states) = tape.spec().initial(1);
-    store.write(&gpu(), Arena::Parameters, &parameters).unwrap();
-    store.write(&gpu(), Arena::State, &states).unwrap();
-    let mut plan = Plan::new(&gpu(), &tape, &store, &BufferPool::default()).unwrap();
-    let bytes: Vec<u8> = (0..4 * 32 * 32 * 3_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    plan.write(pixels, &bytes).unwrap();
-    plan.write(labels, &[0_u32, 1, 1, 0]).unwrap();
-    plan.write(weights, &[1.0_f32; 4]).unwrap();
-    let mut losses = vec![];
-    for step in 0..3 {
-        let [bias_correction1, bias_correction2] = Adam::default().bias_corrections(step);
-        let learning_rate = 1e-3;
-        let words = StepWords { step, seed, learning_rate, bias_correction1, bias_correction2, ..StepWords::default() };
-        plan.write(tape.step_input().unwrap(), &[words]).unwrap();
-        losses.push(plan.run().unwrap().get(loss).unwrap()[0]);
-    }
-    let [parameters, states] = [Arena::Parameters, Arena::State].map(|arena| store.read(&gpu(), arena).unwrap());
+    let mut training = Training::new(&Config { size: 32, batch: 4, ..Config::default() }, classes);
+    training.write(0..4);
+    let losses: Vec<f32> = (0..3).map(|step| training.step(step, seed)).collect();
+    let [parameters, states] = [Arena::Parameters, Arena::State].map(|arena| training.read(arena));
     assert!(losses.iter().chain(&parameters).all(|v| v.is_finite()));
     [parameters, states, losses].map(|values| values.into_iter().map(f32::to_bits).collect())
 }

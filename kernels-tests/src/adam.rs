@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use gatefold::Result;
 use gatefold::gpu::{BufferPool, Gpu};
-use gatefold::ops::adam::{Adam, adam};
+use gatefold::ops::adam::{Adam, Clip, Segment, adam};
+use gatefold::ops::grad_norm::grad_norm;
 use gatefold::params::{Init, Layout, ParameterSpec, ParameterStore, StepWords};
 use gatefold::plan::{Choice, Plan};
 use gatefold::tape::{Arena, Tape};
@@ -24,13 +25,14 @@ pub fn parameter(tape: &mut Tape, len: usize) -> Tensor {
 struct State([Vec<f64>; 3]);
 
 impl State {
-    fn step(&mut self, gradients: &[f64], options: Adam, step: StepWords) {
+    /// One step; parameter `i` has `scale(i)` of the rate.
+    fn step(&mut self, gradients: &[f64], options: Adam, scale: impl Fn(usize) -> f64, step: StepWords) {
         let [beta1, beta2, eps] = [options.beta1, options.beta2, options.eps].map(f64::from);
         let [lr, decay] = [step.learning_rate, step.weight_decay].map(f64::from);
         let [correction1, correction2] = [step.bias_correction1, step.bias_correction2].map(f64::from);
         let [parameters, first, second] = &mut self.0;
-        for (((p, m), v), g) in parameters.iter_mut().zip(first).zip(second).zip(gradients) {
-            let mut g = *g;
+        for (i, (((p, m), v), g)) in parameters.iter_mut().zip(first).zip(second).zip(gradients).enumerate() {
+            let (mut g, lr) = (*g, lr * scale(i));
             if options.decoupled {
                 *p *= 1.0 - lr * decay;
             } else {
@@ -52,26 +54,68 @@ fn schedule(options: Adam, step: u32, decay: f32) -> StepWords {
     StepWords { step, learning_rate, weight_decay: decay, bias_correction1, bias_correction2, ..StepWords::default() }
 }
 
+/// Which parameters there are and how they are trained.
+#[derive(Clone, Copy)]
+struct Setup {
+    /// Frozen parameters, then those that are trained.
+    frozen: &'static [usize],
+    lens: &'static [usize],
+    options: Adam,
+    /// What the rate of the first so many trained parameters is multiplied by.
+    slow: Option<(usize, f32)>,
+    max_norm: Option<f32>,
+}
+
+impl Setup {
+    fn new(lens: &'static [usize], options: Adam) -> Self {
+        Self { frozen: &[], lens, options, slow: None, max_norm: None }
+    }
+
+    fn words(lens: &[usize]) -> usize {
+        lens.iter().map(|len| len.next_multiple_of(64)).sum()
+    }
+
+    /// Words of the trained parameters with a rate of their own, and its factor.
+    fn slow_words(&self) -> (usize, f32) {
+        self.slow.map_or((0, 1.0), |(count, scale)| (Self::words(&self.lens[..count]), scale))
+    }
+
+    fn record(&self, tape: &mut Tape) {
+        tape.freeze();
+        for &len in self.frozen {
+            parameter(tape, len);
+        }
+        tape.thaw();
+        for &len in self.lens {
+            parameter(tape, len);
+        }
+        let all = Segment::all(tape);
+        let (slow, scale) = self.slow_words();
+        let segments = [
+            Segment { words: slow, scale, ..all },
+            Segment { start: all.start + slow, words: all.words - slow, ..all },
+        ];
+        let segments: Vec<_> = segments.into_iter().filter(|segment| segment.words > 0).collect();
+        let clip = self.max_norm.map(|max_norm| Clip { norm: grad_norm(tape, all.words), max_norm });
+        adam(tape, &segments, self.options, clip);
+    }
+}
+
 /// Runs steps from given parameters and zero moments; returns the three arenas after the last.
 fn run(
     gpu: &Arc<Gpu>,
     choice: Choice,
-    lens: &[usize],
-    options: Adam,
-    start: impl Fn(usize) -> Vec<f32>,
+    setup: Setup,
+    start: &[f32],
     steps: &[(StepWords, Vec<f32>)],
 ) -> Result<[Vec<f32>; 3]> {
     let mut tape = Tape::new();
-    for &len in lens {
-        parameter(&mut tape, len);
-    }
-    let words = tape.spec().parameter_words();
-    adam(&mut tape, words, options);
+    setup.record(&mut tape);
     let step = tape.step();
-    let store = ParameterStore::new(gpu, tape.spec(), true)?;
-    store.write(gpu, Arena::Parameters, &start(words))?;
+    let store = ParameterStore::for_training(gpu, &tape)?;
+    store.write(gpu, Arena::Parameters, start)?;
     for moment in [Arena::Moment1, Arena::Moment2] {
-        store.write(gpu, moment, &vec![0.0; words])?;
+        store.write(gpu, moment, &vec![0.0; tape.trained_words()])?;
     }
     let mut plan = Plan::with_choice(gpu, &tape, &store, &BufferPool::default(), choice)?;
     for (words, gradients) in steps {
@@ -83,23 +127,39 @@ fn run(
     Ok([p?, m?, v?])
 }
 
-fn row(name: &str, lens: &'static [usize], options: Adam, decay: f32) -> Row {
+fn row(name: &str, setup: Setup, decay: f32) -> Row {
     Row::custom("adam", name, move |gpu, choice| {
         const STEPS: u32 = 5;
-        let words: usize = lens.iter().map(|len| len.next_multiple_of(64)).sum();
-        let array = |seed: u64, scale: f64| Array::random(Shape::vector(words), seed).map(|v| scale * v).to_f32();
-        // Gradients of very different sizes: Adam takes the size out again.
-        let gradients = |step: u32| array(u64::from(step) + 2, 10.0_f64.powi(2 - 2 * step as i32));
+        let options = setup.options;
+        let (frozen, words) = (Setup::words(setup.frozen), Setup::words(setup.lens));
+        let array =
+            |len: usize, seed: u64, scale: f64| Array::random(Shape::vector(len), seed).map(|v| scale * v).to_f32();
+        // Gradients of very different sizes: Adam takes the size out again. Clipping to a norm of 1 meets the first two.
+        let gradients = |step: u32| array(words, u64::from(step) + 2, 10.0_f64.powi(2 - 2 * step as i32));
         let steps: Vec<_> = (0..STEPS).map(|i| (schedule(options, i, decay), gradients(i))).collect();
-        let start = array(1, 1.0);
-        let out = run(gpu, choice, lens, options, |_| start.clone(), &steps)?;
+        let start = array(frozen + words, 1, 1.0);
+        let mut out = run(gpu, choice, setup, &start, &steps)?;
+        let touched = out[0][..frozen].iter().zip(&start).filter(|(a, b)| a.to_bits() != b.to_bits()).count();
+        let (trained, start) = (out[0].split_off(frozen), &start[frozen..]);
+        out[0] = trained;
 
         let wide = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect::<Vec<_>>();
-        let mut state = State([wide(&start), vec![0.0; words], vec![0.0; words]]);
-        steps.iter().for_each(|(step, g)| state.step(&wide(g), options, *step));
-        let moved = |p: &[f64]| p.iter().zip(&start).map(|(p, &s)| p - f64::from(s)).collect::<Vec<_>>();
+        let mut state = State([wide(start), vec![0.0; words], vec![0.0; words]]);
+        let (slow, scale) = setup.slow_words();
+        for (step, gradients) in &steps {
+            let mut gradients = wide(gradients);
+            if let Some(max_norm) = setup.max_norm {
+                // torch.nn.utils.clip_grad_norm_
+                let norm = gradients.iter().map(|g| g * g).sum::<f64>().sqrt();
+                let factor = (f64::from(max_norm) / (norm + 1e-6)).min(1.0);
+                gradients.iter_mut().for_each(|g| *g *= factor);
+            }
+            state.step(&gradients, options, |i| if i < slow { f64::from(scale) } else { 1.0 }, *step);
+        }
+        let moved = |p: &[f64]| p.iter().zip(start).map(|(p, &s)| p - f64::from(s)).collect::<Vec<_>>();
         let way: Vec<f32> = moved(&wide(&out[0])).iter().map(|&d| d as f32).collect();
         let mut checked = vec![Checked { what: "way".into(), error: relative_error(&way, &moved(&state.0[0])) }];
+        checked.push(Checked { what: "frozen parameters stay".into(), error: touched as f64 });
         for ((what, out), reference) in ["parameters", "moment 1", "moment 2"].iter().zip(&out).zip(&state.0) {
             checked.push(Checked { what: (*what).into(), error: relative_error(out, reference) });
         }
@@ -119,7 +179,8 @@ fn pytorch(name: &str, decoupled: bool, expected: [f64; 4]) -> Row {
                 (words, padded([0.1, -0.2, 0.3, 1e-6].map(|g| g * factor)))
             })
             .collect();
-        let [parameters, ..] = run(gpu, choice, &[4], options, |_| padded([0.5, -1.0, 2.0, 0.0]), &steps)?;
+        let start = padded([0.5, -1.0, 2.0, 0.0]);
+        let [parameters, ..] = run(gpu, choice, Setup::new(&[4], options), &start, &steps)?;
         let gap = parameters[4..].iter().filter(|v| **v != 0.0).count();
         Ok(vec![
             Checked { what: "parameters".into(), error: relative_error(&parameters[..4], &expected) },
@@ -139,17 +200,22 @@ pub fn rows() -> Vec<Row> {
         vec![],
         |tape, _| {
             let p = parameter(tape, 25_000_000);
-            let words = tape.spec().parameter_words();
-            adam(tape, words, Adam::default());
+            let all = Segment::all(tape);
+            adam(tape, &[all], Adam::default(), None);
             Ok(vec![p])
         },
         |_| vec![Array::zeros(Shape::vector(25_000_000))],
     );
+    let (many, slow) = (Setup::new(MANY, decoupled), Some((2, 0.1)));
     vec![
-        row("plain", MANY, plain, 0.0),
-        row("L2", MANY, plain, 0.1),
-        row("decoupled", MANY, decoupled, 0.1),
-        row("other constants", &[130], other, 0.01),
+        row("plain", Setup::new(MANY, plain), 0.0),
+        row("L2", Setup::new(MANY, plain), 0.1),
+        row("decoupled", many, 0.1),
+        row("other constants", Setup::new(&[130], other), 0.01),
+        row("clipped", Setup { max_norm: Some(1.0), ..many }, 0.1),
+        row("L2, clipped", Setup { max_norm: Some(1.0), ..Setup::new(MANY, plain) }, 0.1),
+        row("two rates", Setup { slow, ..many }, 0.1),
+        row("frozen, two rates, clipped", Setup { frozen: &[70, 3], slow, max_norm: Some(1.0), ..many }, 0.1),
         pytorch("PyTorch's Adam", false, [0.3957903905, -0.8938464368, 1.881879438, 0.07552704371]),
         pytorch("PyTorch's AdamW", true, [0.4169139971, -0.9069887433, 1.887138243, -0.07234044538]),
         bench.bench(),

@@ -23,7 +23,10 @@ fn root() -> PathBuf {
 fn launches() -> Vec<Launch> {
     let mut launches: Vec<Launch> = rows().iter().flat_map(|row| collect_kernels(row).expect(&row.name)).collect();
     for (net, classes) in NETS.iter().flat_map(|net| [(net, 2), (net, 5)]) {
-        let config = Config { net: net.name.into(), size: net.smallest, batch: 2, ..Config::default() };
+        // What the options of fine-tuning add comes with one of the two.
+        let (accumulate, clip) = if classes == 2 { (1, None) } else { (2, Some(1.0)) };
+        let config =
+            Config { net: net.name.into(), size: net.smallest, batch: 2, accumulate, clip, ..Config::default() };
         let step = TrainingStep::record(&config, &config.net_config(classes), config.batch).expect(net.name);
         launches.extend(step.tape.launches().to_vec());
     }

@@ -52,7 +52,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     config.check()?;
     RunFolder::new(&run).clear()?;
     let trainer = train::start(&table, config, None, &run, &arguments.gpu)?;
-    let mut progress = TrainingProgress::new(trainer.batch());
+    let mut progress = TrainingProgress::new(trainer.pictures_per_step());
     let outcome = trainer.train(&mut progress)?;
     drop(progress);
     train::finish(&outcome, &run, false)?;

@@ -37,7 +37,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let file = if source.is_file() { source.clone() } else { RunFolder::open(source)?.checkpoint()? };
     let checkpoint = arguments.about.read(&file)?;
     if let Some(header) = &checkpoint.header {
-        checkpoint.compare(&model::spec(&header.net, checkpoint.has_auxiliary())?, false)?;
+        checkpoint.compare(&model::spec(&header.net, checkpoint.has_auxiliary())?, None)?;
     }
     let exported = checkpoint.export(out)?;
     if arguments.json {

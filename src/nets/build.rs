@@ -11,6 +11,8 @@ use crate::params::{Init, Layout, ParameterSpec, StateSpec};
 use crate::tape::Tape;
 use crate::tensor::{Shape, Tensor};
 
+use super::Freeze;
+
 /// Channels of a picture on disk; in memory there is a fourth of zeros.
 const RGB: usize = 3;
 
@@ -25,6 +27,10 @@ pub struct Build<'a> {
     pub dense_start: fn(Fan) -> Start,
     /// Words of parameters recorded before the head: the trunk's.
     pub trunk_words: Option<usize>,
+    /// Where a tape that starts frozen thaws.
+    pub freeze: Option<Freeze>,
+    /// Batch-norms keep to their running statistics in training too.
+    pub freeze_statistics: bool,
     /// What the network looks at. The convolution that reads it has weights for three channels on disk.
     pictures: Tensor,
 }
@@ -32,7 +38,9 @@ pub struct Build<'a> {
 impl<'a> Build<'a> {
     /// `pictures` is `n x size x size x 4`: RGB and a channel of zeros.
     pub fn new(tape: &'a mut Tape, pictures: Tensor, training: bool) -> Self {
-        Self { tape, training, conv_start: pytorch, dense_start: pytorch, trunk_words: None, pictures }
+        let (conv_start, dense_start): (fn(Fan) -> Start, fn(Fan) -> Start) = (pytorch, pytorch);
+        let (trunk_words, freeze, freeze_statistics) = (None, None, false);
+        Self { tape, training, conv_start, dense_start, trunk_words, freeze, freeze_statistics, pictures }
     }
 
     fn parameter(&mut self, name: String, shape: Shape, layout: Layout, init: Init) -> Tensor {
@@ -46,11 +54,23 @@ impl<'a> Build<'a> {
     /// Gives a layer's output its name, for heat maps and for freezing up to it.
     pub fn name(&mut self, name: &str, x: Tensor) {
         self.tape.name(name, x);
+        if matches!(&self.freeze, Some(Freeze::Layer(last)) if last == name) {
+            self.tape.thaw();
+        }
     }
 
     /// What follows is the head: the layers that depend on the number of classes. Everything before is the trunk.
     pub fn head(&mut self) {
         self.trunk_words = Some(self.tape.spec().parameter_words());
+        if self.freeze == Some(Freeze::Trunk) {
+            self.tape.thaw();
+        }
+    }
+
+    /// Whether a batch-norm takes its statistics from the batch, and moves the running ones. Frozen layers do not: they would
+    /// change although nothing in them is trained.
+    fn batch_statistics(&self) -> bool {
+        self.training && !self.freeze_statistics && !self.tape.is_frozen()
     }
 
     /// A convolution with a bias.
@@ -88,13 +108,15 @@ impl<'a> Build<'a> {
     /// Batch normalisation.
     pub fn batch_norm(&mut self, name: &str, x: Tensor, eps: f32) -> Result<Tensor> {
         let norm = self.norm(name, x.shape.c, eps);
-        batch_norm(self.tape, x, &norm, self.training)
+        let training = self.batch_statistics();
+        batch_norm(self.tape, x, &norm, training)
     }
 
     /// Batch normalisation and ReLU.
     pub fn batch_norm_relu(&mut self, name: &str, x: Tensor, eps: f32) -> Result<Tensor> {
         let norm = self.norm(name, x.shape.c, eps);
-        batch_norm_relu(self.tape, x, &norm, self.training)
+        let training = self.batch_statistics();
+        batch_norm_relu(self.tape, x, &norm, training)
     }
 
     /// The end of a residual block: `relu(a + b)`.
@@ -114,7 +136,8 @@ impl<'a> Build<'a> {
         let window = Window::square(1, 1, 0);
         let norm = self.norm(norm_name, x.shape.c, eps);
         let (weight, _) = self.conv_weight(conv_name, x, channels, window);
-        norm_relu_conv2d(self.tape, x, &norm, weight, window, self.training)
+        let training = self.batch_statistics();
+        norm_relu_conv2d(self.tape, x, &norm, weight, window, training)
     }
 
     /// A fully connected layer with a bias. `flat` is the feature map that was flattened into `x`, if one was.

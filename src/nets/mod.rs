@@ -2,6 +2,7 @@
 
 mod build;
 pub mod densenet;
+mod freeze;
 mod head;
 pub mod inception;
 pub mod prognet;
@@ -13,6 +14,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 pub use build::Build;
+pub use freeze::Freeze;
 pub use head::Head;
 
 use crate::tape::Tape;
@@ -120,4 +122,34 @@ pub fn find(config: &NetConfig) -> Result<&'static Net> {
 pub fn record(tape: &mut Tape, pictures: Tensor, config: &NetConfig, training: bool) -> Result<Recorded> {
     let net = find(config)?;
     (net.record)(&mut Build::new(tape, pictures, training), pictures, config)
+}
+
+/// Records a network for training, frozen from its start up to where `freeze` says, and gives the words of its trunk's
+/// parameters too. Batch-norms of frozen layers keep to their running statistics; with `freeze_statistics` all do.
+///
+/// # Errors
+/// As [`record`]; [`Error::Input`] if there is no such layer or nothing would be left to train.
+pub fn record_for_training(
+    tape: &mut Tape,
+    pictures: Tensor,
+    config: &NetConfig,
+    freeze: Option<&Freeze>,
+    freeze_statistics: bool,
+) -> Result<(Recorded, usize)> {
+    let net = find(config)?;
+    if freeze.is_some() {
+        tape.freeze();
+    }
+    let mut build = Build::new(tape, pictures, true);
+    (build.freeze, build.freeze_statistics) = (freeze.cloned(), freeze_statistics);
+    let recorded = (net.record)(&mut build, pictures, config)?;
+    let trunk_words = build.trunk_words.unwrap_or(0);
+    if let Some(freeze) = freeze {
+        freeze.check(tape)?;
+    }
+    if freeze_statistics && tape.spec().states.is_empty() {
+        let (net, what) = (net.name, "has no batch-norms whose statistics could be frozen; leave it out");
+        return Err(Error::input(format!("--freeze-statistics: {net} {what}")));
+    }
+    Ok((recorded, trunk_words))
 }

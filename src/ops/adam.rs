@@ -4,6 +4,7 @@ use crate::gpu::Kernel;
 use crate::plan::arena_pieces;
 use crate::shader;
 use crate::tape::{Arena, Launch, Tape};
+use crate::tensor::Tensor;
 
 /// What stays the same over a training.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,10 +31,35 @@ impl Adam {
     }
 }
 
-/// Records one optimiser step over the first `words` words of the parameters, usually
-/// [`Spec::parameter_words`](crate::params::Spec::parameter_words), a multiple of 4, in place:
+/// Trained parameters that lie together and share a learning rate. Its ends are where parameters begin or end.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Segment {
+    /// First word in the buffer of all parameters.
+    pub start: usize,
+    pub words: usize,
+    /// What the step's learning rate is multiplied by.
+    pub scale: f32,
+}
+
+impl Segment {
+    /// All trained parameters at the step's own rate.
+    pub fn all(tape: &Tape) -> Self {
+        Self { start: tape.frozen_words(), words: tape.trained_words(), scale: 1.0 }
+    }
+}
+
+/// Scales the gradient down if its norm is larger than `max_norm`, as `torch.nn.utils.clip_grad_norm_` does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Clip {
+    /// One number: the norm of all gradients together, as [`grad_norm`](super::grad_norm::grad_norm) leaves it.
+    pub norm: Tensor,
+    pub max_norm: f32,
+}
+
+/// Records one optimiser step over these segments of the parameters, in place:
 ///
 /// ```text
+/// g *= min(1, max_norm / (norm + 1e-6))   where it is clipped
 /// g += wd p   or, decoupled,   p *= 1 - lr wd
 /// m  = beta1 m + (1 - beta1) g
 /// v  = beta2 v + (1 - beta2) g^2
@@ -41,19 +67,27 @@ impl Adam {
 /// ```
 ///
 /// `lr`, `wd` and the bias corrections `bc1` and `bc2` come from the step input
-/// ([`StepWords`](crate::params::StepWords)), so a schedule needs no new plan.
-pub fn adam(tape: &mut Tape, words: usize, options: Adam) {
-    debug_assert!(words.is_multiple_of(4));
-    let step = tape.step();
-    for (offset, len) in arena_pieces(words) {
-        let [parameters, gradients, moment1, moment2] =
-            [Arena::Parameters, Arena::Gradients, Arena::Moment1, Arena::Moment2].map(|a| tape.arena(a, offset, len));
-        let launch = Launch::new("adam", "update").read(gradients).read(step);
-        let launch = launch.write(parameters).write(moment1).write(moment2);
-        let rest = |beta: f32| (1.0 - f64::from(beta)) as f32;
-        let launch = launch.u32(len / 4).f32(options.beta1).f32(options.beta2);
-        let launch = launch.f32(rest(options.beta1)).f32(rest(options.beta2)).f32(options.eps).flops(14 * len);
-        let kernel = Kernel::per_item(shader!("adam.wgsl"), len / 4).constant("DECOUPLED", options.decoupled);
-        tape.launch(launch.kernel(kernel));
+/// ([`StepWords`](crate::params::StepWords)), so a schedule needs no new plan. `lr` is then multiplied by the segment's scale.
+/// Gradients and moments of the first trained parameter lie at the start of their buffers.
+pub fn adam(tape: &mut Tape, segments: &[Segment], options: Adam, clip: Option<Clip>) {
+    let (step, frozen) = (tape.step(), tape.frozen_words());
+    for &Segment { start, words, scale } in segments {
+        debug_assert!(words.is_multiple_of(4) && start >= frozen);
+        for (offset, len) in arena_pieces(words) {
+            let parameters = tape.arena(Arena::Parameters, start + offset, len);
+            let [gradients, moment1, moment2] = [Arena::Gradients, Arena::Moment1, Arena::Moment2]
+                .map(|arena| tape.arena(arena, start - frozen + offset, len));
+            // Without clipping the kernel never reads the norm's binding.
+            let norm = clip.map_or(step, |clip| clip.norm);
+            let launch = Launch::new("adam", "update").read(gradients).read(step).read(norm);
+            let launch = launch.write(parameters).write(moment1).write(moment2);
+            let rest = |beta: f32| (1.0 - f64::from(beta)) as f32;
+            let launch = launch.u32(len / 4).f32(options.beta1).f32(options.beta2);
+            let launch = launch.f32(rest(options.beta1)).f32(rest(options.beta2)).f32(options.eps).f32(scale);
+            let launch = launch.f32(clip.map_or(0.0, |clip| clip.max_norm)).view(norm).flops(14 * len);
+            let kernel = Kernel::per_item(shader!("adam.wgsl"), len / 4);
+            let kernel = kernel.constant("DECOUPLED", options.decoupled).constant("CLIP", clip.is_some());
+            tape.launch(launch.kernel(kernel));
+        }
     }
 }

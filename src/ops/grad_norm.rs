@@ -10,7 +10,7 @@ use crate::tensor::{Shape, Tensor};
 const RUN: usize = 1 << 14;
 
 /// One number: `sqrt(sum g^2)` over the first `words` words of the gradients, usually
-/// [`Spec::parameter_words`](crate::params::Spec::parameter_words), a multiple of 4. The gaps between parameters are zero.
+/// [`Tape::trained_words`], a multiple of 4. The gaps between parameters are zero.
 ///
 /// Sums over fixed blocks, runs of blocks, and all runs: the order is the same in every step, and chains of additions stay
 /// short, so that f32 is exact enough for any network.

@@ -1,14 +1,17 @@
 //! What a training run is made of. A recipe is a TOML file with some of these fields; so is the `config.toml` of a run.
 
-use std::fmt;
+mod augmentation;
+pub(super) mod check;
+
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::Schedule;
+pub use augmentation::Augmentation;
+
+use super::{LearningRate, Schedule};
 use crate::data::Fit;
-use crate::nets::{self, Head, NetConfig};
+use crate::nets::{Freeze, Head, NetConfig};
 use crate::{Error, Result};
 
 /// All settings of a run.
@@ -24,10 +27,32 @@ pub struct Config {
     pub mean: [f32; 3],
     pub deviation: [f32; 3],
     pub batch: usize,
+    /// Batches whose gradients together make one optimiser step, as one batch that many times larger would.
+    pub accumulate: usize,
     pub epochs: u64,
+    /// Stop when the best epoch lies this many epochs back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patience: Option<u64>,
     /// Learning rate of Adam; the peak of a schedule.
     pub lr: f32,
     pub schedule: Schedule,
+    /// Steps over which the rate rises to where the schedule begins.
+    pub warmup: u64,
+    /// Epochs between two drops of the step schedule, and what each multiplies the rate by (0.1 unless said).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step_every: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step_factor: Option<f32>,
+    /// What the rate is multiplied by for the trunk: all layers before the head.
+    pub trunk_lr: f32,
+    /// Largest norm that the gradient may have; a larger one is scaled down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip: Option<f32>,
+    /// The first layers, which stay as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub freeze: Option<Freeze>,
+    /// Batch-norms keep to their running statistics. Those of frozen layers always do.
+    pub freeze_statistics: bool,
     /// Decoupled, as AdamW has it.
     pub weight_decay: f32,
     pub label_smoothing: f32,
@@ -82,9 +107,18 @@ impl Default for Config {
             mean: [0.5; 3],
             deviation: [0.25; 3],
             batch: 32,
+            accumulate: 1,
             epochs: 24,
+            patience: None,
             lr: 0.002,
             schedule: Schedule::OneCycle,
+            warmup: 0,
+            step_every: None,
+            step_factor: None,
+            trunk_lr: 1.0,
+            clip: None,
+            freeze: None,
+            freeze_statistics: false,
             weight_decay: 0.01,
             label_smoothing: 0.0,
             augment: Augmentation { flip: true, shift: 0.1 },
@@ -155,102 +189,22 @@ impl Config {
         NetConfig { net, size, classes, dropout: self.dropout, batch_norm: self.batch_norm, head: self.head }
     }
 
-    /// Checks what can be checked before any picture is read.
-    pub fn check(&self) -> Result<()> {
-        nets::find(&self.net_config(2))?;
-        let bad = |option: &str, value: &dyn fmt::Display, rule: &str| {
-            Err(Error::input(format!("--{option} {value}: must be {rule}")))
-        };
-        if self.size > crate::data::pack::MAX_SIZE as usize {
-            return bad("size", &self.size, &format!("at most {}", crate::data::pack::MAX_SIZE));
-        }
-        if self.batch == 0 || self.batch > 1 << 16 {
-            return bad("batch", &self.batch, "from 1 to 65536");
-        }
-        if self.epochs == 0 {
-            return bad("epochs", &self.epochs, "at least 1");
-        }
-        if !(self.lr.is_finite() && self.lr > 0.0) {
-            return bad("lr", &self.lr, "a number above 0");
-        }
-        if !(self.weight_decay.is_finite() && self.weight_decay >= 0.0) {
-            return bad("weight-decay", &self.weight_decay, "0 or above");
-        }
-        if !self.mean.iter().all(|v| v.is_finite()) || !self.deviation.iter().all(|v| v.is_finite() && *v > 0.0) {
-            let Self { mean, deviation, .. } = self;
-            let text =
-                format!("recipe: mean {mean:?}, deviation {deviation:?}: must be numbers, and deviations above 0");
-            return Err(Error::input(text));
-        }
-        if !(0.0..1.0).contains(&self.label_smoothing) {
-            return bad("label-smoothing", &self.label_smoothing, "from 0 to below 1");
-        }
-        if !(0.0..1.0).contains(&self.dropout) {
-            return bad("dropout", &self.dropout, "from 0 to below 1");
-        }
-        if self.seed > u64::from(u32::MAX) {
-            return bad("seed", &self.seed, "at most 4294967295");
-        }
-        Ok(())
-    }
-}
-
-/// Random changes of the pictures in training, written `flip,shift=0.1` or `none`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
-pub struct Augmentation {
-    /// Mirror half of the pictures.
-    pub flip: bool,
-    /// Move each picture by up to this share of its side, in both directions.
-    pub shift: f32,
-}
-
-const DEFAULT_SHIFT: f32 = 0.1;
-
-impl FromStr for Augmentation {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let mut augmentation = Self::default();
-        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty() && *part != "none") {
-            match part.split_once('=').map_or((part, None), |(name, value)| (name, Some(value))) {
-                ("flip", None) => augmentation.flip = true,
-                ("shift", None) => augmentation.shift = DEFAULT_SHIFT,
-                ("shift", Some(value)) => {
-                    let share = value.parse::<f32>().ok().filter(|share| (0.0..=0.5).contains(share));
-                    augmentation.shift = share.ok_or(format!("shift={value}: must be from 0 to 0.5 of the side"))?;
-                }
-                _ => return Err(format!("{part}: must be flip, shift, shift=SHARE or none")),
-            }
-        }
-        Ok(augmentation)
-    }
-}
-
-impl fmt::Display for Augmentation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.flip, self.shift > 0.0) {
-            (false, false) => f.write_str("none"),
-            (true, false) => f.write_str("flip"),
-            (false, true) => write!(f, "shift={}", self.shift),
-            (true, true) => write!(f, "flip,shift={}", self.shift),
+    /// The learning rate over a run with this many optimiser steps in an epoch.
+    pub fn learning_rate(&self, steps_per_epoch: u64) -> LearningRate {
+        LearningRate {
+            schedule: self.schedule,
+            peak: self.lr,
+            warmup: self.warmup,
+            steps_per_epoch,
+            epochs: self.epochs,
+            step_every: self.step_every.unwrap_or(self.epochs),
+            step_factor: self.step_factor.unwrap_or(STEP_FACTOR),
         }
     }
 }
 
-impl From<Augmentation> for String {
-    fn from(augmentation: Augmentation) -> Self {
-        augmentation.to_string()
-    }
-}
-
-impl TryFrom<String> for Augmentation {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
+/// PyTorch's default.
+const STEP_FACTOR: f32 = 0.1;
 
 #[cfg(test)]
 mod tests {
@@ -259,6 +213,9 @@ mod tests {
     #[test]
     fn a_configuration_survives_its_file() {
         let mut config = Config { split: Some([80.0, 0.0, 20.0]), group: vec!["artist".into()], ..Config::default() };
+        config.freeze = Some(Freeze::Layer("conv3".into()));
+        (config.clip, config.patience, config.step_every, config.step_factor) =
+            (Some(1.0), Some(3), Some(2), Some(0.5));
         config.augment = "shift=0.25".parse().unwrap();
         let text = config.to_toml().unwrap();
         assert_eq!(Config::parse(&text, "test").unwrap(), config, "{text}");
@@ -295,10 +252,34 @@ mod tests {
             Config { lr: f32::NAN, ..Config::default() },
             Config { label_smoothing: 1.0, ..Config::default() },
             Config { net: "vgg".into(), ..Config::default() },
+            Config { accumulate: 0, ..Config::default() },
+            Config { trunk_lr: 0.0, ..Config::default() },
+            Config { clip: Some(-1.0), ..Config::default() },
+            Config { patience: Some(0), ..Config::default() },
+            Config { patience: Some(2), split: Some([80.0, 0.0, 20.0]), ..Config::default() },
+            Config { warmup: 5, ..Config::default() },
+            Config { schedule: Schedule::Step, ..Config::default() },
+            Config { schedule: Schedule::Step, step_every: Some(0), ..Config::default() },
+            Config { schedule: Schedule::Step, step_every: Some(2), step_factor: Some(2.0), ..Config::default() },
+            Config { step_every: Some(2), ..Config::default() },
+            Config { step_factor: Some(0.5), ..Config::default() },
         ] {
             assert_eq!(wrong.check().unwrap_err().exit_code(), 2, "{wrong:?}");
         }
-        assert!("tilt".parse::<Augmentation>().is_err());
-        assert!("shift=2".parse::<Augmentation>().is_err());
+    }
+
+    #[test]
+    fn what_belongs_to_another_schedule_is_refused_with_the_remedy() {
+        let said = |config: Config| config.check().unwrap_err().to_string();
+        let warm = said(Config { warmup: 5, ..Config::default() });
+        assert!(warm.starts_with("--warmup 5: ") && warm.contains("--schedule"), "{warm}");
+        let step = said(Config { schedule: Schedule::Step, ..Config::default() });
+        assert!(step.contains("--step-every"), "{step}");
+        let every = said(Config { step_every: Some(2), ..Config::default() });
+        assert!(every.starts_with("--step-every 2: ") && every.contains("--schedule step"), "{every}");
+        for schedule in [Schedule::Constant, Schedule::Cosine] {
+            Config { schedule, warmup: 5, ..Config::default() }.check().unwrap();
+        }
+        Config { schedule: Schedule::Step, step_every: Some(2), warmup: 5, ..Config::default() }.check().unwrap();
     }
 }

@@ -1,19 +1,16 @@
 //! The recorded training step: input, network, loss, gradients, optimiser, as one flat list of launches.
 
-use serde::Serialize;
-
 use super::Config;
-use super::model::{self, Taps};
-use crate::gpu::{AdapterSummary, available_host_memory};
 use crate::nets::{self, NetConfig};
-use crate::ops::adam::{Adam, adam};
+use crate::ops::adam::{Adam, Clip, Segment, adam};
+use crate::ops::fill::zero;
 use crate::ops::grad_norm::grad_norm;
 use crate::ops::input::{self, Augment, InputOp};
 use crate::ops::loss::Targets;
 use crate::ops::sigmoid_cross_entropy::sigmoid_cross_entropy;
 use crate::ops::softmax_cross_entropy::softmax_cross_entropy;
-use crate::plan::{self, Layout};
-use crate::tape::Tape;
+use crate::plan::arena_pieces;
+use crate::tape::{Arena, Tape};
 use crate::tensor::{Shape, Tensor};
 use crate::{Error, Result};
 
@@ -30,13 +27,26 @@ pub struct TrainingStep {
     pub stats: Tensor,
     pub loss: Tensor,
     pub grad_norm: Tensor,
+    /// Where several batches make an optimiser step: the gradient that flows into each loss, which is the loss's part here
+    /// times the batch's share in the step. The host writes it.
+    pub seeds: Vec<(Tensor, f32)>,
     pub notes: Vec<String>,
 }
 
 impl TrainingStep {
     /// Records the step for a batch of `batch` pictures.
+    ///
+    /// Where [`Config::accumulate`] is above 1 the tape has two phases: forward and backward pass, which add their gradients
+    /// up, and what makes a step of them and clears them. The first one runs for each batch.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the network does not exist or the settings do not fit it.
     pub fn record(config: &Config, net: &NetConfig, batch: usize) -> Result<Self> {
         let (size, mut tape) = (config.size, Tape::new());
+        let accumulates = config.accumulate > 1;
+        if accumulates {
+            tape.accumulate_parameter_gradients();
+        }
         let pixels = tape.input(Shape::vector(input::words(batch, size, size)));
         let shift = (config.augment.shift * size as f32).round() as usize;
         let op = InputOp {
@@ -47,7 +57,9 @@ impl TrainingStep {
             augment: Augment { flip: config.augment.flip, shift },
         };
         let pictures = input::input(&mut tape, pixels, batch, &op)?;
-        let recorded = nets::record(&mut tape, pictures, net, true)?;
+        let (recorded, trunk_words) =
+            nets::record_for_training(&mut tape, pictures, net, config.freeze.as_ref(), config.freeze_statistics)?;
+        let segments = segments(&tape, config, trunk_words)?;
         let targets = Targets { labels: tape.input(Shape::vector(batch)), weights: tape.input(Shape::vector(batch)) };
         let smoothing = config.label_smoothing;
         let cross_entropy = |tape: &mut Tape, logits: Tensor| match net.outputs() {
@@ -60,90 +72,55 @@ impl TrainingStep {
             // It only adds its gradient. What is reported is the main head's loss, which can be compared with validation's.
             losses.push((cross_entropy(&mut tape, logits)?.loss, AUXILIARY_WEIGHT));
         }
-        let weigh = |tape: &mut Tape, weight: f32| tape.constant(Shape::vector(1), vec![weight.to_bits()]);
-        let seeds: Vec<_> = losses.into_iter().map(|(loss, weight)| (loss, weigh(&mut tape, weight))).collect();
-        tape.backward(&seeds)?;
-        let words = tape.spec().parameter_words();
+        let (mut outputs, mut seeds) = (vec![], vec![]);
+        for (value, part) in losses {
+            let seed = if accumulates {
+                let seed = tape.input(value.shape);
+                seeds.push((seed, part));
+                seed
+            } else {
+                tape.constant(value.shape, vec![part.to_bits()])
+            };
+            outputs.push((value, seed));
+        }
+        tape.backward(&outputs)?;
+        if accumulates {
+            tape.end_phase();
+        }
+        let words = tape.trained_words();
         let grad_norm = grad_norm(&mut tape, words);
-        adam(&mut tape, words, Adam { decoupled: true, ..Adam::default() });
+        let clip = config.clip.map(|max_norm| Clip { norm: grad_norm, max_norm });
+        adam(&mut tape, &segments, Adam { decoupled: true, ..Adam::default() }, clip);
+        if accumulates {
+            for (offset, len) in arena_pieces(words) {
+                let gradients = tape.arena(Arena::Gradients, offset, len);
+                zero(&mut tape, gradients);
+            }
+        }
         for kept in [loss.stats, loss.loss, grad_norm] {
             tape.keep(kept);
         }
         let Targets { labels, weights } = targets;
-        Ok(Self { tape, pixels, labels, weights, stats: loss.stats, loss: loss.loss, grad_norm, notes: recorded.notes })
+        let notes = recorded.notes;
+        Ok(Self { tape, pixels, labels, weights, stats: loss.stats, loss: loss.loss, grad_norm, seeds, notes })
     }
 }
 
-/// What a run needs, known before anything is allocated: the JSON of `train --dry-run`.
-#[derive(Clone, Debug, Serialize)]
-pub struct Needs {
-    pub parameters: usize,
-    pub launches_per_step: usize,
-    pub flops_per_step: u64,
-    pub peak_bytes: u64,
-    pub largest_tensor_bytes: u64,
-    pub adapter: String,
-    pub batch: usize,
-    pub size: usize,
-    pub net: String,
-}
-
-impl Needs {
-    /// Plans a training step and holds it against the adapter.
-    ///
-    /// # Errors
-    /// [`Error::Input`] with the numbers and a batch size that would fit, if this one does not.
-    pub fn of(config: &Config, net: &NetConfig, adapter: &AdapterSummary) -> Result<Self> {
-        let memory = available_host_memory();
-        let refused = |misfit: String| {
-            let advice = match fitting_batch(config, net, adapter, memory) {
-                Some(fitting) => format!("try --batch {fitting}"),
-                None => "even one picture at a time does not fit; try a smaller --size".to_owned(),
-            };
-            let Config { batch, size, .. } = config;
-            Err(Error::input(format!("--batch {batch} at --size {size}: {misfit}: {advice}")))
-        };
-        let step = match TrainingStep::record(config, net, config.batch) {
-            Ok(step) => step,
-            Err(e) => {
-                // What is wrong at any batch is no matter of the batch.
-                TrainingStep::record(config, net, 2)?;
-                return refused(e.to_string());
-            }
-        };
-        let layout = Layout::new(&step.tape, true);
-        if let Some(misfit) = layout.misfit(adapter, memory) {
-            return refused(misfit);
-        }
-        // Validation runs in the training plan's storage; its own inputs and results come on top.
-        let normalisation = (config.mean, config.deviation);
-        let validation = model::recorded(net, config.size, normalisation, config.batch, Taps::None)?;
-        let validation = Layout::new(&validation.tape, false);
-        Ok(Self {
-            parameters: step.tape.spec().parameter_count(),
-            launches_per_step: step.tape.launches().len(),
-            flops_per_step: plan::flops(&step.tape),
-            peak_bytes: layout.memory().peak() + validation.memory().fixed,
-            largest_tensor_bytes: layout.memory().largest_tensor,
-            adapter: adapter.name.clone(),
-            batch: config.batch,
-            size: config.size,
-            net: config.net.clone(),
-        })
+/// The trained parameters by their learning rate: the trunk's, whose rate may be lower, and the head's.
+fn segments(tape: &Tape, config: &Config, trunk_words: usize) -> Result<Vec<Segment>> {
+    let all = Segment::all(tape);
+    if config.trunk_lr == 1.0 {
+        return Ok(vec![all]);
     }
-}
-
-/// The largest batch below the configured one that fits: by halving the interval, since need grows with the batch.
-fn fitting_batch(config: &Config, net: &NetConfig, adapter: &AdapterSummary, memory: u64) -> Option<usize> {
-    let fits = |batch: usize| {
-        let step = TrainingStep::record(config, net, batch);
-        step.is_ok_and(|step| Layout::new(&step.tape, true).misfit(adapter, memory).is_none())
-    };
-    // A batch-norm over maps of one pixel has no variance to take of a single picture.
-    let (mut fitting, mut failing) = ((1..=2).find(|&batch| fits(batch))?, config.batch);
-    while failing > fitting + 1 {
-        let middle = fitting + (failing - fitting) / 2;
-        if fits(middle) { fitting = middle } else { failing = middle }
+    let trunk = trunk_words.saturating_sub(all.start);
+    if trunk == 0 {
+        return Err(Error::input(format!(
+            "--trunk-lr {}: --freeze leaves no layer of the trunk to train; leave one of them out",
+            config.trunk_lr
+        )));
     }
-    Some(fitting)
+    Ok(vec![
+        Segment { words: trunk, scale: config.trunk_lr, ..all },
+        Segment { start: trunk_words, words: all.words - trunk, ..all },
+    ])
 }

@@ -1,16 +1,18 @@
 //! The training loop: epochs of recorded steps, validation, checkpoints, and the final score.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
 
+use super::config::check::no_validation;
 use super::metrics::Metrics;
 use super::model::{Inference, probabilities};
 use super::pretrained::Pretrained;
 use super::run::{MetricsLog, RunFolder};
 use super::step::TrainingStep;
-use super::{Config, Needs};
+use super::{Config, LearningRate, Needs};
 use crate::data::{Dataset, Epoch, Fit, Split};
 use crate::gpu::{BufferPool, Gpu};
 use crate::ops::adam::Adam;
@@ -63,6 +65,10 @@ pub struct Outcome {
     pub test: Option<Metrics>,
     pub best: Option<Best>,
     pub seconds: f64,
+    /// Epochs done, those before a resumption included.
+    pub epochs: u64,
+    /// Fewer than were asked for: the best one lies too far back.
+    pub stopped_early: bool,
 }
 
 /// A run under way.
@@ -83,9 +89,15 @@ impl Trainer {
     /// Records and plans the network, and starts from the seed or, with `resume`, from the run's last checkpoint.
     ///
     /// # Errors
-    /// [`Error::Input`] if the batch does not fit or the checkpoint is of another network or data set.
+    /// [`Error::Input`] if the batch does not fit, the checkpoint is of another network or data set, or the settings ask for
+    /// what this data set has not.
     pub fn new(gpu: &Arc<Gpu>, config: Config, run: RunFolder, dataset: Dataset, resume: bool) -> Result<Self> {
         let net = config.net_config(dataset.manifest.classes.len());
+        if let Some(patience) = config.patience
+            && dataset.manifest.indices(Split::Val).is_empty()
+        {
+            return Err(no_validation(patience));
+        }
         Needs::of(&config, &net, gpu.adapter())?;
         let mut header = Header {
             format: FORMAT,
@@ -102,7 +114,7 @@ impl Trainer {
             net,
         };
         let step = TrainingStep::record(&config, &header.net, config.batch)?;
-        let store = ParameterStore::new(gpu, step.tape.spec(), true)?;
+        let store = ParameterStore::for_training(gpu, &step.tape)?;
         if resume {
             header = Self::resume(gpu, &run, &store, &header)?;
         } else {
@@ -115,7 +127,12 @@ impl Trainer {
         let pool = BufferPool::default();
         let plan = Plan::new(gpu, &step.tape, &store, &pool)?;
         let inference = Inference::new(gpu, &header, &store, &pool, config.batch)?;
-        Ok(Self { gpu: Arc::clone(gpu), config, run, dataset, header, store, step, plan, inference })
+        let trainer = Self { gpu: Arc::clone(gpu), config, run, dataset, header, store, step, plan, inference };
+        let (warmup, steps) = (trainer.config.warmup, trainer.learning_rate().steps());
+        if warmup > 0 && warmup >= steps {
+            return Err(Error::input(format!("--warmup {warmup}: the whole run has {steps} steps; name fewer")));
+        }
+        Ok(trainer)
     }
 
     fn resume(gpu: &Gpu, run: &RunFolder, store: &ParameterStore, fresh: &Header) -> Result<Header> {
@@ -159,9 +176,9 @@ impl Trainer {
         &self.step.notes
     }
 
-    /// Pictures in a step.
-    pub fn batch(&self) -> usize {
-        self.config.batch
+    /// Pictures in an optimiser step.
+    pub fn pictures_per_step(&self) -> usize {
+        self.config.batch * self.config.accumulate
     }
 
     /// Epochs that are done already.
@@ -170,7 +187,17 @@ impl Trainer {
     }
 
     fn steps_per_epoch(&self) -> u64 {
-        self.epoch_order(0).batches() as u64
+        self.epoch_order(0).batches().div_ceil(self.config.accumulate) as u64
+    }
+
+    fn learning_rate(&self) -> LearningRate {
+        self.config.learning_rate(self.steps_per_epoch())
+    }
+
+    /// Whether the best epoch lies too far back to go on.
+    fn out_of_patience(&self) -> bool {
+        let best = self.header.best.map_or(self.header.epoch, |best| best.epoch);
+        self.config.patience.is_some_and(|patience| best + patience <= self.header.epoch)
     }
 
     fn epoch_order(&self, epoch: u64) -> Epoch {
@@ -182,7 +209,7 @@ impl Trainer {
         let start = Instant::now();
         let mut log = MetricsLog::open(&self.run.metrics(), self.header.step)?;
         observer.start(self.steps_per_epoch(), self.config.epochs, self.header.epoch);
-        while self.header.epoch < self.config.epochs {
+        while self.header.epoch < self.config.epochs && !self.out_of_patience() {
             self.epoch(&mut log, observer)?;
         }
         let seconds = start.elapsed().as_secs_f64();
@@ -190,7 +217,8 @@ impl Trainer {
         if let Some(metrics) = &test {
             self.run.write_json(&self.run.test(), metrics)?;
         }
-        Ok(Outcome { test, best: self.header.best, seconds })
+        let (epochs, best) = (self.header.epoch, self.header.best);
+        Ok(Outcome { test, best, seconds, epochs, stopped_early: epochs < self.config.epochs })
     }
 
     fn epoch(&mut self, log: &mut MetricsLog, observer: &mut dyn Observer) -> Result<()> {
@@ -198,19 +226,28 @@ impl Trainer {
         let order = self.epoch_order(self.header.epoch);
         let mut batch = Batch::new(self.config.batch, self.dataset.pack.image_bytes());
         let mut totals = Totals::default();
-        // The numbers of a step are looked at while the next one runs, so that the device never waits for the host.
-        let mut under_way: Option<(Ticket, u64, f32)> = None;
-        for number in 0..order.batches() {
+        let rates = self.learning_rate();
+        let mut group = Group::default();
+        // The numbers of a batch are looked at while the next one runs, so that the device never waits for the host.
+        let mut under_way: Option<Submitted> = None;
+        let batches = order.batches();
+        for number in 0..batches {
             order.fill(&self.dataset, number, &mut batch.pixels[..batch.bytes], &mut batch.labels, &mut batch.weights);
-            let rate = self.write_step(&batch)?;
-            let ticket = self.plan.submit()?;
-            self.header.step += 1;
-            if let Some(before) = under_way.replace((ticket, self.header.step, rate)) {
-                self.look_at(before, &mut totals, log, observer)?;
+            let first = number - number % self.config.accumulate;
+            let last = (first + self.config.accumulate).min(batches) - 1;
+            let share = weight(&order, number..=number) / weight(&order, first..=last);
+            let rate = rates.at(self.header.step);
+            self.write_step(&batch, self.header.epoch * batches as u64 + number as u64, rate, share)?;
+            let ends = number == last;
+            let ticket = if ends { self.plan.submit()? } else { self.plan.submit_phases(0..1)? };
+            let this = Submitted { ticket, step: self.header.step + 1, rate, share, ends };
+            self.header.step += u64::from(ends);
+            if let Some(before) = under_way.replace(this) {
+                self.look_at(before, &mut group, &mut totals, log, observer)?;
             }
         }
         if let Some(last) = under_way {
-            self.look_at(last, &mut totals, log, observer)?;
+            self.look_at(last, &mut group, &mut totals, log, observer)?;
         }
         let training_seconds = start.elapsed().as_secs_f64();
         self.header.epoch += 1;
@@ -250,17 +287,15 @@ impl Trainer {
         Ok(())
     }
 
-    /// Sends a batch and the numbers of the next step; returns its learning rate.
-    fn write_step(&self, batch: &Batch) -> Result<f32> {
-        let config = &self.config;
-        let step = self.header.step;
-        let rate = config.schedule.rate(config.lr, step, self.steps_per_epoch() * config.epochs);
-        let [bias_correction1, bias_correction2] = Adam::default().bias_corrections(step as u32);
+    /// Sends a batch, which is `share` of an optimiser step, and the numbers of that step. `draw` counts batches: each one
+    /// draws random numbers of its own.
+    fn write_step(&self, batch: &Batch, draw: u64, rate: f32, share: f64) -> Result<()> {
+        let [bias_correction1, bias_correction2] = Adam::default().bias_corrections(self.header.step as u32);
         let words = StepWords {
-            step: step as u32,
-            seed: config.seed as u32,
+            step: draw as u32,
+            seed: self.config.seed as u32,
             learning_rate: rate,
-            weight_decay: config.weight_decay,
+            weight_decay: self.config.weight_decay,
             bias_correction1,
             bias_correction2,
             reserved: [0; 2],
@@ -268,23 +303,30 @@ impl Trainer {
         if let Some(input) = self.step.tape.step_input() {
             self.plan.write(input, &[words])?;
         }
+        for &(seed, part) in &self.step.seeds {
+            self.plan.write(seed, &[(f64::from(part) * share) as f32])?;
+        }
         self.plan.write(self.step.pixels, &batch.pixels)?;
         self.plan.write(self.step.labels, &batch.labels)?;
-        self.plan.write(self.step.weights, &batch.weights)?;
-        Ok(rate)
+        self.plan.write(self.step.weights, &batch.weights)
     }
 
     fn look_at(
         &self,
-        (ticket, step, rate): (Ticket, u64, f32),
+        Submitted { ticket, step, rate, share, ends }: Submitted,
+        group: &mut Group,
         totals: &mut Totals,
         log: &mut MetricsLog,
         observer: &mut dyn Observer,
     ) -> Result<()> {
         let results = self.plan.results(ticket)?;
         let stats: Vec<f64> = results.get(self.step.stats)?.into_iter().map(f64::from).collect();
-        let loss = f64::from(results.get(self.step.loss)?[0]);
-        let grad_norm = f64::from(results.get(self.step.grad_norm)?[0]);
+        group.loss += share * f64::from(results.get(self.step.loss)?[0]);
+        group.correct += stats[2];
+        group.samples += stats[3];
+        // Before the last batch of a step the norm is that of the step before.
+        let grad_norm = if ends { f64::from(results.get(self.step.grad_norm)?[0]) } else { 0.0 };
+        let loss = group.loss;
         if !loss.is_finite() || !grad_norm.is_finite() {
             return Err(self.diverged(step, if loss.is_finite() { "the gradient" } else { "the loss" }));
         }
@@ -292,12 +334,16 @@ impl Trainer {
         totals.weight += stats[1];
         totals.correct += stats[2];
         totals.samples += stats[3];
+        if !ends {
+            return Ok(());
+        }
+        let Group { correct, samples, .. } = std::mem::take(group);
         let report = StepReport {
             kind: "step",
             step,
             epoch: self.header.epoch + 1,
             loss,
-            accuracy: stats[2] / stats[3].max(1.0),
+            accuracy: correct / samples.max(1.0),
             grad_norm,
             lr: f64::from(rate),
         };
@@ -360,6 +406,31 @@ impl Batch {
         let bytes = count * image_bytes;
         Self { pixels: vec![0; bytes.next_multiple_of(4)], bytes, labels: vec![0; count], weights: vec![0.0; count] }
     }
+}
+
+/// A batch whose numbers have not been looked at yet.
+struct Submitted {
+    ticket: Ticket,
+    /// Optimiser steps done when its own is.
+    step: u64,
+    rate: f32,
+    /// Its share in the step's loss.
+    share: f64,
+    /// Whether the step is done with it.
+    ends: bool,
+}
+
+/// What the batches of an optimiser step have shown so far.
+#[derive(Default)]
+struct Group {
+    loss: f64,
+    correct: f64,
+    samples: f64,
+}
+
+/// How much these batches count: a loss is the mean over its batch's weights, so a batch is worth their sum.
+fn weight(order: &Epoch, batches: RangeInclusive<usize>) -> f64 {
+    batches.flat_map(|number| order.batch(number)).map(|(_, weight)| f64::from(weight)).sum()
 }
 
 #[derive(Default)]

@@ -40,12 +40,13 @@ struct Differences {
 }
 
 impl Checkpoint {
-    /// Holds names and shapes against a network's; with `optimiser` its state too.
+    /// Holds names and shapes against a network's; with `trained` the optimiser's state too, for the parameters from that word
+    /// on.
     ///
     /// # Errors
     /// [`Error::Input`] that lists what is missing, unexpected or of another shape.
-    pub fn compare(&self, spec: &Spec, optimiser: bool) -> Result<()> {
-        self.differences(spec, optimiser).refuse(&self.source)
+    pub fn compare(&self, spec: &Spec, trained: Option<usize>) -> Result<()> {
+        self.differences(spec, trained).refuse(&self.source)
     }
 
     /// Holds names and shapes against those of a network that is to be trained for `classes` classes. Its head may differ.
@@ -53,7 +54,7 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Input`] that lists what of the trunk is missing, unexpected or of another shape.
     pub fn compare_trunk(&self, spec: &Spec, classes: usize) -> Result<LeftOut> {
-        let Differences { missing, unexpected, reshaped } = self.differences(spec, false);
+        let Differences { missing, unexpected, reshaped } = self.differences(spec, None);
         let (head_missing, missing) = missing.into_iter().partition::<Vec<_>, _>(|name| is_head(name));
         let (head_unexpected, unexpected) = unexpected.into_iter().partition::<Vec<_>, _>(|name| is_head(name));
         let (head_reshaped, reshaped) = reshaped.into_iter().partition::<Vec<_>, _>(|(name, ..)| is_head(name));
@@ -79,11 +80,11 @@ impl Checkpoint {
         Ok(out)
     }
 
-    fn differences(&self, spec: &Spec, optimiser: bool) -> Differences {
+    fn differences(&self, spec: &Spec, trained: Option<usize>) -> Differences {
         let mut wanted: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-        for (_, p) in &spec.parameters {
+        for (offset, p) in &spec.parameters {
             wanted.insert(p.name.clone(), p.disk_shape());
-            if optimiser {
+            if trained.is_some_and(|first| *offset >= first) {
                 wanted.insert(format!("{MOMENT1}{}", p.name), p.disk_shape());
                 wanted.insert(format!("{MOMENT2}{}", p.name), p.disk_shape());
             }
@@ -186,12 +187,10 @@ mod tests {
         assert_eq!((inference.parameters.len(), training.parameters.len()), (94 * 3 + 2, 96 * 3 + 2 * 2));
         let (with, without) = (file(&training), file(&inference));
         assert!(with.has_auxiliary() && !without.has_auxiliary());
-        with.compare(&inference, false).unwrap();
-        without.compare(&inference, false).unwrap();
+        with.compare(&inference, None).unwrap();
+        without.compare(&inference, None).unwrap();
         // A checkpoint to go on with must have it; weights to start from need not.
-        assert!(
-            without.compare(&training, false).unwrap_err().to_string().contains("missing: AuxLogits.conv0.bn.bias")
-        );
+        assert!(without.compare(&training, None).unwrap_err().to_string().contains("missing: AuxLogits.conv0.bn.bias"));
         assert_eq!(with.compare_trunk(&training, 10).unwrap(), LeftOut::default());
         let left_out = without.compare_trunk(&training, 10).unwrap();
         let said = "AuxLogits.conv0.bn, AuxLogits.conv0.conv, AuxLogits.conv1.bn, AuxLogits.conv1.conv, AuxLogits.fc: not in \

@@ -112,7 +112,15 @@ fn a_batch_that_cannot_fit_is_refused_with_one_that_does() {
     for (size, batch) in [("128", "20000"), ("1024", "65536")] {
         let base = ["train", text(dir.path()), "--dry-run", "--json", "--size", size, "--batch"];
         let line = format!("--batch {batch} at --size {size}: ");
-        let done = refused(&[&base[..], &[batch]].concat(), &[&line, "GiB", "try --batch "]);
+        let done = gatefold(&[&base[..], &[batch]].concat());
+        assert_eq!((done.code, done.errors().len()), (2, 1), "{}", done.stderr);
+        for part in [&line, "GiB", "try --batch "] {
+            assert!(done.errors()[0].contains(part), "`{part}` is missing in {}", done.stderr);
+        }
+        // What can be recorded at all is told before it is refused.
+        if size == "128" {
+            assert_eq!((&done.json()["fits"], &done.json()["batch"]), (&false.into(), &20_000.into()));
+        }
         let advice = done.errors()[0].rsplit("try --batch ").next().unwrap().to_owned();
         let fits: usize = advice.parse().unwrap();
         assert!(fits >= 1 && fits < batch.parse().unwrap());

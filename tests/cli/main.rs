@@ -3,6 +3,7 @@
 mod bad_input;
 mod checkpoints;
 mod common;
+mod fine_tuning;
 mod output;
 mod training;
 mod weights;

@@ -152,12 +152,42 @@ fn a_dry_run_tells_what_a_run_needs_and_writes_nothing() {
     for key in numbers {
         assert!(needs[key].as_u64().is_some_and(|n| n > 0), "{key} in {needs}");
     }
-    assert!(needs["adapter"].is_string());
+    assert!(needs["adapter"].is_string() && needs["fits"] == true);
+    has_keys(
+        &needs,
+        &["trained_parameters", "frozen_parameters", "parameter_bytes", "activation_bytes", "input_bytes"],
+    );
+    assert_eq!(needs["largest_tensors"].as_array().map(Vec::len), Some(10));
+    has_keys(&needs["largest_tensors"][0], &["what", "shape", "bytes"]);
+    has_keys(&needs["ops"][0], &["op", "launches", "flops"]);
     assert!(needs["peak_bytes"].as_u64() > needs["largest_tensor_bytes"].as_u64());
     assert!(before == files(data));
     let out = tempfile::tempdir().unwrap();
     let run = out.path().join("run");
-    good(&train(data, &run, &["--dry-run"]));
+    let told = good(&train(data, &run, &["--dry-run", "--freeze", "conv3"])).stdout;
+    for part in
+        ["prognet at 32 px, batch 8", "frozen", "peak memory", "largest tensors", "conv2d forward (conv1)", "launches"]
+    {
+        assert!(told.contains(part), "`{part}` is missing in {told}");
+    }
+    assert!(!run.exists());
+}
+
+#[test]
+fn a_dry_run_needs_no_data_where_the_classes_are_told() {
+    let base = ["train", "--dry-run", "--json", "--net", "small", "--size", "32", "--batch", "4"];
+    let told = good(&[&base[..], &["--classes", "3"]].concat()).json();
+    let data = &three().data;
+    let with_data = good(&[&base[..], &[text(data)]].concat()).json();
+    assert_eq!(told, with_data);
+    refused(&base, &["required arguments"]);
+    refused(&[&base[..], &["--classes", "1"]].concat(), &["--classes 1", "at least 2"]);
+    let out = tempfile::tempdir().unwrap();
+    let run = out.path().join("run");
+    let disagrees = ["--classes 4", text(data), "has 3"];
+    refused(&[&base[..], &[text(data), "--classes", "4"]].concat(), &disagrees);
+    refused(&train(data, &run, &["--classes", "4"]), &disagrees);
+    refused(&["train", "--classes", "3", "--out", text(&run)], &["required arguments"]);
     assert!(!run.exists());
 }
 

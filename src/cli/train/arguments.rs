@@ -1,0 +1,200 @@
+//! What `gatefold train` takes, and the settings that come of it.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::cli::GpuArguments;
+use crate::cli::data::ColumnArguments;
+use crate::data::{Fit, parse_ratios};
+use crate::nets::{Freeze, Head};
+use crate::train::run::RunFolder;
+use crate::train::{Augmentation, Config, Schedule};
+use crate::{Error, Result};
+
+/// Train a network and score it on the test set
+#[derive(Args)]
+pub struct Arguments {
+    /// A folder per class, a CSV or TSV table, or an imported data set
+    #[arg(required_unless_present_all = ["dry_run", "classes"])]
+    pub data: Option<PathBuf>,
+    /// Run folder to write
+    #[arg(long, required_unless_present = "dry_run")]
+    pub out: Option<PathBuf>,
+    /// Go on from the last checkpoint in --out, with that run's settings (--epochs may be raised)
+    #[arg(long)]
+    pub resume: bool,
+    /// Network
+    #[arg(long)]
+    net: Option<String>,
+    /// On the trunk of torchvision's networks: global pooling and a linear layer, or flatten and two dense layers
+    #[arg(long, value_name = "linear|flatten")]
+    head: Option<Head>,
+    /// Start from these weights: a checkpoint, an exported file, or one of torchvision's or timm's (safetensors). A head of
+    /// another class count is left out
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    pub weights: Option<PathBuf>,
+    /// Built-in recipe (prog-rock, shazzzam-resnet50, shazzzam-densenet169, shazzzam-inception3) or TOML file; other options
+    /// override it
+    #[arg(long, value_name = "NAME|FILE")]
+    recipe: Option<String>,
+    /// Height and width of the network's input in pixels
+    #[arg(long)]
+    size: Option<usize>,
+    /// How pictures become squares: crop the centre, or pad with black
+    #[arg(long, value_name = "crop|pad", value_parser = parse_fit)]
+    fit: Option<Fit>,
+    /// Pictures at a time
+    #[arg(long)]
+    batch: Option<usize>,
+    /// Batches per optimiser step: the gradient of a batch N times larger, in the memory of one (batch-norms see single batches)
+    #[arg(long, value_name = "N")]
+    accumulate: Option<usize>,
+    #[arg(long)]
+    epochs: Option<u64>,
+    /// Stop when the best epoch on the validation set lies this many epochs back
+    #[arg(long, value_name = "EPOCHS")]
+    patience: Option<u64>,
+    /// Learning rate of Adam; the peak of a schedule
+    #[arg(long)]
+    lr: Option<f32>,
+    #[arg(long)]
+    schedule: Option<Schedule>,
+    /// Optimiser steps over which the rate rises in a straight line; not for one-cycle, which rises by itself
+    #[arg(long, value_name = "STEPS")]
+    warmup: Option<u64>,
+    /// Epochs between two drops of the step schedule
+    #[arg(long, value_name = "EPOCHS")]
+    step_every: Option<u64>,
+    /// What each drop of the step schedule multiplies the rate by [default: 0.1]
+    #[arg(long, value_name = "FACTOR")]
+    step_factor: Option<f32>,
+    /// What the rate is multiplied by for the trunk, all layers before the head; 0.1 is usual in fine-tuning
+    #[arg(long, value_name = "FACTOR")]
+    trunk_lr: Option<f32>,
+    /// Scale the gradient down where its norm is larger than this
+    #[arg(long, value_name = "NORM")]
+    clip: Option<f32>,
+    /// Leave the first layers as they are: `trunk`, or all up to a layer (`explain --layer list` prints the names). They cost
+    /// no backward pass and no gradient memory. Their batch-norms use their running statistics and leave them alone
+    #[arg(long, value_name = "trunk|LAYER")]
+    freeze: Option<String>,
+    /// Let all batch-norms use their running statistics and leave them alone; what they scale and shift by is still trained
+    #[arg(long)]
+    freeze_statistics: bool,
+    /// Decoupled weight decay
+    #[arg(long)]
+    weight_decay: Option<f32>,
+    #[arg(long)]
+    label_smoothing: Option<f32>,
+    /// Random changes in training: flip, shift, shift=SHARE (of the side), separated by commas, or none
+    #[arg(long)]
+    augment: Option<Augmentation>,
+    /// Share that dropout layers drop
+    #[arg(long)]
+    dropout: Option<f32>,
+    /// Train, validation and test in percent (two numbers: train and test)
+    #[arg(long, value_name = "70,15,15")]
+    split: Option<String>,
+    #[command(flatten)]
+    columns: ColumnArguments,
+    /// Decides the split, the first weights, the order, augmentation and dropout
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Print what the run needs (parameters, memory, largest tensors, launches, operations) and stop
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Number of classes, for a --dry-run without DATA
+    #[arg(long, value_name = "N")]
+    pub classes: Option<usize>,
+    /// Print one JSON object at the end
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub gpu: GpuArguments,
+}
+
+fn parse_fit(text: &str) -> Result<Fit, String> {
+    match text {
+        "crop" => Ok(Fit::Crop),
+        "pad" => Ok(Fit::Pad),
+        _ => Err("must be crop or pad".into()),
+    }
+}
+
+impl Arguments {
+    /// Defaults, then the recipe, then the options.
+    pub fn config(&self) -> Result<Config> {
+        let mut config = self.recipe.as_deref().map_or_else(|| Ok(Config::default()), Config::recipe)?;
+        config.run = None;
+        self.override_with_options(&mut config)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn override_with_options(&self, config: &mut Config) -> Result<()> {
+        fn set<T: Clone>(to: &mut T, option: &Option<T>) {
+            if let Some(value) = option {
+                *to = value.clone();
+            }
+        }
+        set(&mut config.net, &self.net);
+        set(&mut config.head, &self.head);
+        set(&mut config.size, &self.size);
+        set(&mut config.fit, &self.fit);
+        set(&mut config.batch, &self.batch);
+        set(&mut config.accumulate, &self.accumulate);
+        set(&mut config.epochs, &self.epochs);
+        set(&mut config.lr, &self.lr);
+        set(&mut config.schedule, &self.schedule);
+        set(&mut config.warmup, &self.warmup);
+        set(&mut config.trunk_lr, &self.trunk_lr);
+        config.freeze_statistics |= self.freeze_statistics;
+        if let Some(layer) = &self.freeze {
+            config.freeze = Some(Freeze::from(layer.clone()));
+        }
+        set(&mut config.weight_decay, &self.weight_decay);
+        set(&mut config.label_smoothing, &self.label_smoothing);
+        set(&mut config.augment, &self.augment);
+        set(&mut config.dropout, &self.dropout);
+        set(&mut config.seed, &self.seed);
+        set(&mut config.group, &self.columns.group);
+        if let Some(split) = &self.split {
+            config.split = Some(parse_ratios(split)?);
+        }
+        fn set_if_given<T: Clone>(to: &mut Option<T>, option: &Option<T>) {
+            if option.is_some() {
+                to.clone_from(option);
+            }
+        }
+        set_if_given(&mut config.path, &self.columns.path);
+        set_if_given(&mut config.label, &self.columns.label);
+        set_if_given(&mut config.patience, &self.patience);
+        set_if_given(&mut config.step_every, &self.step_every);
+        set_if_given(&mut config.step_factor, &self.step_factor);
+        set_if_given(&mut config.clip, &self.clip);
+        Ok(())
+    }
+
+    /// A run's own settings; options may repeat them, and raise the number of epochs.
+    pub fn resumed(&self, run: &RunFolder) -> Result<Config> {
+        let stored = Config::read(&run.config())?;
+        let mut wanted = stored.clone();
+        self.override_with_options(&mut wanted)?;
+        let epochs = wanted.epochs;
+        if epochs < stored.epochs {
+            return Err(Error::input(format!(
+                "--epochs {epochs}: the run was made for {}; name at least as many",
+                stored.epochs
+            )));
+        }
+        wanted.epochs = stored.epochs;
+        if self.recipe.is_some() || wanted != stored {
+            let config = run.config();
+            let text =
+                format!("--resume: other options than in {}; leave them out, or start a new run", config.display());
+            return Err(Error::input(text));
+        }
+        Ok(Config { epochs, ..stored })
+    }
+}

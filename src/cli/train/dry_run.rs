@@ -1,0 +1,90 @@
+//! `gatefold train --dry-run`: what a run would need.
+
+use super::{Arguments, check_classes, classes, pretrained};
+use crate::cli::console;
+use crate::plan::mib;
+use crate::train::Needs;
+use crate::{Error, Result};
+
+/// Prints the plan, also one that does not fit; that then ends with the error.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let config = arguments.config()?;
+    let classes = match (&arguments.data, arguments.classes) {
+        (Some(data), wanted) => {
+            check_classes(wanted, data, &config)?;
+            classes(data, &config)?
+        }
+        (None, Some(wanted)) if wanted >= 2 => wanted,
+        (None, Some(wanted)) => return Err(Error::input(format!("--classes {wanted}: must be at least 2"))),
+        (None, None) => return Err(Error::input("--dry-run: give DATA, or the number of --classes")),
+    };
+    let (config, _) = pretrained(config, arguments.weights.as_deref(), classes)?;
+    let gpu = arguments.gpu.open()?;
+    let net = config.net_config(classes);
+    let needs = Needs::measure(&config, &net, gpu.adapter())?;
+    if arguments.json {
+        console::json(&needs)?
+    } else {
+        console::print(&table(&needs))?
+    }
+    needs.check(&config, &net, gpu.adapter())
+}
+
+/// The plan in one line, for the start of a run.
+pub fn line(needs: &Needs) -> String {
+    let frozen =
+        if needs.frozen_parameters > 0 { format!(", {} frozen", needs.frozen_parameters) } else { String::new() };
+    format!(
+        "{} at {} px, batch {}: {} parameters{frozen}, {} launches and {} per step, {} of memory (largest tensor {})",
+        needs.net,
+        needs.size,
+        batch(needs),
+        needs.parameters,
+        needs.launches_per_step,
+        operations(needs.flops_per_step),
+        mib(needs.peak_bytes),
+        mib(needs.largest_tensor_bytes),
+    )
+}
+
+fn batch(needs: &Needs) -> String {
+    if needs.accumulate == 1 { needs.batch.to_string() } else { format!("{} x {}", needs.accumulate, needs.batch) }
+}
+
+fn operations(flops: u64) -> String {
+    format!("{:.2} GFLOP", flops as f64 / 1e9)
+}
+
+fn table(needs: &Needs) -> String {
+    let Needs { parameters, trained_parameters, frozen_parameters, .. } = needs;
+    let mut text = format!(
+        "{} at {} px, batch {}, on {}\n\n\
+         parameters       {parameters:>14}  {trained_parameters} trained, {frozen_parameters} frozen\n\
+         peak memory      {:>14}\n\
+         \x20 parameters     {:>14}  with gradients, both Adam moments and running statistics\n\
+         \x20 activations    {:>14}  with their gradients and scratch\n\
+         \x20 inputs         {:>14}  with results and uniform blocks\n\
+         launches         {:>14}  per optimiser step\n\
+         operations       {:>14}  per optimiser step\n",
+        needs.net,
+        needs.size,
+        batch(needs),
+        needs.adapter,
+        mib(needs.peak_bytes),
+        mib(needs.parameter_bytes),
+        mib(needs.activation_bytes),
+        mib(needs.input_bytes),
+        needs.launches_per_step,
+        operations(needs.flops_per_step),
+    );
+    text += "\nlargest tensors\n";
+    for tensor in &needs.largest_tensors {
+        let [n, h, w, c] = tensor.shape;
+        text += &format!("{:>12}  {:<18} {}\n", mib(tensor.bytes), format!("{n}x{h}x{w}x{c}"), tensor.what);
+    }
+    text += "\nlaunches  operations    op\n";
+    for op in &needs.ops {
+        text += &format!("{:>8}  {:<12}  {}\n", op.launches, operations(op.flops), op.op);
+    }
+    text
+}

@@ -1,0 +1,98 @@
+//! What is wrong with settings, said before any picture is read.
+
+use std::fmt;
+
+use super::Config;
+use crate::train::Schedule;
+use crate::{Error, Result, nets};
+
+impl Config {
+    /// Checks what can be checked before any picture is read.
+    pub fn check(&self) -> Result<()> {
+        nets::find(&self.net_config(2))?;
+        if self.size > crate::data::pack::MAX_SIZE as usize {
+            return bad("size", &self.size, &format!("at most {}", crate::data::pack::MAX_SIZE));
+        }
+        if self.batch == 0 || self.batch > 1 << 16 {
+            return bad("batch", &self.batch, "from 1 to 65536");
+        }
+        if self.epochs == 0 {
+            return bad("epochs", &self.epochs, "at least 1");
+        }
+        if !(self.lr.is_finite() && self.lr > 0.0) {
+            return bad("lr", &self.lr, "a number above 0");
+        }
+        if !(self.weight_decay.is_finite() && self.weight_decay >= 0.0) {
+            return bad("weight-decay", &self.weight_decay, "0 or above");
+        }
+        if !self.mean.iter().all(|v| v.is_finite()) || !self.deviation.iter().all(|v| v.is_finite() && *v > 0.0) {
+            let Self { mean, deviation, .. } = self;
+            let text =
+                format!("recipe: mean {mean:?}, deviation {deviation:?}: must be numbers, and deviations above 0");
+            return Err(Error::input(text));
+        }
+        if !(0.0..1.0).contains(&self.label_smoothing) {
+            return bad("label-smoothing", &self.label_smoothing, "from 0 to below 1");
+        }
+        if !(0.0..1.0).contains(&self.dropout) {
+            return bad("dropout", &self.dropout, "from 0 to below 1");
+        }
+        if self.seed > u64::from(u32::MAX) {
+            return bad("seed", &self.seed, "at most 4294967295");
+        }
+        self.check_optimiser()?;
+        self.check_schedule()
+    }
+
+    fn check_optimiser(&self) -> Result<()> {
+        if self.accumulate == 0 || self.accumulate > 1 << 16 {
+            return bad("accumulate", &self.accumulate, "from 1 to 65536");
+        }
+        if !(self.trunk_lr.is_finite() && self.trunk_lr > 0.0) {
+            return bad("trunk-lr", &self.trunk_lr, "a number above 0; to leave the trunk as it is say --freeze trunk");
+        }
+        if let Some(clip) = self.clip.filter(|clip| !(clip.is_finite() && *clip > 0.0)) {
+            return bad("clip", &clip, "a number above 0");
+        }
+        Ok(())
+    }
+
+    fn check_schedule(&self) -> Result<()> {
+        if self.warmup > 0 && self.schedule == Schedule::OneCycle {
+            let what =
+                "the one-cycle schedule warms up by itself; leave it out, or add --schedule constant, cosine or step";
+            return Err(Error::input(format!("--warmup {}: {what}", self.warmup)));
+        }
+        let step = self.schedule == Schedule::Step;
+        match (self.step_every, self.step_factor) {
+            (None, _) if step => return Err(Error::input("--schedule step: add --step-every EPOCHS")),
+            (Some(every), _) if !step => return of_step("step-every", &every),
+            (_, Some(factor)) if !step => return of_step("step-factor", &factor),
+            (Some(0), _) => return bad("step-every", &0, "at least 1"),
+            (_, Some(factor)) if !(factor > 0.0 && factor <= 1.0) => {
+                return bad("step-factor", &factor, "above 0 and at most 1");
+            }
+            _ => {}
+        }
+        match (self.patience, self.split) {
+            (Some(0), _) => bad("patience", &0, "at least 1"),
+            (Some(patience), Some([_, 0.0, _])) => Err(no_validation(patience)),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn bad(option: &str, value: &dyn fmt::Display, rule: &str) -> Result<()> {
+    Err(Error::input(format!("--{option} {value}: must be {rule}")))
+}
+
+fn of_step(option: &str, value: &dyn fmt::Display) -> Result<()> {
+    Err(Error::input(format!("--{option} {value}: is for the step schedule; leave it out, or add --schedule step")))
+}
+
+/// Early stopping without what it goes by.
+pub fn no_validation(patience: u64) -> Error {
+    Error::input(format!(
+        "--patience {patience}: needs a validation set, and there is none; leave it out, or give one with --split"
+    ))
+}

@@ -1,0 +1,197 @@
+//! Frozen layers, accumulated gradients, schedules and early stopping, as users meet them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use safetensors::SafeTensors;
+
+use crate::common::*;
+
+/// Tensors of a checkpoint by name.
+fn tensors(file: &Path) -> BTreeMap<String, Vec<u8>> {
+    let bytes = fs::read(file).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    tensors.iter().map(|(name, view)| (name.to_owned(), view.data().to_vec())).collect()
+}
+
+/// Lines of `metrics.jsonl` of one kind.
+fn lines(run: &Path, kind: &str) -> Vec<serde_json::Value> {
+    metrics(run).into_iter().filter(|line| line["kind"] == kind).collect()
+}
+
+fn numbers(lines: &[serde_json::Value], key: &str) -> Vec<f64> {
+    lines.iter().map(|line| line[key].as_f64().unwrap_or_else(|| panic!("{key} in {line}"))).collect()
+}
+
+#[track_caller]
+fn same_files(a: &Path, b: &Path) {
+    for file in ["last.safetensors", "best.safetensors", "test.json"] {
+        assert!(fs::read(a.join(file)).unwrap() == fs::read(b.join(file)).unwrap(), "{file} differs");
+    }
+}
+
+const CONSTANT: [&str; 4] = ["--net", "small", "--schedule", "constant"];
+
+#[test]
+fn a_frozen_run_trains_the_rest_resumes_and_explains() {
+    let data = &three().data;
+    let out = tempfile::tempdir().unwrap();
+    let (first, whole) = (out.path().join("first"), out.path().join("whole"));
+    let options = [&CONSTANT[..], &["--freeze", "conv2", "--trunk-lr", "0.5", "--clip", "0.5"]].concat();
+    good(&train(data, &first, &[&options[..], &["--epochs", "1"]].concat()));
+    let told = good(&train(data, &whole, &[&options[..], &["--epochs", "2"]].concat())).stderr;
+    assert!(told.contains("frozen"), "{told}");
+    let frozen = |name: &str| ["conv1.", "bn1.", "conv2.", "bn2."].iter().any(|layer| name.starts_with(layer));
+    let (one, two) = (tensors(&first.join("last.safetensors")), tensors(&whole.join("last.safetensors")));
+    for (name, bytes) in one.iter().filter(|(name, _)| !name.starts_with("optimizer.")) {
+        assert_eq!(*bytes == two[name], frozen(name), "{name}");
+        let learned = !name.contains("running");
+        // Moments of what is trained, and of nothing else.
+        for moment in ["exp_avg", "exp_avg_sq"] {
+            let there = one.contains_key(&format!("optimizer.{moment}.{name}"));
+            assert_eq!(there, learned && !frozen(name), "{moment} of {name}");
+        }
+    }
+
+    let resume = ["train", text(data), "--out", text(&first), "--resume", "--epochs", "2"];
+    refused(&[&resume[..], &["--freeze", "conv1"]].concat(), &["--resume", "other options", "config.toml"]);
+    good(&resume);
+    same_files(&first, &whole);
+    let maps = out.path().join("maps");
+    let image = three().image("Jazz/01.png");
+    for layer in [&[][..], &["--layer", "conv1"]] {
+        good(&[&["explain", text(&whole), &image, "--out", text(&maps)], layer].concat());
+    }
+}
+
+#[test]
+fn what_cannot_be_frozen_is_said_before_any_picture_is_read() {
+    let data = &three().data;
+    let out = tempfile::tempdir().unwrap();
+    let run = out.path().join("run");
+    let cases: [(&[&str], &[&str]); 6] = [
+        (&["--freeze", "conv8"], &["--freeze conv8", "trunk, conv1, conv2"]),
+        (&["--freeze", "trunk", "--trunk-lr", "0.1"], &["--trunk-lr 0.1", "--freeze"]),
+        (&["--warmup", "3"], &["--warmup 3", "one-cycle"]),
+        (&["--schedule", "step"], &["--step-every"]),
+        (&["--patience", "2", "--split", "80,20"], &["--patience 2", "validation set"]),
+        (&["--accumulate", "0"], &["--accumulate 0", "from 1"]),
+    ];
+    for (options, parts) in cases {
+        refused(&train(data, &run, options), parts);
+        assert!(!run.exists(), "{options:?} leaves a folder");
+    }
+}
+
+/// Nothing that looks at a whole batch or draws random numbers.
+const PLAIN: &str =
+    "net = \"prognet\"\nbatch_norm = false\ndropout = 0.0\naugment = \"none\"\nsize = 32\nschedule = \"constant\"";
+
+#[test]
+fn accumulated_batches_make_the_steps_of_larger_ones() {
+    let data = &three().data;
+    let out = tempfile::tempdir().unwrap();
+    let recipe = out.path().join("plain.toml");
+    fs::write(&recipe, PLAIN).unwrap();
+    let run = |name: &str, options: &[&str]| {
+        let run = out.path().join(name);
+        let base = ["train", text(data), "--out", text(&run), "--recipe", text(&recipe)];
+        good(&[&base[..], options].concat());
+        run
+    };
+    let whole = run("whole", &["--batch", "10", "--epochs", "2"]);
+    let parts = run("parts", &["--batch", "5", "--accumulate", "2", "--epochs", "2"]);
+    let resumed = run("resumed", &["--batch", "5", "--accumulate", "2", "--epochs", "1"]);
+    good(&["train", text(data), "--out", text(&resumed), "--resume", "--epochs", "2"]);
+    same_files(&parts, &resumed);
+
+    // The last step of an epoch is a short one: the covers are no multiple of ten.
+    let covers = good(&["eval", text(&whole), "--split", "train", "--json"]).json()["n"].as_u64().unwrap();
+    assert!(covers % 10 > 0, "{covers}");
+    let (steps, same) = (lines(&whole, "step"), lines(&parts, "step"));
+    assert_eq!((steps.len() as u64, same.len()), (2 * covers.div_ceil(10), steps.len()));
+    for key in ["step", "epoch", "accuracy", "lr"] {
+        assert_eq!(numbers(&steps, key), numbers(&same, key), "{key}");
+    }
+    for key in ["loss", "grad_norm"] {
+        for (step, (a, b)) in numbers(&steps, key).into_iter().zip(numbers(&same, key)).enumerate() {
+            assert!((a - b).abs() < 1e-4 * a, "{key} of step {step}: {b} instead of {a}");
+        }
+    }
+    for line in lines(&parts, "epoch") {
+        // Validation takes a part of the epoch's time and no part of the rate.
+        let pictures = line["images_per_second"].as_f64().unwrap() * line["seconds"].as_f64().unwrap();
+        assert!(pictures >= covers as f64 * 0.999 && pictures < covers as f64 * 5.0, "{pictures} of {covers}");
+    }
+}
+
+#[test]
+fn rates_warm_up_and_drop_by_optimiser_steps() {
+    let data = &three().data;
+    let out = tempfile::tempdir().unwrap();
+    let run = out.path().join("run");
+    let schedule = ["--schedule", "step", "--step-every", "1", "--step-factor", "0.5", "--warmup", "3", "--lr", "0.01"];
+    good(&train(data, &run, &[&["--net", "small", "--accumulate", "2", "--epochs", "3"], &schedule[..]].concat()));
+    let steps = lines(&run, "step");
+    let rates = numbers(&steps, "lr");
+    assert!(steps.len() >= 6 && steps.len() % 3 == 0, "{}", steps.len());
+    let an_epoch = steps.len() / 3;
+    for (step, rate) in rates.into_iter().enumerate() {
+        let expected = 0.01 * 0.5_f64.powi((step / an_epoch) as i32) * ((step + 1) as f64 / 3.0).min(1.0);
+        assert!((rate - expected).abs() < 1e-8, "step {step}: {rate} instead of {expected}");
+    }
+    let long = out.path().join("long");
+    let warm = ["--net", "small", "--epochs", "1", "--schedule", "cosine", "--warmup", "50"];
+    refused(&train(data, &long, &warm), &["--warmup 50", "the whole run has 3 steps"]);
+}
+
+#[test]
+fn clipping_leaves_the_norm_in_the_log_alone() {
+    let data = &three().data;
+    let out = tempfile::tempdir().unwrap();
+    let (free, clipped) = (out.path().join("free"), out.path().join("clipped"));
+    let options = [&CONSTANT[..], &["--epochs", "1"]].concat();
+    good(&train(data, &free, &options));
+    good(&train(data, &clipped, &[&options[..], &["--clip", "0.001"]].concat()));
+    let [a, b] = [&free, &clipped].map(|run| numbers(&lines(run, "step"), "grad_norm"));
+    assert!(a[0] > 0.001 && a[0] == b[0], "{a:?} {b:?}");
+    assert!(fs::read(free.join("best.safetensors")).unwrap() != fs::read(clipped.join("best.safetensors")).unwrap());
+}
+
+#[test]
+fn a_run_stops_when_its_best_epoch_lies_too_far_back() {
+    let data = &three().data;
+    let out = tempfile::tempdir().unwrap();
+    let run = out.path().join("run");
+    // Nothing changes, so nothing gets better than the first epoch.
+    let still = [&CONSTANT[..], &["--lr", "1e-30", "--freeze-statistics"]].concat();
+    let options = [&still[..], &["--patience", "2", "--epochs", "9", "--json"]].concat();
+    let done = good(&train(data, &run, &options));
+    assert!(done.stderr.contains("stopped early after epoch 3: none was better than epoch 1 in 2"), "{}", done.stderr);
+    assert_eq!((&done.json()["stopped_early"], &done.json()["epochs"]), (&true.into(), &3.into()));
+    assert_eq!(lines(&run, "epoch").len(), 3);
+
+    // Interrupted and resumed it stops at the same place, and once stopped it stays so.
+    let before = files(&run);
+    let resume = ["train", text(data), "--out", text(&run), "--resume", "--json"];
+    assert_eq!(good(&resume).json()["stopped_early"], true);
+    assert!(before == files(&run));
+    let part = out.path().join("part");
+    let started = [&still[..], &["--patience", "2", "--epochs", "2", "--json"]].concat();
+    assert_eq!(good(&train(data, &part, &started)).json()["stopped_early"], false);
+    let more = ["train", text(data), "--out", text(&part), "--resume", "--epochs", "9", "--json"];
+    assert_eq!(good(&more).json()["epochs"], 3);
+    same_files(&run, &part);
+}
+
+#[test]
+fn patience_needs_a_validation_set() {
+    let out = tempfile::tempdir().unwrap();
+    let (all, run) = (out.path().join("all"), out.path().join("run"));
+    good(&train(&three().data, &all, &[&CONSTANT[..], &["--epochs", "1", "--split", "80,20"]].concat()));
+    // A data set that brings its split along has none, and nothing was said of it.
+    let data = all.join("data");
+    refused(&train(&data, &run, &["--patience", "2"]), &["--patience 2", "validation set"]);
+    assert!(!run.join("last.safetensors").exists());
+}

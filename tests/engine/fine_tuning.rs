@@ -1,0 +1,301 @@
+//! Frozen layers, two learning rates, clipped and accumulated gradients: what they cost and what they leave alone.
+
+use gatefold::nets::Freeze;
+use gatefold::ops::relu::relu;
+use gatefold::params::Layout;
+use gatefold::plan::{Plan, trains};
+use gatefold::tape::{Arena, Tape};
+use gatefold::tensor::Shape;
+use gatefold::train::step::TrainingStep;
+use gatefold::train::{Augmentation, Config, Needs};
+
+use super::{BufferPool, Training, gpu, modest, parameter, store_of};
+
+fn small() -> Config {
+    Config { net: "small".into(), size: 32, batch: 4, ..Config::default() }
+}
+
+fn frozen(layer: &str) -> Config {
+    Config { freeze: Some(Freeze::from(layer.to_owned())), ..small() }
+}
+
+fn needs(config: &Config) -> Needs {
+    Needs::of(config, &config.net_config(5), &modest()).unwrap()
+}
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|v| v.to_bits()).collect()
+}
+
+#[test]
+fn frozen_layers_stay_as_they_are_and_the_others_learn() {
+    for layer in ["conv2", "trunk"] {
+        let mut training = Training::new(&frozen(layer), 5);
+        let [parameters, states] = [Arena::Parameters, Arena::State].map(|arena| training.read(arena));
+        training.write(0..4);
+        for step in 0..3 {
+            training.step(step, 7);
+        }
+        let tape = &training.recorded.tape;
+        let frozen_words = tape.frozen_words();
+        for (offset, spec) in &tape.spec().parameters {
+            let range = *offset..offset + spec.shape.len();
+            let same = bits(&parameters[range.clone()]) == bits(&training.read(Arena::Parameters)[range]);
+            assert_eq!(same, *offset < frozen_words, "--freeze {layer}: {}", spec.name);
+        }
+        for (offset, spec) in &tape.spec().states {
+            let range = *offset..offset + spec.len;
+            let same = bits(&states[range.clone()]) == bits(&training.read(Arena::State)[range]);
+            let in_frozen = layer == "trunk" || spec.name.starts_with("bn1") || spec.name.starts_with("bn2");
+            assert_eq!(same, in_frozen, "--freeze {layer}: {}", spec.name);
+        }
+        // Gradients and moments are there for the others only.
+        let trained = tape.trained_words();
+        assert!(trained > 0 && trained + frozen_words == tape.spec().parameter_words());
+        for arena in [Arena::Gradients, Arena::Moment1, Arena::Moment2] {
+            assert_eq!(training.read(arena).len(), trained);
+        }
+    }
+}
+
+#[test]
+fn frozen_layers_cost_no_backward_pass_and_no_gradient_memory() {
+    let (all, part, trunk) = (needs(&small()), needs(&frozen("conv2")), needs(&frozen("trunk")));
+    assert_eq!((all.frozen_parameters, all.trained_parameters), (0, all.parameters));
+    for (more, less) in [(&all, &part), (&part, &trunk)] {
+        assert_eq!((more.parameters, less.parameters), (all.parameters, all.parameters));
+        assert!(less.trained_parameters < more.trained_parameters);
+        assert!(less.launches_per_step < more.launches_per_step && less.flops_per_step < more.flops_per_step);
+        assert!(less.peak_bytes < more.peak_bytes && less.activation_bytes < more.activation_bytes);
+        // Three numbers for each parameter less, up to what stands between parameters.
+        let saved = more.parameter_bytes - less.parameter_bytes;
+        let parameters = 12 * (more.trained_parameters - less.trained_parameters) as u64;
+        assert!(saved >= parameters && saved < parameters + (8 << 10), "{saved} bytes for {parameters}");
+    }
+    // Of the trunk only the forward pass is left, and no statistics of batches.
+    let config = frozen("trunk");
+    let tape = TrainingStep::record(&config, &config.net_config(5), 4).unwrap().tape;
+    let labels: Vec<String> = tape.launches().iter().map(gatefold::tape::Launch::label).collect();
+    for op in ["relu", "max_pool", "batch_norm"] {
+        let passes: Vec<_> = labels.iter().filter(|label| label.starts_with(op)).collect();
+        assert!(passes.iter().all(|label| label.ends_with("forward") || label.ends_with("normalise")), "{passes:?}");
+    }
+    // The head is one dense layer, which is a convolution: nothing asks for its input's gradient.
+    assert!(!labels.iter().any(|label| label == "conv2d grad_input"), "{labels:?}");
+}
+
+#[test]
+fn what_is_not_frozen_gets_the_gradient_that_it_would_get_anyway() {
+    let whole = Config { freeze_statistics: true, ..small() };
+    let (mut whole, mut part) =
+        (Training::new(&whole, 5), Training::new(&Config { freeze_statistics: true, ..frozen("conv2") }, 5));
+    let losses = [&mut whole, &mut part].map(|training| {
+        training.write(0..4);
+        training.step(0, 7).to_bits()
+    });
+    assert_eq!(losses[0], losses[1]);
+    let gradients = [&whole, &part].map(|training| training.read(Arena::Gradients));
+    let frozen_words = part.recorded.tape.frozen_words();
+    assert!(frozen_words > 0 && gradients[1].iter().any(|g| *g != 0.0));
+    assert!(bits(&gradients[0][frozen_words..]) == bits(&gradients[1]));
+}
+
+#[test]
+fn frozen_statistics_stay_while_scales_and_shifts_are_trained() {
+    let mut training = Training::new(&Config { freeze_statistics: true, ..small() }, 5);
+    let [parameters, states] = [Arena::Parameters, Arena::State].map(|arena| training.read(arena));
+    training.write(0..4);
+    training.step(0, 7);
+    assert!(bits(&states) == bits(&training.read(Arena::State)));
+    let after = training.read(Arena::Parameters);
+    for (offset, spec) in &training.recorded.tape.spec().parameters {
+        let range = *offset..offset + spec.shape.len();
+        assert!(parameters[range.clone()] != after[range], "{} is not trained", spec.name);
+    }
+}
+
+#[test]
+fn a_frozen_parameter_cannot_follow_a_trained_one() {
+    let mut tape = Tape::new();
+    let weight = parameter(&mut tape, "a", Shape::vector(4), Layout::Vector);
+    tape.freeze();
+    parameter(&mut tape, "b", Shape::vector(4), Layout::Vector);
+    let y = relu(&mut tape, weight);
+    let seed = tape.input(y.shape);
+    assert!(tape.backward(&[(y, seed)]).unwrap_err().to_string().contains("frozen"));
+}
+
+#[test]
+fn a_plan_wants_a_store_that_trains_the_same_parameters() {
+    let (all, part) = (Training::new(&small(), 5), Training::new(&frozen("conv2"), 5));
+    assert!(trains(&all.recorded.tape));
+    assert!(Plan::new(&gpu(), &all.recorded.tape, &part.store, &BufferPool::default()).is_err());
+    assert!(Plan::new(&gpu(), &part.recorded.tape, &all.store, &BufferPool::default()).is_err());
+}
+
+/// How far each parameter of the trunk and of the head goes in a step.
+fn way(config: &Config) -> (Vec<f32>, Vec<f32>) {
+    let mut training = Training::new(config, 5);
+    let before = training.read(Arena::Parameters);
+    training.write(0..4);
+    training.step(0, 7);
+    let mut way: Vec<f32> = training.read(Arena::Parameters).iter().zip(before).map(|(a, b)| a - b).collect();
+    let spec = training.recorded.tape.spec();
+    let (head, _) = spec.parameters.iter().find(|(_, spec)| spec.name == "fc.weight").unwrap();
+    let head = way.split_off(*head);
+    (way, head)
+}
+
+fn norm(values: &[f32]) -> f64 {
+    values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt()
+}
+
+fn relative_error(values: &[f32], expected: &[f32]) -> f64 {
+    assert_eq!(values.len(), expected.len());
+    let difference: Vec<f32> = values.iter().zip(expected).map(|(a, b)| a - b).collect();
+    norm(&difference) / norm(expected)
+}
+
+#[test]
+fn the_trunk_goes_slower_by_its_factor_and_the_head_as_fast() {
+    let ((trunk, head), (slow_trunk, same_head)) = (way(&small()), way(&Config { trunk_lr: 0.125, ..small() }));
+    assert!(bits(&head) == bits(&same_head));
+    let expected: Vec<f32> = trunk.iter().map(|v| 0.125 * v).collect();
+    // The way is a small difference of large numbers.
+    assert!(relative_error(&slow_trunk, &expected) < 1e-3);
+}
+
+#[test]
+fn clipping_changes_the_step_and_not_the_norm_that_is_told() {
+    let run = |clip: Option<f32>| {
+        let mut training = Training::new(&Config { clip, ..small() }, 5);
+        training.write(0..4);
+        training.write_step(0, 7);
+        let norm = training.phases(0..1);
+        (norm, training.read(Arena::Moment1))
+    };
+    let ((norm, moment), (same_norm, clipped)) = (run(None), run(Some(0.01)));
+    assert!(norm > 0.02 && norm.to_bits() == same_norm.to_bits(), "{norm} {same_norm}");
+    let factor = 0.01 / (norm + 1e-6);
+    let expected: Vec<f32> = moment.iter().map(|m| m * factor).collect();
+    assert!(relative_error(&clipped, &expected) < 1e-6);
+    // A norm below the limit leaves the gradient as it is.
+    assert!(bits(&run(Some(2.0 * norm)).1) == bits(&moment));
+}
+
+/// Without what looks at a whole batch or draws random numbers.
+fn plain(batch: usize, accumulate: usize) -> Config {
+    let augment = Augmentation::default();
+    Config { net: "prognet".into(), batch_norm: false, dropout: 0.0, augment, batch, accumulate, ..small() }
+}
+
+#[test]
+fn two_batches_give_the_gradient_of_one_twice_as_large() {
+    let mut whole = Training::new(&plain(8, 1), 5);
+    whole.write(0..8);
+    // Five pictures that count: four in the first batch, one in the second.
+    let weights = [1.0_f32, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0];
+    whole.plan.write(whole.recorded.weights, &weights).unwrap();
+    whole.write_step(0, 7);
+    let norm = whole.phases(0..1);
+
+    let mut halves = Training::new(&plain(4, 2), 5);
+    assert_eq!((whole.recorded.tape.phases().len(), halves.recorded.tape.phases().len()), (1, 2));
+    halves.write_step(0, 7);
+    let seed = match halves.recorded.seeds[..] {
+        [(seed, 1.0)] => seed,
+        ref seeds => panic!("{seeds:?}"),
+    };
+    // Twice, so that what the first step leaves behind would show.
+    for round in 0..2 {
+        if round == 1 {
+            halves.store.write(&gpu(), Arena::Parameters, &halves.recorded.tape.spec().initial(1).0).unwrap();
+            for moment in [Arena::Moment1, Arena::Moment2] {
+                halves.store.write(&gpu(), moment, &vec![0.0; halves.recorded.tape.trained_words()]).unwrap();
+            }
+        }
+        for half in 0..2 {
+            halves.write(4 * half..4 * half + 4);
+            halves.plan.write(halves.recorded.weights, &weights[4 * half..4 * half + 4]).unwrap();
+            halves.plan.write(seed, &[[0.8_f32, 0.2][half]]).unwrap();
+            halves.phases(0..1);
+        }
+        let error = relative_error(&halves.read(Arena::Gradients), &whole.read(Arena::Gradients));
+        assert!(error < 2e-6, "round {round}: off by {error:.1e}");
+        let half_norm = halves.phases(1..2);
+        assert!((half_norm / norm - 1.0).abs() < 1e-6, "{half_norm} instead of {norm}");
+        let error = relative_error(&halves.read(Arena::Moment1), &whole.read(Arena::Moment1));
+        assert!(error < 2e-6, "round {round}: moments off by {error:.1e}");
+        assert!(halves.read(Arena::Gradients).iter().all(|g| *g == 0.0), "not cleared for the next step");
+    }
+}
+
+#[test]
+fn an_accumulated_step_is_told_as_what_it_launches() {
+    let (one, four) = (needs(&plain(4, 1)), needs(&plain(4, 4)));
+    let config = plain(4, 4);
+    let tape = TrainingStep::record(&config, &config.net_config(5), 4).unwrap().tape;
+    let phases: Vec<usize> = tape.phases().into_iter().map(|phase| phase.len()).collect();
+    assert_eq!(four.launches_per_step, 4 * phases[0] + phases[1]);
+    // Norm and optimiser come once, and clearing comes on top.
+    let of = |needs: &Needs, op: &str| needs.ops.iter().find(|o| o.op == op).map_or(0, |o| o.launches);
+    assert_eq!((of(&one, "adam"), of(&four, "adam")), (1, 1));
+    assert_eq!((of(&one, "fill"), of(&four, "fill")), (0, 1));
+    assert_eq!(of(&four, "input"), 4 * of(&one, "input"));
+    assert!(four.flops_per_step > 3 * one.flops_per_step && four.flops_per_step < 4 * one.flops_per_step);
+    // It takes no more memory than one batch, but for a few words.
+    assert!(four.peak_bytes < one.peak_bytes + (4 << 10), "{} {}", four.peak_bytes, one.peak_bytes);
+}
+
+#[test]
+fn what_is_needed_adds_up_and_the_largest_tensors_have_names() {
+    for config in [small(), frozen("conv3"), plain(4, 2)] {
+        let needs = needs(&config);
+        assert_eq!(needs.peak_bytes, needs.parameter_bytes + needs.activation_bytes + needs.input_bytes);
+        assert_eq!(needs.launches_per_step, needs.ops.iter().map(|op| op.launches).sum::<usize>());
+        assert_eq!(needs.flops_per_step, needs.ops.iter().map(|op| op.flops).sum::<u64>());
+        let tensors = &needs.largest_tensors;
+        assert_eq!((tensors.len(), tensors[0].bytes), (10, needs.largest_tensor_bytes));
+        assert!(tensors.windows(2).all(|pair| pair[0].bytes >= pair[1].bytes));
+        for tensor in tensors {
+            assert_eq!(tensor.bytes, 4 * tensor.shape.iter().product::<usize>() as u64);
+        }
+    }
+    let named = |config: &Config, what: &str| {
+        let tensors = needs(config).largest_tensors;
+        assert!(tensors.iter().any(|tensor| tensor.what == what), "no {what} in {tensors:?}");
+    };
+    for what in ["conv1", "conv2d forward (conv1)", "gradient of conv1"] {
+        named(&Config { batch: 64, ..small() }, what);
+    }
+    for what in ["conv2d grad_weight (conv7)", "all parameters together"] {
+        named(&plain(4, 2), what);
+    }
+}
+
+#[test]
+fn settings_that_leave_nothing_to_do_are_bad_input() {
+    let refused = |config: Config| {
+        let error = Needs::of(&config, &config.net_config(5), &modest()).unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{error}");
+        error.to_string()
+    };
+    let unknown = refused(frozen("conv9"));
+    assert!(
+        unknown.starts_with("--freeze conv9: ") && unknown.contains("trunk, conv1, conv2, conv3, conv4"),
+        "{unknown}"
+    );
+    let both = refused(Config { trunk_lr: 0.1, ..frozen("trunk") });
+    assert!(both.starts_with("--trunk-lr 0.1: ") && both.contains("--freeze"), "{both}");
+    let none = refused(Config { freeze_statistics: true, batch_norm: false, ..small() });
+    assert!(none.starts_with("--freeze-statistics: small has no batch-norms"), "{none}");
+}
+
+#[test]
+fn a_frozen_tape_without_a_training_part_is_as_before() {
+    let mut tape = Tape::new();
+    tape.freeze();
+    parameter(&mut tape, "a", Shape::vector(4), Layout::Vector);
+    assert_eq!((tape.frozen_words(), tape.trained_words()), (tape.spec().parameter_words(), 0));
+    assert_eq!(store_of(&tape).frozen_words(), None);
+}
