@@ -87,6 +87,12 @@ impl Spec {
         self.state_words
     }
 
+    /// Whether the parameters and statistics of `other` are the first ones here. What only training has, such as an auxiliary
+    /// head, comes after what inference needs.
+    pub fn begins_with(&self, other: &Self) -> bool {
+        self.parameters.starts_with(&other.parameters) && self.states.starts_with(&other.states)
+    }
+
     /// Learned numbers, as PyTorch would count them.
     pub fn parameter_count(&self) -> usize {
         self.count_from(0)

@@ -223,10 +223,11 @@ impl Plan {
         pool: &BufferPool,
         choice: Choice,
     ) -> Result<Self> {
-        if tape.spec() != store.spec() {
+        if !store.spec().begins_with(tape.spec()) {
             return Err(Error::run("the plan's network has other parameters than the store"));
         }
-        if trains(tape) && store.frozen_words().is_some_and(|frozen| frozen != tape.frozen_words()) {
+        let trained = store.words(Arena::Gradients);
+        if trains(tape) && store.frozen_words().is_some() && trained != tape.trained_words() {
             return Err(Error::run("the plan trains other parameters than the store"));
         }
         let layout = Layout::new(tape, trains(tape));

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::gpu::GpuOptions;
-use crate::nets::NETS;
+use crate::nets::{Freeze, NETS};
 use crate::ops::add::add;
 use crate::ops::concat::concat;
 use crate::ops::relu::relu;
 use crate::train::Config;
-use crate::train::step::TrainingStep;
+use crate::train::model::{Taps, recorded};
+use crate::train::step::{DEVIATION, MEAN, TrainingStep};
 
 fn training_step(net: &str, size: usize) -> Tape {
     let config = Config { net: net.into(), size, batch: 3, ..Config::default() };
@@ -87,6 +88,23 @@ fn storage_is_reused() {
     };
     let least = (0..tape.launches().len()).map(at).max().unwrap();
     assert!(layout.memory().slots >= least && layout.memory().slots <= 2 * least);
+}
+
+#[test]
+fn what_validation_needs_beyond_the_training_plan_is_known_too() {
+    let gpu = Gpu::open(&GpuOptions { adapter: None, checked: true }).unwrap();
+    for freeze in [None, Some(Freeze::Trunk)] {
+        let config = Config { net: "resnet18".into(), size: 32, batch: 2, freeze, ..Config::default() };
+        let net = config.net_config(5);
+        let training = Layout::new(&TrainingStep::record(&config, &net, 2).unwrap().tape, true);
+        let validation = Layout::new(&recorded(&net, MEAN, DEVIATION, 2, Taps::None).unwrap().tape, false);
+        let pool = BufferPool::default();
+        let first = pool.lease(&gpu, &training.slots).unwrap();
+        let second = pool.lease(&gpu, &validation.slots).unwrap();
+        let more: u64 = second.iter().filter(|buffer| !first.contains(buffer)).map(wgpu::Buffer::size).sum();
+        let told = validation.slots_beyond(&training);
+        assert!(more.abs_diff(told) <= 16 * second.len() as u64, "{more} bytes more, told {told}");
+    }
 }
 
 #[test]

@@ -1,11 +1,14 @@
 //! Frozen layers, two learning rates, clipped and accumulated gradients: what they cost and what they leave alone.
 
-use gatefold::nets::Freeze;
+use gatefold::nets::densenet::DenseNet;
+use gatefold::nets::inception::Inception;
+use gatefold::nets::resnet::{Block, ResNet};
+use gatefold::nets::{Build, Freeze, NETS, NetConfig, Recorded};
 use gatefold::ops::relu::relu;
-use gatefold::params::Layout;
+use gatefold::params::{Layout, ParameterStore};
 use gatefold::plan::{Plan, trains};
 use gatefold::tape::{Arena, Tape};
-use gatefold::tensor::Shape;
+use gatefold::tensor::{Shape, Tensor};
 use gatefold::train::step::TrainingStep;
 use gatefold::train::{Augmentation, Config, Needs};
 
@@ -78,26 +81,90 @@ fn frozen_layers_cost_no_backward_pass_and_no_gradient_memory() {
     let labels: Vec<String> = tape.launches().iter().map(gatefold::tape::Launch::label).collect();
     for op in ["relu", "max_pool", "batch_norm"] {
         let passes: Vec<_> = labels.iter().filter(|label| label.starts_with(op)).collect();
-        assert!(passes.iter().all(|label| label.ends_with("forward") || label.ends_with("normalise")), "{passes:?}");
+        let forward = ["forward", "scale", "normalise"];
+        assert!(passes.iter().all(|label| forward.iter().any(|pass| label.ends_with(pass))), "{passes:?}");
     }
     // The head is one dense layer, which is a convolution: nothing asks for its input's gradient.
     assert!(!labels.iter().any(|label| label == "conv2d grad_input"), "{labels:?}");
 }
 
+type Record = fn(&mut Build, Tensor, &NetConfig) -> gatefold::Result<Recorded>;
+
+/// All gradients of a narrow network with frozen statistics, and how many words of its parameters are frozen.
+fn gradients(record: Record, size: usize, freeze: Option<&str>) -> (Vec<f32>, usize) {
+    let mut tape = Tape::new();
+    if freeze.is_some() {
+        tape.freeze();
+    }
+    let pictures = tape.input(Shape::new(2, size, size, 4));
+    let mut build = Build::new(&mut tape, pictures, true);
+    (build.freeze, build.freeze_statistics) = (freeze.map(|layer| Freeze::from(layer.to_owned())), true);
+    let net = small().net_config(5);
+    let recorded = record(&mut build, pictures, &NetConfig { size, dropout: 0.0, ..net }).unwrap();
+    let seed = tape.constant(recorded.logits.shape, (0..10).map(|i| (i as f32 - 4.5).to_bits()).collect());
+    tape.backward(&[(recorded.logits, seed)]).unwrap();
+
+    let store = ParameterStore::for_training(&gpu(), &tape).unwrap();
+    let (parameters, states) = tape.spec().initial(1);
+    store.write(&gpu(), Arena::Parameters, &parameters).unwrap();
+    store.write(&gpu(), Arena::State, &states).unwrap();
+    let mut plan = Plan::new(&gpu(), &tape, &store, &BufferPool::default()).unwrap();
+    let noise: Vec<f32> = (0..pictures.shape.len()).map(|i| (i as f32 * 0.7).sin()).collect();
+    plan.write(pictures, &noise).unwrap();
+    plan.poison();
+    plan.run().unwrap();
+    (store.read(&gpu(), Arena::Gradients).unwrap(), tape.frozen_words())
+}
+
 #[test]
 fn what_is_not_frozen_gets_the_gradient_that_it_would_get_anyway() {
-    let whole = Config { freeze_statistics: true, ..small() };
-    let (mut whole, mut part) =
-        (Training::new(&whole, 5), Training::new(&Config { freeze_statistics: true, ..frozen("conv2") }, 5));
-    let losses = [&mut whole, &mut part].map(|training| {
-        training.write(0..4);
-        training.step(0, 7).to_bits()
-    });
-    assert_eq!(losses[0], losses[1]);
-    let gradients = [&whole, &part].map(|training| training.read(Arena::Gradients));
-    let frozen_words = part.recorded.tape.frozen_words();
-    assert!(frozen_words > 0 && gradients[1].iter().any(|g| *g != 0.0));
-    assert!(bits(&gradients[0][frozen_words..]) == bits(&gradients[1]));
+    let cases: [(Record, usize, &str); 4] = [
+        (|b, x, c| ResNet { block: Block::Basic, layers: [1; 4], width: 8 }.record(b, x, c), 32, "layer2.0"),
+        (|b, x, c| ResNet { block: Block::Bottleneck, layers: [1; 4], width: 8 }.record(b, x, c), 32, "layer3.0"),
+        (
+            |b, x, c| DenseNet { growth: 8, blocks: [2; 4], init_features: 8, bottleneck: 2 }.record(b, x, c),
+            32,
+            "features.denseblock2.denselayer1",
+        ),
+        (|b, x, c| Inception { divisor: 16 }.record(b, x, c), 75, "Mixed_6b"),
+    ];
+    for (record, size, layer) in cases {
+        let ((whole, none), (part, frozen_words)) =
+            (gradients(record, size, None), gradients(record, size, Some(layer)));
+        assert!(none == 0 && frozen_words > 0 && whole.len() == frozen_words + part.len(), "{layer}");
+        assert!(part.iter().any(|g| *g != 0.0) && part.iter().all(|g| g.is_finite()), "{layer}");
+        assert!(bits(&whole[frozen_words..]) == bits(&part), "{layer}");
+    }
+}
+
+#[test]
+fn every_network_has_a_trunk_to_freeze_and_statistics_to_leave_alone() {
+    for net in NETS {
+        let config = Config { net: net.name.into(), size: 75, batch: 2, ..frozen("trunk") };
+        let record = |config: &Config| TrainingStep::record(config, &config.net_config(5), 2).unwrap().tape;
+        let tape = record(&config);
+        let head = tape.spec().count_from(tape.frozen_words());
+        assert!(head > 0 && head < tape.spec().parameter_count() / 2, "{}: {head} in the head", net.name);
+        // The trunk's own rate has the same border.
+        let config = Config { freeze: None, trunk_lr: 0.1, freeze_statistics: true, ..config };
+        let tape_of_two = record(&config);
+        let rates = tape_of_two.launches().iter().filter(|launch| launch.op == "adam").count();
+        assert_eq!((rates, tape_of_two.frozen_words()), (2, 0), "{}", net.name);
+        for tape in [tape, tape_of_two] {
+            // Batches would be looked at in these passes. (A norm in the head would do so; none of the heads has one.)
+            let passes = ["statistics", "join", "finish", "track"];
+            let looked = tape.launches().iter().filter(|l| l.op == "batch_norm" && passes.contains(&l.pass)).count();
+            assert_eq!(looked, 0, "{}", net.name);
+        }
+    }
+}
+
+#[test]
+fn an_auxiliary_head_takes_part_in_accumulated_steps_with_its_own_weight() {
+    let config = Config { net: "inception_v3".into(), size: 299, batch: 2, accumulate: 2, ..Config::default() };
+    let step = TrainingStep::record(&config, &config.net_config(5), 2).unwrap();
+    let parts: Vec<f32> = step.seeds.iter().map(|&(_, part)| part).collect();
+    assert_eq!(parts, [1.0, 0.4]);
 }
 
 #[test]
