@@ -5,10 +5,14 @@
 //! value lives may still change, because [`concat`](crate::ops::concat) turns its parts into channel slices after they
 //! were recorded. [`crate::plan`] makes buffers and bind groups of the finished list.
 
+mod launch;
+
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::gpu::Kernel;
+pub(crate) use launch::Word;
+pub use launch::{Access, Launch};
+
 use crate::params::{ParameterSpec, Spec, StateSpec};
 use crate::tensor::{Shape, Tensor};
 use crate::{Error, Result, ops};
@@ -60,106 +64,6 @@ pub(crate) struct View {
     pub root: usize,
     pub offset: usize,
     pub stride: usize,
-}
-
-/// How a kernel touches a buffer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    Read,
-    Write,
-}
-
-/// One number of a launch's uniform block.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Word {
-    U32(u32),
-    F32(f32),
-    /// First word of a tensor in its buffer; known when the plan is made.
-    Offset(Tensor),
-    /// Words from pixel to pixel.
-    Stride(Tensor),
-}
-
-/// One kernel launch: operands in binding order (from binding 1 on), the uniform block (binding 0), and the kernels that
-/// can do it, preferred ones first.
-#[derive(Clone, Debug)]
-pub struct Launch {
-    pub op: &'static str,
-    /// "forward", "grad_input", "grad_weight", ...
-    pub pass: &'static str,
-    pub(crate) operands: Vec<(Tensor, Access)>,
-    pub(crate) words: Vec<Word>,
-    pub kernels: Vec<Kernel>,
-    /// Floating-point operations, counting a multiply-add as two.
-    pub flops: u64,
-}
-
-impl Launch {
-    pub fn new(op: &'static str, pass: &'static str) -> Self {
-        Self { op, pass, operands: vec![], words: vec![], kernels: vec![], flops: 0 }
-    }
-
-    /// The next binding: read only.
-    #[must_use]
-    pub fn read(mut self, tensor: Tensor) -> Self {
-        self.operands.push((tensor, Access::Read));
-        self
-    }
-
-    /// The next binding: written, and readable by the kernel.
-    #[must_use]
-    pub fn write(mut self, tensor: Tensor) -> Self {
-        self.operands.push((tensor, Access::Write));
-        self
-    }
-
-    /// The next number of the uniform block.
-    #[must_use]
-    pub fn u32(mut self, value: usize) -> Self {
-        self.words.push(Word::U32(value as u32));
-        self
-    }
-
-    #[must_use]
-    pub fn f32(mut self, value: f32) -> Self {
-        self.words.push(Word::F32(value));
-        self
-    }
-
-    /// The next two numbers of the uniform block: the tensor's first word and its pixel stride.
-    #[must_use]
-    pub fn view(mut self, tensor: Tensor) -> Self {
-        self.words.extend([Word::Offset(tensor), Word::Stride(tensor)]);
-        self
-    }
-
-    /// A way to run it. Add the preferred ones first; the last must run everywhere.
-    #[must_use]
-    pub fn kernel(mut self, kernel: Kernel) -> Self {
-        self.kernels.push(kernel);
-        self
-    }
-
-    #[must_use]
-    pub fn flops(mut self, flops: usize) -> Self {
-        self.flops = flops as u64;
-        self
-    }
-
-    /// The tensors it touches and how, in binding order.
-    pub fn operands(&self) -> &[(Tensor, Access)] {
-        &self.operands
-    }
-
-    /// Numbers in its uniform block.
-    pub fn block_words(&self) -> usize {
-        self.words.len()
-    }
-
-    /// "conv2d grad_input".
-    pub fn label(&self) -> String {
-        format!("{} {}", self.op, self.pass)
-    }
 }
 
 /// Where an op's backward pass puts a gradient.
