@@ -32,7 +32,7 @@ struct Cli {
 enum Command {
     Devices(devices::Arguments),
     Sample(sample::Arguments),
-    Train(train::Arguments),
+    Train(Box<train::Arguments>),
     Eval(eval::Arguments),
     Predict(predict::Arguments),
     Explain(explain::Arguments),

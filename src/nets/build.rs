@@ -38,9 +38,16 @@ pub struct Build<'a> {
 impl<'a> Build<'a> {
     /// `pictures` is `n x size x size x 4`: RGB and a channel of zeros.
     pub fn new(tape: &'a mut Tape, pictures: Tensor, training: bool) -> Self {
-        let (conv_start, dense_start): (fn(Fan) -> Start, fn(Fan) -> Start) = (pytorch, pytorch);
-        let (trunk_words, freeze, freeze_statistics) = (None, None, false);
-        Self { tape, training, conv_start, dense_start, trunk_words, freeze, freeze_statistics, pictures }
+        Self {
+            tape,
+            training,
+            conv_start: pytorch,
+            dense_start: pytorch,
+            trunk_words: None,
+            freeze: None,
+            freeze_statistics: false,
+            pictures,
+        }
     }
 
     fn parameter(&mut self, name: String, shape: Shape, layout: Layout, init: Init) -> Tensor {

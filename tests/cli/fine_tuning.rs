@@ -108,7 +108,7 @@ fn accumulated_batches_make_the_steps_of_larger_ones() {
 
     // The last step of an epoch is a short one: the covers are no multiple of ten.
     let covers = good(&["eval", text(&whole), "--split", "train", "--json"]).json()["n"].as_u64().unwrap();
-    assert!(covers % 10 > 0, "{covers}");
+    assert!(!covers.is_multiple_of(10), "{covers}");
     let (steps, same) = (lines(&whole, "step"), lines(&parts, "step"));
     assert_eq!((steps.len() as u64, same.len()), (2 * covers.div_ceil(10), steps.len()));
     for key in ["step", "epoch", "accuracy", "lr"] {
@@ -135,7 +135,7 @@ fn rates_warm_up_and_drop_by_optimiser_steps() {
     good(&train(data, &run, &[&["--net", "small", "--accumulate", "2", "--epochs", "3"], &schedule[..]].concat()));
     let steps = lines(&run, "step");
     let rates = numbers(&steps, "lr");
-    assert!(steps.len() >= 6 && steps.len() % 3 == 0, "{}", steps.len());
+    assert!(steps.len() >= 6 && steps.len().is_multiple_of(3), "{}", steps.len());
     let an_epoch = steps.len() / 3;
     for (step, rate) in rates.into_iter().enumerate() {
         let expected = 0.01 * 0.5_f64.powi((step / an_epoch) as i32) * ((step + 1) as f64 / 3.0).min(1.0);
