@@ -10,7 +10,7 @@ use crate::ops::concat::concat;
 use crate::ops::relu::relu;
 use crate::train::Config;
 use crate::train::model::{Taps, recorded};
-use crate::train::step::{DEVIATION, MEAN, TrainingStep};
+use crate::train::step::TrainingStep;
 
 fn training_step(net: &str, size: usize) -> Tape {
     let config = Config { net: net.into(), size, batch: 3, ..Config::default() };
@@ -97,7 +97,10 @@ fn what_validation_needs_beyond_the_training_plan_is_known_too() {
         let config = Config { net: "resnet18".into(), size: 32, batch: 2, freeze, ..Config::default() };
         let net = config.net_config(5);
         let training = Layout::new(&TrainingStep::record(&config, &net, 2).unwrap().tape, true);
-        let validation = Layout::new(&recorded(&net, MEAN, DEVIATION, 2, Taps::None).unwrap().tape, false);
+        let validation = Layout::new(
+            &recorded(&net, config.size, (config.mean, config.deviation), 2, Taps::None).unwrap().tape,
+            false,
+        );
         let pool = BufferPool::default();
         let first = pool.lease(&gpu, &training.slots).unwrap();
         let second = pool.lease(&gpu, &validation.slots).unwrap();
