@@ -57,6 +57,9 @@ pub fn start(data: &Path, config: Config, weights: Option<&Path>, out: &Path, gp
     run::create(&run)?;
     let prepared = prepare_data(data, &config, &run.data())?;
     console::say(dry_run::line(&needs));
+    if config.freeze.is_some() && pretrained.is_none() {
+        console::say("note: --freeze without --weights: the frozen layers keep their random first values");
+    }
     let file = pretrained.as_ref().map(|pretrained| pretrained.file.clone());
     write_config(&run, &config, data, &gpu, &prepared.dataset, needs.parameters, file)?;
     let trainer = Trainer::new(&gpu, config, run, prepared.dataset, false)?;

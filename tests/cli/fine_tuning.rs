@@ -41,7 +41,7 @@ fn a_frozen_run_trains_the_rest_resumes_and_explains() {
     let options = [&CONSTANT[..], &["--freeze", "conv2", "--trunk-lr", "0.5", "--clip", "0.5"]].concat();
     good(&train(data, &first, &[&options[..], &["--epochs", "1"]].concat()));
     let told = good(&train(data, &whole, &[&options[..], &["--epochs", "2"]].concat())).stderr;
-    assert!(told.contains("frozen"), "{told}");
+    assert!(told.contains(" frozen, ") && told.contains("note: --freeze without --weights"), "{told}");
     let frozen = |name: &str| ["conv1.", "bn1.", "conv2.", "bn2."].iter().any(|layer| name.starts_with(layer));
     let (one, two) = (tensors(&first.join("last.safetensors")), tensors(&whole.join("last.safetensors")));
     for (name, bytes) in one.iter().filter(|(name, _)| !name.starts_with("optimizer.")) {
@@ -58,6 +58,15 @@ fn a_frozen_run_trains_the_rest_resumes_and_explains() {
     refused(&[&resume[..], &["--freeze", "conv1"]].concat(), &["--resume", "other options", "config.toml"]);
     good(&resume);
     same_files(&first, &whole);
+    // The usual case: a trunk that was trained before, and a new head's training on it.
+    let (head, weights) = (out.path().join("head"), whole.join("best.safetensors"));
+    let options = [&CONSTANT[..], &["--freeze", "trunk", "--weights", text(&weights), "--epochs", "1"]].concat();
+    let told = good(&train(data, &head, &options)).stderr;
+    assert!(!told.contains("without --weights"), "{told}");
+    let (before, after) = (tensors(&weights), tensors(&head.join("best.safetensors")));
+    for (name, bytes) in &before {
+        assert_eq!(*bytes == after[name], !name.starts_with("fc."), "{name}");
+    }
     let maps = out.path().join("maps");
     let image = three().image("Jazz/01.png");
     for layer in [&[][..], &["--layer", "conv1"]] {
