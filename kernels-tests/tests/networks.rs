@@ -1,0 +1,461 @@
+//! The networks against torchvision: `golden/networks.safetensors` and `golden/torchvision-names.txt`, made by
+//! `golden/networks.py` and described in `golden/README.md`.
+//!
+//! The committed file holds small variants, which the same descriptions record. Files of the networks as they are, made by
+//! `networks.py --full NET`, are compared where they exist.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+
+use gatefold::gpu::{BufferPool, Gpu, GpuOptions};
+use gatefold::nets::densenet::{DENSENET121, DENSENET169, DenseNet};
+use gatefold::nets::inception::{INCEPTION_V3, Inception};
+use gatefold::nets::resnet::{Block, RESNET18, RESNET50, ResNet};
+use gatefold::nets::{self, Build, Head, NetConfig, Recorded};
+use gatefold::ops::adam::{Adam, adam};
+use gatefold::ops::loss::Targets;
+use gatefold::ops::sigmoid_cross_entropy::sigmoid_cross_entropy;
+use gatefold::ops::softmax_cross_entropy::softmax_cross_entropy;
+use gatefold::params::{ParameterStore, Spec, StepWords};
+use gatefold::plan::{Choice, Plan};
+use gatefold::tape::{Arena, Tape};
+use gatefold::tensor::{Shape, Tensor};
+use gatefold::train::step::AUXILIARY_WEIGHT;
+use safetensors::SafeTensors;
+
+/// How far tensors may be from the f64 truth, by `||out - reference|| / ||reference||`, in the median over all tensors of a kind
+/// and in the worst: ten times as far as PyTorch's own f32 run (the file says how far that is), and at least this. An engine
+/// with another order of sums is off by noise of the same size, but not by the same noise.
+///
+/// PyTorch is off by 1e-5 and more where batch-norms leave little of a gradient: what scales a layer that feeds batch-norms
+/// nearly cancels out. A wrong term is off by 1e-2 and more.
+const FLOOR: f64 = 1e-5;
+const FACTOR: f64 = 10.0;
+
+/// The same, median and worst, for losses and the change of parameters in ten steps of Adam, which turns the noise of small
+/// gradients into steps of full length.
+const AFTER_STEPS: [f64; 2] = [1e-4, 1e-3];
+
+/// The same for the change of a deep network's parameters. Some of its many ReLUs and max-pools come so near to a change of side
+/// on the way that rounding decides. One that changes shows in the gradients of its channel and, in the next steps, everywhere.
+const AFTER_FLIPS: [f64; 2] = [5e-2, 3e-1];
+
+/// At full width this holds from the first step on, for the worst tensor; the median shows that it is but a few.
+const FLIPPED: f64 = 5e-2;
+
+type RecordFn = fn(&mut Build, Tensor, &NetConfig) -> gatefold::Result<Recorded>;
+
+/// A case of the file, and the description that must agree with it.
+struct Case {
+    name: &'static str,
+    head: Head,
+    record: RecordFn,
+    /// As published, not a small variant.
+    full: bool,
+    /// So deep that ten steps are not the same in any two f32 engines.
+    deep: bool,
+}
+
+const SMALL_DENSENET: DenseNet = DenseNet { growth: 8, blocks: [2, 3, 2, 2], init_features: 16, bottleneck: 4 };
+
+const RESNET_BASIC: Case = small("resnet_basic", Head::Linear, |build, x, config| {
+    ResNet { block: Block::Basic, layers: [1; 4], width: 6 }.record(build, x, config)
+});
+const RESNET_BOTTLENECK: Case = small("resnet_bottleneck", Head::Linear, |build, x, config| {
+    ResNet { block: Block::Bottleneck, layers: [1, 2, 1, 1], width: 4 }.record(build, x, config)
+});
+const DENSENET: Case = small("densenet", Head::Linear, |build, x, config| SMALL_DENSENET.record(build, x, config));
+const DENSENET_FLATTEN: Case = small("densenet_flatten", Head::Flatten, |build, x, config| {
+    DenseNet { growth: 6, init_features: 5, ..SMALL_DENSENET }.record(build, x, config)
+});
+const INCEPTION: Case = Case {
+    deep: true,
+    ..small("inception", Head::Linear, |build, x, config| Inception { divisor: 16 }.record(build, x, config))
+};
+const INCEPTION_AUX: Case = Case { name: "inception_aux", ..INCEPTION };
+
+const fn small(name: &'static str, head: Head, record: RecordFn) -> Case {
+    Case { name, head, record, full: false, deep: false }
+}
+
+const fn full(name: &'static str, record: RecordFn) -> Case {
+    Case { name, head: Head::Linear, record, full: true, deep: true }
+}
+
+/// The bytes of a file and what they hold.
+struct Truth<'a> {
+    tensors: SafeTensors<'a>,
+    case: &'a str,
+    seed: i32,
+    size: usize,
+    batch: usize,
+    outputs: usize,
+    steps: u32,
+    rate: f32,
+}
+
+impl<'a> Truth<'a> {
+    fn new(bytes: &'a [u8], case: &'a str) -> Self {
+        let tensors = SafeTensors::deserialize(bytes).unwrap();
+        let setup = tensors.tensor(&format!("{case}/setup")).unwrap_or_else(|e| panic!("{case}: {e}"));
+        let setup: Vec<i32> = setup.data().chunks_exact(4).map(|b| i32::from_le_bytes(b.try_into().unwrap())).collect();
+        let [seed, size, batch, outputs, steps] = setup[..] else { panic!("{case}: setup has other numbers") };
+        let [size, batch, outputs] = [size, batch, outputs].map(|v| v as usize);
+        let mut truth = Self { tensors, case, seed, size, batch, outputs, steps: steps as u32, rate: 0.0 };
+        truth.rate = truth.get("rate").1[0];
+        truth
+    }
+
+    fn get(&self, name: &str) -> (Vec<usize>, Vec<f32>) {
+        let view = self.tensors.tensor(&format!("{}/{name}", self.case)).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let values = view.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
+        (view.shape().to_vec(), values)
+    }
+
+    fn pictures(&self) -> Vec<f32> {
+        let (size, cells) = (self.size, 6);
+        let [coarse, fine] = ["coarse", "fine"].map(|part| Stream::new(self.seed, part));
+        let mut pictures = Vec::with_capacity(self.batch * size * size * 4);
+        for n in 0..self.batch {
+            for (y, x) in (0..size * size).map(|pixel| (pixel / size, pixel % size)) {
+                for plane in 3 * n..3 * n + 3 {
+                    let cell = (plane * cells + y * cells / size) * cells + x * cells / size;
+                    let pixel = (plane * size + y) * size + x;
+                    pictures.push(coarse.signed(cell) + 0.5 * fine.signed(pixel));
+                }
+                pictures.push(0.0);
+            }
+        }
+        pictures
+    }
+
+    /// A parameter or a running statistic, in PyTorch's layout.
+    fn value(&self, name: &str, shape: &[usize]) -> Vec<f32> {
+        let stream = Stream::new(self.seed, name);
+        let fan_in: usize = shape[1..].iter().product();
+        let bound = (if shape.len() == 4 { 6.0 } else { 3.0 } / fan_in as f64).sqrt() as f32;
+        let value = |s: f32| match name.rsplit('.').next() {
+            _ if shape.len() > 1 => bound * s,
+            Some("running_var") => 1.0 + 0.5 * s,
+            Some("running_mean") => 0.25 * s,
+            Some("bias") => 0.5 + 0.25 * s,
+            _ => 1.0 + 0.25 * s,
+        };
+        (0..shape.iter().product()).map(|place| value(stream.signed(place))).collect()
+    }
+
+    /// Fills the long-lived buffers.
+    fn load(&self, store: &ParameterStore) {
+        let Spec { parameters, states, .. } = store.spec();
+        let mut words = vec![0.0; store.spec().parameter_words()];
+        for (offset, spec) in parameters {
+            let memory = spec.from_disk(&self.value(&spec.name, &spec.disk_shape()));
+            words[*offset..offset + memory.len()].copy_from_slice(&memory);
+        }
+        store.write(&gpu(), Arena::Parameters, &words).unwrap();
+        let mut words = vec![0.0; store.spec().state_words()];
+        for (offset, spec) in states {
+            words[*offset..offset + spec.len].copy_from_slice(&self.value(&spec.name, &[spec.len]));
+        }
+        store.write(&gpu(), Arena::State, &words).unwrap();
+    }
+}
+
+/// Numbers that the script computes the same way.
+struct Stream {
+    key: u32,
+}
+
+impl Stream {
+    /// FNV-1a of `seed/name`.
+    fn new(seed: i32, name: &str) -> Self {
+        let hash = |key: u32, byte: u8| (key ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+        Self { key: format!("{seed}/{name}").bytes().fold(0x811c_9dc5, hash) }
+    }
+
+    /// A number in [-1, 1).
+    fn signed(&self, place: usize) -> f32 {
+        (mix(mix(place as u32).wrapping_add(self.key)) >> 8) as f32 / (1 << 23) as f32 - 1.0
+    }
+}
+
+fn mix(x: u32) -> u32 {
+    let x = (x ^ x >> 16).wrapping_mul(0x7feb_352d);
+    let x = (x ^ x >> 15).wrapping_mul(0x846c_a68b);
+    x ^ x >> 16
+}
+
+/// The errors of all tensors by kind.
+#[derive(Default)]
+struct Errors {
+    kinds: BTreeMap<&'static str, Vec<(f64, String)>>,
+}
+
+impl Errors {
+    fn add(&mut self, kind: &'static str, name: &str, out: &[f32], reference: &[f32]) {
+        assert_eq!(out.len(), reference.len(), "{name}");
+        let square = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>();
+        let difference = square(&mut out.iter().zip(reference).map(|(&o, &r)| f64::from(o) - f64::from(r)));
+        let norm = square(&mut reference.iter().map(|&r| f64::from(r)));
+        self.kinds.entry(kind).or_default().push(((difference / norm.max(1e-60)).sqrt(), name.to_owned()));
+    }
+
+    fn check(mut self, case: &Case, truth: &Truth, choice: Choice) {
+        let mut report =
+            format!("{} at {} px, {choice:?}: median and worst tensor of each kind", truth.case, truth.size);
+        let mut good = true;
+        for (kind, errors) in &mut self.kinds {
+            // Positive NaN comes last: it is the worst.
+            errors.sort_by(|a, b| a.0.abs().total_cmp(&b.0.abs()));
+            let [median, worst] = match *kind {
+                "change" if case.deep => AFTER_FLIPS,
+                "losses" | "change" => AFTER_STEPS,
+                "grad" if case.full => [FLOOR, FLIPPED],
+                _ => [FLOOR, FLOOR],
+            };
+            let pytorch = truth.get(&format!("f32/{kind}")).1;
+            report += &format!("\n  {kind:11}");
+            for (rank, pytorch, floor) in
+                [(errors.len() / 2, pytorch[0], median), (errors.len() - 1, pytorch[1], worst)]
+            {
+                let (error, name) = &errors[rank];
+                let allowed = floor.max(FACTOR * f64::from(pytorch));
+                good &= *error <= allowed;
+                report += &format!("  {error:.1e} (PyTorch {pytorch:.1e}, allowed {allowed:.0e}) {name}");
+            }
+        }
+        eprintln!("{report}");
+        assert!(good, "{report}");
+    }
+}
+
+fn gpu() -> Arc<Gpu> {
+    static GPU: LazyLock<Arc<Gpu>> = LazyLock::new(|| {
+        Arc::new(Gpu::open(&GpuOptions { adapter: None, checked: true }).expect("an adapter to test on"))
+    });
+    Arc::clone(&GPU)
+}
+
+/// A recorded network on the pictures of the file.
+fn recorded(case: &Case, truth: &Truth, training: bool) -> (Tape, Tensor, Recorded) {
+    let mut tape = Tape::new();
+    let pictures = tape.input(Shape::new(truth.batch, truth.size, truth.size, 4));
+    let config = NetConfig {
+        net: case.name.into(),
+        size: truth.size,
+        classes: truth.outputs.max(2),
+        dropout: 0.0,
+        batch_norm: true,
+        head: case.head,
+    };
+    let net = (case.record)(&mut Build::new(&mut tape, pictures, training), pictures, &config).unwrap();
+    (tape, pictures, net)
+}
+
+fn inference(case: &Case, truth: &Truth, choice: Choice, errors: &mut Errors) {
+    let (mut tape, pictures, net) = recorded(case, truth, false);
+    tape.keep(net.logits);
+    let store = ParameterStore::new(&gpu(), tape.spec(), false).unwrap();
+    truth.load(&store);
+    let mut plan = Plan::with_choice(&gpu(), &tape, &store, &BufferPool::default(), choice).unwrap();
+    plan.write(pictures, &truth.pictures()).unwrap();
+    let logits = plan.run().unwrap().get(net.logits).unwrap();
+    errors.add("eval_logits", "eval_logits", &logits, &truth.get("eval_logits").1);
+}
+
+/// Everything about the first step, and where the rest of the steps lead.
+fn training(case: &Case, truth: &Truth, choice: Choice, errors: &mut Errors) {
+    let (mut tape, pictures, net) = recorded(case, truth, true);
+    let targets = Targets::inputs(&mut tape, truth.batch);
+    let mut losses = vec![];
+    for (logits, weight) in [(Some(net.logits), 1.0), (net.auxiliary, AUXILIARY_WEIGHT)] {
+        let Some(logits) = logits else { continue };
+        let loss = match truth.outputs {
+            1 => sigmoid_cross_entropy(&mut tape, logits, &targets, None, 0.0),
+            _ => softmax_cross_entropy(&mut tape, logits, &targets, None, 0.0),
+        };
+        tape.keep(logits);
+        losses.push((loss.unwrap().loss, tape.constant(Shape::vector(1), vec![f32::to_bits(weight)])));
+    }
+    tape.backward(&losses).unwrap();
+    let words = tape.spec().parameter_words();
+    let options = Adam::default();
+    adam(&mut tape, words, options);
+    let (step, loss) = (tape.step(), losses[0].0);
+    tape.keep(loss);
+
+    let store = ParameterStore::new(&gpu(), tape.spec(), true).unwrap();
+    truth.load(&store);
+    let mut plan = Plan::with_choice(&gpu(), &tape, &store, &BufferPool::default(), choice).unwrap();
+    plan.write(pictures, &truth.pictures()).unwrap();
+    let labels: Vec<u32> = (0..truth.batch).map(|n| (n % truth.outputs.max(2)) as u32).collect();
+    plan.write(targets.labels, &labels).unwrap();
+    plan.write(targets.weights, &vec![1.0_f32; truth.batch]).unwrap();
+
+    let mut trace = vec![];
+    for number in 0..truth.steps {
+        let [bias_correction1, bias_correction2] = options.bias_corrections(number);
+        let words = StepWords {
+            step: number,
+            learning_rate: truth.rate,
+            bias_correction1,
+            bias_correction2,
+            ..StepWords::default()
+        };
+        plan.write(step, &[words]).unwrap();
+        let results = plan.run().unwrap();
+        trace.push(results.get(loss).unwrap()[0]);
+        if number == 0 {
+            errors.add("logits", "logits", &results.get(net.logits).unwrap(), &truth.get("logits").1);
+            if let Some(auxiliary) = net.auxiliary {
+                let (out, reference) = (results.get(auxiliary).unwrap(), truth.get("auxiliary").1);
+                errors.add("auxiliary", "auxiliary", &out, &reference);
+            }
+            compare_parameters(truth, &store, Arena::Gradients, "grad", errors);
+            let states = store.read(&gpu(), Arena::State).unwrap();
+            for (offset, spec) in &store.spec().states {
+                let out = &states[*offset..offset + spec.len];
+                errors.add("state", &spec.name, out, &truth.get(&format!("state/{}", spec.name)).1);
+            }
+        }
+    }
+    errors.add("losses", "losses", &trace, &truth.get("losses").1);
+    compare_parameters(truth, &store, Arena::Parameters, "change", errors);
+}
+
+fn compare_parameters(truth: &Truth, store: &ParameterStore, arena: Arena, kind: &'static str, errors: &mut Errors) {
+    let words = store.read(&gpu(), arena).unwrap();
+    for (offset, spec) in &store.spec().parameters {
+        let memory = &words[*offset..offset + spec.shape.len()];
+        let (shape, reference) = truth.get(&format!("{kind}/{}", spec.name));
+        assert_eq!(shape, spec.disk_shape(), "{}", spec.name);
+        let mut out = spec.to_disk(memory);
+        if arena == Arena::Parameters {
+            let before = truth.value(&spec.name, &shape);
+            out.iter_mut().zip(before).for_each(|(after, before)| *after -= before);
+        }
+        errors.add(kind, &spec.name, &out, &reference);
+    }
+}
+
+/// Everything PyTorch has, we have too.
+fn check_names(case: &Case, truth: &Truth) {
+    let (tape, ..) = recorded(case, truth, true);
+    let prefix = format!("{}/grad/", case.name);
+    let gradients = truth.tensors.names().iter().filter(|name| name.starts_with(&prefix)).count();
+    assert_eq!(gradients, tape.spec().parameters.len(), "{}", case.name);
+}
+
+fn compare(case: &Case, bytes: &[u8], choices: &[Choice]) {
+    let truth = Truth::new(bytes, case.name);
+    check_names(case, &truth);
+    for &choice in choices {
+        let mut errors = Errors::default();
+        inference(case, &truth, choice, &mut errors);
+        training(case, &truth, choice, &mut errors);
+        errors.check(case, &truth, choice);
+    }
+}
+
+const SMALL: &[u8] = include_bytes!("../golden/networks.safetensors");
+/// Each number takes other kernels, where an op has several that run here.
+const CHOICES: [Choice; 3] = [Choice::Rule, Choice::Number(0), Choice::Number(2)];
+
+#[test]
+fn a_resnet_of_basic_blocks_is_torchvisions() {
+    compare(&RESNET_BASIC, SMALL, &[Choice::Rule]);
+}
+
+#[test]
+fn a_resnet_of_bottlenecks_is_torchvisions() {
+    compare(&RESNET_BOTTLENECK, SMALL, &CHOICES);
+}
+
+#[test]
+fn a_densenet_is_torchvisions() {
+    compare(&DENSENET, SMALL, &[Choice::Rule]);
+}
+
+#[test]
+fn a_densenet_with_odd_channels_and_a_flatten_head_is_pytorchs() {
+    compare(&DENSENET_FLATTEN, SMALL, &CHOICES);
+}
+
+#[test]
+fn an_inception_on_its_smallest_pictures_is_torchvisions() {
+    compare(&INCEPTION, SMALL, &[Choice::Rule]);
+}
+
+#[test]
+fn an_inception_with_its_auxiliary_head_is_torchvisions() {
+    compare(&INCEPTION_AUX, SMALL, &[Choice::Rule]);
+}
+
+/// Compares with the file of the whole network, if somebody made it.
+fn compare_full(case: &Case) {
+    let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/full");
+    let folder = std::env::var_os("GATEFOLD_GOLDEN_FULL").map_or_else(default, PathBuf::from);
+    let path = folder.join(format!("{}.safetensors", case.name));
+    match std::fs::read(&path) {
+        Ok(bytes) => compare(case, &bytes, &[Choice::Rule]),
+        Err(e) => eprintln!(
+            "SKIPPED: {} at full width is not compared with torchvision: {}: {e}; make it with \
+             `python kernels-tests/golden/networks.py --full {}`",
+            case.name,
+            path.display(),
+            case.name
+        ),
+    }
+}
+
+#[test]
+fn resnet18_is_torchvisions() {
+    compare_full(&full("resnet18", |build, x, config| RESNET18.record(build, x, config)));
+}
+
+#[test]
+fn resnet50_is_torchvisions() {
+    compare_full(&full("resnet50", |build, x, config| RESNET50.record(build, x, config)));
+}
+
+#[test]
+fn densenet121_is_torchvisions() {
+    compare_full(&full("densenet121", |build, x, config| DENSENET121.record(build, x, config)));
+}
+
+#[test]
+fn densenet169_is_torchvisions() {
+    compare_full(&full("densenet169", |build, x, config| DENSENET169.record(build, x, config)));
+}
+
+#[test]
+fn inception_v3_is_torchvisions() {
+    compare_full(&full("inception_v3", |build, x, config| INCEPTION_V3.record(build, x, config)));
+}
+
+#[test]
+fn names_and_shapes_are_those_of_torchvisions_state_dicts() {
+    let mut wanted: BTreeMap<&str, BTreeMap<String, String>> = BTreeMap::new();
+    let mut net = "";
+    for line in include_str!("../golden/torchvision-names.txt").lines() {
+        match line.split_once(' ').unwrap() {
+            ("#", name) => net = name,
+            (name, shape) => drop(wanted.entry(net).or_default().insert(name.into(), shape.into())),
+        }
+    }
+    let torchvisions: Vec<_> = nets::NETS.iter().filter(|net| net.torchvision).map(|net| net.name).collect();
+    assert_eq!(wanted.len(), torchvisions.len());
+    for net in torchvisions {
+        // At 299 pixels Inception has its auxiliary head.
+        let config =
+            NetConfig { net: net.into(), size: 299, classes: 1000, dropout: 0.0, batch_norm: true, head: Head::Linear };
+        let mut tape = Tape::new();
+        let pictures = tape.input(Shape::new(2, 299, 299, 4));
+        nets::record(&mut tape, pictures, &config, true).unwrap();
+        let joined = |shape: Vec<usize>| shape.iter().map(ToString::to_string).collect::<Vec<_>>().join("x");
+        let parameters = tape.spec().parameters.iter().map(|(_, p)| (p.name.clone(), joined(p.disk_shape())));
+        let states = tape.spec().states.iter().map(|(_, s)| (s.name.clone(), s.len.to_string()));
+        assert_eq!(parameters.chain(states).collect::<BTreeMap<_, _>>(), wanted[net], "{net}");
+    }
+}
