@@ -13,7 +13,7 @@ use gatefold::nets::densenet::{DENSENET121, DENSENET169, DenseNet};
 use gatefold::nets::inception::{INCEPTION_V3, Inception};
 use gatefold::nets::resnet::{Block, RESNET18, RESNET50, ResNet};
 use gatefold::nets::{self, Build, Head, NetConfig, Recorded};
-use gatefold::ops::adam::{Adam, adam};
+use gatefold::ops::adam::{Adam, Segment, adam};
 use gatefold::ops::loss::Targets;
 use gatefold::ops::sigmoid_cross_entropy::sigmoid_cross_entropy;
 use gatefold::ops::softmax_cross_entropy::softmax_cross_entropy;
@@ -279,9 +279,8 @@ fn training(case: &Case, truth: &Truth, choice: Choice, errors: &mut Errors) {
         losses.push((loss.unwrap().loss, tape.constant(Shape::vector(1), vec![f32::to_bits(weight)])));
     }
     tape.backward(&losses).unwrap();
-    let words = tape.spec().parameter_words();
-    let options = Adam::default();
-    adam(&mut tape, words, options);
+    let (all, options) = (Segment::all(&tape), Adam::default());
+    adam(&mut tape, &[all], options, None);
     let (step, loss) = (tape.step(), losses[0].0);
     tape.keep(loss);
 
