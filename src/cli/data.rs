@@ -7,19 +7,19 @@ use clap::Args;
 use super::console;
 use crate::Result;
 use crate::data::source::Columns;
-use crate::data::{PrepareOptions, Prepared, prepare};
+use crate::data::{Fit, PrepareOptions, Prepared, prepare};
 use crate::train::Config;
 
 /// Columns of a table.
 #[derive(Args, Clone)]
 pub struct ColumnArguments {
-    /// Column with the pictures' paths, relative to the table [default: path]
+    /// Column with the pictures' paths, relative to the table [default: guessed from the header]
     #[arg(long, value_name = "COLUMN")]
     pub path: Option<String>,
-    /// Column with the labels [default: label, genre or class]
+    /// Column with the labels [default: guessed from the header]
     #[arg(long, value_name = "COLUMN")]
     pub label: Option<String>,
-    /// Columns whose equal values keep covers in one set, such as artist,album
+    /// Columns whose equal values keep covers in one set, such as artist,album, or none [default: guessed]
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     pub group: Option<Vec<String>>,
 }
@@ -50,4 +50,13 @@ pub fn prepare_data(data: &Path, config: &Config, folder: &Path) -> Result<Prepa
     console::skipped(&prepared.skipped);
     console::say(format!("{}", prepared.report));
     Ok(prepared)
+}
+
+/// `crop` or `pad`.
+pub fn parse_fit(text: &str) -> Result<Fit, String> {
+    match text {
+        "crop" => Ok(Fit::Crop),
+        "pad" => Ok(Fit::Pad),
+        _ => Err("must be crop or pad".into()),
+    }
 }

@@ -7,6 +7,7 @@ mod devices;
 mod eval;
 mod explain;
 mod export;
+mod import;
 mod predict;
 mod sample;
 mod train;
@@ -32,6 +33,7 @@ struct Cli {
 enum Command {
     Devices(devices::Arguments),
     Sample(sample::Arguments),
+    Import(import::Arguments),
     Train(Box<train::Arguments>),
     Eval(eval::Arguments),
     Predict(predict::Arguments),
@@ -66,6 +68,7 @@ pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Devices(arguments) => devices::run(&arguments),
         Command::Sample(arguments) => sample::run(&arguments),
+        Command::Import(arguments) => import::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Predict(arguments) => predict::run(&arguments),

@@ -4,21 +4,34 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
-use serde::Deserialize;
 
-use super::files::cannot_read;
 use super::manifest::Manifest;
 use super::pack::Pack;
-use super::source::Skipped;
+use super::picture::Fit;
+use super::report::Report;
 use super::split::{Item, SplitReport};
+use super::stage;
 use crate::{Error, Result};
 
 /// The manifest's file in a data-set folder.
 pub const MANIFEST: &str = "manifest.csv";
-/// The pack's file in a data-set folder.
+/// The pack's file in a data-set folder. Packs of further sizes stand beside it as `images-SIZE.pack`.
 pub const PACK: &str = "images.pack";
 /// The file in a data-set folder that tells how it came about.
 pub const IMPORT: &str = "import.json";
+
+/// A contact sheet of each class.
+pub const PREVIEW: &str = "preview.png";
+
+/// The file of a further size's pack.
+pub fn pack_of(size: u32) -> String {
+    format!("images-{size}.pack")
+}
+
+/// Whether a file of a data-set folder is a pack.
+pub(super) fn is_pack(name: &str) -> bool {
+    name == PACK || name.strip_prefix("images-").is_some_and(|rest| rest.ends_with(".pack"))
+}
 
 /// Covers with their pixels, ready to be fed.
 #[derive(Debug)]
@@ -43,19 +56,47 @@ impl Dataset {
                 )));
             }
         }
-        let manifest = Manifest::read(&dir.join(MANIFEST))?;
+        // The pack first: it knows its version.
         let pack = Pack::open(&dir.join(PACK))?;
-        if pack.len() != manifest.covers.len() || !pack.belongs_to(manifest.covers.iter().map(|c| c.hash.as_str())) {
-            return Err(Error::Input(format!(
-                "{}: {MANIFEST} and {PACK} do not belong together (lines added, removed or reordered?): make the data \
-                 set again",
-                dir.display()
-            )));
+        let manifest = Manifest::read(&dir.join(MANIFEST))?;
+        let this = Self { manifest, pack };
+        if this.fits(&this.pack) {
+            return Ok(this);
         }
-        Ok(Self { manifest, pack })
+        let cause = if stage::is_waiting(dir) {
+            "an import into it was broken off: start the same import again, it ends in a moment".to_owned()
+        } else {
+            format!(
+                "{MANIFEST} and {PACK} do not belong together (lines added, removed or reordered?): make the data set again"
+            )
+        };
+        Err(Error::Input(format!("{}: {cause}", dir.display())))
     }
 
-    /// Whether `dir` looks like a folder that [`prepare`](super::prepare()) wrote.
+    /// Opens the data-set folder `dir` with its pack of this size and fit; none if it has no such pack.
+    ///
+    /// # Errors
+    /// As [`Dataset::open`].
+    pub fn open_at(dir: &Path, size: u32, fit: Fit) -> Result<Option<Self>> {
+        let mut this = Self::open(dir)?;
+        if (this.pack.size(), this.pack.fit()) == (size, fit) {
+            return Ok(Some(this));
+        }
+        let path = dir.join(pack_of(size));
+        if !path.is_file() {
+            return Ok(None);
+        }
+        this.pack = Pack::open(&path)?;
+        let usable = (this.pack.size(), this.pack.fit()) == (size, fit) && this.fits(&this.pack);
+        Ok(usable.then_some(this))
+    }
+
+    fn fits(&self, pack: &Pack) -> bool {
+        pack.len() == self.manifest.covers.len()
+            && pack.belongs_to(self.manifest.covers.iter().map(|c| c.hash.as_str()))
+    }
+
+    /// Whether `dir` looks like a folder that [`import`](super::import()) wrote.
     pub fn is_at(dir: &Path) -> bool {
         dir.join(MANIFEST).is_file() && dir.join(PACK).is_file()
     }
@@ -80,7 +121,7 @@ impl Dataset {
     pub fn split_report(&self) -> SplitReport {
         let covers = &self.manifest.covers;
         let items: Vec<Item> =
-            covers.iter().map(|c| Item { label: c.label, groups: &c.groups, key: &c.hash }).collect();
+            covers.iter().map(|c| Item { label: c.label, groups: &c.groups, key: &c.hash, before: None }).collect();
         let splits: Vec<_> = covers.iter().map(|c| c.split).collect();
         SplitReport::new(&self.manifest.classes, &items, &splits)
     }
@@ -91,13 +132,5 @@ impl Dataset {
 /// # Errors
 /// [`Error::Input`] if that file is missing or damaged.
 pub fn skipped(dir: &Path) -> Result<HashSet<PathBuf>> {
-    #[derive(Deserialize)]
-    struct Report {
-        skipped: Vec<Skipped>,
-    }
-    let path = dir.join(IMPORT);
-    let text = std::fs::read_to_string(&path).map_err(|e| cannot_read(&path, &e))?;
-    let report: Report = serde_json::from_str(&text)
-        .map_err(|e| Error::Input(format!("{}: damaged ({e}): make the data set again", path.display())))?;
-    Ok(report.skipped.into_iter().map(|skipped| PathBuf::from(skipped.path)).collect())
+    Ok(Report::read(dir)?.skipped.into_iter().map(|skipped| PathBuf::from(skipped.path)).collect())
 }

@@ -99,7 +99,9 @@ pub fn write_atomically<T>(path: &Path, write: impl FnOnce(&mut AtomicFile) -> i
 /// The error for a file that could not be written.
 pub(crate) fn cannot_write(path: &Path, cause: &io::Error) -> Error {
     let remedy = match cause.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; free some space and start again",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            "; free some space and start again"
+        }
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => "; choose a folder you may write to",
         io::ErrorKind::NotFound => "; make its folder first",
         _ => "",
@@ -122,6 +124,11 @@ fn folder_of(path: &Path) -> &Path {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     }
+}
+
+/// Makes sure that the name of a file just renamed to `path` survives a power cut.
+pub(super) fn sync_folder_of(path: &Path) -> io::Result<()> {
+    sync_folder(folder_of(path))
 }
 
 /// Removes temporary files for `name` that no living process holds.

@@ -9,7 +9,9 @@ use super::files::{cannot_read, write_atomically};
 use crate::{Error, Result};
 
 /// The columns every manifest has; group columns follow them.
-pub const COLUMNS: [&str; 6] = ["path", "label", "split", "width", "height", "hash"];
+pub const COLUMNS: [&str; 7] = ["path", "label", "split", "width", "height", "hash", "phash"];
+/// The group column that keeps covers together which look alike, where duplicates were kept.
+pub const DUPLICATES: &str = "duplicates";
 
 /// The three sets that covers are split into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -63,8 +65,10 @@ pub struct Cover {
     pub width: u32,
     /// Height of the file's picture in pixels, after turning.
     pub height: u32,
-    /// BLAKE3 of the file's bytes, in hexadecimal digits.
+    /// BLAKE3 of the picture's bytes, in hexadecimal digits.
     pub hash: String,
+    /// Perceptual hash, see [`Look`](super::look::Look); sixteen hexadecimal digits in the file.
+    pub look: u64,
 }
 
 /// All covers of a data set, in the order in which the pack holds their pixels.
@@ -107,6 +111,7 @@ impl Manifest {
             csv.write_record(COLUMNS.into_iter().chain(self.group_columns.iter().map(String::as_str)))?;
             for cover in &self.covers {
                 let (width, height) = (cover.width.to_string(), cover.height.to_string());
+                let look = format!("{:016x}", cover.look);
                 let own = [
                     cover.path.to_str().unwrap_or_default(),
                     &self.classes[cover.label],
@@ -114,6 +119,7 @@ impl Manifest {
                     &width,
                     &height,
                     &cover.hash,
+                    &look,
                 ];
                 csv.write_record(own.into_iter().chain(cover.groups.iter().map(String::as_str)))?;
             }
@@ -143,7 +149,7 @@ impl Manifest {
         for record in csv.records() {
             let record = record.map_err(|e| not_csv(path, e))?;
             let line = record.position().map_or(0, csv::Position::line);
-            let [file, label, split, width, height, hash] = own.map(|place| &record[place]);
+            let [file, label, split, width, height, hash, look] = own.map(|place| &record[place]);
             let pixels = |name: &str, text: &str| {
                 text.parse::<u32>().map_err(|_| bad(line, format!("{name} `{text}` is no number of pixels")))
             };
@@ -160,6 +166,8 @@ impl Manifest {
                 width: pixels("width", width)?,
                 height: pixels("height", height)?,
                 hash: hash.to_owned(),
+                look: u64::from_str_radix(look, 16)
+                    .map_err(|_| bad(line, format!("phash `{look}` is no perceptual hash")))?,
             });
         }
         let (classes, indices) = number_classes(&labels);
@@ -210,6 +218,7 @@ mod tests {
             width: 300,
             height: 200,
             hash: "ab12".into(),
+            look: 0xfe,
         };
         Manifest {
             classes: vec!["Pop, \"soft\"".into(), "Rock".into()],
@@ -229,7 +238,7 @@ mod tests {
         manifest().write(&path).unwrap();
         assert_eq!(Manifest::read(&path).unwrap(), manifest());
         let text = std::fs::read_to_string(&path).unwrap();
-        assert!(text.starts_with("path,label,split,width,height,hash,artist,album\n"), "{text}");
+        assert!(text.starts_with("path,label,split,width,height,hash,phash,artist,album\n"), "{text}");
         assert_eq!(manifest().indices(Split::Val), [2]);
         assert_eq!(manifest().counts(Split::Test), [1, 0]);
     }
@@ -240,10 +249,11 @@ mod tests {
         let path = dir.path().join("manifest.csv");
         for (text, cause) in [
             ("path,label\na,b\n", "no column `split`"),
-            ("path,label,split,width,height,hash\na,b,tain,1,1,x\n", "line 2: split `tain`"),
-            ("path,label,split,width,height,hash\na,b,test,wide,1,x\n", "line 2: width `wide`"),
-            ("path,label,split,width,height,hash\na,b\n", "line 2: 2 fields"),
-            ("path,label,split,width,height,hash\na,,val,1,1,x\n", "line 2: no label"),
+            ("path,label,split,width,height,hash,phash\na,b,tain,1,1,x,0\n", "line 2: split `tain`"),
+            ("path,label,split,width,height,hash,phash\na,b,test,wide,1,x,0\n", "line 2: width `wide`"),
+            ("path,label,split,width,height,hash,phash\na,b\n", "line 2: 2 fields"),
+            ("path,label,split,width,height,hash,phash\na,,val,1,1,x,0\n", "line 2: no label"),
+            ("path,label,split,width,height,hash,phash\na,b,val,1,1,x,zz\n", "line 2: phash `zz`"),
         ] {
             std::fs::write(&path, text).unwrap();
             let error = Manifest::read(&path).unwrap_err();

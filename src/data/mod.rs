@@ -1,26 +1,36 @@
 //! Covers on the CPU's side: cover files → `manifest.csv` → `images.pack` → batches.
 //!
-//! [`prepare()`] goes the whole way from a folder or a table to a [`Dataset`]; [`Epoch`] cuts it into batches.
+//! [`import()`] goes the whole way from what people have to a [`Dataset`], [`prepare()`] does it for a training run;
+//! [`Epoch`] cuts it into batches.
 
+mod audio;
 pub mod batch;
 pub mod dataset;
+pub mod decode;
+pub mod duplicates;
 pub mod files;
+mod genres;
+pub mod import;
 mod jpeg;
+pub mod look;
 pub mod manifest;
 pub mod pack;
 pub mod picture;
 pub mod prepare;
+mod preview;
+pub mod report;
 pub mod sample;
 pub mod source;
 pub mod split;
-mod table;
+mod stage;
 
 pub use batch::Epoch;
 pub use dataset::Dataset;
 pub use files::write_atomically;
+pub use import::{ImportOptions, Imported, import};
 pub use manifest::{Cover, Manifest, Split};
 pub use pack::Pack;
 pub use picture::{BadPicture, Fit, Picture};
 pub use prepare::{PrepareOptions, Prepared, prepare};
-pub use source::Skipped;
+pub use source::{Columns, Place, Request, Skipped, Source};
 pub use split::{SplitReport, parse_ratios};

@@ -1,6 +1,6 @@
 //! The pack: every picture of a data set, decoded once, in one memory-mapped file.
 //!
-//! Little endian, 64 bytes of header, then count × size × size × 3 bytes of RGB in the manifest's order:
+//! Little endian: 128 bytes of header, then the stored squares of size × size × 3 bytes of RGB, then the slots.
 //!
 //! | bytes | what |
 //! |---|---|
@@ -11,27 +11,31 @@
 //! | 20..24 | fit: 0 crop, 1 pad |
 //! | 24..32 | count of pictures |
 //! | 32..64 | BLAKE3 over the pictures' hashes in order: the manifest they belong to |
+//! | 64..72 | count of stored squares |
+//! | 72..128 | 0 |
+//!
+//! Slot `i`, a u32, is the number of the square that shows picture `i` of the manifest. Pictures are decoded, and stored,
+//! before it is known which of them are duplicates; slots let a pack be finished without copying it.
 
 use std::fs::File;
-use std::io::{Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use memmap2::Mmap;
-use rayon::prelude::*;
+use tempfile::TempDir;
 
-use super::files::{AtomicFile, cannot_read, cannot_write};
-use super::picture::{self, BadPicture, Fit};
+use super::decode::{self, Decoded};
+use super::files::{cannot_read, cannot_write};
+use super::picture::{BadPicture, Fit};
 use crate::{Error, Result};
 
 const MAGIC: [u8; 8] = *b"GATEPACK";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const CHANNELS: u32 = 3;
-const HEADER: usize = 64;
+/// Bytes before the first square.
+pub(super) const HEADER: usize = 128;
 /// The largest size a pack may have, in pixels on a side.
 pub const MAX_SIZE: u32 = 8192;
-/// Decoded squares held in memory until they are written, in bytes.
-const CHUNK: usize = 32 << 20;
 
 /// A memory-mapped pack. Opening takes the same time whatever its length; pages are read when they are used.
 #[derive(Debug)]
@@ -39,7 +43,8 @@ pub struct Pack {
     map: Mmap,
     size: u32,
     fit: Fit,
-    count: usize,
+    /// The square of each picture.
+    slots: Vec<u32>,
     contents: [u8; 32],
 }
 
@@ -51,53 +56,57 @@ impl Pack {
     pub fn open(path: &Path) -> Result<Self> {
         let shown = path.display();
         let file = File::open(path).map_err(|e| cannot_read(path, &e))?;
-        // SAFETY: the bytes are only read, as plain u8. A pack is never changed in place: `build` renames a new file
-        // over it, which leaves the mapped one as it is. Against a user who cuts the file off under a running
-        // program nothing helps but reading it whole, which a pack is too large for.
+        // SAFETY: the bytes are only read, as plain u8. A pack is never changed in place: a new one is renamed over it,
+        // which leaves the mapped one as it is. Against a user who cuts the file off under a running program nothing
+        // helps but reading it whole, which a pack is too large for.
         let map = unsafe { Mmap::map(&file) }.map_err(|e| cannot_read(path, &e))?;
         let again = "delete it and make the data set again";
-        let header = match map.get(..HEADER) {
-            Some(header) if header.starts_with(&MAGIC) => header,
-            _ => {
-                return Err(Error::Input(format!("{shown}: not a pack of pictures: {again}")));
-            }
-        };
-        let word = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+        if !map.starts_with(&MAGIC) || map.len() < HEADER {
+            return Err(Error::Input(format!("{shown}: not a pack of pictures: {again}")));
+        }
+        let word = |at: usize| u32::from_le_bytes([map[at], map[at + 1], map[at + 2], map[at + 3]]);
+        let long = |at: usize| u128::from(word(at)) | u128::from(word(at + 4)) << 32;
         let (version, size, channels, fit) = (word(8), word(12), word(16), word(20));
         if version != VERSION {
             return Err(Error::Input(format!(
                 "{shown}: made by another version of gatefold (format {version}, this one reads {VERSION}): {again}"
             )));
         }
+        let damaged = || Error::Input(format!("{shown}: damaged header: {again}"));
         let fit = match fit {
             0 => Fit::Crop,
             1 => Fit::Pad,
-            _ => return Err(Error::Input(format!("{shown}: damaged header: {again}"))),
+            _ => return Err(damaged()),
         };
-        let count = u64::from(word(24)) | u64::from(word(28)) << 32;
         if channels != CHANNELS || !(1..=MAX_SIZE).contains(&size) {
-            return Err(Error::Input(format!("{shown}: damaged header: {again}")));
+            return Err(damaged());
         }
-        let wanted = bytes_of(size) as u128 * u128::from(count) + HEADER as u128;
+        let (count, stored) = (long(24), long(64));
+        let first_slot = HEADER as u128 + bytes_of(size) as u128 * stored;
+        let wanted = first_slot + 4 * count;
         if wanted < map.len() as u128 {
-            return Err(Error::Input(format!("{shown}: damaged header: {again}")));
+            return Err(damaged());
         }
         if wanted > map.len() as u128 {
             return Err(Error::Input(format!("{shown}: cut off: {} of {wanted} bytes are there: {again}", map.len())));
         }
+        let slots: Vec<u32> = (0..count as usize).map(|i| word(first_slot as usize + 4 * i)).collect();
+        if slots.iter().any(|&slot| u128::from(slot) >= stored) {
+            return Err(damaged());
+        }
         let mut contents = [0; 32];
-        contents.copy_from_slice(&header[32..HEADER]);
-        Ok(Self { size, fit, count: count as usize, contents, map })
+        contents.copy_from_slice(&map[32..64]);
+        Ok(Self { size, fit, slots, contents, map })
     }
 
     /// How many pictures it holds.
     pub fn len(&self) -> usize {
-        self.count
+        self.slots.len()
     }
 
     /// Whether it holds no picture.
     pub fn is_empty(&self) -> bool {
-        self.count == 0
+        self.slots.is_empty()
     }
 
     /// Pixels on a side of every picture.
@@ -120,19 +129,65 @@ impl Pack {
     /// # Panics
     /// If `i` is not below [`Pack::len`].
     pub fn image(&self, i: usize) -> &[u8] {
-        assert!(i < self.count, "picture {i} of a pack of {}", self.count);
+        assert!(i < self.slots.len(), "picture {i} of a pack of {}", self.slots.len());
         let each = self.image_bytes();
-        &self.map[HEADER + i * each..][..each]
-    }
-
-    /// The whole file, header included.
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.map
+        &self.map[HEADER + self.slots[i] as usize * each..][..each]
     }
 
     /// Whether the pack holds the pictures with these hashes, in this order.
     pub fn belongs_to<'a>(&self, hashes: impl Iterator<Item = &'a str>) -> bool {
         contents(hashes) == self.contents
+    }
+}
+
+/// Makes a pack of `file`, which holds room for the header and `stored` squares: writes header and slots, and syncs it.
+/// `hashes` are those of the pictures, in the order of `slots`.
+pub(super) fn finish<'a>(
+    file: &mut File,
+    size: u32,
+    fit: Fit,
+    stored: usize,
+    slots: &[u32],
+    hashes: impl Iterator<Item = &'a str>,
+) -> io::Result<()> {
+    let squares = HEADER as u64 + bytes_of(size) as u64 * stored as u64;
+    file.set_len(squares)?;
+    file.seek(SeekFrom::Start(squares))?;
+    file.write_all(&slots.iter().flat_map(|slot| slot.to_le_bytes()).collect::<Vec<u8>>())?;
+    let mut header = [0; HEADER];
+    header[..8].copy_from_slice(&MAGIC);
+    header[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    header[12..16].copy_from_slice(&size.to_le_bytes());
+    header[16..20].copy_from_slice(&CHANNELS.to_le_bytes());
+    header[20..24].copy_from_slice(&u32::from(fit == Fit::Pad).to_le_bytes());
+    header[24..32].copy_from_slice(&(slots.len() as u64).to_le_bytes());
+    header[32..64].copy_from_slice(&contents(hashes));
+    header[64..72].copy_from_slice(&(stored as u64).to_le_bytes());
+    file.seek(SeekFrom::Start(0))?;
+    file.write_all(&header)?;
+    file.sync_all()
+}
+
+/// A pack of all usable pictures among some files.
+#[derive(Debug)]
+pub struct Built {
+    /// For each file, in order, what it is or why it was left out.
+    pub pictures: Vec<Result<PictureInfo, BadPicture>>,
+    decoded: Decoded,
+    path: PathBuf,
+    /// Removed with everything in it when this is dropped.
+    _work: TempDir,
+}
+
+impl Built {
+    /// Puts the pack in its place.
+    ///
+    /// # Errors
+    /// [`Error::Run`] if the disk is full or fails.
+    pub fn commit(self) -> Result<()> {
+        let hashes = || self.pictures.iter().flatten().map(|info| info.hash.as_str());
+        let slots: Vec<u32> = (0..hashes().count() as u32).collect();
+        self.decoded.finish(self.decoded.sizes[0], &slots, hashes(), &self.path)
     }
 }
 
@@ -143,36 +198,19 @@ pub struct PictureInfo {
     pub width: u32,
     /// Height of the file's picture in pixels, after turning.
     pub height: u32,
-    /// BLAKE3 of the file's bytes, in hexadecimal digits.
+    /// BLAKE3 of the picture's bytes, in hexadecimal digits.
     pub hash: String,
+    /// Its perceptual hash, see [`Look`](super::look::Look).
+    pub look: u64,
 }
 
-/// A pack that is written but has not taken its place yet; dropped, it leaves no trace.
-#[derive(Debug)]
-pub struct Built {
-    /// For each source, in order, what it is or why it was left out.
-    pub pictures: Vec<Result<PictureInfo, BadPicture>>,
-    file: AtomicFile,
-}
-
-impl Built {
-    /// Puts the pack in its place.
-    ///
-    /// # Errors
-    /// [`Error::Run`] if the disk is full or fails.
-    pub fn commit(self) -> Result<()> {
-        self.file.commit()
-    }
-}
-
-/// Decodes `sources` on all cores into a pack for `path`, pictures of `size` × `size`. The same sources give the same
-/// bytes on any number of cores; at most 32 MiB of finished squares (and a full picture per core) wait in memory.
+/// Decodes files on all cores into a pack for `path`, pictures of `size` × `size`, without looking for duplicates.
+/// Leaves nothing behind if it fails; dropped, the pack leaves no trace.
 ///
-/// `progress(done, total)` is called from many threads, once per source.
+/// `progress(done, total)` is called from many threads, once per file.
 ///
 /// # Errors
-/// [`Error::Input`] with the count and first reasons when more than half of the sources are bad; [`Error::Run`] if the
-/// file cannot be written.
+/// See [`decode::decode`].
 pub fn build(
     path: &Path,
     sources: &[PathBuf],
@@ -180,66 +218,10 @@ pub fn build(
     fit: Fit,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Built> {
-    let failed = |e: std::io::Error| cannot_write(path, &e);
-    let mut file = AtomicFile::create(path)?;
-    file.write_all(&[0; HEADER]).map_err(failed)?;
-
-    let done = AtomicUsize::new(0);
-    let chunk = (CHUNK / bytes_of(size).max(1)).max(rayon::current_num_threads());
-    let mut pictures = Vec::with_capacity(sources.len());
-    for sources_now in sources.chunks(chunk) {
-        let loaded: Vec<_> = sources_now
-            .par_iter()
-            .map(|source| {
-                let picture = picture::load(source, size, fit);
-                progress(done.fetch_add(1, Ordering::Relaxed) + 1, sources.len());
-                picture
-            })
-            .collect();
-        for picture in loaded {
-            pictures.push(match picture {
-                Ok(picture) => {
-                    file.write_all(picture.pixels.as_raw()).map_err(failed)?;
-                    Ok(PictureInfo { width: picture.width, height: picture.height, hash: picture.hash })
-                }
-                Err(bad) => Err(bad),
-            });
-        }
-        refuse_if_mostly_bad(sources, &pictures)?;
-    }
-
-    let hashes = || pictures.iter().flatten().map(|info| info.hash.as_str());
-    file.seek(SeekFrom::Start(0)).map_err(failed)?;
-    file.write_all(&header(size, fit, hashes().count(), contents(hashes()))).map_err(failed)?;
-    Ok(Built { pictures, file })
-}
-
-fn refuse_if_mostly_bad(sources: &[PathBuf], pictures: &[Result<PictureInfo, BadPicture>]) -> Result<()> {
-    let bad = || sources.iter().zip(pictures).filter_map(|(path, p)| p.as_ref().err().map(|bad| (path, bad)));
-    let count = bad().count();
-    if count * 2 <= sources.len() {
-        return Ok(());
-    }
-    let first: Vec<String> = bad().take(3).map(|(path, bad)| format!("{}: {bad}", path.display())).collect();
-    Err(Error::Input(format!(
-        "{count} of {} pictures read so far cannot be used, more than half of all {}: {}{}; repair or remove them",
-        pictures.len(),
-        sources.len(),
-        first.join("; "),
-        if count > first.len() { "; …" } else { "" },
-    )))
-}
-
-fn header(size: u32, fit: Fit, count: usize, contents: [u8; 32]) -> [u8; HEADER] {
-    let mut header = [0; HEADER];
-    header[..8].copy_from_slice(&MAGIC);
-    header[8..12].copy_from_slice(&VERSION.to_le_bytes());
-    header[12..16].copy_from_slice(&size.to_le_bytes());
-    header[16..20].copy_from_slice(&CHANNELS.to_le_bytes());
-    header[20..24].copy_from_slice(&u32::from(fit == Fit::Pad).to_le_bytes());
-    header[24..32].copy_from_slice(&(count as u64).to_le_bytes());
-    header[32..].copy_from_slice(&contents);
-    header
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let work = tempfile::Builder::new().prefix(".pack-").tempdir_in(folder).map_err(|e| cannot_write(path, &e))?;
+    let mut decoded = decode::decode(sources, &[size], fit, work.path(), progress)?;
+    Ok(Built { pictures: std::mem::take(&mut decoded.pictures), decoded, path: path.to_owned(), _work: work })
 }
 
 fn contents<'a>(hashes: impl Iterator<Item = &'a str>) -> [u8; 32] {
@@ -250,7 +232,8 @@ fn contents<'a>(hashes: impl Iterator<Item = &'a str>) -> [u8; 32] {
     hasher.finalize().into()
 }
 
-fn bytes_of(size: u32) -> usize {
+/// Bytes of one square.
+pub(super) fn bytes_of(size: u32) -> usize {
     size as usize * size as usize * CHANNELS as usize
 }
 

@@ -11,7 +11,7 @@ use image::imageops::{self, FilterType};
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, Rgb, RgbImage};
 use serde::{Deserialize, Serialize};
 
-use super::jpeg;
+use super::{audio, jpeg};
 
 /// Pictures of this many pixels on a side, or more, are refused.
 pub const MAX_SIDE: u32 = 20_000;
@@ -67,7 +67,7 @@ pub struct BadPicture {
 }
 
 impl BadPicture {
-    fn new(reason: impl Into<String>) -> Self {
+    pub(super) fn new(reason: impl Into<String>) -> Self {
         Self { reason: reason.into() }
     }
 }
@@ -82,9 +82,9 @@ impl std::error::Error for BadPicture {}
 
 /// Loads a picture as a square of `size` × `size` RGB pixels.
 ///
-/// The content decides the format, not the extension. EXIF orientation is applied, alpha composited over white, and
-/// grey, CMYK and 16-bit pictures are converted to 8-bit RGB; colour profiles are ignored. Of an animation the first
-/// frame is taken.
+/// The content decides the format, not the extension; of an audio file the embedded front cover is taken. EXIF
+/// orientation is applied, alpha composited over white, and grey, CMYK and 16-bit pictures are converted to 8-bit RGB;
+/// colour profiles are ignored. Of an animation the first frame is taken.
 ///
 /// # Errors
 /// [`BadPicture`] if the file cannot be read, is no picture, is cut off or damaged, or is absurdly large (decided from
@@ -103,6 +103,20 @@ pub fn load(path: &Path, size: u32, fit: Fit) -> Result<Picture, BadPicture> {
 /// As [`load`].
 pub fn load_rgb(path: &Path) -> Result<RgbImage, BadPicture> {
     decode_caught(&read(path)?)
+}
+
+/// As [`load_rgb`], with the BLAKE3 of the picture's bytes in hexadecimal digits.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_hashed(path: &Path) -> Result<(RgbImage, String), BadPicture> {
+    let bytes = read(path)?;
+    Ok((decode_caught(&bytes)?, blake3::hash(&bytes).to_hex().to_string()))
+}
+
+/// Why these bytes of a picture file will not do, as far as can be told without decoding them.
+pub fn fault(bytes: &[u8]) -> Option<BadPicture> {
+    check(bytes).err()
 }
 
 /// Makes a picture of any shape a square of `size` × `size` pixels.
@@ -138,6 +152,9 @@ fn read(path: &Path) -> Result<Vec<u8>, BadPicture> {
     if about.len() > MAX_FILE {
         return Err(BadPicture::new(format!("a file of {} MB, too large for a cover", about.len() / 1_000_000)));
     }
+    if audio::is_audio(path) {
+        return audio::front_cover(path).map_err(BadPicture::new);
+    }
     fs::read(path).map_err(unreadable)
 }
 
@@ -148,7 +165,8 @@ fn decode_caught(bytes: &[u8]) -> Result<RgbImage, BadPicture> {
         .unwrap_or_else(|_| Err(BadPicture::new("damaged (the decoder gave up on it)")))
 }
 
-fn decode(bytes: &[u8]) -> Result<RgbImage, BadPicture> {
+/// The format of a file that is not empty, not something else than a picture, and not plainly cut off.
+fn check(bytes: &[u8]) -> Result<ImageFormat, BadPicture> {
     if bytes.is_empty() {
         return Err(BadPicture::new("empty file (0 bytes)"));
     }
@@ -160,6 +178,11 @@ fn decode(bytes: &[u8]) -> Result<RgbImage, BadPicture> {
     if format == ImageFormat::Jpeg && !jpeg::is_whole(bytes) {
         return Err(BadPicture::new("truncated JPEG (it ends before its end marker): fetch it again"));
     }
+    Ok(format)
+}
+
+fn decode(bytes: &[u8]) -> Result<RgbImage, BadPicture> {
+    let format = check(bytes)?;
     let explain = |e: ImageError| explain(format, &e);
 
     let mut limits = Limits::default();

@@ -1,4 +1,5 @@
-//! Splitting covers into train, val and test: groups kept whole, classes spread evenly, the same for the same seed.
+//! Splitting covers into train, val and test: groups kept whole, classes spread evenly, the same for the same seed, and
+//! unmoved by covers that are added.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
@@ -54,13 +55,21 @@ pub struct Item<'a> {
     /// What identifies it wherever it lies (the hash of its content): its place among covers without a group depends
     /// on this and on the seed, not on the order of the items.
     pub key: &'a str,
+    /// The set it was in before covers were added, which it keeps.
+    pub before: Option<Split>,
 }
 
 /// Assigns each item to a set.
 ///
-/// Items that share a value in any group column land in the same set, also through others. Within each class the sets
-/// come as near to `ratios` as the groups permit (a group of several classes counts as one of its most frequent
-/// class); a set of ratio 0 stays empty; every other set gets a group of each class that has enough of its own.
+/// Items that share a value in any group column are a *group* and land in the same set, also through others. A number
+/// between 0 and 1, made of the seed and the group's own name, says which set: below 0.7 is train, below 0.85 val, and so
+/// on by `ratios`. So covers that are added later move no others, and the ratio is reached as a lottery reaches it: the
+/// more groups a class has, the nearer.
+///
+/// Where a class has few groups the lottery alone would not do. A set that gets less than half of its share of a class, or
+/// more than one and a half of it, is *mended* with the groups whose numbers lie nearest to the border; if its groups are too large for that, the class is
+/// dealt out anew, as near to the ratio as they permit. Groups with a [`before`](Item::before) are never moved by either, so that a
+/// data set that grows in its place stays as it is.
 ///
 /// # Errors
 /// [`Error::Input`] naming the class if it has fewer covers, or fewer groups, than there are sets to fill, and if
@@ -72,38 +81,147 @@ pub fn assign(classes: &[String], items: &[Item], ratios: [f64; 3], seed: u64) -
     let groups = gather(items, &group_of, seed);
     check_feasible(classes, &count_labels(classes.len(), items), &groups, wanted.len())?;
 
-    let mut counts = vec![[0; 3]; classes.len()];
-    let mut set_of: Vec<Option<usize>> = vec![None; groups.len()];
-    // A group of several classes fills up sets for classes that were placed before it: those are placed once more.
+    let mut draw = Draw {
+        set_of: groups.iter().map(|group| group.before.unwrap_or_else(|| drawn(group.number(), ratios))).collect(),
+        counts: vec![[0; 3]; classes.len()],
+        groups: &groups,
+        ratios,
+        wanted: &wanted,
+    };
+    for group in &groups {
+        group.labels.iter().for_each(|&(label, count)| draw.counts[label][draw.set_of[group.id]] += count);
+    }
+    // A group of several classes that is moved for one of them may leave another in want: those are mended once more.
     let passes = if groups.iter().any(|group| group.labels.len() > 1) { 4 } else { 1 };
     for class in (0..passes).flat_map(|_| 0..classes.len()) {
-        let own: Vec<&Group> = groups.iter().filter(|group| group.label == class).collect();
-        for group in &own {
-            if let Some(set) = set_of[group.id] {
-                group.labels.iter().for_each(|&(label, count)| counts[label][set] -= count);
-            }
-        }
-        for (group, set) in own.iter().zip(place(&own, class, counts[class], ratios, &wanted)) {
-            set_of[group.id] = Some(set);
-            group.labels.iter().for_each(|&(label, count)| counts[label][set] += count);
+        if !draw.mend(class) {
+            draw.deal(class);
         }
     }
-    if let Some(class) = counts.iter().position(|sets| sets[0] == 0) {
+    if let Some(class) = draw.counts.iter().position(|sets| sets[0] == 0) {
         return Err(Error::Input(format!(
             "class `{}`: all its covers share groups with other classes, and none came into train: choose another \
              --group, or add covers",
             classes[class]
         )));
     }
-    Ok(group_of.iter().map(|&group| Split::ALL[set_of[group].unwrap_or(0)]).collect())
+    Ok(group_of.iter().map(|&group| Split::ALL[draw.set_of[group]]).collect())
 }
 
-/// Orders of chance that are tried for each class. Where groups are large, the last ones to be placed may overshoot;
-/// the best of several tries comes nearer, and unlike "largest first" gives no set the larger groups.
+/// Puts each group whole into one set of a split that was given: the set that holds most of its items; of equal ones test
+/// before val before train, so that a published test set loses nothing. Tells which items were moved.
+pub fn unite(items: &[Item], splits: &mut [Split]) -> Vec<usize> {
+    let group_of = join(items);
+    let mut counts: Vec<[usize; 3]> = Vec::new();
+    for (&group, &split) in group_of.iter().zip(&*splits) {
+        counts.resize(counts.len().max(group + 1), [0; 3]);
+        counts[group][split as usize] += 1;
+    }
+    let mut moved = Vec::new();
+    for (i, (&group, split)) in group_of.iter().zip(splits).enumerate() {
+        let most = Split::ALL.into_iter().max_by_key(|&set| counts[group][set as usize]).unwrap_or(*split);
+        if most != *split {
+            *split = most;
+            moved.push(i);
+        }
+    }
+    moved
+}
+
+/// A set has at least this part of its share of each class where groups permit, and at most this multiple of it. Wide
+/// enough for the lottery alone to hold them where a class has some hundred groups.
+const LEAST: f64 = 0.5;
+const MOST: f64 = 1.5;
+
+/// Sets for groups, while they are drawn.
+struct Draw<'a> {
+    groups: &'a [Group],
+    ratios: [f64; 3],
+    wanted: &'a [usize],
+    /// The set of each group.
+    set_of: Vec<usize>,
+    /// For each class its covers in each set.
+    counts: Vec<[usize; 3]>,
+}
+
+/// The set in whose share of 0 to 1 the number lies.
+fn drawn(number: f64, ratios: [f64; 3]) -> usize {
+    if number < ratios[0] {
+        0
+    } else if number < ratios[0] + ratios[1] || ratios[2] <= 0.0 {
+        1
+    } else {
+        2
+    }
+}
+
+impl Draw<'_> {
+    fn put(&mut self, group: usize, set: usize) {
+        for &(label, count) in &self.groups[group].labels {
+            self.counts[label][self.set_of[group]] -= count;
+            self.counts[label][set] += count;
+        }
+        self.set_of[group] = set;
+    }
+
+    fn own(&self, class: usize) -> impl Iterator<Item = &Group> {
+        self.groups.iter().filter(move |group| group.label == class)
+    }
+
+    /// Moves groups of the class, nearest to the border first, until every set has about its share. False if that cannot
+    /// be done.
+    fn mend(&mut self, class: usize) -> bool {
+        let total: usize = self.counts[class].iter().sum();
+        let wish = self.ratios.map(|ratio| ratio * total as f64);
+        let least = wish.map(|wish| (wish * LEAST).max(f64::MIN_POSITIVE));
+        let most = wish.map(|wish| (wish * MOST).max(1.0));
+        loop {
+            let covers = self.counts[class].map(|covers| covers as f64);
+            let lack = |&set: &usize| 1.0 - covers[set] / wish[set];
+            let by_lack = |a: &usize, b: &usize| lack(a).total_cmp(&lack(b));
+            let needy = self.wanted.iter().copied().filter(|&set| covers[set] < least[set]).max_by(by_lack);
+            let crowded = self.wanted.iter().copied().filter(|&set| covers[set] > most[set]).min_by(by_lack);
+            let to = match (needy, crowded) {
+                (None, None) => return true,
+                (Some(needy), _) => needy,
+                (None, Some(from)) => match self.wanted.iter().copied().filter(|&set| set != from).max_by(by_lack) {
+                    Some(to) => to,
+                    None => return true,
+                },
+            };
+            let (low, high) = (self.ratios[..to].iter().sum::<f64>(), self.ratios[..=to].iter().sum::<f64>());
+            let away = |group: &Group| (low - group.number()).max(group.number() - high);
+            let spare = |group: &&Group| {
+                let (from, size) = (self.set_of[group.id], group.covers_of(class) as f64);
+                let giver = if needy.is_some() { from != to } else { Some(from) == crowded };
+                giver && group.before.is_none() && covers[from] - size >= least[from] && covers[to] + size <= most[to]
+            };
+            let nearest = self
+                .own(class)
+                .filter(spare)
+                .min_by(|a, b| away(a).total_cmp(&away(b)).then_with(|| a.chance.cmp(&b.chance)));
+            let Some(group) = nearest.map(|group| group.id) else { return false };
+            self.put(group, to);
+        }
+    }
+
+    /// Deals out a class's groups anew, as near to the ratio as they permit.
+    fn deal(&mut self, class: usize) {
+        let free: Vec<&Group> = self.groups.iter().filter(|g| g.label == class && g.before.is_none()).collect();
+        let mut fixed = self.counts[class];
+        free.iter().for_each(|group| fixed[self.set_of[group.id]] -= group.covers_of(class));
+        let sets = place(&free, class, fixed, self.ratios, self.wanted);
+        for (group, set) in free.iter().map(|group| group.id).zip(sets) {
+            self.put(group, set);
+        }
+    }
+}
+
+/// Orders of chance that are tried for a class. Where groups are large, the last ones to be placed may overshoot; the
+/// best of several tries comes nearer, and unlike "largest first" gives no set the larger groups.
 const TRIES: u8 = 64;
 
-/// A set for each of a class's own groups. `before` counts the covers of the class that other classes' groups have
-/// brought into each set.
+/// A set for each of these groups of a class. `before` counts its covers that are in the sets already.
 fn place(own: &[&Group], class: usize, before: [usize; 3], ratios: [f64; 3], wanted: &[usize]) -> Vec<usize> {
     let total: usize = before.iter().sum::<usize>() + own.iter().map(|group| group.covers_of(class)).sum::<usize>();
     let mut best = (f64::INFINITY, Vec::new());
@@ -114,7 +232,7 @@ fn place(own: &[&Group], class: usize, before: [usize; 3], ratios: [f64; 3], wan
         });
         let mut room: [f64; 3] = std::array::from_fn(|set| ratios[set] * total as f64 - before[set] as f64);
         let mut sets = vec![0; own.len()];
-        let mut lacking = wanted.to_vec();
+        let mut lacking: Vec<usize> = wanted.iter().copied().filter(|&set| before[set] == 0).collect();
         for (placed, &i) in order.iter().enumerate() {
             // With only as many groups left as sets still without one, those sets have the first claim.
             let choices =
@@ -144,9 +262,17 @@ struct Group {
     /// The most frequent of them; the first of equals.
     label: usize,
     chance: [u8; 32],
+    /// The set that most of its covers were in before; of equal ones the last.
+    before: Option<usize>,
 }
 
 impl Group {
+    /// Between 0 and 1, the same for ever.
+    fn number(&self) -> f64 {
+        let bytes: [u8; 8] = std::array::from_fn(|i| self.chance[i]);
+        (u64::from_be_bytes(bytes) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
     fn covers_of(&self, class: usize) -> usize {
         self.labels.iter().find(|(label, _)| *label == class).map_or(0, |&(_, count)| count)
     }
@@ -205,7 +331,9 @@ fn gather(items: &[Item], group_of: &[usize], seed: u64) -> Vec<Group> {
             }
         }
         let label = labels.iter().max_by_key(|&&(label, count)| (count, Reverse(label))).map_or(0, |&(label, _)| label);
-        Group { id, labels, label, chance: chance(items, &members, seed) }
+        let were = |set: Split| members.iter().filter(|&&i| items[i].before == Some(set)).count();
+        let before = Split::ALL.into_iter().filter(|&set| were(set) > 0).max_by_key(|&set| were(set));
+        Group { id, labels, label, chance: chance(items, &members, seed), before: before.map(|set| set as usize) }
     };
     members.into_iter().enumerate().map(gather_one).collect()
 }
@@ -232,6 +360,7 @@ fn count_labels(classes: usize, items: &[Item]) -> Vec<usize> {
 }
 
 fn check_feasible(classes: &[String], totals: &[usize], groups: &[Group], sets: usize) -> Result<()> {
+    let fewer = if sets > 2 { "--split 80,20, " } else { "" };
     for (label, class) in classes.iter().enumerate() {
         let covers = totals[label];
         if covers < sets {
@@ -244,7 +373,8 @@ fn check_feasible(classes: &[String], totals: &[usize], groups: &[Group], sets: 
         if count < sets {
             return Err(Error::Input(format!(
                 "class `{class}` has {covers} covers but only {count} groups to keep whole, fewer than the {sets} sets \
-                 of the split: choose another --group, add covers of other groups, or choose --split 80,20"
+                 of the split: choose {fewer}another --group (--group none keeps nothing together, and then flatters the \
+                 score), add covers of other groups, or remove the class"
             )));
         }
     }
@@ -293,21 +423,27 @@ impl SplitReport {
     }
 }
 
-/// A table: a line per class, a line of totals, a line of shares.
+/// Shares of train, val and test in whole percent.
+fn shares(sets: [usize; 3]) -> String {
+    let all = sets.iter().sum::<usize>().max(1) as f64;
+    let [train, val, test] = sets.map(|n| (100.0 * n as f64 / all).round());
+    format!("{train}/{val}/{test} %")
+}
+
+/// A table: a line per class with the shares it reached, and a line of totals.
 impl fmt::Display for SplitReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = self.classes.iter().map(|class| class.chars().count()).max().unwrap_or(0).max(5);
-        writeln!(f, "{:width$}  {:>7} {:>7} {:>7} {:>7}", "class", "train", "val", "test", "groups")?;
-        for ((class, [train, val, test]), groups) in self.classes.iter().zip(&self.covers).zip(&self.groups) {
-            writeln!(f, "{class:width$}  {train:>7} {val:>7} {test:>7} {groups:>7}")?;
+        write!(f, "{:width$}  {:>7} {:>7} {:>7} {:>7}   reached", "class", "train", "val", "test", "groups")?;
+        for ((class, &sets), groups) in self.classes.iter().zip(&self.covers).zip(&self.groups) {
+            let [train, val, test] = sets;
+            write!(f, "\n{class:width$}  {train:>7} {val:>7} {test:>7} {groups:>7}   {}", shares(sets))?;
         }
         let [train, val, test] = self.totals();
-        writeln!(f, "{:width$}  {train:>7} {val:>7} {test:>7} {:>7}", "total", self.all_groups)?;
-        let all = (train + val + test).max(1) as f64;
-        let [train, val, test] = [train, val, test].map(|n| format!("{:.1} %", 100.0 * n as f64 / all));
-        write!(f, "{:width$}  {train:>7} {val:>7} {test:>7}", "share")?;
+        let shares = shares(self.totals());
+        write!(f, "\n{:width$}  {train:>7} {val:>7} {test:>7} {:>7}   {shares}", "total", self.all_groups)?;
         if self.largest_group > 1 {
-            write!(f, "   largest group: {} covers", self.largest_group)?;
+            write!(f, "; largest group: {} covers", self.largest_group)?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use super::*;
 type Row = (usize, Vec<String>, String);
 
 fn items(rows: &[Row]) -> Vec<Item<'_>> {
-    rows.iter().map(|(label, groups, key)| Item { label: *label, groups, key }).collect()
+    rows.iter().map(|(label, groups, key)| Item { label: *label, groups, key, before: None }).collect()
 }
 
 fn classes(count: usize) -> Vec<String> {
@@ -43,14 +43,72 @@ fn ratios_are_parsed_and_normalised() {
 }
 
 #[test]
-fn covers_without_groups_reach_the_ratio() {
-    let rows = singles(3, 100);
+fn covers_without_groups_come_near_the_ratio() {
+    let rows = singles(3, 1000);
     let splits = assign(&classes(3), &items(&rows), [70.0, 15.0, 15.0], 1).unwrap();
     let report = SplitReport::new(&classes(3), &items(&rows), &splits);
-    assert_eq!(report.covers, [[70, 15, 15]; 3]);
-    assert_eq!((report.all_groups, report.largest_group), (300, 1));
+    for [train, val, test] in &report.covers {
+        // Three standard deviations of a lottery.
+        assert!(train.abs_diff(700) < 44 && val.abs_diff(150) < 34 && test.abs_diff(150) < 34, "{report}");
+    }
+    assert_eq!((report.all_groups, report.largest_group), (3000, 1));
     let two = assign(&classes(3), &items(&rows), [80.0, 0.0, 20.0], 1).unwrap();
-    assert_eq!(SplitReport::new(&classes(3), &items(&rows), &two).covers, [[80, 0, 20]; 3]);
+    assert!(SplitReport::new(&classes(3), &items(&rows), &two).covers.iter().all(|sets| sets[1] == 0));
+}
+
+#[test]
+fn covers_that_are_added_move_no_others() {
+    let mut rows = singles(3, 120);
+    for (i, row) in rows.iter_mut().enumerate().take(200) {
+        row.1 = vec![format!("artist{}", i / 6 * 3 + i % 3), String::new()];
+    }
+    let few = assign(&classes(3), &items(&rows[..240]), DEFAULT_RATIOS, 5).unwrap();
+    let many = assign(&classes(3), &items(&rows), DEFAULT_RATIOS, 5).unwrap();
+    assert_eq!(few, many[..240]);
+}
+
+#[test]
+fn what_was_in_a_set_before_stays_there_even_where_classes_are_small() {
+    let rows = singles(2, 9);
+    let few = assign(&classes(2), &items(&rows[..8]), DEFAULT_RATIOS, 3).unwrap();
+    for seed in 0..20 {
+        let mut all = items(&rows);
+        all.iter_mut().zip(&few).for_each(|(item, &split)| item.before = Some(split));
+        let many = assign(&classes(2), &all, DEFAULT_RATIOS, seed).unwrap();
+        assert_eq!(few, many[..8]);
+    }
+}
+
+#[test]
+fn sets_get_from_half_to_one_and_a_half_of_their_share_of_a_class() {
+    let mut mended = 0;
+    for seed in 0..200 {
+        let rows = singles(2, 12 + seed as usize % 30);
+        let splits = assign(&classes(2), &items(&rows), DEFAULT_RATIOS, seed).unwrap();
+        let report = SplitReport::new(&classes(2), &items(&rows), &splits);
+        for sets in &report.covers {
+            let total: usize = sets.iter().sum();
+            for set in 0..3 {
+                let share = sets[set] as f64 / (DEFAULT_RATIOS[set] * total as f64);
+                assert!((0.5..=1.5).contains(&share), "seed {seed}: {report}");
+            }
+        }
+        let lottery = gather(&items(&rows), &join(&items(&rows)), seed);
+        mended += usize::from(
+            lottery.iter().any(|group| Split::ALL[drawn(group.number(), DEFAULT_RATIOS)] != splits[group.id]),
+        );
+    }
+    assert!((20..180).contains(&mended), "{mended} of 200 were mended");
+}
+
+#[test]
+fn given_sets_are_united_by_group() {
+    use Split::{Test, Train, Val};
+    let row = |artist: &str| (0, vec![artist.to_owned()], String::new());
+    let rows = [row("A"), row("a"), row("A"), row("B"), row("B"), row("C"), row("")];
+    let mut splits = [Train, Train, Test, Train, Test, Val, Train];
+    assert_eq!(unite(&items(&rows), &mut splits), [2, 3]);
+    assert_eq!(splits, [Train, Train, Train, Test, Test, Val, Train]);
 }
 
 #[test]
@@ -148,7 +206,7 @@ fn random_groups_never_span_sets() {
                         .map(|label| label.1)
                         .sum();
                     let slack = (2 * largest.unwrap_or(0) + foreign) as f64;
-                    assert!((covers[set] as f64 - wished).abs() <= slack, "round {round}: {report}");
+                    assert!(covers[set] as f64 + slack >= wished / 2.0, "round {round}: {report}");
                 }
             }
         }
@@ -163,7 +221,7 @@ fn many_small_groups_come_near_the_ratio() {
     let splits = assign(&classes(3), &items(&rows), [70.0, 15.0, 15.0], 5).unwrap();
     let report = SplitReport::new(&classes(3), &items(&rows), &splits);
     for [train, val, test] in &report.covers {
-        assert!(train.abs_diff(700) <= 6 && val.abs_diff(150) <= 6 && test.abs_diff(150) <= 6, "{report}");
+        assert!(train.abs_diff(700) < 70 && val.abs_diff(150) < 50 && test.abs_diff(150) < 50, "{report}");
     }
 }
 
@@ -198,8 +256,9 @@ fn the_report_is_an_aligned_table() {
     let names = ["Pop".to_owned(), "Drum & Bass é".to_owned()];
     let table = SplitReport::new(&names, &items(&rows), &splits).to_string();
     let lines: Vec<&str> = table.lines().collect();
-    assert_eq!(lines.len(), 5);
-    assert_eq!(lines[1], "Pop                 14       3       3      20");
-    assert_eq!(lines[4], "share           70.0 %  15.0 %  15.0 %");
-    assert!(lines[..4].iter().all(|line| line.chars().count() == lines[0].chars().count()), "{table}");
+    assert_eq!(lines.len(), 4);
+    assert_eq!(lines[0], "class            train     val    test  groups   reached");
+    assert!(lines[1].starts_with("Pop ") && lines[1].contains("      20   ") && lines[1].ends_with(" %"), "{table}");
+    let column = |line: &str| line.chars().position(|c| c == '/').unwrap();
+    assert!(lines[2..].iter().all(|line| column(line) == column(lines[1])), "{table}");
 }

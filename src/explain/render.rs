@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::colormap;
 use crate::{Error, Result};
 
-mod font;
+pub(crate) mod font;
 mod sheet;
 
 #[cfg(test)]

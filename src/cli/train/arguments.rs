@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::cli::GpuArguments;
-use crate::cli::data::ColumnArguments;
+use crate::cli::data::{ColumnArguments, parse_fit};
 use crate::data::{Fit, parse_ratios};
 use crate::nets::{Freeze, Head};
 use crate::train::run::RunFolder;
@@ -15,7 +15,7 @@ use crate::{Error, Result};
 /// Train a network and score it on the test set
 #[derive(Args)]
 pub struct Arguments {
-    /// A folder per class, a CSV or TSV table, or an imported data set
+    /// A folder per class, a CSV or TSV table, a music library, or an imported data set
     #[arg(required_unless_present_all = ["dry_run", "classes"])]
     pub data: Option<PathBuf>,
     /// Run folder to write
@@ -112,14 +112,6 @@ pub struct Arguments {
     pub json: bool,
     #[command(flatten)]
     pub gpu: GpuArguments,
-}
-
-fn parse_fit(text: &str) -> Result<Fit, String> {
-    match text {
-        "crop" => Ok(Fit::Crop),
-        "pad" => Ok(Fit::Pad),
-        _ => Err("must be crop or pad".into()),
-    }
 }
 
 impl Arguments {

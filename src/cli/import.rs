@@ -1,0 +1,226 @@
+//! `gatefold import`
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::console::{self, duration};
+use super::data::ColumnArguments;
+use crate::data::source::{Details, Source};
+use crate::data::{Dataset, Fit, ImportOptions, Imported, Place, Request, Skipped, import, parse_ratios};
+use crate::{Error, Result};
+
+/// Make a data set of what you have: clean it, split it, decode it once
+#[derive(Args)]
+pub struct Arguments {
+    /// A folder per class, a CSV or TSV table, MSD-I's table, or a music library
+    #[arg(required_unless_present = "positive", conflicts_with = "positive")]
+    source: Option<PathBuf>,
+    /// Folder with the covers of one class; with --negative, instead of SOURCE
+    #[arg(long, value_name = "DIR", requires = "negative")]
+    positive: Option<PathBuf>,
+    /// Folder with covers that are not of that class
+    #[arg(long, value_name = "DIR", requires = "positive")]
+    negative: Option<PathBuf>,
+    /// Data-set folder to write
+    #[arg(long, value_name = "DATASET", required_unless_present = "dry_run")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    columns: ColumnArguments,
+    /// Folder with the covers of MSD-I's table, named by track id or as their links end
+    #[arg(long, value_name = "DIR")]
+    images: Option<PathBuf>,
+    /// Table of genres for a music library [default: the built-in one, datasets/genres.toml]
+    #[arg(long, value_name = "FILE")]
+    genres: Option<PathBuf>,
+    /// Classes to leave out
+    #[arg(long, value_name = "CLASSES", value_delimiter = ',')]
+    without: Vec<String>,
+    /// Train, validation and test in percent [default: the sets that SOURCE has, else 70,15,15]
+    #[arg(long, value_name = "70,15,15")]
+    split: Option<String>,
+    /// Decides the split
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Side of the squares in pixels; several make several packs
+    #[arg(long, value_delimiter = ',', default_value = "128")]
+    size: Vec<u32>,
+    /// How pictures become squares: crop the centre, or pad with black
+    #[arg(long, value_name = "crop|pad", default_value = "crop", value_parser = super::data::parse_fit)]
+    fit: Fit,
+    /// Keep all pictures of the same cover (in one set) instead of one
+    #[arg(long)]
+    keep_duplicates: bool,
+    /// Read the source, print its classes and what is wrong with it, and stop
+    #[arg(long)]
+    dry_run: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl Arguments {
+    fn options(&self) -> Result<ImportOptions> {
+        let place = match (&self.source, &self.positive, &self.negative) {
+            (Some(source), ..) => Place::One(source.clone()),
+            (None, Some(positive), Some(negative)) => {
+                Place::Pair { positive: positive.clone(), negative: negative.clone() }
+            }
+            _ => return Err(Error::input("SOURCE is missing")),
+        };
+        if let Place::One(source) = &place
+            && Dataset::is_at(source)
+        {
+            let source = source.display();
+            return Err(Error::input(format!("{source}: a data set already: give it to train as it is")));
+        }
+        Ok(ImportOptions {
+            request: Request {
+                place,
+                columns: self.columns.columns(),
+                images: self.images.clone(),
+                genres: self.genres.clone(),
+                without: self.without.clone(),
+            },
+            split: self.split.as_deref().map(parse_ratios).transpose()?,
+            seed: self.seed,
+            sizes: self.size.clone(),
+            fit: self.fit,
+            keep_duplicates: self.keep_duplicates,
+        })
+    }
+}
+
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let options = arguments.options()?;
+    if arguments.dry_run {
+        return dry_run(&options.request.read()?, &options.request.shown(), arguments.json);
+    }
+    let Some(out) = &arguments.out else { return Err(Error::input("--out DATASET is missing")) };
+    let start = Instant::now();
+    let progress = console::Progress::new("decoding", "pictures");
+    let made = import(&options, out, &|done, total| progress.at(done, total))?;
+    drop(progress);
+    tell(&made, out, start.elapsed().as_secs_f64(), arguments.json)
+}
+
+#[derive(Serialize)]
+struct Summary<'a> {
+    dataset: &'a Path,
+    source: &'a str,
+    kind: &'a str,
+    unchanged: bool,
+    named: usize,
+    kept: usize,
+    skipped: usize,
+    duplicate_groups: usize,
+    classes: Vec<Class<'a>>,
+    grouped_by: &'a [String],
+    notes: &'a [String],
+    details: &'a serde_json::Value,
+    seconds: f64,
+}
+
+#[derive(Serialize)]
+struct Class<'a> {
+    class: &'a str,
+    train: usize,
+    val: usize,
+    test: usize,
+    groups: usize,
+}
+
+fn tell(made: &Imported, out: &Path, seconds: f64, as_json: bool) -> Result<()> {
+    let Imported { told, report, unchanged, .. } = made;
+    if *unchanged {
+        console::say("note: the source and the options are those of the last import: nothing to do");
+    } else {
+        told.notes.iter().for_each(|note| console::say(format!("note: {note}")));
+        console::skipped(&told.skipped);
+    }
+    if as_json {
+        let counts = report.classes.iter().zip(&report.covers).zip(&report.groups);
+        let classes = counts.map(|((class, &[train, val, test]), &groups)| Class { class, train, val, test, groups });
+        return console::json(&Summary {
+            dataset: out,
+            source: &told.source,
+            kind: &told.kind,
+            unchanged: *unchanged,
+            named: told.named,
+            kept: told.kept,
+            skipped: told.skipped.len(),
+            duplicate_groups: told.duplicates.len(),
+            classes: classes.collect(),
+            grouped_by: &told.grouped_by,
+            notes: &told.notes,
+            details: &told.details,
+            seconds,
+        });
+    }
+    let out = out.display();
+    console::print(&format!(
+        "{report}\n\n{out}: {} of {} pictures in {}\nnext: look at {out}/preview.png, then gatefold train {out} --size {} \
+         --out RUN\n",
+        told.kept,
+        told.named,
+        duration(seconds),
+        made.dataset.pack.size(),
+    ))
+}
+
+#[derive(Serialize)]
+struct DryRun<'a> {
+    source: &'a str,
+    kind: &'a str,
+    /// Pictures of each class, or albums where there are no pictures yet.
+    classes: BTreeMap<&'a str, usize>,
+    group_columns: &'a [String],
+    skipped: &'a [Skipped],
+    notes: &'a [String],
+    details: &'a Option<Details>,
+}
+
+fn dry_run(source: &Source, shown: &str, as_json: bool) -> Result<()> {
+    let mut classes: BTreeMap<&str, usize> = source.classes.iter().map(|class| (class.as_str(), 0)).collect();
+    for row in &source.rows {
+        *classes.entry(&source.classes[row.label]).or_default() += 1;
+    }
+    let mut text = String::new();
+    if let Some(Details::MsdI(report)) = &source.details {
+        text += &format!("{:12} {:>7} {:>7} {:>7} {:>7}\n", "albums", "train", "val", "test", "all");
+        let mut total = [0; 3];
+        for (class, sets) in &report.classes {
+            if let Some(count) = classes.get_mut(class.as_str()) {
+                *count = sets.iter().sum();
+            }
+            (0..3).for_each(|set| total[set] += sets[set]);
+            let [train, val, test] = sets;
+            text += &format!("{class:12} {train:>7} {val:>7} {test:>7} {:>7}\n", sets.iter().sum::<usize>());
+        }
+        let [train, val, test] = total;
+        text += &format!("{:12} {train:>7} {val:>7} {test:>7} {:>7}\n", "total", total.iter().sum::<usize>());
+    } else {
+        let width = classes.keys().map(|class| class.chars().count()).max().unwrap_or(0).max(5);
+        text += &format!("{:width$} {:>8}\n", "class", "covers");
+        classes.iter().for_each(|(class, count)| text += &format!("{class:width$} {count:>8}\n"));
+        text += &format!("{:width$} {:>8}\n", "total", source.rows.len());
+    }
+    source.notes.iter().for_each(|note| console::say(format!("note: {note}")));
+    console::skipped(&source.left_out);
+    if as_json {
+        let Source { kind, group_columns, left_out, notes, details, .. } = source;
+        return console::json(&DryRun {
+            source: shown,
+            kind,
+            classes,
+            group_columns,
+            skipped: left_out,
+            notes,
+            details,
+        });
+    }
+    console::print(&text)
+}

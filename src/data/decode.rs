@@ -1,0 +1,455 @@
+//! Many picture files to squares, on all cores, such that a killed program loses little of it.
+//!
+//! A work folder holds, for each size, a pack in the making; one file of small grey pictures for finding duplicates; and a
+//! journal with a line per file. Squares are synced before the journal tells of them, so what the journal tells is there.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
+
+use image::RgbImage;
+use memmap2::Mmap;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::files::{cannot_read, cannot_write, sync_folder_of};
+use super::look::{self, Look};
+use super::pack::{self, HEADER, PictureInfo, bytes_of};
+use super::picture::{self, BadPicture, Fit};
+use super::source::walk::state_of;
+use crate::{Error, Result};
+
+/// Squares of one chunk, in bytes. Three chunks may be in memory: decoded, waiting, being written.
+const CHUNK: usize = 8 << 20;
+/// Files of one chunk for each core, at least, so that the last ones do not leave cores idle for long.
+const CHUNK_PER_CORE: usize = 16;
+/// A cover has at least this many pixels on a side.
+const LEAST_SIDE: u32 = 4;
+/// A cover's longer side is at most so many times its shorter one.
+const LONGEST: u32 = 8;
+
+const JOURNAL: &str = "journal";
+const GREYS: &str = "greys";
+
+/// What came of decoding, the squares still in the work folder.
+#[derive(Debug)]
+pub struct Decoded {
+    /// For each file, in order, what it is or why it cannot be used.
+    pub pictures: Vec<Result<PictureInfo, BadPicture>>,
+    /// Sizes of the packs in the making.
+    pub sizes: Vec<u32>,
+    fit: Fit,
+    stored: usize,
+    work: PathBuf,
+}
+
+/// One line of the journal.
+#[derive(Serialize, Deserialize)]
+struct Entry {
+    path: PathBuf,
+    bytes: u64,
+    modified: u64,
+    #[serde(flatten)]
+    outcome: Outcome,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Outcome {
+    Good { width: u32, height: u32, hash: String, look: u64 },
+    Bad(String),
+}
+
+impl Outcome {
+    fn picture(self) -> Result<PictureInfo, BadPicture> {
+        match self {
+            Self::Good { width, height, hash, look } => Ok(PictureInfo { width, height, hash, look }),
+            Self::Bad(reason) => Err(BadPicture::new(reason)),
+        }
+    }
+}
+
+/// The first line of the journal.
+#[derive(PartialEq, Serialize, Deserialize)]
+struct Setting {
+    gatefold: String,
+    sizes: Vec<u32>,
+    fit: Fit,
+}
+
+/// What one file gave: its line, its squares in the order of the sizes, its grey picture.
+struct Piece {
+    entry: Entry,
+    squares: Vec<RgbImage>,
+    grey: Vec<u8>,
+}
+
+/// Decodes `sources` on all cores to squares of each of `sizes`. The same sources give the same bytes on any number of
+/// cores, and whether or not an earlier call with the same `work` folder was killed: its work is taken over as far as
+/// the files are still the same.
+///
+/// `progress(done, total)` is called from many threads.
+///
+/// # Errors
+/// [`Error::Input`] with the count and first reasons when more than half of the sources are bad; [`Error::Run`] if the
+/// work folder cannot be written, for one because the disk is full.
+pub fn decode(
+    sources: &[PathBuf],
+    sizes: &[u32],
+    fit: Fit,
+    work: &Path,
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> Result<Decoded> {
+    fs::create_dir_all(work).map_err(|e| cannot_write(work, &e))?;
+    let mut pictures = taken_over(work, sources, sizes, fit)?;
+    let mut writer = Writer::open(work, sizes, fit, sources, &pictures)?;
+    let done = AtomicUsize::new(pictures.len());
+    progress(pictures.len(), sources.len());
+
+    let squares: usize = sizes.iter().map(|&size| bytes_of(size)).sum();
+    let chunk = (CHUNK / squares.max(1)).clamp(CHUNK_PER_CORE * rayon::current_num_threads(), 4096);
+    // Written beside the decoding of the next chunk. The channel is short: a slow disk must not fill the memory.
+    std::thread::scope(|scope| {
+        let (send, receive) = sync_channel::<Vec<Piece>>(1);
+        let writing = scope.spawn(move || writer.write_all(receive));
+        let mut outcome = Ok(());
+        for sources_now in sources[pictures.len()..].chunks(chunk) {
+            let piece = |path: &PathBuf| {
+                let piece = piece(path, sizes, fit);
+                progress(done.fetch_add(1, Ordering::Relaxed) + 1, sources.len());
+                piece
+            };
+            let pieces: Vec<Piece> = sources_now.par_iter().map(piece).collect();
+            pictures.extend(pieces.iter().map(|piece| piece.entry.outcome.clone().picture()));
+            outcome = refuse_if_mostly_bad(sources, &pictures);
+            // A writer that has gone away has its own error, which counts below.
+            if outcome.is_err() || send.send(pieces).is_err() {
+                break;
+            }
+        }
+        drop(send);
+        let written = writing.join().unwrap_or_else(|_| Err(Error::run("writing the decoded pictures broke off")));
+        outcome.and(written)
+    })?;
+    let stored = pictures.iter().flatten().count();
+    Ok(Decoded { pictures, sizes: sizes.to_vec(), fit, stored, work: work.to_owned() })
+}
+
+fn piece(path: &Path, sizes: &[u32], fit: Fit) -> Piece {
+    let (bytes, modified) = state_of(path);
+    let entry = |outcome| Entry { path: path.to_owned(), bytes, modified, outcome };
+    let bad = |reason: String| Piece { entry: entry(Outcome::Bad(reason)), squares: Vec::new(), grey: Vec::new() };
+    let (full, hash) = match picture::load_hashed(path) {
+        Ok(loaded) => loaded,
+        Err(e) => return bad(e.reason),
+    };
+    let (width, height) = full.dimensions();
+    if width.min(height) < LEAST_SIDE {
+        return bad(format!("{width}x{height} pixels: too small for a cover"));
+    }
+    if width.max(height) > LONGEST * width.min(height) {
+        return bad(format!("{width}x{height} pixels: no cover has this shape"));
+    }
+    let look = Look::of(&full);
+    Piece {
+        entry: entry(Outcome::Good { width, height, hash, look: look.hash }),
+        squares: sizes.iter().map(|&size| picture::square(&full, size, fit)).collect(),
+        grey: look.grey.to_vec(),
+    }
+}
+
+impl Decoded {
+    /// The small grey pictures of all usable files, in order.
+    ///
+    /// # Errors
+    /// [`Error::Run`] if the work folder cannot be read any more.
+    pub fn greys(&self) -> Result<Greys> {
+        let path = self.work.join(GREYS);
+        let map = (|| {
+            let file = File::open(&path)?;
+            // SAFETY: read as plain bytes; only this program's writer changes the file, and it has ended.
+            unsafe { Mmap::map(&file) }
+        })();
+        match map {
+            Ok(map) if map.len() == self.stored * look::BYTES => Ok(Greys(map)),
+            Ok(_) => Err(Error::Run(format!("{}: changed while it was in use: start again", path.display()))),
+            Err(e) => Err(cannot_write(&path, &e)),
+        }
+    }
+
+    /// Makes the squares of `size` a pack and puts it at `path`. `slots` number the usable files that are to be in it;
+    /// `hashes` are theirs.
+    ///
+    /// # Errors
+    /// [`Error::Run`] if the disk is full or fails.
+    pub fn finish<'a>(
+        &self,
+        size: u32,
+        slots: &[u32],
+        hashes: impl Iterator<Item = &'a str>,
+        path: &Path,
+    ) -> Result<()> {
+        let part = part(&self.work, size);
+        let finish = || {
+            let mut file = OpenOptions::new().read(true).write(true).open(&part)?;
+            pack::finish(&mut file, size, self.fit, self.stored, slots, hashes)?;
+            fs::rename(&part, path)?;
+            sync_folder_of(path)
+        };
+        finish().map_err(|e| cannot_write(path, &e))
+    }
+}
+
+/// The grey pictures of a work folder, memory-mapped.
+#[derive(Debug)]
+pub struct Greys(Mmap);
+
+impl Greys {
+    /// The grey picture of the usable file with this number.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    pub fn of(&self, slot: usize) -> &[u8] {
+        &self.0[slot * look::BYTES..][..look::BYTES]
+    }
+}
+
+fn part(work: &Path, size: u32) -> PathBuf {
+    work.join(format!("squares-{size}"))
+}
+
+/// What an earlier, killed call has left that can be used: the outcomes of the first files.
+fn taken_over(
+    work: &Path,
+    sources: &[PathBuf],
+    sizes: &[u32],
+    fit: Fit,
+) -> Result<Vec<Result<PictureInfo, BadPicture>>> {
+    let path = work.join(JOURNAL);
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(cannot_read(&path, &e)),
+    };
+    // A line that was cut off ends what can be used.
+    let mut lines = BufReader::new(file).lines().map_while(io::Result::ok);
+    let setting: Option<Setting> = lines.next().and_then(|line| serde_json::from_str(&line).ok());
+    if setting != Some(setting_of(sizes, fit)) {
+        return Ok(Vec::new());
+    }
+    // Squares that are not there cannot be used, whatever the journal says.
+    let stored = |path: PathBuf, start: usize, each: usize| {
+        fs::metadata(path).map_or(0, |about| (about.len() as usize).saturating_sub(start) / each.max(1))
+    };
+    let greys = stored(work.join(GREYS), 0, look::BYTES);
+    let room = sizes.iter().map(|&size| stored(part(work, size), HEADER, bytes_of(size))).min().unwrap_or(0).min(greys);
+
+    let mut pictures = Vec::new();
+    let mut good = 0;
+    for (line, source) in lines.zip(sources) {
+        let Ok(entry) = serde_json::from_str::<Entry>(&line) else { break };
+        good += usize::from(matches!(entry.outcome, Outcome::Good { .. }));
+        if entry.path != *source || (entry.bytes, entry.modified) != state_of(source) || good > room {
+            break;
+        }
+        pictures.push(entry.outcome.picture());
+    }
+    Ok(pictures)
+}
+
+fn setting_of(sizes: &[u32], fit: Fit) -> Setting {
+    Setting { gatefold: env!("CARGO_PKG_VERSION").to_owned(), sizes: sizes.to_vec(), fit }
+}
+
+/// The files of a work folder, open for more.
+struct Writer {
+    parts: Vec<File>,
+    greys: File,
+    journal: File,
+    work: PathBuf,
+}
+
+impl Writer {
+    /// Opens the files and cuts them back to the `pictures` that were taken over.
+    fn open(
+        work: &Path,
+        sizes: &[u32],
+        fit: Fit,
+        sources: &[PathBuf],
+        pictures: &[Result<PictureInfo, BadPicture>],
+    ) -> Result<Self> {
+        let stored = pictures.iter().flatten().count();
+        let failed = |e: io::Error| cannot_write(work, &e);
+        let open = |path: &Path, length: usize| {
+            let mut file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?;
+            file.set_len(length as u64)?;
+            file.seek(SeekFrom::End(0))?;
+            Ok(file)
+        };
+        let open_part = |size: &u32| open(&part(work, *size), HEADER + stored * bytes_of(*size));
+        let parts = sizes.iter().map(open_part).collect::<io::Result<Vec<_>>>().map_err(failed)?;
+        let greys = open(&work.join(GREYS), stored * look::BYTES).map_err(failed)?;
+        // The journal is written anew, since it may end in the middle of a line.
+        let journal = (|| {
+            let path = work.join(JOURNAL);
+            let mut text = serde_json::to_string(&setting_of(sizes, fit))? + "\n";
+            if !pictures.is_empty() {
+                let lines = BufReader::new(File::open(&path)?).lines().skip(1).take(pictures.len());
+                for line in lines {
+                    text += &(line? + "\n");
+                }
+            }
+            super::write_atomically(&path, |file| file.write_all(text.as_bytes())).map_err(io::Error::other)?;
+            let mut file = OpenOptions::new().append(true).open(&path)?;
+            file.seek(SeekFrom::End(0))?;
+            Ok(file)
+        })()
+        .map_err(failed)?;
+        debug_assert!(pictures.len() <= sources.len());
+        Ok(Self { parts, greys, journal, work: work.to_owned() })
+    }
+
+    fn write_all(&mut self, chunks: Receiver<Vec<Piece>>) -> Result<()> {
+        chunks.into_iter().try_for_each(|chunk| self.write(&chunk)).map_err(|e| cannot_write(&self.work, &e))
+    }
+
+    fn write(&mut self, chunk: &[Piece]) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        for (i, part) in self.parts.iter_mut().enumerate() {
+            bytes.clear();
+            chunk.iter().filter_map(|piece| piece.squares.get(i)).for_each(|square| bytes.extend_from_slice(square));
+            part.write_all(&bytes)?;
+            part.sync_data()?;
+        }
+        self.greys.write_all(&chunk.iter().flat_map(|piece| piece.grey.iter().copied()).collect::<Vec<u8>>())?;
+        self.greys.sync_data()?;
+        let mut lines = Vec::new();
+        for piece in chunk {
+            serde_json::to_writer(&mut lines, &piece.entry)?;
+            lines.push(b'\n');
+        }
+        self.journal.write_all(&lines)?;
+        self.journal.sync_data()
+    }
+}
+
+fn refuse_if_mostly_bad(sources: &[PathBuf], pictures: &[Result<PictureInfo, BadPicture>]) -> Result<()> {
+    let bad = || sources.iter().zip(pictures).filter_map(|(path, p)| p.as_ref().err().map(|bad| (path, bad)));
+    let count = bad().count();
+    if count * 2 <= sources.len() {
+        return Ok(());
+    }
+    let first: Vec<String> = bad().take(3).map(|(path, bad)| format!("{}: {bad}", path.display())).collect();
+    Err(Error::Input(format!(
+        "{count} of {} pictures read so far cannot be used, more than half of all {}: {}{}; repair or remove them",
+        pictures.len(),
+        sources.len(),
+        first.join("; "),
+        if count > first.len() { "; …" } else { "" },
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::Rgb;
+
+    fn sources(dir: &Path, count: u8) -> Vec<PathBuf> {
+        (0..count)
+            .map(|i| {
+                let path = dir.join(format!("{i:02}.png"));
+                RgbImage::from_fn(9, 7, |x, y| Rgb([i, x as u8 * 20, y as u8 * 30])).save(&path).unwrap();
+                path
+            })
+            .collect()
+    }
+
+    /// The finished packs of both sizes, and how many files the call had to read.
+    fn packs(sources: &[PathBuf], work: &Path, out: &Path) -> (Vec<Vec<u8>>, usize) {
+        let first = AtomicUsize::new(usize::MAX);
+        let sizes = [4, 6];
+        let decoded = decode(sources, &sizes, Fit::Crop, work, &|done, _| {
+            first.fetch_min(done, Ordering::Relaxed);
+        })
+        .unwrap();
+        let infos: Vec<&PictureInfo> = decoded.pictures.iter().flatten().collect();
+        let slots: Vec<u32> = (0..infos.len() as u32).collect();
+        let pack = |&size: &u32| {
+            decoded.finish(size, &slots, infos.iter().map(|info| info.hash.as_str()), out).unwrap();
+            fs::read(out).unwrap()
+        };
+        (sizes.iter().map(pack).collect(), sources.len() - first.into_inner())
+    }
+
+    #[test]
+    fn a_killed_call_is_taken_up_where_it_stopped_and_ends_in_the_same_bytes() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut sources = sources(dir.path(), 20);
+        sources.insert(3, dir.path().join("missing.png"));
+        let (work, out) = (dir.path().join("work"), dir.path().join("out"));
+        let (whole, read) = packs(&sources, &dir.path().join("other"), &out);
+        assert_eq!(read, 21);
+
+        // A call for the first half stands for one that was killed there; then its files are torn in different places.
+        for torn in 0..4 {
+            let _ = fs::remove_dir_all(&work);
+            decode(&sources[..11], &[4, 6], Fit::Crop, &work, &|_, _| {}).unwrap();
+            let tear = |name: &str, keep: usize| {
+                let bytes = fs::read(work.join(name)).unwrap();
+                fs::write(work.join(name), &bytes[..keep.min(bytes.len())]).unwrap();
+            };
+            let journal = fs::read(work.join(JOURNAL)).unwrap().len();
+            let expected = match torn {
+                0 => 10,
+                1 => {
+                    tear(JOURNAL, journal - 5);
+                    11
+                }
+                2 => {
+                    tear("squares-6", HEADER + 4 * bytes_of(6) + 10);
+                    21 - 5
+                }
+                _ => {
+                    tear(GREYS, 0);
+                    21
+                }
+            };
+            assert_eq!(packs(&sources, &work, &out), (whole.clone(), expected), "{torn}");
+        }
+    }
+
+    #[test]
+    fn work_for_other_files_or_sizes_is_not_taken_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let sources = sources(dir.path(), 6);
+        let (work, out) = (dir.path().join("work"), dir.path().join("out"));
+        decode(&sources, &[4], Fit::Crop, &work, &|_, _| {}).unwrap();
+        assert_eq!(packs(&sources, &work, &out).1, 6);
+        decode(&sources, &[4, 6], Fit::Crop, &work, &|_, _| {}).unwrap();
+        RgbImage::from_pixel(5, 5, Rgb([1; 3])).save(&sources[2]).unwrap();
+        assert_eq!(packs(&sources, &work, &out).1, 4);
+    }
+
+    #[test]
+    fn absurd_shapes_are_set_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut sources = sources(dir.path(), 4);
+        for (width, height) in [(1, 1), (3, 40), (900, 10)] {
+            let path = dir.path().join(format!("{width}x{height}.png"));
+            RgbImage::new(width, height).save(&path).unwrap();
+            sources.push(path);
+        }
+        let decoded = decode(&sources, &[4], Fit::Crop, &dir.path().join("work"), &|_, _| {}).unwrap();
+        let reasons: Vec<_> = decoded.pictures.iter().filter_map(|p| p.as_ref().err()).map(|b| &b.reason[..]).collect();
+        assert_eq!(
+            reasons,
+            [
+                "1x1 pixels: too small for a cover",
+                "3x40 pixels: too small for a cover",
+                "900x10 pixels: no cover has this shape"
+            ]
+        );
+    }
+}

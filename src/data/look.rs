@@ -1,0 +1,101 @@
+//! What a picture looks like from afar: enough to tell that two files show the same cover.
+
+use std::sync::LazyLock;
+
+use image::{GrayImage, Luma, RgbImage, imageops};
+use image_hasher::{HashAlg, Hasher, HasherConfig};
+
+/// Pixels on a side of [`Look::grey`].
+pub const SIDE: u32 = 32;
+/// Bytes of [`Look::grey`].
+pub const BYTES: usize = (SIDE * SIDE) as usize;
+
+/// A picture from afar.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// Perceptual hash: the signs of the lowest 8 x 8 frequencies against their median. Pictures that were scaled or
+    /// compressed again differ in few bits.
+    pub hash: u64,
+    /// The whole picture at 32 x 32, its luminance, squeezed if it is not square.
+    pub grey: [u8; BYTES],
+}
+
+static HASHER: LazyLock<Hasher<[u8; 8]>> = LazyLock::new(|| {
+    HasherConfig::with_bytes_type().hash_size(8, 8).hash_alg(HashAlg::Median).preproc_dct().to_hasher()
+});
+
+impl Look {
+    pub fn of(picture: &RgbImage) -> Self {
+        let small = imageops::thumbnail(picture, SIDE, SIDE);
+        let mut grey = [0; BYTES];
+        for (to, pixel) in grey.iter_mut().zip(small.pixels()) {
+            let [r, g, b] = pixel.0.map(u32::from);
+            *to = ((299 * r + 587 * g + 114 * b + 500) / 1000) as u8;
+        }
+        let luma = GrayImage::from_fn(SIDE, SIDE, |x, y| Luma([grey[(y * SIDE + x) as usize]]));
+        let hash = HASHER.hash_image(&luma).into_inner();
+        Self { hash: u64::from_be_bytes(hash), grey }
+    }
+}
+
+/// In how many of the 64 bits two perceptual hashes differ.
+pub fn distance(a: u64, b: u64) -> u32 {
+    (a ^ b).count_ones()
+}
+
+/// Standard deviation of the pixels. Near 0 the picture is one plain area, of which many different covers look alike.
+pub fn contrast(grey: &[u8]) -> f64 {
+    let count = grey.len() as f64;
+    let mean = grey.iter().map(|&v| f64::from(v)).sum::<f64>() / count;
+    (grey.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / count).sqrt()
+}
+
+/// Pearson's correlation of two pictures' pixels; 0 if one of them is plain.
+pub fn correlation(a: &[u8], b: &[u8]) -> f64 {
+    let count = a.len() as f64;
+    let mean = |values: &[u8]| values.iter().map(|&v| f64::from(v)).sum::<f64>() / count;
+    let (mean_a, mean_b) = (mean(a), mean(b));
+    let (mut ab, mut aa, mut bb) = (0.0, 0.0, 0.0);
+    for (&x, &y) in a.iter().zip(b) {
+        let (x, y) = (f64::from(x) - mean_a, f64::from(y) - mean_b);
+        ab += x * y;
+        aa += x * x;
+        bb += y * y;
+    }
+    if aa == 0.0 || bb == 0.0 { 0.0 } else { ab / (aa * bb).sqrt() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::Rgb;
+    use image::imageops::FilterType;
+
+    /// Patches of colour that `seed` decides.
+    fn patches(seed: u32, side: u32) -> RgbImage {
+        RgbImage::from_fn(side, side, |x, y| {
+            let patch = (x * 6 / side) * 7919 + (y * 6 / side) * 104_729 + seed * 15_485_863;
+            Rgb(patch.wrapping_mul(2_654_435_761).to_be_bytes()[..3].try_into().unwrap())
+        })
+    }
+
+    #[test]
+    fn the_same_picture_at_another_size_looks_alike_and_another_does_not() {
+        let first = patches(1, 300);
+        let small = imageops::resize(&first, 170, 168, FilterType::Triangle);
+        let (a, b, c) = (Look::of(&first), Look::of(&small), Look::of(&patches(2, 300)));
+        assert_eq!(a, Look::of(&first));
+        assert!(distance(a.hash, b.hash) <= 4 && correlation(&a.grey, &b.grey) > 0.98);
+        assert!(distance(a.hash, c.hash) > 12 && correlation(&a.grey, &c.grey) < 0.7);
+    }
+
+    #[test]
+    fn correlation_knows_opposites_and_plain_areas() {
+        let ramp: Vec<u8> = (0..100).collect();
+        let down: Vec<u8> = ramp.iter().rev().copied().collect();
+        assert!((correlation(&ramp, &ramp) - 1.0).abs() < 1e-12 && (correlation(&ramp, &down) + 1.0).abs() < 1e-12);
+        assert_eq!(correlation(&ramp, &[7; 100]), 0.0);
+        assert_eq!(contrast(&[9; 64]), 0.0);
+        assert!((contrast(&[0, 10, 0, 10]) - 5.0).abs() < 1e-12);
+    }
+}

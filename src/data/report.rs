@@ -1,0 +1,71 @@
+//! `import.json`: what was read, what was left out and why, and what a later import needs to know.
+
+use std::io::Write;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::dataset::IMPORT;
+use super::duplicates::Told;
+use super::files::{cannot_read, write_atomically};
+use super::picture::Fit;
+use super::source::Skipped;
+use crate::{Error, Result};
+
+/// Everything in `import.json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Report {
+    /// The version that wrote it.
+    pub gatefold: String,
+    pub source: String,
+    pub kind: String,
+    /// Hash of the source's files and the options, which tells whether there is anything to do.
+    pub state: String,
+    pub path_column: Option<String>,
+    pub label_column: Option<String>,
+    pub grouped_by: Vec<String>,
+    /// Shares of train, val and test; none where the source has sets of its own.
+    pub split: Option<[f64; 3]>,
+    pub seed: u64,
+    pub fit: Fit,
+    pub keep_duplicates: bool,
+    pub classes: Vec<String>,
+    /// Pictures that the source names.
+    pub named: usize,
+    pub kept: usize,
+    /// Every picture that is not in the data set.
+    pub skipped: Vec<Skipped>,
+    /// Pictures that show the same cover.
+    pub duplicates: Vec<Told>,
+    /// Covers that were moved to another set than the source's, to keep their group whole.
+    pub moved: Vec<String>,
+    pub notes: Vec<String>,
+    /// What the kind of source tells beside its pictures.
+    pub details: serde_json::Value,
+}
+
+impl Report {
+    /// Reads the report of the data set in `dir`.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it is missing, damaged or of another version.
+    pub fn read(dir: &Path) -> Result<Self> {
+        let path = dir.join(IMPORT);
+        let text = std::fs::read_to_string(&path).map_err(|e| cannot_read(&path, &e))?;
+        serde_json::from_str(&text).map_err(|e| {
+            let path = path.display();
+            Error::Input(format!("{path}: damaged or of another version ({e}): make the data set again"))
+        })
+    }
+
+    /// Writes it into `dir`.
+    ///
+    /// # Errors
+    /// [`Error::Run`] if it cannot be written.
+    pub fn write(&self, dir: &Path) -> Result<()> {
+        write_atomically(&dir.join(IMPORT), |file| {
+            serde_json::to_writer_pretty(&mut *file, self)?;
+            file.write_all(b"\n")
+        })
+    }
+}

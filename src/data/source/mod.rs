@@ -1,0 +1,398 @@
+//! Which pictures are there, and what is each labelled? Reads folders, tables and tags; decodes no picture.
+
+mod folder;
+pub mod library;
+pub mod msd_i;
+mod table;
+pub(super) mod walk;
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use self::table::Table;
+use self::walk::{Walk, state_of, walk};
+use super::dataset::{Dataset, MANIFEST};
+use super::files::cannot_read;
+use super::manifest::{Manifest, Split, number_classes};
+use crate::{Error, Result};
+
+/// A picture that was named by the source but is not in the data set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skipped {
+    /// The picture file, as far as UTF-8 can show it.
+    pub path: String,
+    /// Why, in one clause.
+    pub reason: String,
+}
+
+impl Skipped {
+    pub(super) fn new(path: &Path, reason: impl Into<String>) -> Self {
+        Self { path: path.to_string_lossy().into_owned(), reason: reason.into() }
+    }
+}
+
+/// Which columns of a table to read.
+#[derive(Clone, Debug, Default)]
+pub struct Columns {
+    /// The column of picture files; guessed if not given.
+    pub path: Option<String>,
+    /// The column of labels; guessed if not given.
+    pub label: Option<String>,
+    /// Columns whose values keep rows together when splitting; guessed if none is given; `none` for none.
+    pub groups: Vec<String>,
+}
+
+impl Columns {
+    fn none_asked(&self) -> bool {
+        self.path.is_none() && self.label.is_none() && self.groups.is_empty()
+    }
+
+    /// Whether grouping is switched off by `--group none`.
+    pub(super) fn ungrouped(&self) -> bool {
+        self.groups.len() == 1 && self.groups[0].eq_ignore_ascii_case("none")
+    }
+}
+
+/// Where covers come from.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// A folder per class, a music library, or a table.
+    One(PathBuf),
+    /// A folder of covers of a class and one of covers that are not of it.
+    Pair { positive: PathBuf, negative: PathBuf },
+}
+
+/// What to read, and how.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub place: Place,
+    pub columns: Columns,
+    /// Where the covers of MSD-I's table lie.
+    pub images: Option<PathBuf>,
+    /// A table of genres instead of the built-in one, for a music library.
+    pub genres: Option<PathBuf>,
+    /// Classes to leave out.
+    pub without: Vec<String>,
+}
+
+/// One labelled picture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The picture file, absolute, or an audio file that has the picture embedded. It exists and its path is UTF-8.
+    pub path: PathBuf,
+    /// Index into [`Source::classes`].
+    pub label: usize,
+    /// One value for each of [`Source::group_columns`]; empty where unknown.
+    pub groups: Vec<String>,
+    /// The set that the source puts it into.
+    pub split: Option<Split>,
+}
+
+/// What else was found out about a source.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Details {
+    MsdI(msd_i::Report),
+    Library(library::Report),
+}
+
+/// Everything a source names.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// `folder`, `table`, `msd-i`, `library`, `two folders` or `dataset`.
+    pub kind: &'static str,
+    /// Names of the classes, sorted.
+    pub classes: Vec<String>,
+    /// Names of the columns that [`Row::groups`] holds.
+    pub group_columns: Vec<String>,
+    /// Which of them keep covers together.
+    pub grouping: Vec<usize>,
+    /// The pictures to decode.
+    pub rows: Vec<Row>,
+    /// Pictures left out before decoding.
+    pub left_out: Vec<Skipped>,
+    /// What else a user should know: a guessed column, a folder that was passed over.
+    pub notes: Vec<String>,
+    pub details: Option<Details>,
+}
+
+/// What lies at a place, before anything but tables is opened.
+pub(super) enum Survey {
+    Folder(PathBuf, Walk),
+    Library(PathBuf, Walk),
+    Pair {
+        positive: (PathBuf, Walk),
+        negative: (PathBuf, Walk),
+    },
+    Table(Table),
+    /// With the folder of covers, if one was given.
+    MsdI(Table, Option<Walk>),
+}
+
+impl Request {
+    /// Everything guessed.
+    pub fn new(data: &Path, columns: &Columns) -> Self {
+        let place = Place::One(data.to_owned());
+        Self { place, columns: columns.clone(), images: None, genres: None, without: Vec::new() }
+    }
+
+    /// The place, for messages.
+    pub fn shown(&self) -> String {
+        match &self.place {
+            Place::One(path) => path.display().to_string(),
+            Place::Pair { positive, negative } => format!("{} and {}", positive.display(), negative.display()),
+        }
+    }
+
+    /// Sees what is there.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it does not exist or cannot be read, or options do not fit it.
+    pub(super) fn survey(&self) -> Result<Survey> {
+        let absolute = |path: &Path| std::path::absolute(path).map_err(|e| cannot_read(path, &e));
+        let no_columns = |remedy: String| {
+            if self.columns.none_asked() {
+                return Ok(());
+            }
+            let text = format!(
+                "{}: a folder has no columns, so --path, --label and --group mean nothing: {remedy}",
+                self.shown()
+            );
+            Err(Error::Input(text))
+        };
+        let survey = match &self.place {
+            Place::Pair { positive, negative } => {
+                no_columns("leave them out".into())?;
+                let both = [positive, negative].map(|path| Ok((absolute(path)?, walk(&absolute(path)?)?)));
+                let [positive, negative]: [Result<(PathBuf, Walk)>; 2] = both;
+                Survey::Pair { positive: positive?, negative: negative? }
+            }
+            Place::One(data) => {
+                let about = fs::metadata(data).map_err(|e| cannot_read(data, &e))?;
+                let root = absolute(data)?;
+                if !about.is_dir() {
+                    let table = Table::open(data, &root)?;
+                    if table.is_msd_i() && self.columns.path.is_none() {
+                        let images = self.images.as_ref().map(|images| walk(&absolute(images)?)).transpose()?;
+                        Survey::MsdI(table, images)
+                    } else {
+                        Survey::Table(table)
+                    }
+                } else {
+                    let found = walk(&root)?;
+                    if found.audio.is_empty() {
+                        no_columns(folder::give_table(data, &root))?;
+                        Survey::Folder(root, found)
+                    } else {
+                        Survey::Library(root, found)
+                    }
+                }
+            }
+        };
+        let refuse = |option: &str, wanted: &str| {
+            Err(Error::Input(format!("{}: {option} is for {wanted}: leave it out", self.shown())))
+        };
+        match survey {
+            Survey::MsdI(..) => {}
+            _ if self.images.is_some() => return refuse("--images", "MSD-I's table, which names links"),
+            _ => {}
+        }
+        match survey {
+            Survey::Library(..) => {}
+            _ if self.genres.is_some() => return refuse("--genres", "a music library"),
+            _ => {}
+        }
+        Ok(survey)
+    }
+
+    /// Reads the list of pictures.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the source does not exist, cannot be read, names no picture or only one class, lacks a column,
+    /// or names files that do not exist.
+    pub fn read(&self) -> Result<Source> {
+        self.read_surveyed(&self.survey()?)
+    }
+
+    pub(super) fn read_surveyed(&self, survey: &Survey) -> Result<Source> {
+        let Place::One(data) = &self.place else {
+            let Survey::Pair { positive, negative } = survey else { return Err(Error::run("no pair of folders")) };
+            return self.checked(folder::read_pair(positive, negative)?);
+        };
+        let source = match survey {
+            Survey::Folder(root, walk) => folder::read(data, root, walk)?,
+            Survey::Library(root, walk) => library::read(data, root, walk, self)?,
+            Survey::Table(table) => table.read(&self.columns)?,
+            Survey::MsdI(table, images) => msd_i::read(table, images.as_ref(), self)?,
+            Survey::Pair { .. } => return Err(Error::run("two folders where one was asked for")),
+        };
+        self.checked(source)
+    }
+
+    fn checked(&self, mut source: Source) -> Result<Source> {
+        let shown = self.shown();
+        for class in &self.without {
+            let Some(gone) = source.classes.iter().position(|name| name == class) else {
+                let has = source.classes.join(", ");
+                return Err(Error::Input(format!("--without {class}: {shown} has no such class; it has: {has}")));
+            };
+            source.classes.remove(gone);
+            let before = source.rows.len();
+            source.rows.retain(|row| row.label != gone);
+            source.rows.iter_mut().filter(|row| row.label > gone).for_each(|row| row.label -= 1);
+            source.notes.push(format!("left out class `{class}`: {} covers", before - source.rows.len()));
+        }
+        let alike = source.classes.windows(2).find(|pair| pair[0].to_lowercase() == pair[1].to_lowercase());
+        let alike =
+            alike.map(|pair| format!("classes `{}` and `{}` differ only in case: are they one?", pair[0], pair[1]));
+        source.notes.extend(alike);
+        match &source.classes[..] {
+            [] => Err(Error::Input(format!(
+                "{shown}: none of its pictures can be used: {}",
+                source.left_out.first().map_or("it names none".into(), |f| format!("{}: {}", f.path, f.reason))
+            ))),
+            [class] => Err(Error::Input(format!(
+                "{shown}: only one class, `{class}` ({} pictures): a classifier needs at least two",
+                source.rows.len()
+            ))),
+            _ => Ok(source),
+        }
+    }
+}
+
+impl Survey {
+    /// A hash of what tells whether the source has changed: names, sizes and times of its files, and tables' bytes.
+    pub fn state(&self, columns: &Columns) -> Result<String> {
+        let mut hasher = blake3::Hasher::new();
+        let add = |hasher: &mut blake3::Hasher, path: &Path, bytes: u64, modified: u64| {
+            hasher.update(path.as_os_str().as_encoded_bytes()).update(b"\n");
+            hasher.update(&bytes.to_le_bytes()).update(&modified.to_le_bytes());
+        };
+        let add_walk = |hasher: &mut blake3::Hasher, walk: &Walk| {
+            walk.pictures.iter().chain(&walk.audio).for_each(|file| add(hasher, &file.path, file.bytes, file.modified));
+            walk.left_out.iter().for_each(|skipped| add(hasher, Path::new(&skipped.path), 0, 0));
+        };
+        match self {
+            Self::Folder(_, walk) | Self::Library(_, walk) => add_walk(&mut hasher, walk),
+            Self::Pair { positive, negative } => {
+                add_walk(&mut hasher, &positive.1);
+                hasher.update(b"\n");
+                add_walk(&mut hasher, &negative.1);
+            }
+            Self::Table(table) => {
+                hasher.update(table.text().as_bytes());
+                for row in table.read(columns)?.rows {
+                    let (bytes, modified) = state_of(&row.path);
+                    add(&mut hasher, &row.path, bytes, modified);
+                }
+            }
+            Self::MsdI(table, images) => {
+                hasher.update(table.text().as_bytes());
+                images.iter().for_each(|walk| add_walk(&mut hasher, walk));
+            }
+        }
+        Ok(hasher.finalize().to_hex().to_string())
+    }
+}
+
+/// [`Request::read`] for a folder, library or table with everything else left to guess.
+///
+/// # Errors
+/// See there.
+pub fn read(data: &Path, columns: &Columns) -> Result<Source> {
+    Request::new(data, columns).read()
+}
+
+/// Names of the classes in `data`, which may also be a data-set folder.
+///
+/// # Errors
+/// See [`Request::read`].
+pub fn classes(data: &Path, columns: &Columns) -> Result<Vec<String>> {
+    if Dataset::is_at(data) {
+        return Ok(Manifest::read(&data.join(MANIFEST))?.classes);
+    }
+    Ok(read(data, columns)?.classes)
+}
+
+/// Files and labels of the covers in `data`, which may also be a data-set folder.
+///
+/// # Errors
+/// See [`Request::read`].
+pub fn covers(data: &Path, columns: &Columns) -> Result<Vec<(PathBuf, String)>> {
+    if Dataset::is_at(data) {
+        let Manifest { classes, covers, .. } = Manifest::read(&data.join(MANIFEST))?;
+        return Ok(covers.into_iter().map(|cover| (cover.path, classes[cover.label].clone())).collect());
+    }
+    let Source { classes, rows, .. } = read(data, columns)?;
+    Ok(rows.into_iter().map(|row| (row.path, classes[row.label].clone())).collect())
+}
+
+/// A picture as it is collected: before labels have numbers.
+pub(super) struct Found {
+    pub path: PathBuf,
+    pub label: String,
+    pub groups: Vec<String>,
+    pub split: Option<Split>,
+    /// Where it was named, for messages: "line 7".
+    pub origin: String,
+}
+
+/// Turns what was collected into a source: each file once, labels numbered.
+pub(super) fn collect(
+    kind: &'static str,
+    found: Vec<Found>,
+    group_columns: Vec<String>,
+    mut left_out: Vec<Skipped>,
+    notes: Vec<String>,
+) -> Source {
+    // A file named twice would be learned from and tested on. Same label: the first naming stays. Different labels:
+    // neither can be trusted.
+    let mut first: HashMap<PathBuf, usize> = HashMap::new();
+    let mut contradicted = vec![false; found.len()];
+    let mut repeated = vec![false; found.len()];
+    for (i, item) in found.iter().enumerate() {
+        let real = fs::canonicalize(&item.path).unwrap_or_else(|_| item.path.clone());
+        match first.entry(real) {
+            Entry::Vacant(place) => {
+                place.insert(i);
+            }
+            Entry::Occupied(place) => {
+                repeated[i] = true;
+                let before = *place.get();
+                let earlier = &found[before];
+                let reason = if earlier.label == item.label {
+                    format!("{}: the same file as {}", item.origin, earlier.origin)
+                } else {
+                    contradicted[before] = true;
+                    format!("{}: labelled `{}`, but `{}` in {}", item.origin, item.label, earlier.label, earlier.origin)
+                };
+                left_out.push(Skipped::new(&item.path, reason));
+            }
+        }
+    }
+    let mut labels = Vec::new();
+    let mut rows = Vec::new();
+    for (i, item) in found.into_iter().enumerate() {
+        if repeated[i] {
+            continue;
+        }
+        if contradicted[i] {
+            left_out.push(Skipped::new(&item.path, format!("{}: named again with another label", item.origin)));
+        } else if item.path.to_str().is_none() {
+            left_out.push(Skipped::new(&item.path, "its path is not UTF-8, which the manifest cannot hold: rename it"));
+        } else {
+            labels.push(item.label);
+            rows.push(Row { path: item.path, label: 0, groups: item.groups, split: item.split });
+        }
+    }
+    let (classes, indices) = number_classes(&labels);
+    for (row, index) in rows.iter_mut().zip(indices) {
+        row.label = index;
+    }
+    let grouping = (0..group_columns.len()).collect();
+    Source { kind, classes, group_columns, grouping, rows, left_out, notes, details: None }
+}
