@@ -18,6 +18,9 @@ pub const LEAST_CORRELATION: f64 = 0.96;
 /// only copies of the same file count.
 pub const LEAST_CONTRAST: f64 = 6.0;
 
+/// Rows of the table of all pairs that are compared at a time, for each core.
+const ROWS: usize = 32;
+
 /// What is known of a usable picture when duplicates are looked for.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate<'a> {
@@ -79,19 +82,22 @@ pub fn find(candidates: &[Candidate], greys: &Greys) -> Vec<Group> {
     }
     distinct.retain(|&i| contrast(greys.of(i)) >= LEAST_CONTRAST);
     let looks: Vec<u64> = distinct.iter().map(|&i| candidates[i].info.look).collect();
-    let pairs: Vec<(usize, usize)> = (0..distinct.len())
-        .into_par_iter()
-        .flat_map_iter(|a| {
-            let (looks, distinct) = (&looks, &distinct);
-            let near = (a + 1..looks.len()).filter(move |&b| distance(looks[a], looks[b]) <= MOST_DISTANT);
-            let alike =
-                move |&b: &usize| correlation(greys.of(distinct[a]), greys.of(distinct[b])) >= LEAST_CORRELATION;
-            near.filter(alike).map(move |b| (distinct[a], distinct[b]))
-        })
-        .collect();
-    for (a, b) in pairs {
-        let (a, b) = (root(&mut parent, a), root(&mut parent, b));
-        parent[a.max(b)] = a.min(b);
+    // Some rows at a time: of a picture that is there a thousand times over, the first rows join all copies, and no later
+    // row looks at them again.
+    let all: Vec<usize> = (0..distinct.len()).collect();
+    for rows in all.chunks(ROWS * rayon::current_num_threads()) {
+        let roots: Vec<usize> = distinct.iter().map(|&i| root(&mut parent, i)).collect();
+        let alike = |a: usize, b: usize| {
+            distance(looks[a], looks[b]) <= MOST_DISTANT
+                && roots[a] != roots[b]
+                && correlation(greys.of(distinct[a]), greys.of(distinct[b])) >= LEAST_CORRELATION
+        };
+        let of_row = |&a: &usize| (a + 1..looks.len()).filter(|&b| alike(a, b)).map(|b| (a, b)).collect();
+        let pairs: Vec<Vec<(usize, usize)>> = rows.par_iter().map(of_row).collect();
+        for (a, b) in pairs.into_iter().flatten() {
+            let (a, b) = (root(&mut parent, distinct[a]), root(&mut parent, distinct[b]));
+            parent[a.max(b)] = a.min(b);
+        }
     }
     let mut members: HashMap<usize, Vec<usize>> = HashMap::new();
     for i in 0..candidates.len() {

@@ -173,6 +173,8 @@ pub(super) fn finish<'a>(
 pub struct Built {
     /// For each file, in order, what it is or why it was left out.
     pub pictures: Vec<Result<PictureInfo, BadPicture>>,
+    /// Of the usable ones.
+    hashes: Vec<String>,
     decoded: Decoded,
     path: PathBuf,
     /// Removed with everything in it when this is dropped.
@@ -185,9 +187,8 @@ impl Built {
     /// # Errors
     /// [`Error::Run`] if the disk is full or fails.
     pub fn commit(self) -> Result<()> {
-        let hashes = || self.pictures.iter().flatten().map(|info| info.hash.as_str());
-        let slots: Vec<u32> = (0..hashes().count() as u32).collect();
-        self.decoded.finish(self.decoded.sizes[0], &slots, hashes(), &self.path)
+        let slots: Vec<u32> = (0..self.hashes.len() as u32).collect();
+        self.decoded.finish(self.decoded.sizes[0], &slots, self.hashes.iter().map(String::as_str), &self.path)
     }
 }
 
@@ -221,7 +222,9 @@ pub fn build(
     let folder = path.parent().unwrap_or(Path::new("."));
     let work = tempfile::Builder::new().prefix(".pack-").tempdir_in(folder).map_err(|e| cannot_write(path, &e))?;
     let mut decoded = decode::decode(sources, &[size], fit, work.path(), progress)?;
-    Ok(Built { pictures: std::mem::take(&mut decoded.pictures), decoded, path: path.to_owned(), _work: work })
+    let pictures = std::mem::take(&mut decoded.pictures);
+    let hashes = pictures.iter().flatten().map(|info| info.hash.clone()).collect();
+    Ok(Built { pictures, hashes, decoded, path: path.to_owned(), _work: work })
 }
 
 fn contents<'a>(hashes: impl Iterator<Item = &'a str>) -> [u8; 32] {
@@ -241,6 +244,7 @@ pub(super) fn bytes_of(size: u32) -> usize {
 mod tests {
     use super::*;
     use image::{Rgb, RgbImage};
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn sources(dir: &Path, count: u8) -> Vec<PathBuf> {
         (0..count)
@@ -270,7 +274,8 @@ mod tests {
         assert_eq!(good, [false, true, false, true, true, true]);
         let hashes: Vec<String> = built.pictures.iter().flatten().map(|info| info.hash.clone()).collect();
         built.commit().unwrap();
-        assert_eq!(calls.into_inner(), 6);
+        // Once for each file, and once before the first.
+        assert_eq!(calls.into_inner(), 7);
 
         let pack = Pack::open(&path).unwrap();
         assert_eq!((pack.len(), pack.size(), pack.fit()), (4, 4, Fit::Pad));
@@ -305,14 +310,18 @@ mod tests {
         absurd[12..32].fill(0xFF);
         let mut damaged = whole.clone();
         damaged[20] = 7;
+        let mut astray = whole.clone();
+        let last = astray.len() - 2;
+        astray[last] = 1; // a slot beyond the squares
         for (bytes, cause) in [
             (&whole[..whole.len() - 1], "cut off"),
             (&whole[..30], "not a pack"),
             (b"", "not a pack"),
-            (b"GIF89a", "not a pack"),
+            (&b"GIF89a"[..], "not a pack"),
             (&newer, "another version of gatefold (format 9"),
             (&absurd, "damaged"),
             (&damaged, "damaged"),
+            (&astray, "damaged"),
             (&[&whole[..], b"x"].concat(), "damaged"),
         ] {
             std::fs::write(&path, bytes).unwrap();
