@@ -36,10 +36,45 @@ fn drawn(sample: usize, augment: Augment) -> (bool, i64, i64) {
     (augment.flip && bits[0] >> 31 == 1, shift(bits[1]), shift(bits[2]))
 }
 
+/// Further random bits of a sample.
+fn more(sample: usize, which: u32) -> [u32; 3] {
+    hash([sample as u32 | which << 30, STEP.step, seed_of(STEP, 1)])
+}
+
+fn below(bits: u32, count: usize) -> usize {
+    ((u64::from(bits >> 16) * count as u64) >> 16) as usize
+}
+
+/// Red, green and blue of 0 to 255 with the sample's brightness, contrast and saturation.
+fn recoloured(rgb: [f64; 3], sample: usize, colour: f32) -> [f64; 3] {
+    if colour == 0.0 {
+        return rgb;
+    }
+    let [b, k, s] = more(sample, 1).map(|bits| {
+        let unit = f64::from(bits >> 8) / f64::from(1 << 24);
+        1.0 + f64::from(colour) * (2.0 * unit - 1.0)
+    });
+    let u = rgb.map(|v| (v * b - 127.5) * k + 127.5);
+    let grey = 0.299 * u[0] + 0.587 * u[1] + 0.114 * u[2];
+    u.map(|v| (grey + (v - grey) * s).clamp(0.0, 255.0))
+}
+
+/// Whether a pixel of the output is erased.
+fn erased(sample: usize, (y, x): (usize, usize), (h, w): (usize, usize), share: f32) -> bool {
+    let side = |bits: u32, side: usize| (1 + side / 10 + below(bits, (2 * side / 5).max(1))).min(side);
+    let [chance, down, right] = more(sample, 2);
+    let (height, width) = (side(down, h), side(right, w));
+    let corner = more(sample, 3);
+    let (top, left) = (below(corner[0], h - height + 1), below(corner[1], w - width + 1));
+    f64::from(chance) < f64::from(share) * f64::from(u32::MAX)
+        && (top..top + height).contains(&y)
+        && (left..left + width).contains(&x)
+}
+
 fn expected(n: usize, op: &InputOp) -> Array {
     let ((sh, sw), (h, w)) = (op.source, op.size);
     Array::from_fn(Shape::new(n, h, w, 4), |n, y, x, c| {
-        if c == 3 {
+        if c == 3 || erased(n, (y, x), (h, w), op.augment.erase) {
             return 0.0;
         }
         let (flip, dy, dx) = drawn(n, op.augment);
@@ -47,8 +82,9 @@ fn expected(n: usize, op: &InputOp) -> Array {
         let place = |at: usize, source: usize, size: usize, moved: i64| {
             (at as i64 + (source as i64 - size as i64) / 2 + moved).clamp(0, source as i64 - 1) as usize
         };
-        let value = noise(n, place(y, sh, h, dy), place(x, sw, w, dx), c);
-        (f64::from(value) / 255.0 - f64::from(op.mean[c])) / f64::from(op.deviation[c])
+        let rgb = [0, 1, 2].map(|c| f64::from(noise(n, place(y, sh, h, dy), place(x, sw, w, dx), c)));
+        let value = recoloured(rgb, n, op.augment.colour)[c];
+        (value / 255.0 - f64::from(op.mean[c])) / f64::from(op.deviation[c])
     })
 }
 
@@ -56,7 +92,12 @@ const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 const DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
 
 fn operation(source: (usize, usize), size: (usize, usize), flip: bool, shift: usize) -> InputOp {
-    InputOp { source, size, mean: MEAN, deviation: DEVIATION, augment: Augment { flip, shift } }
+    InputOp { source, size, mean: MEAN, deviation: DEVIATION, augment: Augment { flip, shift, ..Augment::default() } }
+}
+
+/// With changes of colour and erased rectangles.
+fn changed(op: InputOp, colour: f32, erase: f32) -> InputOp {
+    InputOp { augment: Augment { colour, erase, ..op.augment }, ..op }
 }
 
 /// `beside` channels before it in a concatenation.
@@ -129,6 +170,12 @@ pub fn rows() -> Vec<Row> {
         row("shift over the edge", 9, operation((6, 7), (5, 5), false, 3), 0),
         row("flip and shift", 20, operation((13, 12), (9, 8), true, 2), 0),
         row("larger than its source", 3, operation((3, 5), (8, 8), true, 1), 0),
+        row("colour", 20, changed(operation((7, 6), (7, 6), false, 0), 0.4, 0.0), 0),
+        row("colours beyond black and white", 20, changed(operation((6, 6), (6, 6), true, 0), 1.0, 0.0), 0),
+        row("erase", 40, changed(operation((9, 12), (9, 12), false, 0), 0.0, 0.5), 0),
+        row("erase in one pixel", 4, changed(operation((1, 1), (1, 1), false, 0), 0.0, 1.0), 0),
+        row("all changes", 30, changed(operation((25, 23), (21, 22), true, 2), 0.3, 0.4), 0),
+        row("all changes into a slice", 9, changed(operation((12, 12), (11, 11), true, 1), 0.3, 0.4), 3),
         row("one pixel", 1, operation((1, 1), (1, 1), true, 1), 0),
         row("into an aligned slice", 4, operation((8, 8), (7, 7), true, 1), 4),
         row("into an unaligned slice", 4, operation((8, 8), (7, 7), true, 1), 3),

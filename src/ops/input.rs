@@ -20,12 +20,16 @@ pub struct InputOp {
 }
 
 /// Random changes that keep the label. Drawn for each sample anew in each step. The default is none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Augment {
     /// Mirror every other picture from left to right.
     pub flip: bool,
     /// Move the crop by up to this many pixels in each direction.
     pub shift: usize,
+    /// Brightness, contrast and saturation are each multiplied by a factor from `1 - colour` to `1 + colour`.
+    pub colour: f32,
+    /// Share of the pictures that lose a rectangle.
+    pub erase: f32,
 }
 
 /// Words that `n` packed RGB pictures take, three bytes to a pixel, little endian.
@@ -37,11 +41,18 @@ pub const fn words(n: usize, h: usize, w: usize) -> usize {
 /// deviation` and a fourth channel of zeros, so that the first convolution reads whole vec4s. It has no gradient.
 ///
 /// Output pixel `(y, x)` shows source pixel `(y + (sh - h) / 2 + dy, x' + (sw - w) / 2 + dx)`, the nearest one where that
-/// lies outside; `x'` is `x` or `w - 1 - x`. Mirroring, `dx` and `dy` are functions of the step's number, the seed, this
-/// op's stream and the sample's number in the batch.
+/// lies outside; `x'` is `x` or `w - 1 - x`.
+///
+/// With `colour` above 0 a pixel `v` of 0 to 255 becomes, before it is normalised, `u = (b v - 127.5) k + 127.5` and then
+/// `grey(u) + s (u - grey(u))`, clamped to 0 to 255, with the sample's own brightness `b`, contrast `k` and saturation `s`, and
+/// `grey = 0.299 r + 0.587 g + 0.114 b`. A rectangle that is erased has sides of a tenth to a half of the output's and is 0
+/// after normalisation: the mean colour.
+///
+/// All that is drawn is a function of the step's number, the seed, this op's stream and the sample's number in the batch.
 ///
 /// # Errors
-/// If there are too few words, a size is 0, a deviation is not above 0, or the shift is 32,768 or more.
+/// If there are too few words, a size is 0, a deviation is not above 0, the shift is 32,768 or more, `colour` or `erase` is not
+/// from 0 to 1, or there are 2^30 pictures.
 pub fn input(tape: &mut Tape, pixels: Tensor, n: usize, op: &InputOp) -> Result<Tensor> {
     let InputOp { source: (sh, sw), size: (h, w), mean, deviation, augment } = *op;
     if [n, sh, sw, h, w].contains(&0) {
@@ -56,20 +67,29 @@ pub fn input(tape: &mut Tape, pixels: Tensor, n: usize, op: &InputOp) -> Result<
     if !deviation.iter().all(|d| *d > 0.0) || augment.shift >= 1 << 15 {
         return Err(Error::run(format!("input: deviations {deviation:?}, shift {}", augment.shift)));
     }
+    let share = |value: f32| (0.0..=1.0).contains(&value);
+    let sides_fit = h.max(w) <= 1 << 16;
+    if !share(augment.colour) || !share(augment.erase) || n >= 1 << 30 || (augment.erase > 0.0 && !sides_fit) {
+        return Err(Error::run(format!("input: {n} pictures of {h}x{w}, {augment:?}")));
+    }
     let shape = Shape::new(n, h, w, 4);
     let (step, stream) = (tape.step(), tape.random_stream());
     let y = tape.output(shape, &[]);
     let launch = Launch::new("input", "forward").read(pixels).read(step).write(y).u32(n).u32(scrambled(stream));
     let channels = || mean.into_iter().zip(deviation).map(|(m, d)| (f64::from(m), f64::from(d)));
     let launch = channels().fold(launch, |launch, (_, d)| launch.f32((1.0 / (255.0 * d)) as f32));
-    let launch = channels().fold(launch, |launch, (m, d)| launch.f32((-m / d) as f32)).view(y);
+    let launch = channels().fold(launch, |launch, (m, d)| launch.f32((-m / d) as f32));
+    // A share of 1 has no 32 bits: all but one picture in four billion will do.
+    let threshold = (f64::from(augment.erase) * f64::from(u32::MAX)) as u32;
+    let launch = launch.f32(augment.colour).u32(threshold as usize).view(y);
     let centred = |source: usize, size: usize| (source as i64 - size as i64) / 2;
     let kernel = |width: u32| {
         let kernel = Kernel::per_item(shader!("input.wgsl"), shape.pixels()).def("VECTOR", width);
         let kernel = kernel.constant("SOURCE_HEIGHT", sh as i64).constant("SOURCE_WIDTH", sw as i64);
         let kernel = kernel.constant("HEIGHT", h as i64).constant("WIDTH", w as i64);
         let kernel = kernel.constant("TOP", centred(sh, h)).constant("LEFT", centred(sw, w));
-        kernel.constant("FLIP", augment.flip).constant("SHIFT", augment.shift as i64)
+        let kernel = kernel.constant("FLIP", augment.flip).constant("SHIFT", augment.shift as i64);
+        kernel.constant("COLOUR", augment.colour > 0.0).constant("ERASE", augment.erase > 0.0)
     };
     tape.launch(launch.kernel(kernel(4).aligned()).kernel(kernel(1)));
     Ok(y)

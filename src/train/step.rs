@@ -54,7 +54,12 @@ impl TrainingStep {
             size: (size, size),
             mean: config.mean,
             deviation: config.deviation,
-            augment: Augment { flip: config.augment.flip, shift },
+            augment: Augment {
+                flip: config.augment.flip,
+                shift,
+                colour: config.augment.colour,
+                erase: config.augment.erase,
+            },
         };
         let pictures = input::input(&mut tape, pixels, batch, &op)?;
         let (recorded, trunk_words) =
