@@ -8,6 +8,7 @@ pub mod batch;
 pub mod dataset;
 pub mod decode;
 pub mod duplicates;
+pub mod feed;
 pub mod files;
 mod genres;
 pub mod import;

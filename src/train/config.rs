@@ -56,6 +56,9 @@ pub struct Config {
     /// Decoupled, as AdamW has it.
     pub weight_decay: f32,
     pub label_smoothing: f32,
+    pub class_weights: ClassWeights,
+    /// Show each class equally often.
+    pub balance: bool,
     pub augment: Augmentation,
     /// Share that the dropout layers drop.
     pub dropout: f32,
@@ -74,6 +77,17 @@ pub struct Config {
     /// Where a run came from; only in a run's own `config.toml`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<Origin>,
+}
+
+/// How much the loss counts covers of which class.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum ClassWeights {
+    /// All the same.
+    #[default]
+    None,
+    /// Each class the same in all, so that a cover of a rare class counts more.
+    Auto,
 }
 
 /// Where a run came from.
@@ -121,7 +135,9 @@ impl Default for Config {
             freeze_statistics: false,
             weight_decay: 0.01,
             label_smoothing: 0.0,
-            augment: Augmentation { flip: true, shift: 0.1 },
+            class_weights: ClassWeights::None,
+            balance: false,
+            augment: Augmentation { flip: true, shift: 0.1, colour: 0.0, erase: 0.0 },
             dropout: 0.2,
             batch_norm: true,
             head: Head::Linear,

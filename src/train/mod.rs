@@ -11,7 +11,7 @@ pub mod schedule;
 pub mod step;
 pub mod trainer;
 
-pub use config::{Augmentation, Config};
+pub use config::{Augmentation, ClassWeights, Config};
 pub use metrics::Metrics;
 pub use model::{Model, probabilities};
 pub use needs::Needs;

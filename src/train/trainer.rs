@@ -12,7 +12,9 @@ use super::model::{Inference, probabilities};
 use super::pretrained::Pretrained;
 use super::run::{MetricsLog, RunFolder};
 use super::step::TrainingStep;
-use super::{Config, LearningRate, Needs};
+use super::{ClassWeights, Config, LearningRate, Needs};
+use crate::data::batch::even_weights;
+use crate::data::feed::{Batch, feed};
 use crate::data::{Dataset, Epoch, Fit, Split};
 use crate::gpu::{BufferPool, Gpu};
 use crate::ops::adam::Adam;
@@ -49,6 +51,8 @@ pub struct EpochReport {
     pub val_accuracy: Option<f64>,
     pub seconds: f64,
     pub images_per_second: f64,
+    /// Share of the time that training waited for a batch.
+    pub data_wait: f64,
 }
 
 /// Hears how training goes.
@@ -76,7 +80,7 @@ pub struct Trainer {
     gpu: Arc<Gpu>,
     config: Config,
     run: RunFolder,
-    dataset: Dataset,
+    dataset: Arc<Dataset>,
     header: Header,
     store: ParameterStore,
     step: TrainingStep,
@@ -127,7 +131,17 @@ impl Trainer {
         let pool = BufferPool::default();
         let plan = Plan::new(gpu, &step.tape, &store, &pool)?;
         let inference = Inference::new(gpu, &header, &store, &pool, config.batch)?;
-        let trainer = Self { gpu: Arc::clone(gpu), config, run, dataset, header, store, step, plan, inference };
+        let trainer = Self {
+            gpu: Arc::clone(gpu),
+            config,
+            run,
+            dataset: Arc::new(dataset),
+            header,
+            store,
+            step,
+            plan,
+            inference,
+        };
         let (warmup, steps) = (trainer.config.warmup, trainer.learning_rate().steps());
         if warmup > 0 && warmup >= steps {
             return Err(Error::input(format!("--warmup {warmup}: the whole run has {steps} steps; name fewer")));
@@ -201,7 +215,12 @@ impl Trainer {
     }
 
     fn epoch_order(&self, epoch: u64) -> Epoch {
-        Epoch::shuffled(&self.dataset, Split::Train, self.config.batch, self.config.seed, epoch)
+        let draw = if self.config.balance { Epoch::balanced } else { Epoch::shuffled };
+        let order = draw(&self.dataset, Split::Train, self.config.batch, self.config.seed, epoch);
+        match self.config.class_weights {
+            ClassWeights::None => order,
+            ClassWeights::Auto => order.weighted(&self.dataset, &even_weights(&self.header.training_counts)),
+        }
     }
 
     /// Trains to the end, then scores the best checkpoint on the test set.
@@ -224,20 +243,19 @@ impl Trainer {
     fn epoch(&mut self, log: &mut MetricsLog, observer: &mut dyn Observer) -> Result<()> {
         let start = Instant::now();
         let order = self.epoch_order(self.header.epoch);
-        let mut batch = Batch::new(self.config.batch, self.dataset.pack.image_bytes());
         let mut totals = Totals::default();
         let rates = self.learning_rate();
         let mut group = Group::default();
         // The numbers of a batch are looked at while the next one runs, so that the device never waits for the host.
         let mut under_way: Option<Submitted> = None;
         let batches = order.batches();
-        for number in 0..batches {
-            order.fill(&self.dataset, number, &mut batch.pixels[..batch.bytes], &mut batch.labels, &mut batch.weights);
+        let dataset = Arc::clone(&self.dataset);
+        let waited = feed(&dataset, &order, |number, batch| {
             let first = number - number % self.config.accumulate;
             let last = (first + self.config.accumulate).min(batches) - 1;
             let share = weight(&order, number..=number) / weight(&order, first..=last);
             let rate = rates.at(self.header.step);
-            self.write_step(&batch, self.header.epoch * batches as u64 + number as u64, rate, share)?;
+            self.write_step(batch, self.header.epoch * batches as u64 + number as u64, rate, share)?;
             let ends = number == last;
             let ticket = if ends { self.plan.submit()? } else { self.plan.submit_phases(0..1)? };
             let this = Submitted { ticket, step: self.header.step + 1, rate, share, ends };
@@ -245,7 +263,8 @@ impl Trainer {
             if let Some(before) = under_way.replace(this) {
                 self.look_at(before, &mut group, &mut totals, log, observer)?;
             }
-        }
+            Ok::<(), Error>(())
+        })?;
         if let Some(last) = under_way {
             self.look_at(last, &mut group, &mut totals, log, observer)?;
         }
@@ -274,11 +293,12 @@ impl Trainer {
             step: self.header.step,
             epoch: self.header.epoch,
             train_loss: totals.loss / totals.weight.max(1e-12),
-            train_accuracy: totals.correct / totals.samples.max(1.0),
+            train_accuracy: totals.correct / totals.weight.max(1e-12),
             val_loss: validation.as_ref().map(|m| m.loss),
             val_accuracy: validation.as_ref().map(|m| m.accuracy),
             seconds: start.elapsed().as_secs_f64(),
             images_per_second: order.len() as f64 / training_seconds.max(1e-9),
+            data_wait: waited.as_secs_f64() / training_seconds.max(1e-9),
         };
         log.line(&report)?;
         // After the log: a crash in between repeats the epoch and writes its line again.
@@ -323,7 +343,7 @@ impl Trainer {
         let stats: Vec<f64> = results.get(self.step.stats)?.into_iter().map(f64::from).collect();
         group.loss += share * f64::from(results.get(self.step.loss)?[0]);
         group.correct += stats[2];
-        group.samples += stats[3];
+        group.weight += stats[1];
         // Before the last batch of a step the norm is that of the step before.
         let grad_norm = if ends { f64::from(results.get(self.step.grad_norm)?[0]) } else { 0.0 };
         let loss = group.loss;
@@ -333,17 +353,16 @@ impl Trainer {
         totals.loss += stats[0];
         totals.weight += stats[1];
         totals.correct += stats[2];
-        totals.samples += stats[3];
         if !ends {
             return Ok(());
         }
-        let Group { correct, samples, .. } = std::mem::take(group);
+        let Group { correct, weight, .. } = std::mem::take(group);
         let report = StepReport {
             kind: "step",
             step,
             epoch: self.header.epoch + 1,
             loss,
-            accuracy: correct / samples.max(1.0),
+            accuracy: correct / weight.max(1e-12),
             grad_norm,
             lr: f64::from(rate),
         };
@@ -392,22 +411,6 @@ fn training_counts(dataset: &Dataset) -> Vec<u64> {
     counts
 }
 
-/// A batch on the host.
-struct Batch {
-    /// Padded to whole words.
-    pixels: Vec<u8>,
-    bytes: usize,
-    labels: Vec<u32>,
-    weights: Vec<f32>,
-}
-
-impl Batch {
-    fn new(count: usize, image_bytes: usize) -> Self {
-        let bytes = count * image_bytes;
-        Self { pixels: vec![0; bytes.next_multiple_of(4)], bytes, labels: vec![0; count], weights: vec![0.0; count] }
-    }
-}
-
 /// A batch whose numbers have not been looked at yet.
 struct Submitted {
     ticket: Ticket,
@@ -425,7 +428,7 @@ struct Submitted {
 struct Group {
     loss: f64,
     correct: f64,
-    samples: f64,
+    weight: f64,
 }
 
 /// How much these batches count: a loss is the mean over its batch's weights, so a batch is worth their sum.
@@ -438,5 +441,4 @@ struct Totals {
     loss: f64,
     weight: f64,
     correct: f64,
-    samples: f64,
 }

@@ -9,7 +9,7 @@ use crate::cli::data::{ColumnArguments, parse_fit};
 use crate::data::{Fit, parse_ratios};
 use crate::nets::{Freeze, Head};
 use crate::train::run::RunFolder;
-use crate::train::{Augmentation, Config, Schedule};
+use crate::train::{Augmentation, ClassWeights, Config, Schedule};
 use crate::{Error, Result};
 
 /// Train a network and score it on the test set
@@ -87,7 +87,14 @@ pub struct Arguments {
     weight_decay: Option<f32>,
     #[arg(long)]
     label_smoothing: Option<f32>,
-    /// Random changes in training: flip, shift, shift=SHARE (of the side), separated by commas, or none
+    /// How much the loss counts covers: all the same, or (auto) those of rare classes more
+    #[arg(long)]
+    class_weights: Option<ClassWeights>,
+    /// Show each class equally often
+    #[arg(long)]
+    balance: bool,
+    /// Random changes in training, separated by commas: flip, shift=0.1 (of the side), colour=0.2 (brightness, contrast and
+    /// saturation), erase=0.25 (of the pictures lose a rectangle), or none
     #[arg(long)]
     augment: Option<Augmentation>,
     /// Share that dropout layers drop
@@ -142,6 +149,8 @@ impl Arguments {
         set(&mut config.warmup, &self.warmup);
         set(&mut config.trunk_lr, &self.trunk_lr);
         config.freeze_statistics |= self.freeze_statistics;
+        config.balance |= self.balance;
+        set(&mut config.class_weights, &self.class_weights);
         if let Some(layer) = &self.freeze {
             config.freeze = Some(Freeze::from(layer.clone()));
         }

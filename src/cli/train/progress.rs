@@ -88,6 +88,7 @@ impl Observer for TrainingProgress {
             line += if best { " (best)" } else { "" };
         }
         line += &format!(", {:.1} images/s, {}", report.images_per_second, duration(report.seconds));
+        line += &format!(", {} waiting for data", percent(report.data_wait));
         if left > 0.0 {
             line += &format!(", {} left", duration(left));
         }

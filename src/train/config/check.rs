@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Config;
+use super::{ClassWeights, Config};
 use crate::train::Schedule;
 use crate::{Error, Result, nets};
 
@@ -33,6 +33,11 @@ impl Config {
         }
         if !(0.0..1.0).contains(&self.label_smoothing) {
             return bad("label-smoothing", &self.label_smoothing, "from 0 to below 1");
+        }
+        if self.balance && self.class_weights != ClassWeights::None {
+            return Err(Error::input(
+                "--balance and --class-weights auto both make up for rare classes: choose one of them",
+            ));
         }
         if !(0.0..1.0).contains(&self.dropout) {
             return bad("dropout", &self.dropout, "from 0 to below 1");
