@@ -152,7 +152,7 @@ fn rates_warm_up_and_drop_by_optimiser_steps() {
     }
     let long = out.path().join("long");
     let warm = ["--net", "small", "--epochs", "1", "--schedule", "cosine", "--warmup", "50"];
-    refused(&train(data, &long, &warm), &["--warmup 50", "the whole run has 3 steps"]);
+    refused(&train(data, &long, &warm), &["--warmup 50", "the whole run has 4 steps"]);
 }
 
 #[test]

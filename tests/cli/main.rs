@@ -3,6 +3,7 @@
 mod bad_input;
 mod checkpoints;
 mod common;
+mod feeding;
 mod fine_tuning;
 mod output;
 mod training;
