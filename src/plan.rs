@@ -377,10 +377,7 @@ impl Plan {
     /// Waits for a submitted run and takes its kept values.
     pub fn results(&self, ticket: Ticket) -> Result<Results<'_>> {
         self.gpu.wait_for(Some(ticket.submission))?;
-        match ticket.mapped.try_recv() {
-            Ok(Ok(())) => {}
-            _ => return Err(self.gpu.fault("the device did not hand its results over")),
-        }
+        self.gpu.mapped(&ticket.mapped)?;
         let staging = &self.staging[ticket.staging];
         let bytes = match staging.slice(..).get_mapped_range() {
             Ok(view) => view[..self.result_bytes as usize].to_vec(),

@@ -97,11 +97,7 @@ impl Gpu {
             let _ = sender.send(result);
         });
         self.wait()?;
-        match receiver.try_recv() {
-            Ok(Ok(())) => {}
-            Ok(Err(e)) => return Err(self.fault(format!("cannot read results back ({e})"))),
-            Err(_) => return Err(self.fault("the device did not hand its results over")),
-        }
+        self.mapped(&receiver)?;
         let view = staging.slice(0..bytes).get_mapped_range();
         let copy = view.map(|view| view.to_vec()).map_err(|e| self.fault(e));
         staging.unmap();

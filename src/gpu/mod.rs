@@ -8,7 +8,7 @@ mod memory;
 mod shader;
 mod timing;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 pub use adapter::{AdapterSummary, list, no_adapter};
@@ -43,6 +43,9 @@ pub struct Gpu {
 /// A submission that has not finished after this long is given up (a driver's own watchdog acts within seconds;
 /// software adapters have none).
 const PATIENCE: Duration = Duration::from_secs(900);
+
+/// For results that are there already.
+const HANDOVER: Duration = Duration::from_secs(60);
 
 impl Gpu {
     /// Opens an adapter with all of its own limits and the features the engine can use.
@@ -114,6 +117,16 @@ impl Gpu {
     /// Waits until all submitted work is done.
     pub fn wait(&self) -> Result<()> {
         self.wait_for(None)
+    }
+
+    /// The answer to a mapping whose submission has been waited for. Where threads share a device, the one that polls hands out
+    /// the answers of all, so ours can come a moment after the wait.
+    pub(crate) fn mapped(&self, answer: &mpsc::Receiver<Result<(), wgpu::BufferAsyncError>>) -> Result<()> {
+        match answer.recv_timeout(HANDOVER) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(e)) => Err(self.fault(format!("cannot read results back ({e})"))),
+            Err(_) => Err(self.fault("the device did not hand its results over")),
+        }
     }
 
     /// Waits for one submission, or for all there are.
