@@ -465,7 +465,7 @@ fn size_gap(manifest: &Manifest) -> Option<String> {
         manifest.classes.iter().zip(&medians).map(|(class, side)| format!("{class} {side}")).collect();
     Some(format!(
         "WARNING: the classes' pictures differ in size (median side in pixels: {}), so they were scaled differently, and a \
-         network may learn to see the scaling instead of the covers: check it with `gatefold audit` before you believe a score",
+         network may learn to see the scaling instead of the covers: do not believe a score before that is ruled out",
         listed.join(", ")
     ))
 }
