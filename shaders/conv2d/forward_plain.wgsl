@@ -1,5 +1,6 @@
 // Convolution, one output number per invocation: the plain variant, for any alignment, that the others are checked against.
 #import gatefold::grid
+#import gatefold::normalise
 
 struct Params {
     pixels: u32,       // n * output height * output width
@@ -38,34 +39,13 @@ override COUT: u32 = 1u;
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
 #endif
 
+fn norm_of(channel: u32) -> normalise::One {
 #ifdef NORMALISE
-// What an input channel is normalised with (see batch_norm) before its ReLU.
-struct Norm {
-    mean: f32,
-    scale: f32,
-    shift: f32,
-}
-
-fn norm_of(channel: u32) -> Norm {
-    return Norm(mean[channel], scale[channel], shift[channel]);
-}
-
-fn activated(value: f32, norm: Norm) -> f32 {
-    return max((value - norm.mean) * norm.scale + norm.shift, f32(0.0));
-}
+    return normalise::One(mean[channel], scale[channel], shift[channel]);
 #else
-struct Norm {
-    none: u32,
-}
-
-fn norm_of(channel: u32) -> Norm {
-    return Norm(0u);
-}
-
-fn activated(value: f32, norm: Norm) -> f32 {
-    return value;
-}
+    return normalise::One(0u);
 #endif
+}
 
 @compute @workgroup_size(64)
 fn main(
@@ -100,7 +80,7 @@ fn main(
             let base = params.x_offset + source * params.x_stride;
             let w = (tap_row * KERNEL_W + tap_column) * CIN * COUT + channel;
             for (var k = 0u; k < CIN; k++) {
-                sum += activated(x[base + k], norm_of(k)) * weight[w + k * COUT];
+                sum += normalise::one(x[base + k], norm_of(k)) * weight[w + k * COUT];
             }
         }
     }

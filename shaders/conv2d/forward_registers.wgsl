@@ -3,6 +3,7 @@
 //
 // Rows of the product are output pixels, columns output channels, and the sum runs over taps and input channels.
 #import gatefold::grid
+#import gatefold::normalise
 
 struct Params {
     pixels: u32,       // n * output height * output width
@@ -40,34 +41,13 @@ override BIAS: bool = false;
 @group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
 #endif
 
+fn norm_of(channel: u32) -> normalise::Four {
 #ifdef NORMALISE
-// What an input channel is normalised with (see batch_norm) before its ReLU.
-struct Norm {
-    mean: vec4<f32>,
-    scale: vec4<f32>,
-    shift: vec4<f32>,
-}
-
-fn norm_of(channel: u32) -> Norm {
-    return Norm(mean[channel], scale[channel], shift[channel]);
-}
-
-fn activated(value: vec4<f32>, norm: Norm) -> vec4<f32> {
-    return max((value - norm.mean) * norm.scale + norm.shift, vec4<f32>(0.0));
-}
+    return normalise::Four(mean[channel], scale[channel], shift[channel]);
 #else
-struct Norm {
-    none: u32,
-}
-
-fn norm_of(channel: u32) -> Norm {
-    return Norm(0u);
-}
-
-fn activated(value: vec4<f32>, norm: Norm) -> vec4<f32> {
-    return value;
-}
+    return normalise::Four(0u);
 #endif
+}
 
 // Where an output pixel's window begins: row, column, and the first pixel of its picture.
 struct Corner {
@@ -173,28 +153,28 @@ fn main(
                 let wr = w * cout4 + next4;
                 let bl = mat4x4<f32>(weight[wl], weight[wl + cout4], weight[wl + 2u * cout4], weight[wl + 3u * cout4]);
                 let br = mat4x4<f32>(weight[wr], weight[wr + cout4], weight[wr + 2u * cout4], weight[wr + 3u * cout4]);
-                let a0 = activated(quad(s0, k), norm);
+                let a0 = normalise::four(quad(s0, k), norm);
                 l0 += bl * a0;
                 r0 += br * a0;
-                let a1 = activated(quad(s1, k), norm);
+                let a1 = normalise::four(quad(s1, k), norm);
                 l1 += bl * a1;
                 r1 += br * a1;
-                let a2 = activated(quad(s2, k), norm);
+                let a2 = normalise::four(quad(s2, k), norm);
                 l2 += bl * a2;
                 r2 += br * a2;
-                let a3 = activated(quad(s3, k), norm);
+                let a3 = normalise::four(quad(s3, k), norm);
                 l3 += bl * a3;
                 r3 += br * a3;
-                let a4 = activated(quad(s4, k), norm);
+                let a4 = normalise::four(quad(s4, k), norm);
                 l4 += bl * a4;
                 r4 += br * a4;
-                let a5 = activated(quad(s5, k), norm);
+                let a5 = normalise::four(quad(s5, k), norm);
                 l5 += bl * a5;
                 r5 += br * a5;
-                let a6 = activated(quad(s6, k), norm);
+                let a6 = normalise::four(quad(s6, k), norm);
                 l6 += bl * a6;
                 r6 += br * a6;
-                let a7 = activated(quad(s7, k), norm);
+                let a7 = normalise::four(quad(s7, k), norm);
                 l7 += bl * a7;
                 r7 += br * a7;
                 w += 4u;

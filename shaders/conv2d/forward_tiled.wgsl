@@ -3,6 +3,7 @@
 //
 // Rows of the product are output pixels, columns output channels, and the sum runs over taps and input channels, 16 at a time.
 #import gatefold::grid
+#import gatefold::normalise
 
 struct Params {
     pixels: u32,       // n * output height * output width
@@ -42,34 +43,13 @@ override COUT4: u32 = 1u;  // output channels / 4
 @group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
 #endif
 
+fn norm_of(channel: u32) -> normalise::Four {
 #ifdef NORMALISE
-// What an input channel is normalised with (see batch_norm) before its ReLU.
-struct Norm {
-    mean: vec4<f32>,
-    scale: vec4<f32>,
-    shift: vec4<f32>,
-}
-
-fn norm_of(channel: u32) -> Norm {
-    return Norm(mean[channel], scale[channel], shift[channel]);
-}
-
-fn activated(value: vec4<f32>, norm: Norm) -> vec4<f32> {
-    return max((value - norm.mean) * norm.scale + norm.shift, vec4<f32>(0.0));
-}
+    return normalise::Four(mean[channel], scale[channel], shift[channel]);
 #else
-struct Norm {
-    none: u32,
-}
-
-fn norm_of(channel: u32) -> Norm {
-    return Norm(0u);
-}
-
-fn activated(value: vec4<f32>, norm: Norm) -> vec4<f32> {
-    return value;
-}
+    return normalise::Four(0u);
 #endif
+}
 
 // Where an output pixel's window begins: row, column, and the first pixel of its picture.
 struct Corner {
@@ -121,7 +101,7 @@ fn gather(c: Corner, k: u32) -> vec4<f32> {
     let tap = k / CIN4;
     let tap_row = tap / KERNEL_W;
     let channel4 = k - tap * CIN4;
-    return activated(quad(source(c, tap_row, tap - tap_row * KERNEL_W), channel4), norm_of(channel4));
+    return normalise::four(quad(source(c, tap_row, tap - tap_row * KERNEL_W), channel4), norm_of(channel4));
 }
 
 fn weight_at(row: u32, column4: u32) -> vec4<f32> {

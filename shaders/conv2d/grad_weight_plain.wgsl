@@ -1,6 +1,7 @@
 // Gradient of a convolution by its weights, one number per invocation and split: the plain variant, for any alignment. The sums
 // of all splits are added up in order by `sum_splits`.
 #import gatefold::grid
+#import gatefold::normalise
 
 struct Params {
     lines: u32,            // n * output height
@@ -41,34 +42,13 @@ override COUT: u32 = 1u;
 @group(0) @binding(3) var<storage, read_write> sums: array<f32>;
 #endif
 
+fn norm_of(channel: u32) -> normalise::One {
 #ifdef NORMALISE
-// What an input channel is normalised with (see batch_norm) before its ReLU.
-struct Norm {
-    mean: f32,
-    scale: f32,
-    shift: f32,
-}
-
-fn norm_of(channel: u32) -> Norm {
-    return Norm(mean[channel], scale[channel], shift[channel]);
-}
-
-fn activated(value: f32, norm: Norm) -> f32 {
-    return max((value - norm.mean) * norm.scale + norm.shift, f32(0.0));
-}
+    return normalise::One(mean[channel], scale[channel], shift[channel]);
 #else
-struct Norm {
-    none: u32,
-}
-
-fn norm_of(channel: u32) -> Norm {
-    return Norm(0u);
-}
-
-fn activated(value: f32, norm: Norm) -> f32 {
-    return value;
-}
+    return normalise::One(0u);
 #endif
+}
 
 // The output columns whose window has this tap inside the picture: no test is needed between them.
 fn columns(tap_column: u32) -> vec2<u32> {
@@ -113,7 +93,7 @@ fn main(
         var from_x = params.x_offset + pixel * params.x_stride + in_channel;
         var from_dy = params.dy_offset + (line * params.out_width + range.x) * params.dy_stride + channel;
         for (var k = range.x; k < range.y; k++) {
-            sum += activated(x[from_x], norm) * dy[from_dy];
+            sum += normalise::one(x[from_x], norm) * dy[from_dy];
             from_x += STRIDE_W * params.x_stride;
             from_dy += params.dy_stride;
         }

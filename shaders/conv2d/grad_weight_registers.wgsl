@@ -3,6 +3,7 @@
 //
 // Rows of the product are taps and input channels, columns output channels, and the sum runs over output pixels.
 #import gatefold::grid
+#import gatefold::normalise
 
 struct Params {
     lines: u32,            // n * output height
@@ -41,34 +42,13 @@ override ACCUMULATE: bool = false;
 @group(0) @binding(3) var<storage, read_write> sums: array<vec4<f32>>;
 #endif
 
+fn norm_of(channel: u32) -> normalise::Four {
 #ifdef NORMALISE
-// What an input channel is normalised with (see batch_norm) before its ReLU.
-struct Norm {
-    mean: vec4<f32>,
-    scale: vec4<f32>,
-    shift: vec4<f32>,
-}
-
-fn norm_of(channel: u32) -> Norm {
-    return Norm(mean[channel], scale[channel], shift[channel]);
-}
-
-fn activated(value: vec4<f32>, norm: Norm) -> vec4<f32> {
-    return max((value - norm.mean) * norm.scale + norm.shift, vec4<f32>(0.0));
-}
+    return normalise::Four(mean[channel], scale[channel], shift[channel]);
 #else
-struct Norm {
-    none: u32,
-}
-
-fn norm_of(channel: u32) -> Norm {
-    return Norm(0u);
-}
-
-fn activated(value: vec4<f32>, norm: Norm) -> vec4<f32> {
-    return value;
-}
+    return normalise::Four(0u);
 #endif
+}
 
 // The output columns whose window has this tap inside the picture: no test is needed between them.
 fn columns(tap_column: u32) -> vec2<u32> {
@@ -146,8 +126,8 @@ fn main(
         for (var k = range.x; k < range.y; k++) {
             let bl = dy[from_dy + column4];
             let br = dy[from_dy + next_column4];
-            let upper = activated(x[from_x + row4], upper_norm);
-            let lower = activated(x[from_x + next_row4], lower_norm);
+            let upper = normalise::four(x[from_x + row4], upper_norm);
+            let lower = normalise::four(x[from_x + next_row4], lower_norm);
             l0 += upper.x * bl;
             r0 += upper.x * br;
             l1 += upper.y * bl;

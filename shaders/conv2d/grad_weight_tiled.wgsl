@@ -3,6 +3,7 @@
 //
 // Rows of the product are taps and input channels, columns output channels, and the sum runs over output pixels, 16 at a time.
 #import gatefold::grid
+#import gatefold::normalise
 
 struct Params {
     lines: u32,            // n * output height
@@ -43,34 +44,13 @@ override COUT4: u32 = 1u;  // output channels / 4
 @group(0) @binding(3) var<storage, read_write> sums: array<vec4<f32>>;
 #endif
 
+fn norm_of(channel: u32) -> normalise::Four {
 #ifdef NORMALISE
-// What an input channel is normalised with (see batch_norm) before its ReLU.
-struct Norm {
-    mean: vec4<f32>,
-    scale: vec4<f32>,
-    shift: vec4<f32>,
-}
-
-fn norm_of(channel: u32) -> Norm {
-    return Norm(mean[channel], scale[channel], shift[channel]);
-}
-
-fn activated(value: vec4<f32>, norm: Norm) -> vec4<f32> {
-    return max((value - norm.mean) * norm.scale + norm.shift, vec4<f32>(0.0));
-}
+    return normalise::Four(mean[channel], scale[channel], shift[channel]);
 #else
-struct Norm {
-    none: u32,
-}
-
-fn norm_of(channel: u32) -> Norm {
-    return Norm(0u);
-}
-
-fn activated(value: vec4<f32>, norm: Norm) -> vec4<f32> {
-    return value;
-}
+    return normalise::Four(0u);
 #endif
+}
 
 // 16 pixels x 16 vec4 along taps and input channels.
 var<workgroup> x_tile: array<vec4<f32>, 256>;
@@ -88,7 +68,7 @@ fn seen(pixel: u32, end: u32, tap_row: u32, tap_column: u32, channel4: u32) -> v
         return vec4<f32>(0.0);
     }
     let source = (picture * params.height + u32(row)) * params.width + u32(column);
-    return activated(x[(params.x_offset + source * params.x_stride) / 4u + channel4], norm_of(channel4));
+    return normalise::four(x[(params.x_offset + source * params.x_stride) / 4u + channel4], norm_of(channel4));
 }
 
 fn upstream(pixel: u32, end: u32, column4: u32) -> vec4<f32> {
