@@ -5,7 +5,7 @@
     python networks.py                  # networks.safetensors and torchvision-names.txt
     python networks.py --check          # makes both in memory and compares
     python networks.py --full resnet50  # full/resnet50.safetensors: the same at full width
-                                        # [--size 64] [--batch 8] [--classes 1000] [--steps 10]
+                                        # [--size 64] [--batch 8] [--classes 1000] [--steps 10] [--seed 1]
 
 The small variants have fewer blocks or narrower layers and are otherwise what torchvision's classes make of them. Every
 number is computed in float64 and stored as float32; a float32 run beside it shows how near an f32 engine can come.
@@ -314,7 +314,7 @@ def full(arguments):
     if net == "inception_v3":
         options["aux_logits"] = size >= 299
     outputs = arguments.classes
-    tensors, _ = truth(net, partial(FULL[net], **options), 1, size, arguments.batch, outputs, SHORT, arguments.steps)
+    tensors, _ = truth(net, partial(FULL[net], **options), arguments.seed, size, arguments.batch, outputs, SHORT, arguments.steps)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{net}.safetensors"
     path.write_bytes(save({name: tensor.contiguous() for name, tensor in tensors.items()}))
@@ -329,6 +329,7 @@ def main():
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--classes", type=int, default=1000)
     parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     if arguments.full:
         return full(arguments)

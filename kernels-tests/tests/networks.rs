@@ -41,8 +41,9 @@ const AFTER_STEPS: [f64; 2] = [1e-4, 1e-3];
 /// on the way that rounding decides. One that changes shows in the gradients of its channel and, in the next steps, everywhere.
 const AFTER_FLIPS: [f64; 2] = [5e-2, 3e-1];
 
-/// At full width this holds from the first step on, for the worst tensor; the median shows that it is but a few.
-const FLIPPED: f64 = 5e-2;
+/// The same for gradients at full width, where this may happen in the first step already. One change near the end of the network,
+/// whose maps are small, shows in all gradients before it; where there is none, the median is below `FLOOR`.
+const FLIPPED: [f64; 2] = [2e-2, 1e-1];
 
 type RecordFn = fn(&mut Build, Tensor, &NetConfig) -> gatefold::Result<Recorded>;
 
@@ -211,7 +212,7 @@ impl Errors {
             let [median, worst] = match *kind {
                 "change" if case.deep => AFTER_FLIPS,
                 "losses" | "change" => AFTER_STEPS,
-                "grad" if case.full => [FLOOR, FLIPPED],
+                "grad" if case.full => FLIPPED,
                 _ => [FLOOR, FLOOR],
             };
             let pytorch = truth.get(&format!("f32/{kind}")).1;
