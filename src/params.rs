@@ -276,19 +276,23 @@ impl ParameterStore {
         self.training.as_ref().map(|training| training.frozen)
     }
 
+    /// The word of the parameters at which a buffer of parameters, gradients or a moment begins.
+    fn first_word(&self, arena: Arena) -> usize {
+        if arena == Arena::Parameters { 0 } else { self.frozen_words().unwrap_or(self.spec.parameter_words) }
+    }
+
     /// Words in a long-lived buffer, gaps included.
     pub fn words(&self, arena: Arena) -> usize {
         match arena {
             Arena::State => self.spec.state_words,
             Arena::Parameters => self.spec.parameter_words,
-            _ => self.spec.parameter_words - self.frozen_words().unwrap_or(self.spec.parameter_words),
+            _ => self.spec.parameter_words - self.first_word(arena),
         }
     }
 
     /// The parameters that have a place in their own long-lived buffer, or in that of gradients or of a moment, with that place.
     pub fn places(&self, arena: Arena) -> impl Iterator<Item = (usize, &ParameterSpec)> {
-        let first =
-            if arena == Arena::Parameters { 0 } else { self.frozen_words().unwrap_or(self.spec.parameter_words) };
+        let first = self.first_word(arena);
         let parameters = self.spec.parameters.iter();
         parameters.filter_map(move |(offset, spec)| Some((offset.checked_sub(first)?, spec)))
     }
@@ -307,9 +311,11 @@ impl ParameterStore {
         })
     }
 
-    /// Replaces a whole long-lived buffer. `words` is laid out as [`Spec`] says.
+    /// Replaces a whole long-lived buffer. `words` is laid out as [`Spec`] says; a network may have none of a kind.
     pub fn write(&self, gpu: &Gpu, arena: Arena, words: &[f32]) -> Result<()> {
-        gpu.queue.write_buffer(self.buffer(arena)?, 0, bytemuck::cast_slice(words));
+        if !words.is_empty() {
+            gpu.queue.write_buffer(self.buffer(arena)?, 0, bytemuck::cast_slice(words));
+        }
         Ok(())
     }
 

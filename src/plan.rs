@@ -6,19 +6,20 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
 
-use crate::gpu::{AdapterSummary, BufferPool, Clock, Gpu, Kernel, MemoryUse, Pipeline, Stopwatch};
+use crate::gpu::{AdapterSummary, BufferPool, Gpu, Kernel, MemoryUse, Pipeline, take_fitting};
 use crate::params::ParameterStore;
 use crate::tape::{Access, Arena, Home, Launch, Tape, Word};
 use crate::tensor::{Shape, Tensor};
 use crate::{Error, Result};
 
 mod largest;
+mod profile;
 #[cfg(test)]
 mod tests;
 
 pub use largest::{LargeTensor, largest_tensors};
+pub use profile::LaunchTime;
 
 /// Uniform blocks lie this far apart: the largest alignment an adapter may ask for.
 const UNIFORM_STRIDE: u64 = 256;
@@ -94,14 +95,7 @@ impl Layout {
     pub fn slots_beyond(&self, other: &Self) -> u64 {
         let mut free = other.slots.clone();
         free.sort_unstable();
-        let mut more = 0;
-        for &bytes in &self.slots {
-            match free.iter().position(|&size| size >= bytes) {
-                Some(i) => drop(free.remove(i)),
-                None => more += bytes,
-            }
-        }
-        more
+        self.slots.iter().filter(|&&bytes| take_fitting(&mut free, bytes, |&size| size).is_none()).sum()
     }
 
     /// Says why this does not fit the adapter, in numbers; `None` if it does. `host_memory` is what a software adapter
@@ -393,44 +387,6 @@ impl Plan {
         let ticket = self.submit()?;
         self.results(ticket)
     }
-
-    /// Times each launch by itself, in order: the median of some repeats.
-    pub fn profile(&self, repeats: usize) -> Result<Vec<LaunchTime>> {
-        let stopwatch = Stopwatch::new(&self.gpu)?;
-        let mut times = Vec::with_capacity(self.steps.len());
-        for step in &self.steps {
-            let mut samples = vec![];
-            let mut clock = Clock::Wall;
-            for _ in 0..repeats.max(1) {
-                let (time, by) = stopwatch.time(&self.gpu, |pass| step.encode(pass))?;
-                samples.push(time);
-                clock = by;
-            }
-            samples.sort_unstable();
-            times.push(LaunchTime {
-                op: step.op,
-                pass: step.pass,
-                variant: step.variant.clone(),
-                flops: step.flops,
-                bytes: step.bytes,
-                median: samples[samples.len() / 2],
-                clock,
-            });
-        }
-        Ok(times)
-    }
-}
-
-/// How long one launch takes.
-#[derive(Clone, Debug)]
-pub struct LaunchTime {
-    pub op: &'static str,
-    pub pass: &'static str,
-    pub variant: String,
-    pub flops: u64,
-    pub bytes: u64,
-    pub median: Duration,
-    pub clock: Clock,
 }
 
 impl Step {

@@ -100,6 +100,12 @@ pub const FORMAT: u32 = 1;
 const MOMENT1: &str = "optimizer.exp_avg.";
 const MOMENT2: &str = "optimizer.exp_avg_sq.";
 
+/// The long-lived buffers that a checkpoint holds, and what their tensors' names begin with.
+fn arenas(optimiser: bool) -> &'static [(Arena, &'static str)] {
+    const ALL: [(Arena, &str); 3] = [(Arena::Parameters, ""), (Arena::Moment1, MOMENT1), (Arena::Moment2, MOMENT2)];
+    if optimiser { &ALL } else { &ALL[..1] }
+}
+
 /// Shapes and numbers by name, as on disk.
 type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
@@ -116,11 +122,7 @@ impl Checkpoint {
     /// Takes a network's state from the device, with the optimiser's if wanted.
     pub fn take(gpu: &Gpu, store: &ParameterStore, header: Header, optimiser: bool) -> Result<Self> {
         let mut tensors = BTreeMap::new();
-        let mut arenas = vec![(Arena::Parameters, "")];
-        if optimiser {
-            arenas.extend([(Arena::Moment1, MOMENT1), (Arena::Moment2, MOMENT2)]);
-        }
-        for (arena, prefix) in arenas {
+        for &(arena, prefix) in arenas(optimiser) {
             let words = store.read(gpu, arena)?;
             for (place, spec) in store.places(arena) {
                 let memory = &words[place..place + spec.shape.len()];
@@ -141,11 +143,20 @@ impl Checkpoint {
             let view = TensorView::new(Dtype::F32, shape.clone(), bytemuck::cast_slice(values));
             views.push((name.as_str(), view.map_err(|e| Error::run(format!("{}: {name}: {e}", path.display())))?));
         }
+        self.write_views(path, views).map(drop)
+    }
+
+    /// Writes tensors under the file's header; tells how many bytes they came to.
+    fn write_views<N>(&self, path: &Path, views: Vec<(N, TensorView)>) -> Result<usize>
+    where
+        N: AsRef<str> + Ord + std::fmt::Display,
+    {
         let header = serde_json::to_string(&self.header).map_err(Error::run)?;
         let metadata = HashMap::from([(KEY.to_owned(), header)]);
         let bytes = safetensors::serialize(views, Some(metadata))
             .map_err(|e| Error::run(format!("{}: cannot be written ({e})", path.display())))?;
-        write_atomically(path, |file| file.write_all(&bytes))
+        write_atomically(path, |file| file.write_all(&bytes))?;
+        Ok(bytes.len())
     }
 
     /// Reads a file that this program or another one wrote.
@@ -184,11 +195,7 @@ impl Checkpoint {
     /// [`Error::Input`] that lists what is missing, unexpected or of another shape; then nothing was written.
     pub fn apply(&self, gpu: &Gpu, store: &ParameterStore, optimiser: bool) -> Result<()> {
         self.compare(store.spec(), store.frozen_words().filter(|_| optimiser))?;
-        let mut arenas = vec![(Arena::Parameters, "")];
-        if optimiser {
-            arenas.extend([(Arena::Moment1, MOMENT1), (Arena::Moment2, MOMENT2)]);
-        }
-        for (arena, prefix) in arenas {
+        for &(arena, prefix) in arenas(optimiser) {
             let mut words = vec![0.0; store.words(arena)];
             for (place, spec) in store.places(arena) {
                 let (_, disk) = &self.tensors[&format!("{prefix}{}", spec.name)];
@@ -200,10 +207,7 @@ impl Checkpoint {
         for (offset, spec) in &store.spec().states {
             words[*offset..offset + spec.len].copy_from_slice(&self.tensors[&spec.name].1);
         }
-        if !words.is_empty() {
-            store.write(gpu, Arena::State, &words)?;
-        }
-        Ok(())
+        store.write(gpu, Arena::State, &words)
     }
 
     /// Puts the weights on the device but for a head that does not fit ([`Self::compare_trunk`]): that stays as it is.
@@ -226,9 +230,6 @@ impl Checkpoint {
                 words[*offset..offset + spec.len].copy_from_slice(values);
             }
         }
-        if !words.is_empty() {
-            store.write(gpu, Arena::State, &words)?;
-        }
-        Ok(())
+        store.write(gpu, Arena::State, &words)
     }
 }

@@ -104,7 +104,7 @@ pub fn decode(
 ) -> Result<Decoded> {
     fs::create_dir_all(work).map_err(|e| cannot_write(work, &e))?;
     let mut pictures = taken_over(work, sources, sizes, fit)?;
-    let mut writer = Writer::open(work, sizes, fit, sources, &pictures)?;
+    let mut writer = Writer::open(work, sizes, fit, &pictures)?;
     let done = AtomicUsize::new(pictures.len());
     progress(pictures.len(), sources.len());
 
@@ -273,13 +273,7 @@ struct Writer {
 
 impl Writer {
     /// Opens the files and cuts them back to the `pictures` that were taken over.
-    fn open(
-        work: &Path,
-        sizes: &[u32],
-        fit: Fit,
-        sources: &[PathBuf],
-        pictures: &[Result<PictureInfo, BadPicture>],
-    ) -> Result<Self> {
+    fn open(work: &Path, sizes: &[u32], fit: Fit, pictures: &[Result<PictureInfo, BadPicture>]) -> Result<Self> {
         let stored = pictures.iter().flatten().count();
         let failed = |e: io::Error| cannot_write(work, &e);
         let open = |path: &Path, length: usize| {
@@ -307,7 +301,6 @@ impl Writer {
             Ok(file)
         })()
         .map_err(failed)?;
-        debug_assert!(pictures.len() <= sources.len());
         Ok(Self { parts, greys, journal, work: work.to_owned() })
     }
 

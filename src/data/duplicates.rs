@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::decode::Greys;
+use super::disjoint::Disjoint;
 use super::look::{contrast, correlation, distance};
 use super::manifest::Split;
 use super::pack::PictureInfo;
@@ -68,12 +69,12 @@ pub struct ToldMember {
 /// set before val before train, so that a published test set loses nothing. Every pair of hashes is compared: 80,000
 /// pictures take seconds.
 pub fn find(candidates: &[Candidate], greys: &Greys) -> Vec<Group> {
-    let mut parent: Vec<usize> = (0..candidates.len()).collect();
+    let mut covers = Disjoint::new(candidates.len());
     let mut first_of: HashMap<&str, usize> = HashMap::new();
     let mut distinct = Vec::new();
     for (i, candidate) in candidates.iter().enumerate() {
         match first_of.get(candidate.info.hash.as_str()) {
-            Some(&first) => parent[i] = first,
+            Some(&first) => covers.join(first, i),
             None => {
                 first_of.insert(&candidate.info.hash, i);
                 distinct.push(i);
@@ -86,7 +87,7 @@ pub fn find(candidates: &[Candidate], greys: &Greys) -> Vec<Group> {
     // row looks at them again.
     let all: Vec<usize> = (0..distinct.len()).collect();
     for rows in all.chunks(ROWS * rayon::current_num_threads()) {
-        let roots: Vec<usize> = distinct.iter().map(|&i| root(&mut parent, i)).collect();
+        let roots: Vec<usize> = distinct.iter().map(|&i| covers.root(i)).collect();
         let alike = |a: usize, b: usize| {
             distance(looks[a], looks[b]) <= MOST_DISTANT
                 && roots[a] != roots[b]
@@ -95,25 +96,16 @@ pub fn find(candidates: &[Candidate], greys: &Greys) -> Vec<Group> {
         let of_row = |&a: &usize| (a + 1..looks.len()).filter(|&b| alike(a, b)).map(|b| (a, b)).collect();
         let pairs: Vec<Vec<(usize, usize)>> = rows.par_iter().map(of_row).collect();
         for (a, b) in pairs.into_iter().flatten() {
-            let (a, b) = (root(&mut parent, distinct[a]), root(&mut parent, distinct[b]));
-            parent[a.max(b)] = a.min(b);
+            covers.join(distinct[a], distinct[b]);
         }
     }
     let mut members: HashMap<usize, Vec<usize>> = HashMap::new();
     for i in 0..candidates.len() {
-        members.entry(root(&mut parent, i)).or_default().push(i);
+        members.entry(covers.root(i)).or_default().push(i);
     }
     let mut groups: Vec<Vec<usize>> = members.into_values().filter(|members| members.len() > 1).collect();
     groups.sort_unstable();
     groups.into_iter().map(|members| Group { kept: best(candidates, &members), members }).collect()
-}
-
-fn root(parent: &mut [usize], mut i: usize) -> usize {
-    while parent[i] != i {
-        parent[i] = parent[parent[i]];
-        i = parent[i];
-    }
-    i
 }
 
 fn best(candidates: &[Candidate], members: &[usize]) -> Option<usize> {

@@ -7,6 +7,7 @@ mod audio;
 pub mod batch;
 pub mod dataset;
 pub mod decode;
+mod disjoint;
 pub mod duplicates;
 pub mod feed;
 pub mod files;

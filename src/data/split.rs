@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
+use super::disjoint::Disjoint;
 use super::manifest::Split;
 use crate::{Error, Result};
 
@@ -280,30 +281,21 @@ impl Group {
 
 /// For each item the number of its group; groups are numbered by their first item.
 fn join(items: &[Item]) -> Vec<usize> {
-    let mut parent: Vec<usize> = (0..items.len()).collect();
+    let mut groups = Disjoint::new(items.len());
     let mut first: HashMap<(usize, String), usize> = HashMap::new();
     for (i, item) in items.iter().enumerate() {
         for value in values(item) {
             let other = *first.entry(value).or_insert(i);
-            let (a, b) = (root(&mut parent, i), root(&mut parent, other));
-            parent[a.max(b)] = a.min(b);
+            groups.join(i, other);
         }
     }
     let mut numbers = HashMap::new();
     (0..items.len())
         .map(|i| {
             let next = numbers.len();
-            *numbers.entry(root(&mut parent, i)).or_insert(next)
+            *numbers.entry(groups.root(i)).or_insert(next)
         })
         .collect()
-}
-
-fn root(parent: &mut [usize], mut i: usize) -> usize {
-    while parent[i] != i {
-        parent[i] = parent[parent[i]];
-        i = parent[i];
-    }
-    i
 }
 
 fn values<'a>(item: &Item<'a>) -> impl Iterator<Item = (usize, String)> + use<'a> {

@@ -39,6 +39,11 @@ pub struct BufferPool {
     buffers: Mutex<Vec<wgpu::Buffer>>,
 }
 
+/// Takes the first of `free`, which is sorted by size, that holds `bytes`: the smallest that does.
+pub(crate) fn take_fitting<T>(free: &mut Vec<T>, bytes: u64, size: impl Fn(&T) -> u64) -> Option<T> {
+    free.iter().position(|slot| size(slot) >= bytes).map(|i| free.remove(i))
+}
+
 impl BufferPool {
     /// Hands out one buffer per size, all different, reusing what earlier plans made. `sizes` in bytes, largest first.
     pub(crate) fn lease(&self, gpu: &Gpu, sizes: &[u64]) -> Result<Vec<wgpu::Buffer>> {
@@ -47,9 +52,8 @@ impl BufferPool {
         free.sort_by_key(wgpu::Buffer::size);
         let mut leased = Vec::with_capacity(sizes.len());
         for &size in sizes {
-            let fitting = free.iter().position(|buffer| buffer.size() >= size);
-            leased.push(match fitting {
-                Some(i) => free.remove(i),
+            leased.push(match take_fitting(&mut free, size, wgpu::Buffer::size) {
+                Some(buffer) => buffer,
                 None => {
                     let buffer = gpu.buffer("slot", size)?;
                     pool.push(buffer.clone());

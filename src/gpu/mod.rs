@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 pub use adapter::{AdapterSummary, list, no_adapter};
 pub use kernel::{Kernel, Needs, Pipeline, fold};
+pub(crate) use memory::take_fitting;
 pub use memory::{BufferPool, MemoryUse, available_host_memory};
 pub use shader::{Shader, compose};
 pub use timing::{Clock, Stopwatch};

@@ -49,8 +49,8 @@ pub(super) fn share(tape: &mut Tape, whole: Tensor) {
 /// # Errors
 /// If a vector has not one number per channel, or a batch of one pixel per channel is to be trained on: it has no variance.
 pub fn batch_norm(tape: &mut Tape, x: Tensor, norm: &BatchNorm, training: bool) -> Result<Tensor> {
-    let normalisation = Normalisation::new(tape, x, norm, training)?;
-    normalise(tape, x, Normalisation { rectified: false, ..normalisation })
+    let normalisation = Normalisation::new(tape, x, norm, training, false)?;
+    normalise(tape, x, normalisation)
 }
 
 /// [`batch_norm`] and a ReLU in one: the numbers between them are never stored.
@@ -58,7 +58,7 @@ pub fn batch_norm(tape: &mut Tape, x: Tensor, norm: &BatchNorm, training: bool) 
 /// # Errors
 /// As [`batch_norm`].
 pub fn batch_norm_relu(tape: &mut Tape, x: Tensor, norm: &BatchNorm, training: bool) -> Result<Tensor> {
-    let normalisation = Normalisation::new(tape, x, norm, training)?;
+    let normalisation = Normalisation::new(tape, x, norm, training, true)?;
     normalise(tape, x, normalisation)
 }
 
@@ -78,7 +78,7 @@ fn normalise(tape: &mut Tape, x: Tensor, normalisation: Normalisation) -> Result
     Ok(y)
 }
 
-/// `(x - mean) * scale + beta`, rectified unless said otherwise, with the vectors recorded: for whoever applies it to `x`.
+/// `(x - mean) * scale + beta`, rectified if wanted, with the vectors recorded: for whoever applies it to `x`.
 #[derive(Clone, Copy)]
 pub(super) struct Normalisation {
     norm: BatchNorm,
@@ -91,7 +91,7 @@ pub(super) struct Normalisation {
 
 impl Normalisation {
     /// Records statistics and scale of `x`.
-    pub fn new(tape: &mut Tape, x: Tensor, norm: &BatchNorm, training: bool) -> Result<Self> {
+    pub fn new(tape: &mut Tape, x: Tensor, norm: &BatchNorm, training: bool, rectified: bool) -> Result<Self> {
         let norm = *norm;
         let vectors = [norm.gamma, norm.beta, norm.running_mean, norm.running_var];
         if let Some(odd) = vectors.iter().find(|v| v.shape != Shape::vector(x.shape.c)) {
@@ -114,7 +114,7 @@ impl Normalisation {
             per_channel(tape, launch.u32(x.shape.c).f32(norm.eps), shader!("batch_norm/scale.wgsl"), x.shape.c);
             by
         };
-        Ok(Self { norm, by, scale, training, rectified: true })
+        Ok(Self { norm, by, scale, training, rectified })
     }
 
     /// The operands of a kernel that applies it while it loads `x`: mean, scale, and what is added.

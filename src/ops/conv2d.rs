@@ -58,7 +58,7 @@ pub fn norm_relu_conv2d(
     if [kh, kw] != window.kernel || cin != x.shape.c || window.padding != [0; 4] {
         return Err(Error::run(format!("conv2d: normalised input {}, weight {}, {window:?}", x.shape, weight.shape)));
     }
-    let before = Normalisation::new(tape, x, norm, training)?;
+    let before = Normalisation::new(tape, x, norm, training, true)?;
     let inputs = [x, weight, norm.gamma, norm.beta];
     let y = tape.output(Shape::new(x.shape.n, h, w, cout), &inputs);
     let conv = Conv { x, weight, y, window, before: Some(before) };

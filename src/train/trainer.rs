@@ -124,9 +124,7 @@ impl Trainer {
         } else {
             let (parameters, states) = step.tape.spec().initial(config.seed);
             store.write(gpu, Arena::Parameters, &parameters)?;
-            if !states.is_empty() {
-                store.write(gpu, Arena::State, &states)?;
-            }
+            store.write(gpu, Arena::State, &states)?;
         }
         let pool = BufferPool::default();
         let plan = Plan::new(gpu, &step.tape, &store, &pool)?;
@@ -201,7 +199,8 @@ impl Trainer {
     }
 
     fn steps_per_epoch(&self) -> u64 {
-        self.epoch_order(0).batches().div_ceil(self.config.accumulate) as u64
+        let covers = self.dataset.manifest.indices(Split::Train).len();
+        covers.div_ceil(self.config.batch).div_ceil(self.config.accumulate) as u64
     }
 
     fn learning_rate(&self) -> LearningRate {

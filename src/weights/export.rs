@@ -1,14 +1,11 @@
 //! Writing what PyTorch loads: `load_state_dict(strict=True)` wants every buffer that torchvision's modules have.
 
-use std::collections::HashMap;
-use std::io::Write;
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, TensorView};
 use serde::Serialize;
 
-use super::{Checkpoint, KEY};
-use crate::data::write_atomically;
+use super::Checkpoint;
 use crate::{Error, Result};
 
 /// What was written, as `export --json` prints it.
@@ -42,11 +39,8 @@ impl Checkpoint {
             }
         }
         let tensors = views.len();
-        let text = serde_json::to_string(header).map_err(|e| fault(&e))?;
-        let metadata = HashMap::from([(KEY.to_owned(), text)]);
-        let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| fault(&e))?;
-        write_atomically(path, |file| file.write_all(&bytes))?;
+        let bytes = self.write_views(path, views)?;
         let (net, classes) = (header.net.net.clone(), header.net.classes);
-        Ok(Exported { path: path.display().to_string(), net, classes, tensors, parameters, bytes: bytes.len() })
+        Ok(Exported { path: path.display().to_string(), net, classes, tensors, parameters, bytes })
     }
 }

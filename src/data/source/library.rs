@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::msd_i::grouping;
 use super::walk::{File, Walk};
-use super::{Details, Found, Request, Skipped, Source, collect};
+use super::{Details, Found, Request, Skipped, Source, collect, grouping};
 use crate::data::audio::{self, Track};
 use crate::data::genres::{GenreTable, parts};
 use crate::data::picture::fault;

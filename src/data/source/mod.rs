@@ -396,3 +396,24 @@ pub(super) fn collect(
     let grouping = (0..group_columns.len()).collect();
     Source { kind, classes, group_columns, grouping, rows, left_out, notes, details: None }
 }
+
+/// Which of the columns that a source always has keep covers together: those of --group, else all.
+fn grouping(columns: &[String], request: &Request) -> Result<Vec<usize>> {
+    if request.columns.path.is_some() || request.columns.label.is_some() {
+        return Err(Error::Input(format!("{}: its columns are known: leave out --path and --label", request.shown())));
+    }
+    let asked = &request.columns.groups;
+    if asked.is_empty() {
+        return Ok((0..columns.len()).collect());
+    }
+    if request.columns.ungrouped() {
+        return Ok(Vec::new());
+    }
+    let place = |name: &String| {
+        columns.iter().position(|column| column.eq_ignore_ascii_case(name)).ok_or_else(|| {
+            let has = columns.join(", ");
+            Error::Input(format!("--group {name}: {} has {has}, or none", request.shown()))
+        })
+    };
+    asked.iter().map(place).collect()
+}

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::table::Table;
 use super::walk::Walk;
-use super::{Details, Found, Request, Source, collect};
+use super::{Details, Found, Request, Source, collect, grouping};
 use crate::data::manifest::Split;
 use crate::{Error, Result};
 
@@ -123,27 +123,6 @@ pub(super) fn read(table: &Table, images: Option<&Walk>, request: &Request) -> R
     source.grouping = grouping(&source.group_columns, request)?;
     source.details = Some(Details::MsdI(report));
     Ok(source)
-}
-
-/// Which of the columns that a source always has keep covers together: those of --group, else all.
-pub(super) fn grouping(columns: &[String], request: &Request) -> Result<Vec<usize>> {
-    if request.columns.path.is_some() || request.columns.label.is_some() {
-        return Err(Error::Input(format!("{}: its columns are known: leave out --path and --label", request.shown())));
-    }
-    let asked = &request.columns.groups;
-    if asked.is_empty() {
-        return Ok((0..columns.len()).collect());
-    }
-    if request.columns.ungrouped() {
-        return Ok(Vec::new());
-    }
-    let place = |name: &String| {
-        columns.iter().position(|column| column.eq_ignore_ascii_case(name)).ok_or_else(|| {
-            let has = columns.join(", ");
-            Error::Input(format!("--group {name}: {} has {has}, or none", request.shown()))
-        })
-    };
-    asked.iter().map(place).collect()
 }
 
 fn count<'a>(values: impl Iterator<Item = &'a str>) -> BTreeMap<String, usize> {

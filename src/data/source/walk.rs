@@ -1,5 +1,6 @@
 //! What lies in a folder and below it? Names, sizes and times; opens no file.
 
+use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -62,9 +63,7 @@ pub fn walk(root: &Path) -> Result<Walk> {
         match entry.metadata() {
             Err(e) => found.left_out.push(left_out(root, &e)),
             Ok(about) => {
-                let modified = about.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-                let modified = modified.map_or(0, |time| time.as_nanos() as u64);
-                let file = File { path: path.to_owned(), bytes: about.len(), modified };
+                let file = File { path: path.to_owned(), bytes: about.len(), modified: modified(&about) };
                 if is_picture(path) {
                     found.pictures.push(file);
                 } else if audio::is_audio(path) {
@@ -97,7 +96,11 @@ fn left_out(root: &Path, error: &walkdir::Error) -> Skipped {
 
 /// The file's size and time; zeros if there is no such file.
 pub fn state_of(path: &Path) -> (u64, u64) {
-    let Ok(about) = std::fs::metadata(path) else { return (0, 0) };
-    let modified = about.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-    (about.len(), modified.map_or(0, |time| time.as_nanos() as u64))
+    std::fs::metadata(path).map_or((0, 0), |about| (about.len(), modified(&about)))
+}
+
+/// Nanoseconds since 1970; 0 where the system does not tell.
+fn modified(about: &Metadata) -> u64 {
+    let since = about.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    since.map_or(0, |time| time.as_nanos() as u64)
 }
