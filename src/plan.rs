@@ -15,21 +15,21 @@ use crate::{Error, Result};
 
 mod largest;
 mod profile;
+mod slots;
 #[cfg(test)]
 mod tests;
 
 pub use largest::{LargeTensor, largest_tensors};
 pub use profile::LaunchTime;
+use slots::Slots;
 
 /// Uniform blocks lie this far apart: the largest alignment an adapter may ask for.
 const UNIFORM_STRIDE: u64 = 256;
 
 /// Which storage every value of a tape gets.
 pub struct Layout {
-    /// Slot of each root with storage that is reused.
-    slot_of: HashMap<usize, usize>,
-    /// Bytes of each slot, largest first.
-    slots: Vec<u64>,
+    /// Storage that is reused.
+    slots: Slots,
     memory: MemoryUse,
     largest: Shape,
     /// Bytes of the parameters alone: no long-lived buffer has more.
@@ -37,37 +37,9 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Assigns slots by size: the largest value first, each into the first slot none of whose tenants lives at the same
-    /// time. A slot is then as large as its first tenant, and no byte is lost to growth.
+    /// Gives every value a place; `training` if gradients and moments exist.
     pub fn new(tape: &Tape, training: bool) -> Self {
-        let mut lives: HashMap<usize, (usize, usize)> = HashMap::new();
-        for (time, launch) in tape.launches.iter().enumerate() {
-            for &(tensor, _) in &launch.operands {
-                let root = tape.view(tensor).root;
-                lives.entry(root).or_insert((time, time)).1 = time;
-            }
-        }
-        let bytes = |root: usize| 4 * tape.values[root].shape.len() as u64;
-        let mut reused: Vec<_> = lives
-            .iter()
-            .filter(|&(&root, _)| tape.values[root].home == Home::Own)
-            .map(|(&root, &life)| (root, life))
-            .collect();
-        reused.sort_by_key(|&(root, life)| (std::cmp::Reverse(bytes(root)), life, root));
-
-        let mut slots: Vec<(u64, Vec<(usize, usize)>)> = vec![];
-        let mut slot_of = HashMap::new();
-        for (root, (first, last)) in reused {
-            let free = slots.iter().position(|(_, tenants)| tenants.iter().all(|&(a, b)| last < a || b < first));
-            let slot = free.unwrap_or_else(|| {
-                slots.push((bytes(root), vec![]));
-                slots.len() - 1
-            });
-            slots[slot].1.push((first, last));
-            slot_of.insert(root, slot);
-        }
-        let slots: Vec<u64> = slots.into_iter().map(|(bytes, _)| bytes).collect();
-
+        let slots = Slots::new(tape);
         let roots = || tape.values.iter().filter(|v| !matches!(v.home, Home::Slice { .. } | Home::Alias { .. }));
         let fixed: u64 = roots()
             .map(|v| match v.home {
@@ -79,12 +51,12 @@ impl Layout {
             .sum();
         let largest = roots().map(|v| v.shape).max_by_key(|s| s.len()).unwrap_or(Shape::vector(0));
         let memory = MemoryUse {
-            slots: slots.iter().sum(),
+            slots: slots.sizes.iter().sum(),
             fixed: fixed + UNIFORM_STRIDE * tape.launches.len() as u64,
             parameters: tape.spec().bytes(if training { tape.trained_words() } else { 0 }),
             largest_tensor: 4 * largest.len() as u64,
         };
-        Self { slot_of, slots, memory, largest, arena: 4 * tape.spec().parameter_words() as u64 }
+        Self { slots, memory, largest, arena: 4 * tape.spec().parameter_words() as u64 }
     }
 
     pub fn memory(&self) -> MemoryUse {
@@ -93,9 +65,9 @@ impl Layout {
 
     /// Bytes of slots that this needs beyond those that `other` has left in the pool (see [`BufferPool`]).
     pub fn slots_beyond(&self, other: &Self) -> u64 {
-        let mut free = other.slots.clone();
+        let mut free = other.slots.sizes.clone();
         free.sort_unstable();
-        self.slots.iter().filter(|&&bytes| take_fitting(&mut free, bytes, |&size| size).is_none()).sum()
+        self.slots.sizes.iter().filter(|&&bytes| take_fitting(&mut free, bytes, |&size| size).is_none()).sum()
     }
 
     /// Says why this does not fit the adapter, in numbers; `None` if it does. `host_memory` is what a software adapter
@@ -225,9 +197,10 @@ impl Plan {
             return Err(Error::run("the plan trains other parameters than the store"));
         }
         let layout = Layout::new(tape, trains(tape));
-        let slots = pool.lease(gpu, &layout.slots)?;
-        let mut buffers: HashMap<usize, wgpu::Buffer> =
-            layout.slot_of.iter().map(|(&root, &slot)| (root, slots[slot].clone())).collect();
+        let slots = pool.lease(gpu, &layout.slots.sizes)?;
+        let places = layout.slots.places.iter();
+        let mut buffers: HashMap<usize, (wgpu::Buffer, u64)> =
+            places.map(|(&root, place)| (root, (slots[place.slot].clone(), place.offset))).collect();
         let (mut host, mut results, mut result_bytes) = (HashMap::new(), vec![], 0);
         for (root, value) in tape.values.iter().enumerate() {
             if !matches!(value.home, Home::Input | Home::Result) {
@@ -243,7 +216,7 @@ impl Plan {
                 result_bytes += bytes;
             }
             host.insert(root, buffer.clone());
-            buffers.insert(root, buffer);
+            buffers.insert(root, (buffer, 0));
         }
         let steps = Self::steps(gpu, tape, store, &buffers, choice)?;
         let staging = [gpu.staging(result_bytes)?, gpu.staging(result_bytes)?];
@@ -259,7 +232,7 @@ impl Plan {
         gpu: &Gpu,
         tape: &Tape,
         store: &ParameterStore,
-        buffers: &HashMap<usize, wgpu::Buffer>,
+        buffers: &HashMap<usize, (wgpu::Buffer, u64)>,
         choice: Choice,
     ) -> Result<Vec<Step>> {
         let kernels = tape.launches.iter().map(|launch| choose(tape, launch, gpu.adapter(), choice));
@@ -402,7 +375,7 @@ impl Step {
 fn binding_of<'a>(
     tape: &Tape,
     store: &'a ParameterStore,
-    buffers: &'a HashMap<usize, wgpu::Buffer>,
+    buffers: &'a HashMap<usize, (wgpu::Buffer, u64)>,
     tensor: Tensor,
 ) -> Result<wgpu::BufferBinding<'a>> {
     let view = tape.view(tensor);
@@ -413,8 +386,8 @@ fn binding_of<'a>(
             Ok(wgpu::BufferBinding { buffer: store.buffer(arena)?, offset: 4 * offset as u64, size })
         }
         _ => {
-            let buffer = buffers.get(&view.root).ok_or_else(|| Error::run("a value without storage"))?;
-            Ok(wgpu::BufferBinding { buffer, offset: 0, size })
+            let (buffer, offset) = buffers.get(&view.root).ok_or_else(|| Error::run("a value without storage"))?;
+            Ok(wgpu::BufferBinding { buffer, offset: *offset, size })
         }
     }
 }

@@ -6,6 +6,7 @@
 //! were recorded. [`crate::plan`] makes buffers and bind groups of the finished list.
 
 mod launch;
+mod recompute;
 
 use std::collections::HashMap;
 use std::ops::Range;

@@ -66,8 +66,13 @@ fn normalise(tape: &mut Tape, x: Tensor, normalisation: Normalisation) -> Result
     let Normalisation { norm, by, scale, rectified, .. } = normalisation;
     let y = tape.output(x.shape, &[x, norm.gamma, norm.beta]);
     let launch = Launch::new("batch_norm", "normalise").read(x).read(by.mean).read(scale).read(norm.beta).write(y);
-    let launch =
-        with_channels(launch, x.shape.c).u32(x.shape.pixels()).u32(runs(x)).view(x).view(y).flops(3 * x.shape.len());
+    let launch = with_channels(launch, x.shape.c)
+        .u32(x.shape.pixels())
+        .u32(runs(x))
+        .view(x)
+        .view(y)
+        .flops(3 * x.shape.len())
+        .cheap();
     tape.launch(any_width(launch, x.shape.c, |channels| {
         per_run(shader!("batch_norm/normalise.wgsl"), x, channels).constant("RELU", rectified)
     }));

@@ -50,7 +50,7 @@ impl Mask {
         let threshold = (rate * f64::from(1 << 24)).round() as usize;
         let launch = Launch::new("dropout", pass).read(x).read(step).write(y);
         let launch = launch.u32(x.shape.len()).u32(threshold).f32((1.0 / (1.0 - rate)) as f32);
-        let launch = launch.u32(scrambled(self.stream)).view(x).view(y);
+        let launch = launch.u32(scrambled(self.stream)).view(x).view(y).cheap();
         tape.launch(element_wise(launch, shader!("dropout.wgsl"), x.shape, &[("ACCUMULATE", to.accumulate)]));
     }
 }

@@ -33,11 +33,13 @@ pub struct Launch {
     pub kernels: Vec<Kernel>,
     /// Floating-point operations, counting a multiply-add as two.
     pub flops: u64,
+    /// Cheaper to run again than to keep what it wrote.
+    pub(crate) cheap: bool,
 }
 
 impl Launch {
     pub fn new(op: &'static str, pass: &'static str) -> Self {
-        Self { op, pass, operands: vec![], words: vec![], kernels: vec![], flops: 0 }
+        Self { op, pass, operands: vec![], words: vec![], kernels: vec![], flops: 0, cheap: false }
     }
 
     /// The next binding: read only.
@@ -84,6 +86,13 @@ impl Launch {
     #[must_use]
     pub fn flops(mut self, flops: usize) -> Self {
         self.flops = flops as u64;
+        self
+    }
+
+    /// It is cheap: [`Tape::recompute`](super::Tape::recompute) may run it twice instead of keeping what it wrote.
+    #[must_use]
+    pub fn cheap(mut self) -> Self {
+        self.cheap = true;
         self
     }
 

@@ -42,6 +42,16 @@ impl TrainingStep {
     /// # Errors
     /// [`Error::Input`] if the network does not exist or the settings do not fit it.
     pub fn record(config: &Config, net: &NetConfig, batch: usize) -> Result<Self> {
+        let mut step = Self::record_keeping(config, net, batch)?;
+        step.tape.recompute();
+        Ok(step)
+    }
+
+    /// Like [`TrainingStep::record`], without [`Tape::recompute`]: the same numbers from a few launches less and more memory.
+    ///
+    /// # Errors
+    /// As [`TrainingStep::record`].
+    pub fn record_keeping(config: &Config, net: &NetConfig, batch: usize) -> Result<Self> {
         let (size, mut tape) = (config.size, Tape::new());
         let accumulates = config.accumulate > 1;
         if accumulates {

@@ -22,7 +22,10 @@ pub struct Training {
 impl Training {
     /// The step that `config` makes, with first values of seed 1.
     pub fn new(config: &Config, classes: usize) -> Self {
-        let recorded = TrainingStep::record(config, &config.net_config(classes), config.batch).unwrap();
+        Self::of(TrainingStep::record(config, &config.net_config(classes), config.batch).unwrap(), config)
+    }
+
+    pub fn of(recorded: TrainingStep, config: &Config) -> Self {
         let store = ParameterStore::for_training(&gpu(), &recorded.tape).unwrap();
         let (parameters, states) = recorded.tape.spec().initial(1);
         store.write(&gpu(), Arena::Parameters, &parameters).unwrap();
