@@ -13,6 +13,7 @@ pub mod nets;
 pub mod ops;
 pub mod params;
 pub mod plan;
+pub mod report;
 pub mod tape;
 pub mod tensor;
 pub mod train;

@@ -1,0 +1,3 @@
+//! Results as pages that can be sent to a friend.
+
+pub mod page;
