@@ -24,10 +24,13 @@ struct Step {
     weight_decay: f32,
     bias_correction1: f32,
     bias_correction2: f32,
+    gradient_scale: f32,
 }
 
 override DECOUPLED: bool = false;
 override CLIP: bool = false;
+// The loss was multiplied by a factor, so the gradients are; the norm is not.
+override SCALED: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> gradients: array<vec4<f32>>;
@@ -49,6 +52,14 @@ fn main(
     }
     var p = parameters[item];
     var g = gradients[item];
+    if SCALED {
+        // A norm that is no finite number: the factor was too large, and this step changes nothing. Its bits are looked at, since
+        // compilers may take comparisons with infinity for impossible.
+        if (bitcast<u32>(norm[params.norm_offset]) & 0x7f800000u) == 0x7f800000u {
+            return;
+        }
+        g *= step.gradient_scale;
+    }
     if CLIP {
         g *= min(1.0, params.max_norm / (norm[params.norm_offset] + 1e-6));
     }

@@ -213,7 +213,9 @@ pub struct StepWords {
     pub bias_correction1: f32,
     /// `1 - beta2^t`.
     pub bias_correction2: f32,
-    pub reserved: [u32; 2],
+    /// What gradients are multiplied by before they are used: one over the loss's factor. Only where the loss has one.
+    pub gradient_scale: f32,
+    pub reserved: u32,
 }
 
 /// The long-lived buffers of a network.

@@ -3,11 +3,11 @@
 //! [`Layout`] is pure arithmetic: it knows the memory a tape needs before anything is allocated. [`Plan`] makes the buffers,
 //! bind groups and pipelines, and replays the launches with one submission per step.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::{Arc, mpsc};
 
-use crate::gpu::{AdapterSummary, BufferPool, Gpu, Kernel, MemoryUse, Pipeline, take_fitting};
+use crate::gpu::{AdapterSummary, Binding, BufferPool, Gpu, Kernel, MemoryUse, Pipeline, take_fitting};
 use crate::params::ParameterStore;
 use crate::tape::{Access, Arena, Home, Launch, Tape, Word};
 use crate::tensor::{Shape, Tensor};
@@ -43,18 +43,19 @@ impl Layout {
         let roots = || tape.values.iter().filter(|v| !matches!(v.home, Home::Slice { .. } | Home::Alias { .. }));
         let fixed: u64 = roots()
             .map(|v| match v.home {
-                Home::Input => 4 * v.shape.len() as u64,
+                Home::Input => v.bytes(),
                 // Once on the device, twice for the two read-backs in flight.
-                Home::Result => 12 * v.shape.len() as u64,
+                Home::Result => 3 * v.bytes(),
                 _ => 0,
             })
             .sum();
-        let largest = roots().map(|v| v.shape).max_by_key(|s| s.len()).unwrap_or(Shape::vector(0));
+        let (largest_tensor, largest) =
+            roots().map(|v| (v.bytes(), v.shape)).max_by_key(|&(bytes, _)| bytes).unwrap_or((0, Shape::vector(0)));
         let memory = MemoryUse {
             slots: slots.sizes.iter().sum(),
             fixed: fixed + UNIFORM_STRIDE * tape.launches.len() as u64,
             parameters: tape.spec().bytes(if training { tape.trained_words() } else { 0 }),
-            largest_tensor: 4 * largest.len() as u64,
+            largest_tensor,
         };
         Self { slots, memory, largest, arena: 4 * tape.spec().parameter_words() as u64 }
     }
@@ -152,6 +153,8 @@ pub struct Plan {
     views: HashMap<usize, crate::tape::View>,
     /// Kept results in read-back order: root, first byte, bytes.
     results: Vec<(usize, u64, u64)>,
+    /// Those of them that are kept in half precision.
+    halves: HashSet<usize>,
     result_bytes: u64,
     staging: [wgpu::Buffer; 2],
     turn: usize,
@@ -206,7 +209,7 @@ impl Plan {
             if !matches!(value.home, Home::Input | Home::Result) {
                 continue;
             }
-            let bytes = 4 * value.shape.len() as u64;
+            let bytes = value.bytes();
             let buffer = gpu.buffer("host-visible value", bytes)?;
             if let Some(words) = &value.initial {
                 gpu.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(words));
@@ -224,8 +227,9 @@ impl Plan {
             .map(|id| (id, tape.view(Tensor { id, shape: tape.values[id].shape })))
             .filter(|(_, view)| host.contains_key(&view.root))
             .collect();
+        let halves = results.iter().map(|&(root, ..)| root).filter(|&root| tape.values[root].half).collect();
         let (gpu, phases, memory) = (Arc::clone(gpu), tape.phases(), layout.memory);
-        Ok(Self { gpu, steps, phases, slots, host, views, results, result_bytes, staging, turn: 0, memory })
+        Ok(Self { gpu, steps, phases, slots, host, views, results, halves, result_bytes, staging, turn: 0, memory })
     }
 
     fn steps(
@@ -237,8 +241,11 @@ impl Plan {
     ) -> Result<Vec<Step>> {
         let kernels = tape.launches.iter().map(|launch| choose(tape, launch, gpu.adapter(), choice));
         let kernels: Vec<&Kernel> = kernels.collect::<Result<_>>()?;
-        let writes = |launch: &Launch| launch.operands.iter().map(|&(_, a)| a == Access::Write).collect::<Vec<_>>();
-        let wanted: Vec<_> = kernels.iter().zip(&tape.launches).map(|(k, launch)| (*k, writes(launch))).collect();
+        let bindings = |launch: &Launch| -> Vec<Binding> {
+            let binding = |&(tensor, access)| Binding { write: access == Access::Write, half: tape.is_half(tensor) };
+            launch.operands.iter().map(binding).collect()
+        };
+        let wanted: Vec<_> = kernels.iter().zip(&tape.launches).map(|(k, launch)| (*k, bindings(launch))).collect();
         gpu.compile_all(&wanted)?;
 
         let mut uniforms = vec![0_u32; tape.launches.len() * UNIFORM_STRIDE as usize / 4];
@@ -258,7 +265,7 @@ impl Plan {
 
         let mut steps = Vec::with_capacity(kernels.len());
         for (i, (launch, kernel)) in tape.launches.iter().zip(kernels).enumerate() {
-            let pipeline = gpu.pipeline(kernel, &writes(launch))?;
+            let pipeline = gpu.pipeline(kernel, &bindings(launch))?;
             let block = wgpu::BufferBinding {
                 buffer: &uniform_buffer,
                 offset: i as u64 * UNIFORM_STRIDE,
@@ -274,7 +281,7 @@ impl Plan {
                 wgpu::BindGroupDescriptor { label: Some(&label), layout: &pipeline.layout, entries: &entries };
             let bind_group = gpu.guarded(&label, || gpu.device.create_bind_group(&descriptor))?;
             let Launch { op, pass, flops, .. } = *launch;
-            let bytes = launch.operands.iter().map(|(tensor, _)| 4 * tensor.shape.len() as u64).sum();
+            let bytes = launch.operands.iter().map(|&(tensor, _)| tape.bytes(tensor)).sum();
             let (variant, workgroups) = (kernel.variant(), kernel.workgroups);
             steps.push(Step { op, pass, variant, flops, bytes, pipeline, bind_group, workgroups });
         }
@@ -380,7 +387,7 @@ fn binding_of<'a>(
 ) -> Result<wgpu::BufferBinding<'a>> {
     let view = tape.view(tensor);
     let value = &tape.values[view.root];
-    let size = wgpu::BufferSize::new((4 * value.shape.len() as u64).next_multiple_of(16));
+    let size = wgpu::BufferSize::new(value.bytes().next_multiple_of(16));
     match value.home {
         Home::Arena(arena, offset) => {
             Ok(wgpu::BufferBinding { buffer: store.buffer(arena)?, offset: 4 * offset as u64, size })
@@ -403,7 +410,12 @@ impl Results<'_> {
         let mut kept = self.plan.results.iter();
         let &(_, offset, bytes) = kept.find(|(root, ..)| *root == view.root).ok_or_else(missing)?;
         let range = offset as usize..(offset + bytes) as usize;
-        let words: Vec<f32> = bytemuck::pod_collect_to_vec(&self.bytes[range]);
+        let words: Vec<f32> = if self.plan.halves.contains(&view.root) {
+            let halves: Vec<u16> = bytemuck::pod_collect_to_vec(&self.bytes[range]);
+            halves.into_iter().map(|bits| half::f16::from_bits(bits).to_f32()).collect()
+        } else {
+            bytemuck::pod_collect_to_vec(&self.bytes[range])
+        };
         let c = tensor.shape.c;
         let pixel = |p: usize| &words[p * view.stride + view.offset..][..c];
         Ok((0..tensor.shape.pixels()).flat_map(pixel).copied().collect())

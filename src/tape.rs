@@ -55,8 +55,18 @@ pub(crate) struct Value {
     requires_grad: bool,
     /// An alias counts on this value's words being dense, so it can't become a slice.
     dense: bool,
+    /// Numbers of two bytes instead of four. Counts for a root; a slice or an alias is what its root is.
+    pub half: bool,
     /// First contents of an input.
     pub initial: Option<Vec<u32>>,
+}
+
+impl Value {
+    /// Bytes of storage, in whole words.
+    pub fn bytes(&self) -> u64 {
+        let len = self.shape.len() as u64;
+        if self.half { (2 * len).next_multiple_of(4) } else { 4 * len }
+    }
 }
 
 /// A value's storage: the value that owns the buffer, the first word, and the words from pixel to pixel.
@@ -93,6 +103,8 @@ pub struct Tape {
     first_trained: Option<usize>,
     /// A frozen parameter came after a trained one.
     mixed: bool,
+    /// Outputs of ops are kept in half precision.
+    halves: bool,
     /// Parameters' gradients are added to what their buffer holds.
     accumulates: bool,
     /// Where phases end in the list of launches; the last one ends with the list.
@@ -155,8 +167,30 @@ impl Tape {
         std::iter::once(0).chain(ends()).zip(ends()).map(|(start, end)| start..end).collect()
     }
 
+    /// Outputs of ops recorded from here on, and their gradients, are kept in half precision (`f16`), or no more. Whatever else there
+    /// is stays in full: parameters, their gradients, statistics, what sums are made of. Kernels compute in `f32` either way.
+    pub fn keep_halves(&mut self, halves: bool) {
+        self.halves = halves;
+    }
+
+    /// Keeps a value in full precision after all, and its gradient, which must not have been recorded yet.
+    pub fn keep_full(&mut self, tensor: Tensor) {
+        let root = self.view(tensor).root;
+        self.values[root].half = false;
+    }
+
+    /// Whether a value is kept in half precision.
+    pub fn is_half(&self, tensor: Tensor) -> bool {
+        self.values[self.view(tensor).root].half
+    }
+
+    /// Bytes that a tensor takes.
+    pub fn bytes(&self, tensor: Tensor) -> u64 {
+        (if self.is_half(tensor) { 2 } else { 4 }) * tensor.shape.len() as u64
+    }
+
     fn value(&mut self, shape: Shape, home: Home, requires_grad: bool) -> Tensor {
-        self.values.push(Value { shape, home, requires_grad, dense: false, initial: None });
+        self.values.push(Value { shape, home, requires_grad, dense: false, half: false, initial: None });
         Tensor { id: self.values.len() - 1, shape }
     }
 
@@ -175,7 +209,17 @@ impl Tape {
     /// The output of an op: needs a gradient if one of `inputs` does.
     pub fn output(&mut self, shape: Shape, inputs: &[Tensor]) -> Tensor {
         let requires_grad = inputs.iter().any(|&x| self.requires_grad(x));
-        self.value(shape, Home::Own, requires_grad)
+        let output = self.value(shape, Home::Own, requires_grad);
+        self.values[output.id].half = self.halves;
+        output
+    }
+
+    /// Working memory of the shape and the precision of another value.
+    pub fn scratch_like(&mut self, other: Tensor) -> Tensor {
+        let half = self.is_half(other);
+        let scratch = self.scratch(other.shape);
+        self.values[scratch.id].half = half;
+        scratch
     }
 
     /// Working memory of an op.
@@ -414,6 +458,7 @@ impl Tape {
             _ => Home::Own,
         };
         let gradient = self.value(of.shape, home, false);
+        self.values[gradient.id].half = home == Home::Own && self.is_half(of);
         self.gradients.insert(of.id, gradient.id);
         gradient
     }

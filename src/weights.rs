@@ -21,6 +21,7 @@ use crate::gpu::Gpu;
 use crate::nets::NetConfig;
 use crate::params::ParameterStore;
 use crate::tape::Arena;
+use crate::train::LossScale;
 use crate::{Error, Result};
 
 /// What a checkpoint says of itself, kept as JSON in the file's metadata.
@@ -47,6 +48,9 @@ pub struct Header {
     pub training_counts: Vec<u64>,
     /// Best epoch so far, and its validation accuracy and loss.
     pub best: Option<Best>,
+    /// Of a run in mixed precision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_scale: Option<LossScale>,
     /// Which data it was trained on.
     pub fingerprint: String,
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gatefold::Result;
 use gatefold::gpu::{BufferPool, Gpu};
-use gatefold::ops::adam::{Adam, Clip, Segment, adam};
+use gatefold::ops::adam::{Adam, Preparation, Segment, adam};
 use gatefold::ops::grad_norm::grad_norm;
 use gatefold::params::{Init, Layout, ParameterSpec, ParameterStore, StepWords};
 use gatefold::plan::{Choice, Plan};
@@ -64,11 +64,15 @@ struct Setup {
     /// What the rate of the first so many trained parameters is multiplied by.
     slow: Option<(usize, f32)>,
     max_norm: Option<f32>,
+    /// Gradients come multiplied by [`LOSS_SCALE`], and the last step's have no finite norm.
+    scaled: bool,
 }
+
+const LOSS_SCALE: f32 = 1024.0;
 
 impl Setup {
     fn new(lens: &'static [usize], options: Adam) -> Self {
-        Self { frozen: &[], lens, options, slow: None, max_norm: None }
+        Self { frozen: &[], lens, options, slow: None, max_norm: None, scaled: false }
     }
 
     fn words(lens: &[usize]) -> usize {
@@ -96,8 +100,9 @@ impl Setup {
             Segment { start: all.start + slow, words: all.words - slow, ..all },
         ];
         let segments: Vec<_> = segments.into_iter().filter(|segment| segment.words > 0).collect();
-        let clip = self.max_norm.map(|max_norm| Clip { norm: grad_norm(tape, all.words), max_norm });
-        adam(tape, &segments, self.options, clip);
+        let (max_norm, scaled) = (self.max_norm, self.scaled);
+        let norm = (scaled || max_norm.is_some()).then(|| grad_norm(tape, all.words, scaled));
+        adam(tape, &segments, self.options, Preparation { norm, max_norm, scaled });
     }
 }
 
@@ -136,7 +141,14 @@ fn row(name: &str, setup: Setup, decay: f32) -> Row {
             |len: usize, seed: u64, scale: f64| Array::random(Shape::vector(len), seed).map(|v| scale * v).to_f32();
         // Gradients of very different sizes: Adam takes the size out again. Clipping to a norm of 1 meets the first two.
         let gradients = |step: u32| array(words, u64::from(step) + 2, 10.0_f64.powi(2 - 2 * step as i32));
-        let steps: Vec<_> = (0..STEPS).map(|i| (schedule(options, i, decay), gradients(i))).collect();
+        let mut steps: Vec<_> = (0..STEPS).map(|i| (schedule(options, i, decay), gradients(i))).collect();
+        if setup.scaled {
+            for (words, gradients) in &mut steps {
+                words.gradient_scale = 1.0 / LOSS_SCALE;
+                gradients.iter_mut().for_each(|g| *g *= LOSS_SCALE);
+            }
+            steps[STEPS as usize - 1].1[words / 2] = f32::INFINITY;
+        }
         let start = array(frozen + words, 1, 1.0);
         let mut out = run(gpu, choice, setup, &start, &steps)?;
         let touched = out[0][..frozen].iter().zip(&start).filter(|(a, b)| a.to_bits() != b.to_bits()).count();
@@ -147,7 +159,13 @@ fn row(name: &str, setup: Setup, decay: f32) -> Row {
         let mut state = State([wide(start), vec![0.0; words], vec![0.0; words]]);
         let (slow, scale) = setup.slow_words();
         for (step, gradients) in &steps {
+            if gradients.iter().any(|g| !g.is_finite()) {
+                continue;
+            }
             let mut gradients = wide(gradients);
+            if setup.scaled {
+                gradients.iter_mut().for_each(|g| *g /= f64::from(LOSS_SCALE));
+            }
             if let Some(max_norm) = setup.max_norm {
                 // torch.nn.utils.clip_grad_norm_
                 let norm = gradients.iter().map(|g| g * g).sum::<f64>().sqrt();
@@ -201,7 +219,7 @@ pub fn rows() -> Vec<Row> {
         |tape, _| {
             let p = parameter(tape, 25_000_000);
             let all = Segment::all(tape);
-            adam(tape, &[all], Adam::default(), None);
+            adam(tape, &[all], Adam::default(), Preparation::default());
             Ok(vec![p])
         },
         |_| vec![Array::zeros(Shape::vector(25_000_000))],
@@ -214,6 +232,8 @@ pub fn rows() -> Vec<Row> {
         row("other constants", Setup::new(&[130], other), 0.01),
         row("clipped", Setup { max_norm: Some(1.0), ..many }, 0.1),
         row("L2, clipped", Setup { max_norm: Some(1.0), ..Setup::new(MANY, plain) }, 0.1),
+        row("scaled", Setup { scaled: true, ..many }, 0.1),
+        row("scaled, clipped", Setup { scaled: true, max_norm: Some(1.0), ..many }, 0.1),
         row("two rates", Setup { slow, ..many }, 0.1),
         row("frozen, two rates, clipped", Setup { frozen: &[70, 3], slow, max_norm: Some(1.0), ..many }, 0.1),
         pytorch("PyTorch's Adam", false, [0.3957903905, -0.8938464368, 1.881879438, 0.07552704371]),

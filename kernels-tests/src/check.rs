@@ -21,7 +21,8 @@ pub const STEP: StepWords = StepWords {
     weight_decay: 0.0,
     bias_correction1: 0.343_9,
     bias_correction2: 0.003_994_004,
-    reserved: [0; 2],
+    gradient_scale: 0.25,
+    reserved: 0,
 };
 
 /// How a row's tensors lie in memory.
@@ -32,6 +33,8 @@ enum Placement {
     /// Inputs are channel slices `before` channels into something wider, the output becomes a slice, and the inputs have a
     /// second consumer, so that gradients must be added up.
     Sliced { before: usize },
+    /// As dense, with feature maps, output and their gradients in half precision.
+    Half,
 }
 
 /// The result of one row.
@@ -83,12 +86,18 @@ pub fn check(gpu: &Arc<Gpu>, row: &Row) -> Result<Finding> {
                 let error = gradcheck(&arrays, forward, backward, seed(row, 99));
                 note(Checked { what: "gradcheck of the reference".into(), error: error * row.tolerance / 1e-5 }, "");
             }
-            let sliced = [Placement::Sliced { before: 4 }, Placement::Sliced { before: 3 }];
-            let can_slice = inputs.iter().any(|input| input.sliceable);
-            for placement in std::iter::once(Placement::Dense).chain(sliced.into_iter().filter(|_| can_slice)) {
+            let mut placements = vec![Placement::Dense];
+            if inputs.iter().any(|input| input.sliceable) {
+                placements.extend([Placement::Sliced { before: 4 }, Placement::Sliced { before: 3 }]);
+                placements.extend(gpu.adapter().f16.then_some(Placement::Half));
+            }
+            for placement in placements {
                 let kernels = kernels_of(gpu, row, placement)?;
                 for number in 0..kernels {
-                    for checked in run_op(gpu, row, &arrays, placement, Choice::Number(number))? {
+                    for mut checked in run_op(gpu, row, &arrays, placement, Choice::Number(number))? {
+                        if placement == Placement::Half {
+                            checked.error *= row.tolerance / HALF_TOLERANCE;
+                        }
                         note(checked, &format!(" ({placement:?}, kernel {number})"));
                     }
                     runs += 1;
@@ -99,6 +108,10 @@ pub fn check(gpu: &Arc<Gpu>, row: &Row) -> Result<Finding> {
     let verdict = if worst.error >= 0.0 && worst.error <= row.tolerance { Verdict::Pass } else { Verdict::Fail };
     Ok(Finding { op: row.op, name: row.name.clone(), runs, worst, tolerance: row.tolerance, verdict })
 }
+
+/// For rows in half precision, by the same measure: a few roundings to 11 bits, each of which is good to 5e-4, and sums of their
+/// errors where the numbers themselves cancel.
+const HALF_TOLERANCE: f64 = 4e-3;
 
 /// Custom rows don't tell how many kernels they have; later numbers repeat the last one.
 const MOST_KERNELS: usize = 3;
@@ -145,6 +158,7 @@ const AFTER: usize = 5;
 fn record(row: &Row, placement: Placement) -> Result<Recording> {
     let RowKind::Op { inputs, record, backward, sliceable, .. } = &row.kind else { unreachable!("only for ops") };
     let mut tape = Tape::new();
+    tape.keep_halves(placement == Placement::Half);
     let (mut written, mut tensors) = (vec![], vec![]);
     for input in inputs {
         let wide = tape.input(wide_shape(input, placement));
@@ -153,6 +167,7 @@ fn record(row: &Row, placement: Placement) -> Result<Recording> {
         }
         tensors.push(match placement {
             Placement::Sliced { before } if input.sliceable => tape.slice(wide, before, input.shape.c),
+            Placement::Half if input.sliceable => ops::concat::copy(&mut tape, wide),
             _ => wide,
         });
         written.push(wide);
@@ -168,7 +183,7 @@ fn record(row: &Row, placement: Placement) -> Result<Recording> {
     }
     let mut seed = None;
     if backward.is_some() {
-        if placement != Placement::Dense {
+        if matches!(placement, Placement::Sliced { .. }) {
             for &tensor in &tensors {
                 let second = ops::concat::copy(&mut tape, tensor);
                 let ones = vec![1.0_f32.to_bits(); second.shape.len()];
@@ -214,7 +229,7 @@ fn run_op(gpu: &Arc<Gpu>, row: &Row, arrays: &[Array], placement: Placement, cho
     for ((input, array), &wide) in inputs.iter().zip(arrays).zip(&recording.written) {
         let before = (wide.shape != input.shape).then_some(match placement {
             Placement::Sliced { before } => before,
-            Placement::Dense => 0,
+            Placement::Dense | Placement::Half => 0,
         });
         plan.write(wide, &widened(array, wide.shape, before.unwrap_or(0)).to_f32())?;
     }
@@ -250,6 +265,16 @@ fn run_op(gpu: &Arc<Gpu>, row: &Row, arrays: &[Array], placement: Placement, cho
     let mut compare = |what: String, out: &[f32], reference: &[f64]| {
         checked.push(Checked { what, error: relative_error(out, reference) });
     };
+    // What the kernels see of a feature map in half precision is already rounded.
+    let rounded: Vec<Array> = arrays
+        .iter()
+        .zip(inputs)
+        .map(|(array, input)| match placement {
+            Placement::Half if input.sliceable => array.map(|v| half::f16::from_f64(v).to_f64()),
+            _ => array.clone(),
+        })
+        .collect();
+    let arrays = &rounded[..];
     let expected = forward(arrays);
     for (i, (out, reference)) in values.iter().zip(&expected).enumerate() {
         compare(format!("output {i}"), out, &reference.data);
@@ -258,7 +283,7 @@ fn run_op(gpu: &Arc<Gpu>, row: &Row, arrays: &[Array], placement: Placement, cho
         let mut out = values[recording.outputs.len()..].iter();
         for (i, (reference, gradient)) in backward(arrays, upstream).iter().zip(&recording.gradients).enumerate() {
             // The second consumer sends ones.
-            let extra = if placement == Placement::Dense { 0.0 } else { 1.0 };
+            let extra = if matches!(placement, Placement::Sliced { .. }) { 1.0 } else { 0.0 };
             let reference = reference.map(|v| v + extra);
             match gradient.and_then(|_| out.next()) {
                 Some(out) => compare(format!("gradient {i}"), out, &reference.data),

@@ -9,9 +9,14 @@ use gatefold::tensor::Shape;
 
 use crate::adam::parameter;
 use crate::array::relative_error;
+use crate::check::STEP;
 use crate::{Array, Checked, Row};
 
 fn row(name: &str, lens: &'static [usize], gradients: fn(usize) -> Vec<f32>) -> Row {
+    scaled_row(name, lens, gradients, false)
+}
+
+fn scaled_row(name: &str, lens: &'static [usize], gradients: fn(usize) -> Vec<f32>, scaled: bool) -> Row {
     Row::custom("grad_norm", name, move |gpu, choice| {
         let words: usize = lens.iter().map(|len| len.next_multiple_of(64)).sum();
         if words > ARENA_PIECE && choice != Choice::Number(0) {
@@ -21,15 +26,17 @@ fn row(name: &str, lens: &'static [usize], gradients: fn(usize) -> Vec<f32>) -> 
         for &len in lens {
             parameter(&mut tape, len);
         }
-        let norm = grad_norm(&mut tape, words);
+        let norm = grad_norm(&mut tape, words, scaled);
         tape.keep(norm);
         let store = ParameterStore::new(gpu, tape.spec(), true)?;
         let gradients = gradients(words);
         store.write(gpu, Arena::Gradients, &gradients)?;
         let mut plan = Plan::with_choice(gpu, &tape, &store, &BufferPool::default(), choice)?;
         plan.poison();
+        plan.write(tape.step(), &[STEP])?;
         let out = plan.run()?.get(norm)?;
         let expected = gradients.iter().map(|&g| f64::from(g).powi(2)).sum::<f64>().sqrt();
+        let expected = if scaled { expected * f64::from(STEP.gradient_scale) } else { expected };
         Ok(vec![Checked { what: "norm".into(), error: relative_error(&out, &[expected]) }])
     })
 }
@@ -60,7 +67,7 @@ pub fn rows() -> Vec<Row> {
         |tape, _| {
             parameter(tape, 25_000_000);
             let words = tape.spec().parameter_words();
-            Ok(vec![grad_norm(tape, words)])
+            Ok(vec![grad_norm(tape, words, false)])
         },
         |_| vec![Array::zeros(Shape::vector(1))],
     );
@@ -68,6 +75,7 @@ pub fn rows() -> Vec<Row> {
         row("one parameter", &[1], random),
         row("odd sizes", &[3, 65, 1000], random),
         row("more than one run", &[16_384, 16_400, 5], random),
+        scaled_row("of a scaled loss", &[3, 65, 1000], random, true),
         row("zeros", &[100], |words| vec![0.0; words]),
         row("3M, uneven", &[3_000_000], uneven),
         row("two pieces", &[ARENA_PIECE, 30_000], around_the_border),

@@ -4,7 +4,7 @@
 use std::sync::{Arc, LazyLock};
 
 use gatefold::gpu::{BufferPool, Gpu, GpuOptions};
-use gatefold::ops::adam::{Adam, Segment, adam};
+use gatefold::ops::adam::{Adam, Preparation, Segment, adam};
 use gatefold::ops::avg_pool::avg_pool;
 use gatefold::ops::batch_norm::{BatchNorm, batch_norm};
 use gatefold::ops::conv2d::conv2d;
@@ -112,7 +112,7 @@ impl Network {
         let one = tape.constant(loss.loss.shape, vec![1.0_f32.to_bits()]);
         tape.backward(&[(loss.loss, one)]).unwrap();
         let all = Segment::all(&tape);
-        adam(&mut tape, &[all], options, None);
+        adam(&mut tape, &[all], options, Preparation::default());
         let step = tape.step();
         tape.keep(logits);
         tape.keep(loss.loss);

@@ -14,7 +14,7 @@ use gatefold::nets::densenet::{DENSENET121, DENSENET169, DenseNet};
 use gatefold::nets::inception::{INCEPTION_V3, Inception};
 use gatefold::nets::resnet::{Block, RESNET18, RESNET50, ResNet};
 use gatefold::nets::{self, Build, Head, NetConfig, Recorded};
-use gatefold::ops::adam::{Adam, Segment, adam};
+use gatefold::ops::adam::{Adam, Preparation, Segment, adam};
 use gatefold::ops::loss::Targets;
 use gatefold::ops::sigmoid_cross_entropy::sigmoid_cross_entropy;
 use gatefold::ops::softmax_cross_entropy::softmax_cross_entropy;
@@ -282,7 +282,7 @@ fn training(case: &Case, truth: &Truth, choice: Choice, errors: &mut Errors) {
     }
     tape.backward(&losses).unwrap();
     let (all, options) = (Segment::all(&tape), Adam::default());
-    adam(&mut tape, &[all], options, None);
+    adam(&mut tape, &[all], options, Preparation::default());
     let (step, loss) = (tape.step(), losses[0].0);
     tape.keep(loss);
 

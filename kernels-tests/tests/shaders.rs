@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use gatefold::gpu::{Kernel, Shader, compose};
+use gatefold::gpu::{Kernel, Shader, compose, store_as_half};
 use gatefold::nets::NETS;
 use gatefold::tape::{Access, Launch};
-use gatefold::train::Config;
 use gatefold::train::step::TrainingStep;
+use gatefold::train::{Config, Precision};
 use kernels_tests::{OPS, collect_kernels, rows};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, StorageAccess, TypeInner};
@@ -142,6 +142,34 @@ fn every_variant_is_valid_and_bound_as_its_op_declares() {
     let all: Vec<_> = faults.into_iter().collect();
     assert!(all.is_empty(), "{} faults:\n{}", all.len(), all.join("\n"));
     assert!(variants.len() >= files().len() / 2, "only {} variants", variants.len());
+}
+
+#[test]
+fn every_kernel_of_a_step_in_mixed_precision_is_valid() {
+    let mut seen = BTreeSet::new();
+    for net in NETS {
+        let precision = Precision::Mixed;
+        let config = Config { net: net.name.into(), size: net.smallest, batch: 2, precision, ..Config::default() };
+        let tape = TrainingStep::record(&config, &config.net_config(5), config.batch).expect(net.name).tape;
+        for launch in tape.launches() {
+            let operands = (1..).zip(launch.operands());
+            let halves: Vec<u32> = operands.filter(|(_, (t, _))| tape.is_half(*t)).map(|(number, _)| number).collect();
+            for kernel in &launch.kernels {
+                if halves.is_empty() || !seen.insert((kernel.shader, kernel.defs.clone(), halves.clone())) {
+                    continue;
+                }
+                let name = format!("{} with halves at {halves:?}", kernel.variant());
+                let mut module = compose(kernel.shader, &kernel.defs).expect(&name);
+                store_as_half(&mut module, &halves).expect(&name);
+                // Nothing but 16-bit numbers is asked for beyond WebGPU's core.
+                let checked = Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16).validate(&module);
+                assert!(checked.is_ok(), "{name}: {}", checked.unwrap_err().emit_to_string(kernel.shader.source));
+                let faults = binding_faults(&module, launch);
+                assert!(faults.is_empty(), "{name}: {faults:?}");
+            }
+        }
+    }
+    assert!(seen.len() > 40, "only {} kernels", seen.len());
 }
 
 /// One compute entry point called `main`, and no atomics on floats, whose order of addition would change from run to run.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use super::{AdapterSummary, Gpu, Shader, compose};
+use super::{AdapterSummary, Gpu, Shader, compose, store_as_half};
 use crate::{Error, Result};
 
 /// What a kernel asks of the adapter and of the tensors' layout; the planner passes over those that cannot run.
@@ -94,14 +94,23 @@ pub fn fold(groups: usize) -> [u32; 3] {
     [x as u32, y as u32, z as u32]
 }
 
+/// What a kernel finds at a storage binding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Binding {
+    pub write: bool,
+    /// `f16` instead of the `f32` that the file says.
+    pub half: bool,
+}
+
 /// A compiled kernel.
 pub struct Pipeline {
     pub(crate) pipeline: wgpu::ComputePipeline,
     pub(crate) layout: wgpu::BindGroupLayout,
 }
 
-type ModuleKey = (Shader, Vec<(&'static str, u32)>);
-type Key = (Shader, Vec<(&'static str, u32)>, Vec<(&'static str, i32)>);
+/// File, definitions, and the bindings that hold halves.
+type ModuleKey = (Shader, Vec<(&'static str, u32)>, Vec<u32>);
+type Key = (ModuleKey, Vec<(&'static str, i32)>);
 
 /// Compiled pipelines by kernel. Shader modules are shared by all pipelines of a file and its definitions.
 #[derive(Default)]
@@ -111,32 +120,34 @@ pub(super) struct PipelineCache {
 }
 
 impl PipelineCache {
-    /// `writes[i]` says whether storage binding `i + 1` is written; binding 0 is the uniform block.
-    pub(super) fn get(&self, gpu: &Gpu, kernel: &Kernel, writes: &[bool]) -> Result<Arc<Pipeline>> {
-        let key = (kernel.shader, kernel.defs.clone(), kernel.constants.clone());
+    /// `bindings[i]` is storage binding `i + 1`; binding 0 is the uniform block.
+    pub(super) fn get(&self, gpu: &Gpu, kernel: &Kernel, bindings: &[Binding]) -> Result<Arc<Pipeline>> {
+        let halves = (1..).zip(bindings).filter(|(_, binding)| binding.half).map(|(number, _)| number).collect();
+        let key = ((kernel.shader, kernel.defs.clone(), halves), kernel.constants.clone());
         if let Some(found) = self.pipelines.lock().map_err(poisoned)?.get(&key) {
             return Ok(Arc::clone(found));
         }
-        let module = self.module(gpu, kernel)?;
+        let module = self.module(gpu, &key.0)?;
         let label = kernel.variant();
-        let made = gpu.guarded(&format!("kernel {label}"), || compile(gpu, kernel, writes, &module, &label))?;
+        let made = gpu.guarded(&format!("kernel {label}"), || compile(gpu, kernel, bindings, &module, &label))?;
         let made = Arc::new(made);
         self.pipelines.lock().map_err(poisoned)?.insert(key, Arc::clone(&made));
         Ok(made)
     }
 
-    fn module(&self, gpu: &Gpu, kernel: &Kernel) -> Result<Arc<wgpu::ShaderModule>> {
-        let key = (kernel.shader, kernel.defs.clone());
+    fn module(&self, gpu: &Gpu, key: &ModuleKey) -> Result<Arc<wgpu::ShaderModule>> {
         let mut modules = self.modules.lock().map_err(poisoned)?;
-        if let Some(found) = modules.get(&key) {
+        if let Some(found) = modules.get(key) {
             return Ok(Arc::clone(found));
         }
-        let naga = compose(kernel.shader, &kernel.defs)?;
+        let (shader, defs, halves) = key;
+        let mut naga = compose(*shader, defs)?;
+        store_as_half(&mut naga, halves)?;
         let descriptor = wgpu::ShaderModuleDescriptor {
-            label: Some(kernel.shader.path),
+            label: Some(shader.path),
             source: wgpu::ShaderSource::Naga(std::borrow::Cow::Owned(naga)),
         };
-        let module = gpu.guarded(&format!("shader {}", kernel.shader.path), || {
+        let module = gpu.guarded(&format!("shader {}", shader.path), || {
             if gpu.checked {
                 gpu.device.create_shader_module(descriptor)
             } else {
@@ -146,7 +157,7 @@ impl PipelineCache {
             }
         })?;
         let module = Arc::new(module);
-        modules.insert(key, Arc::clone(&module));
+        modules.insert(key.clone(), Arc::clone(&module));
         Ok(module)
     }
 }
@@ -155,7 +166,7 @@ fn poisoned<T>(_: std::sync::PoisonError<T>) -> Error {
     Error::run("a thread died while it compiled a kernel")
 }
 
-fn compile(gpu: &Gpu, kernel: &Kernel, writes: &[bool], module: &wgpu::ShaderModule, label: &str) -> Pipeline {
+fn compile(gpu: &Gpu, kernel: &Kernel, bindings: &[Binding], module: &wgpu::ShaderModule, label: &str) -> Pipeline {
     let entry = |binding: usize, ty: wgpu::BufferBindingType| wgpu::BindGroupLayoutEntry {
         binding: binding as u32,
         visibility: wgpu::ShaderStages::COMPUTE,
@@ -163,8 +174,8 @@ fn compile(gpu: &Gpu, kernel: &Kernel, writes: &[bool], module: &wgpu::ShaderMod
         count: None,
     };
     let mut entries = vec![entry(0, wgpu::BufferBindingType::Uniform)];
-    for (i, &write) in writes.iter().enumerate() {
-        entries.push(entry(i + 1, wgpu::BufferBindingType::Storage { read_only: !write }));
+    for (i, binding) in bindings.iter().enumerate() {
+        entries.push(entry(i + 1, wgpu::BufferBindingType::Storage { read_only: !binding.write }));
     }
     let layout =
         gpu.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(label), entries: &entries });

@@ -3,6 +3,7 @@
 //! Everything that talks to wgpu lives in this folder; the rest of the crate knows shapes and launches only.
 
 mod adapter;
+mod half;
 mod kernel;
 mod memory;
 mod shader;
@@ -12,7 +13,8 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 pub use adapter::{AdapterSummary, list, no_adapter};
-pub use kernel::{Kernel, Needs, Pipeline, fold};
+pub use half::store_as_half;
+pub use kernel::{Binding, Kernel, Needs, Pipeline, fold};
 pub(crate) use memory::take_fitting;
 pub use memory::{BufferPool, MemoryUse, available_host_memory};
 pub use shader::{Shader, compose};
@@ -96,15 +98,15 @@ impl Gpu {
         &self.summary
     }
 
-    /// Compiles a kernel, or finds it compiled.
-    pub fn pipeline(&self, kernel: &Kernel, access: &[bool]) -> Result<Arc<Pipeline>> {
-        self.pipelines.get(self, kernel, access)
+    /// Compiles a kernel for these storage bindings, or finds it compiled.
+    pub fn pipeline(&self, kernel: &Kernel, bindings: &[Binding]) -> Result<Arc<Pipeline>> {
+        self.pipelines.get(self, kernel, bindings)
     }
 
     /// Compiles many kernels side by side on all cores.
-    pub fn compile_all(&self, kernels: &[(&Kernel, Vec<bool>)]) -> Result<()> {
+    pub fn compile_all(&self, kernels: &[(&Kernel, Vec<Binding>)]) -> Result<()> {
         use rayon::prelude::*;
-        kernels.par_iter().try_for_each(|(kernel, access)| self.pipelines.get(self, kernel, access).map(drop))
+        kernels.par_iter().try_for_each(|(kernel, bindings)| self.pipelines.get(self, kernel, bindings).map(drop))
     }
 
     /// Fails if the device was lost or an earlier call went wrong.

@@ -48,17 +48,23 @@ impl Segment {
     }
 }
 
-/// Scales the gradient down if its norm is larger than `max_norm`, as `torch.nn.utils.clip_grad_norm_` does.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Clip {
-    /// One number: the norm of all gradients together, as [`grad_norm`](super::grad_norm::grad_norm) leaves it.
-    pub norm: Tensor,
-    pub max_norm: f32,
+/// What happens to gradients before Adam sees them.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Preparation {
+    /// One number: the norm of all gradients together, as [`grad_norm`](super::grad_norm::grad_norm) leaves it. Whoever clips or
+    /// scales needs it.
+    pub norm: Option<Tensor>,
+    /// Where the norm is larger, gradients are scaled down to it, as `torch.nn.utils.clip_grad_norm_` does.
+    pub max_norm: Option<f32>,
+    /// Gradients are multiplied by [`StepWords::gradient_scale`](crate::params::StepWords), and nothing changes where the norm is no
+    /// finite number.
+    pub scaled: bool,
 }
 
 /// Records one optimiser step over these segments of the parameters, in place:
 ///
 /// ```text
+/// g *= gradient_scale                     where it is scaled
 /// g *= min(1, max_norm / (norm + 1e-6))   where it is clipped
 /// g += wd p   or, decoupled,   p *= 1 - lr wd
 /// m  = beta1 m + (1 - beta1) g
@@ -69,7 +75,7 @@ pub struct Clip {
 /// `lr`, `wd` and the bias corrections `bc1` and `bc2` come from the step input
 /// ([`StepWords`](crate::params::StepWords)), so a schedule needs no new plan. `lr` is then multiplied by the segment's scale.
 /// Gradients and moments of the first trained parameter lie at the start of their buffers.
-pub fn adam(tape: &mut Tape, segments: &[Segment], options: Adam, clip: Option<Clip>) {
+pub fn adam(tape: &mut Tape, segments: &[Segment], options: Adam, prepared: Preparation) {
     let (step, frozen) = (tape.step(), tape.frozen_words());
     for &Segment { start, words, scale } in segments {
         debug_assert!(words.is_multiple_of(4) && start >= frozen);
@@ -77,16 +83,17 @@ pub fn adam(tape: &mut Tape, segments: &[Segment], options: Adam, clip: Option<C
             let parameters = tape.arena(Arena::Parameters, start + offset, len);
             let [gradients, moment1, moment2] = [Arena::Gradients, Arena::Moment1, Arena::Moment2]
                 .map(|arena| tape.arena(arena, start - frozen + offset, len));
-            // Without clipping the kernel never reads the norm's binding.
-            let norm = clip.map_or(step, |clip| clip.norm);
+            // Who neither clips nor scales never reads the norm's binding.
+            let norm = prepared.norm.unwrap_or(step);
             let launch = Launch::new("adam", "update").read(gradients).read(step).read(norm);
             let launch = launch.write(parameters).write(moment1).write(moment2);
             let rest = |beta: f32| (1.0 - f64::from(beta)) as f32;
             let launch = launch.u32(len / 4).f32(options.beta1).f32(options.beta2);
             let launch = launch.f32(rest(options.beta1)).f32(rest(options.beta2)).f32(options.eps).f32(scale);
-            let launch = launch.f32(clip.map_or(0.0, |clip| clip.max_norm)).view(norm).flops(14 * len);
+            let launch = launch.f32(prepared.max_norm.unwrap_or(0.0)).view(norm).flops(14 * len);
             let kernel = Kernel::per_item(shader!("adam.wgsl"), len / 4);
-            let kernel = kernel.constant("DECOUPLED", options.decoupled).constant("CLIP", clip.is_some());
+            let kernel = kernel.constant("DECOUPLED", options.decoupled).constant("CLIP", prepared.max_norm.is_some());
+            let kernel = kernel.constant("SCALED", prepared.scaled);
             tape.launch(launch.kernel(kernel));
         }
     }

@@ -175,7 +175,7 @@ impl Conv {
         };
         if [self.x].into_iter().chain(before.parameters()).any(|t| tape.requires_grad(t)) {
             // The gradient of the normalised x exists only until the next launches have read it.
-            let activated = GradDestination { tensor: tape.scratch(self.x.shape), accumulate: false };
+            let activated = GradDestination { tensor: tape.scratch_like(self.x), accumulate: false };
             self.grad_input(tape, dy, activated);
             before.backward(tape, self.x, activated.tensor)?;
         }

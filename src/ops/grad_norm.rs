@@ -14,7 +14,10 @@ const RUN: usize = 1 << 14;
 ///
 /// Sums over fixed blocks, runs of blocks, and all runs: the order is the same in every step, and chains of additions stay
 /// short, so that f32 is exact enough for any network.
-pub fn grad_norm(tape: &mut Tape, words: usize) -> Tensor {
+///
+/// With `scaled` the norm is multiplied by [`StepWords::gradient_scale`](crate::params::StepWords): gradients of a scaled loss, norm
+/// of the unscaled one.
+pub fn grad_norm(tape: &mut Tape, words: usize, scaled: bool) -> Tensor {
     debug_assert!(words.is_multiple_of(4));
     let runs: usize = arena_pieces(words).map(|(_, len)| len.div_ceil(RUN)).sum();
     let partial = tape.scratch(Shape::vector(runs.max(1)));
@@ -34,7 +37,9 @@ pub fn grad_norm(tape: &mut Tape, words: usize) -> Tensor {
         start += runs;
     }
     let norm = tape.scratch(Shape::vector(1));
-    let launch = Launch::new("grad_norm", "total").read(partial).write(norm).u32(runs).view(norm);
-    tape.launch(launch.kernel(Kernel::per_group(shader!("grad_norm/total.wgsl"), 1)));
+    let step = tape.step();
+    let launch = Launch::new("grad_norm", "total").read(partial).read(step).write(norm).u32(runs).view(norm);
+    let kernel = Kernel::per_group(shader!("grad_norm/total.wgsl"), 1);
+    tape.launch(launch.kernel(kernel.constant("SCALED", scaled)));
     norm
 }

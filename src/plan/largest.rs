@@ -30,13 +30,13 @@ pub fn largest_tensors(tape: &Tape, count: usize) -> Vec<LargeTensor> {
         })
         .collect();
     // The sort is stable: of equals the first recorded comes first.
-    tensors.sort_by_key(|&id| std::cmp::Reverse(tape.values[id].shape.len()));
+    tensors.sort_by_key(|&id| std::cmp::Reverse(tape.values[id].bytes()));
     let tensors = tensors.into_iter().take(count).map(|id| {
         let shape = tape.values[id].shape;
         LargeTensor {
             what: labels.of(tape, id),
             shape: [shape.n, shape.h, shape.w, shape.c],
-            bytes: 4 * shape.len() as u64,
+            bytes: tape.values[id].bytes(),
         }
     });
     tensors.collect()

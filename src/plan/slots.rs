@@ -57,7 +57,7 @@ impl Slots {
         let own = |&(&root, _): &(&usize, _)| tape.values[root].home == Home::Own;
         let tenant = |(&root, &(first, last)): (&usize, &(usize, usize))| Tenant {
             root,
-            bytes: 4 * tape.values[root].shape.len() as u64,
+            bytes: tape.values[root].bytes(),
             first,
             last,
         };

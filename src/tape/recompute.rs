@@ -63,7 +63,7 @@ impl Tape {
     }
 
     fn make_again(&mut self, at: usize, made: Tensor, later: usize) {
-        let again = self.scratch(made.shape);
+        let again = self.scratch_like(made);
         let swap = |launch: &mut Launch| {
             let named = |tensor: &mut Tensor| {
                 if tensor.id == made.id {

@@ -29,6 +29,7 @@ pub struct Config {
     pub batch: usize,
     /// Batches whose gradients together make one optimiser step, as one batch that many times larger would.
     pub accumulate: usize,
+    pub precision: Precision,
     pub epochs: u64,
     /// Stop when the best epoch lies this many epochs back.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,6 +80,18 @@ pub struct Config {
     pub run: Option<Origin>,
 }
 
+/// In which precision the training step keeps feature maps and their gradients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// All in 32 bits.
+    #[default]
+    F32,
+    /// 16 bits; sums, parameters, their gradients, statistics and the loss in 32. The loss is scaled by a factor that finds
+    /// itself ([`LossScale`](super::LossScale)). Validation is in 32 bits.
+    Mixed,
+}
+
 /// How much the loss counts covers of which class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -122,6 +135,7 @@ impl Default for Config {
             deviation: [0.25; 3],
             batch: 32,
             accumulate: 1,
+            precision: Precision::F32,
             epochs: 24,
             patience: None,
             lr: 0.002,

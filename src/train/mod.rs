@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod evaluate;
+mod loss_scale;
 pub mod metrics;
 pub mod model;
 pub mod needs;
@@ -11,7 +12,8 @@ pub mod schedule;
 pub mod step;
 pub mod trainer;
 
-pub use config::{Augmentation, ClassWeights, Config};
+pub use config::{Augmentation, ClassWeights, Config, Precision};
+pub use loss_scale::LossScale;
 pub use metrics::Metrics;
 pub use model::{Model, probabilities};
 pub use needs::Needs;

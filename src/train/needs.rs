@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::Config;
 use super::model::{self, Taps};
 use super::step::TrainingStep;
+use super::{Config, Precision};
 use crate::gpu::{AdapterSummary, available_host_memory};
 use crate::nets::NetConfig;
 use crate::plan::{LargeTensor, Layout, largest_tensors};
@@ -59,8 +59,13 @@ impl Needs {
     /// Plans a training step and holds it against the adapter.
     ///
     /// # Errors
-    /// [`Error::Input`] with the numbers and a batch size that would fit, if this one does not.
+    /// [`Error::Input`] with the numbers and a batch size that would fit, if this one does not; or if the adapter has not the
+    /// precision.
     pub fn of(config: &Config, net: &NetConfig, adapter: &AdapterSummary) -> Result<Self> {
+        if config.precision == Precision::Mixed && !adapter.f16 {
+            let text = "does not compute with 16-bit numbers; leave the option out, or name another --adapter";
+            return Err(Error::input(format!("--precision mixed: {} {text}", adapter.name)));
+        }
         let needs = Self::measure(config, net, adapter)?;
         needs.check(config, net, adapter)?;
         Ok(needs)

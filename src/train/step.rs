@@ -1,8 +1,8 @@
 //! The recorded training step: input, network, loss, gradients, optimiser, as one flat list of launches.
 
-use super::Config;
+use super::{Config, Precision};
 use crate::nets::{self, NetConfig};
-use crate::ops::adam::{Adam, Clip, Segment, adam};
+use crate::ops::adam::{Adam, Preparation, Segment, adam};
 use crate::ops::fill::zero;
 use crate::ops::grad_norm::grad_norm;
 use crate::ops::input::{self, Augment, InputOp};
@@ -27,8 +27,8 @@ pub struct TrainingStep {
     pub stats: Tensor,
     pub loss: Tensor,
     pub grad_norm: Tensor,
-    /// Where several batches make an optimiser step: the gradient that flows into each loss, which is the loss's part here
-    /// times the batch's share in the step. The host writes it.
+    /// Where several batches make an optimiser step, or the loss is scaled: the gradient that flows into each loss, which is the
+    /// loss's part here times the batch's share in the step times the factor. The host writes it.
     pub seeds: Vec<(Tensor, f32)>,
     pub notes: Vec<String>,
 }
@@ -71,9 +71,15 @@ impl TrainingStep {
                 erase: config.augment.erase,
             },
         };
+        let mixed = config.precision == Precision::Mixed;
+        tape.keep_halves(mixed);
         let pictures = input::input(&mut tape, pixels, batch, &op)?;
         let (recorded, trunk_words) =
             nets::record_for_training(&mut tape, pictures, net, config.freeze.as_ref(), config.freeze_statistics)?;
+        tape.keep_halves(false);
+        for logits in [Some(recorded.logits), recorded.auxiliary].into_iter().flatten() {
+            tape.keep_full(logits);
+        }
         let segments = segments(&tape, config, trunk_words)?;
         let targets = Targets { labels: tape.input(Shape::vector(batch)), weights: tape.input(Shape::vector(batch)) };
         let smoothing = config.label_smoothing;
@@ -89,7 +95,7 @@ impl TrainingStep {
         }
         let (mut outputs, mut seeds) = (vec![], vec![]);
         for (value, part) in losses {
-            let seed = if accumulates {
+            let seed = if accumulates || mixed {
                 let seed = tape.input(value.shape);
                 seeds.push((seed, part));
                 seed
@@ -103,9 +109,9 @@ impl TrainingStep {
             tape.end_phase();
         }
         let words = tape.trained_words();
-        let grad_norm = grad_norm(&mut tape, words);
-        let clip = config.clip.map(|max_norm| Clip { norm: grad_norm, max_norm });
-        adam(&mut tape, &segments, Adam { decoupled: true, ..Adam::default() }, clip);
+        let grad_norm = grad_norm(&mut tape, words, mixed);
+        let prepared = Preparation { norm: Some(grad_norm), max_norm: config.clip, scaled: mixed };
+        adam(&mut tape, &segments, Adam { decoupled: true, ..Adam::default() }, prepared);
         if accumulates {
             for (offset, len) in arena_pieces(words) {
                 let gradients = tape.arena(Arena::Gradients, offset, len);

@@ -12,7 +12,7 @@ use super::model::{Inference, probabilities};
 use super::pretrained::Pretrained;
 use super::run::{MetricsLog, RunFolder};
 use super::step::TrainingStep;
-use super::{ClassWeights, Config, LearningRate, Needs};
+use super::{ClassWeights, Config, LearningRate, LossScale, Needs, Precision};
 use crate::data::batch::even_weights;
 use crate::data::feed::{Batch, feed};
 use crate::data::{Dataset, Epoch, Fit, Split};
@@ -33,8 +33,12 @@ pub struct StepReport {
     pub epoch: u64,
     pub loss: f64,
     pub accuracy: f64,
-    pub grad_norm: f64,
+    /// `None` where it is no finite number: such a step of a run in mixed precision is skipped.
+    pub grad_norm: Option<f64>,
     pub lr: f64,
+    /// What the loss is multiplied by after this step, in mixed precision.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loss_scale: Option<f32>,
 }
 
 /// One epoch, as `metrics.jsonl` has it.
@@ -114,6 +118,7 @@ impl Trainer {
             epoch: 0,
             training_counts: training_counts(&dataset),
             best: None,
+            loss_scale: (config.precision == Precision::Mixed).then(LossScale::default),
             fingerprint: dataset.fingerprint(),
             net,
         };
@@ -248,13 +253,18 @@ impl Trainer {
         // The numbers of a batch are looked at while the next one runs, so that the device never waits for the host.
         let mut under_way: Option<Submitted> = None;
         let batches = order.batches();
+        // It stays the same for all batches of a step, although it may change while they run.
+        let mut factor = 1.0;
         let dataset = Arc::clone(&self.dataset);
         let waited = feed(&dataset, &order, |number, batch| {
             let first = number - number % self.config.accumulate;
             let last = (first + self.config.accumulate).min(batches) - 1;
             let share = weight(&order, number..=number) / weight(&order, first..=last);
             let rate = rates.at(self.header.step);
-            self.write_step(batch, self.header.epoch * batches as u64 + number as u64, rate, share)?;
+            if number == first {
+                factor = self.header.loss_scale.map_or(1.0, |scale| scale.factor);
+            }
+            self.write_step(batch, self.header.epoch * batches as u64 + number as u64, rate, share, factor)?;
             let ends = number == last;
             let ticket = if ends { self.plan.submit()? } else { self.plan.submit_phases(0..1)? };
             let this = Submitted { ticket, step: self.header.step + 1, rate, share, ends };
@@ -307,8 +317,8 @@ impl Trainer {
     }
 
     /// Sends a batch, which is `share` of an optimiser step, and the numbers of that step. `draw` counts batches: each one
-    /// draws random numbers of its own.
-    fn write_step(&self, batch: &Batch, draw: u64, rate: f32, share: f64) -> Result<()> {
+    /// draws random numbers of its own. `factor` is what the loss is multiplied by.
+    fn write_step(&self, batch: &Batch, draw: u64, rate: f32, share: f64, factor: f32) -> Result<()> {
         let [bias_correction1, bias_correction2] = Adam::default().bias_corrections(self.header.step as u32);
         let words = StepWords {
             step: draw as u32,
@@ -317,13 +327,14 @@ impl Trainer {
             weight_decay: self.config.weight_decay,
             bias_correction1,
             bias_correction2,
-            reserved: [0; 2],
+            gradient_scale: 1.0 / factor,
+            reserved: 0,
         };
         if let Some(input) = self.step.tape.step_input() {
             self.plan.write(input, &[words])?;
         }
         for &(seed, part) in &self.step.seeds {
-            self.plan.write(seed, &[(f64::from(part) * share) as f32])?;
+            self.plan.write(seed, &[(f64::from(part) * share * f64::from(factor)) as f32])?;
         }
         self.plan.write(self.step.pixels, &batch.pixels)?;
         self.plan.write(self.step.labels, &batch.labels)?;
@@ -331,7 +342,7 @@ impl Trainer {
     }
 
     fn look_at(
-        &self,
+        &mut self,
         Submitted { ticket, step, rate, share, ends }: Submitted,
         group: &mut Group,
         totals: &mut Totals,
@@ -346,7 +357,14 @@ impl Trainer {
         // Before the last batch of a step the norm is that of the step before.
         let grad_norm = if ends { f64::from(results.get(self.step.grad_norm)?[0]) } else { 0.0 };
         let loss = group.loss;
-        if !loss.is_finite() || !grad_norm.is_finite() {
+        // In mixed precision a step without a finite gradient was skipped, and the next ones try a smaller factor.
+        let skipped = ends
+            && self
+                .header
+                .loss_scale
+                .as_mut()
+                .is_some_and(|s| s.after(grad_norm.is_finite()) && !grad_norm.is_finite());
+        if !loss.is_finite() || !(grad_norm.is_finite() || skipped) {
             return Err(self.diverged(step, if loss.is_finite() { "the gradient" } else { "the loss" }));
         }
         totals.loss += stats[0];
@@ -362,8 +380,9 @@ impl Trainer {
             epoch: self.header.epoch + 1,
             loss,
             accuracy: correct / weight.max(1e-12),
-            grad_norm,
+            grad_norm: Some(grad_norm).filter(|norm| norm.is_finite()),
             lr: f64::from(rate),
+            loss_scale: self.header.loss_scale.map(|scale| scale.factor),
         };
         log.line(&report)?;
         observer.step(&report);

@@ -172,6 +172,7 @@ impl Checkpoint {
             // Not known. A score then takes the majority class from the covers that it scores.
             training_counts: vec![0; net.classes],
             best: None,
+            loss_scale: None,
             fingerprint: String::new(),
             net,
         })

@@ -6,5 +6,6 @@ mod common;
 mod feeding;
 mod fine_tuning;
 mod output;
+mod precision;
 mod training;
 mod weights;

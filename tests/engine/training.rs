@@ -48,9 +48,22 @@ impl Training {
 
     /// Sends the numbers of a step: rate 0.001, no weight decay.
     pub fn write_step(&self, step: u32, seed: u32) {
+        self.write_scaled_step(step, seed, 1.0);
+    }
+
+    /// The same, of gradients that are to be multiplied by `gradient_scale`.
+    pub fn write_scaled_step(&self, step: u32, seed: u32, gradient_scale: f32) {
         let [bias_correction1, bias_correction2] = Adam::default().bias_corrections(step);
         let learning_rate = 1e-3;
-        let words = StepWords { step, seed, learning_rate, bias_correction1, bias_correction2, ..StepWords::default() };
+        let words = StepWords {
+            step,
+            seed,
+            learning_rate,
+            bias_correction1,
+            bias_correction2,
+            gradient_scale,
+            ..StepWords::default()
+        };
         self.plan.write(self.recorded.tape.step_input().unwrap(), &[words]).unwrap();
     }
 

@@ -9,7 +9,7 @@ use crate::cli::data::{ColumnArguments, parse_fit};
 use crate::data::{Fit, parse_ratios};
 use crate::nets::{Freeze, Head};
 use crate::train::run::RunFolder;
-use crate::train::{Augmentation, ClassWeights, Config, Schedule};
+use crate::train::{Augmentation, ClassWeights, Config, Precision, Schedule};
 use crate::{Error, Result};
 
 /// Train a network and score it on the test set
@@ -50,6 +50,10 @@ pub struct Arguments {
     /// Batches per optimiser step: the gradient of a batch N times larger, in the memory of one (batch-norms see single batches)
     #[arg(long, value_name = "N")]
     accumulate: Option<usize>,
+    /// `mixed` keeps feature maps and their gradients in 16 bits: half the memory and traffic. Parameters, sums and the loss stay in
+    /// 32 bits
+    #[arg(long)]
+    precision: Option<Precision>,
     #[arg(long)]
     epochs: Option<u64>,
     /// Stop when the best epoch on the validation set lies this many epochs back
@@ -143,6 +147,7 @@ impl Arguments {
         set(&mut config.fit, &self.fit);
         set(&mut config.batch, &self.batch);
         set(&mut config.accumulate, &self.accumulate);
+        set(&mut config.precision, &self.precision);
         set(&mut config.epochs, &self.epochs);
         set(&mut config.lr, &self.lr);
         set(&mut config.schedule, &self.schedule);
