@@ -4,6 +4,7 @@
 //! recorded once, with its gradients and its optimiser, as one flat list of kernel launches, and replayed each step.
 //! `ARCHITECTURE.md` tells how the parts fit together.
 
+pub mod audit;
 pub mod cli;
 pub mod data;
 pub mod error;

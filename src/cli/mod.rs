@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand. What it prints, no logic.
 
+mod audit;
 mod console;
 mod data;
 mod demo;
@@ -38,6 +39,7 @@ enum Command {
     Eval(eval::Arguments),
     Predict(predict::Arguments),
     Explain(explain::Arguments),
+    Audit(audit::Arguments),
     Export(export::Arguments),
     Demo(demo::Arguments),
 }
@@ -73,6 +75,10 @@ pub fn main() -> ExitCode {
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Predict(arguments) => predict::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Audit(arguments) => match audit::run(&arguments) {
+            Ok(code) => return code,
+            Err(e) => Err(e),
+        },
         Command::Export(arguments) => export::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
     };

@@ -29,7 +29,7 @@ pub(super) fn is_whole(bytes: &[u8]) -> bool {
 }
 
 /// The next marker's code at or behind `at`, which then stands behind it. None at the end of the bytes.
-fn next_marker(bytes: &[u8], at: &mut usize) -> Option<u8> {
+pub(crate) fn next_marker(bytes: &[u8], at: &mut usize) -> Option<u8> {
     loop {
         let rest = bytes.get(*at..)?;
         *at += rest.iter().position(|&b| b == 0xFF)? + 1;

@@ -13,7 +13,7 @@ pub mod feed;
 pub mod files;
 mod genres;
 pub mod import;
-mod jpeg;
+pub(crate) mod jpeg;
 pub mod look;
 pub mod manifest;
 pub mod pack;

@@ -143,7 +143,11 @@ pub fn square(picture: &RgbImage, size: u32, fit: Fit) -> RgbImage {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, BadPicture> {
+/// The bytes of a picture file, or of the front cover in an audio file.
+///
+/// # Errors
+/// [`BadPicture`] if there are none, or too many.
+pub fn read(path: &Path) -> Result<Vec<u8>, BadPicture> {
     let unreadable = |e: std::io::Error| BadPicture::new(format!("cannot be read: {e}"));
     let about = fs::metadata(path).map_err(unreadable)?;
     if !about.is_file() {

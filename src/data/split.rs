@@ -280,7 +280,7 @@ impl Group {
 }
 
 /// For each item the number of its group; groups are numbered by their first item.
-fn join(items: &[Item]) -> Vec<usize> {
+pub fn join(items: &[Item]) -> Vec<usize> {
     let mut groups = Disjoint::new(items.len());
     let mut first: HashMap<(usize, String), usize> = HashMap::new();
     for (i, item) in items.iter().enumerate() {

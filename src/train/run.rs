@@ -67,6 +67,11 @@ impl RunFolder {
         self.root.join("test.json")
     }
 
+    /// The audit's folder.
+    pub fn audit(&self) -> PathBuf {
+        self.root.join("audit")
+    }
+
     /// The checkpoint to judge a run by: the best one, else the last.
     pub fn checkpoint(&self) -> Result<PathBuf> {
         let found = [self.best(), self.last()].into_iter().find(|path| path.is_file());

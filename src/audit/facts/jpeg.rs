@@ -1,0 +1,125 @@
+//! What a JPEG's header says of its encoder.
+
+use crate::data::jpeg::next_marker;
+
+/// The luminance's table of Annex K of the JPEG standard in zig-zag order, which libjpeg scales by its quality.
+const STANDARD: [u16; 64] = [
+    16, 11, 12, 14, 12, 10, 16, 14, 13, 14, 18, 17, 16, 19, 24, 40, 26, 24, 22, 22, 24, 49, 35, 37, 29, 40, 58, 51, 61,
+    60, 57, 51, 56, 55, 64, 72, 92, 78, 64, 68, 87, 69, 55, 56, 80, 109, 81, 87, 95, 98, 103, 104, 103, 62, 77, 113,
+    121, 112, 100, 120, 92, 101, 103, 99,
+];
+
+/// Of the quantisation tables, the kind of scan and the segments before it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct JpegHeader {
+    /// 1 to 100: the quality at which libjpeg's luminance table is nearest to this one's.
+    pub quality: Option<u8>,
+    /// Whether the table is libjpeg's of that quality exactly.
+    pub standard: bool,
+    /// Some digits that other tables do not share.
+    fingerprint: String,
+    pub progressive: bool,
+    /// How colours are stored: 4:4:4, 4:2:2, 4:2:0, `grey`, or factors as they are.
+    pub subsampling: String,
+    /// The kinds of segments beside the picture's own: `JFIF`, `Adobe`, `comment`, joined by +.
+    pub marks: String,
+}
+
+impl JpegHeader {
+    /// Walks the segments up to the first scan. What is damaged is left at its default.
+    pub fn of(bytes: &[u8]) -> Self {
+        let mut header = Self::default();
+        let mut luminance = None;
+        let mut tables = blake3::Hasher::new();
+        let mut marks: Vec<&str> = Vec::new();
+        let mut at = 2;
+        while let Some(marker) = next_marker(bytes, &mut at) {
+            if matches!(marker, 0x01 | 0xD0..=0xD9) {
+                continue;
+            }
+            let Some(length) = bytes.get(at..at + 2).map(|two| usize::from(u16::from_be_bytes([two[0], two[1]])))
+            else {
+                break;
+            };
+            let Some(segment) = bytes.get(at + 2..at + length.max(2)) else { break };
+            at += length.max(2);
+            match marker {
+                0xDA => break,
+                0xDB => {
+                    tables.update(segment);
+                    luminance = luminance.or_else(|| first_table(segment));
+                }
+                0xC0..=0xCF if !matches!(marker, 0xC4 | 0xC8 | 0xCC) => {
+                    header.progressive = matches!(marker, 0xC2 | 0xC6 | 0xCA | 0xCE);
+                    header.subsampling = subsampling(segment);
+                }
+                0xE0 if segment.starts_with(b"JFIF") => marks.push("JFIF"),
+                0xEE if segment.starts_with(b"Adobe") => marks.push("Adobe"),
+                0xED => marks.push("Photoshop"),
+                0xFE => marks.push("comment"),
+                _ => {}
+            }
+        }
+        marks.sort_unstable();
+        marks.dedup();
+        header.marks = if marks.is_empty() { "no marks".into() } else { marks.join("+") };
+        header.fingerprint = tables.finalize().to_hex()[..4].to_owned();
+        if let Some(table) = luminance {
+            let (quality, distance) = nearest_quality(&table);
+            header.quality = Some(quality);
+            header.standard = distance == 0;
+        }
+        header
+    }
+
+    /// A name for the quantisation tables: "quality 85", or "about 85, own tables 3f2a".
+    pub fn tables(&self) -> String {
+        match self.quality {
+            Some(quality) if self.standard => format!("quality {quality}"),
+            Some(quality) => format!("about {quality}, own tables {}", self.fingerprint),
+            None => "unknown".into(),
+        }
+    }
+}
+
+/// Table 0 of a segment of quantisation tables, in zig-zag order.
+fn first_table(mut segment: &[u8]) -> Option<[u16; 64]> {
+    while let Some((&head, rest)) = segment.split_first() {
+        let wide = head >> 4 != 0;
+        let length = if wide { 128 } else { 64 };
+        let own = rest.get(..length)?;
+        if head & 15 == 0 {
+            return Some(std::array::from_fn(|i| {
+                if wide { u16::from_be_bytes([own[2 * i], own[2 * i + 1]]) } else { u16::from(own[i]) }
+            }));
+        }
+        segment = &rest[length..];
+    }
+    None
+}
+
+/// libjpeg's `jpeg_quality_scaling` turned round: the quality whose table is nearest, and how far it is off.
+fn nearest_quality(table: &[u16; 64]) -> (u8, u32) {
+    let distance = |quality: u8| {
+        let quality = u32::from(quality);
+        let scale = if quality < 50 { 5000 / quality } else { 200 - 2 * quality };
+        let scaled = STANDARD.iter().map(|&s| ((u32::from(s) * scale + 50) / 100).clamp(1, 255));
+        scaled.zip(table).map(|(s, &own)| s.abs_diff(u32::from(own))).sum::<u32>()
+    };
+    (1..=100).map(|quality| (quality, distance(quality))).min_by_key(|&(_, distance)| distance).unwrap_or((100, 0))
+}
+
+/// From a frame header: precision, height, width, then count and (name, factors, table) of each component.
+fn subsampling(frame: &[u8]) -> String {
+    let factors: Vec<(u8, u8)> =
+        frame.get(6..).unwrap_or_default().chunks_exact(3).map(|c| (c[1] >> 4, c[1] & 15)).collect();
+    match factors[..] {
+        [_] => "grey".into(),
+        [(1, 1), (1, 1), (1, 1)] => "4:4:4".into(),
+        [(2, 1), (1, 1), (1, 1)] => "4:2:2".into(),
+        [(2, 2), (1, 1), (1, 1)] => "4:2:0".into(),
+        [(1, 2), (1, 1), (1, 1)] => "4:4:0".into(),
+        [(4, 1), (1, 1), (1, 1)] => "4:1:1".into(),
+        _ => factors.iter().map(|(h, v)| format!("{h}x{v}")).collect::<Vec<_>>().join(","),
+    }
+}
