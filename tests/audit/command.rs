@@ -1,0 +1,147 @@
+//! `gatefold audit`: exit codes, files, bad input.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use rayon::prelude::*;
+use serde_json::Value;
+
+use crate::pictures::*;
+
+struct Done {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+fn audit(arguments: &[&str]) -> Done {
+    let output = Command::new(env!("CARGO_BIN_EXE_gatefold")).arg("audit").args(arguments).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    let (stdout, stderr) = (text(output.stdout), text(output.stderr));
+    assert!(!stderr.contains("panicked"), "{arguments:?}: {stderr}");
+    Done { code: output.status.code().unwrap_or(-1), stdout, stderr }
+}
+
+#[track_caller]
+fn refused(arguments: &[&str], parts: &[&str]) {
+    let done = audit(arguments);
+    let errors: Vec<&str> = done.stderr.lines().filter(|line| line.starts_with("error:")).collect();
+    assert!(
+        done.code == 2 && errors.len() == 1 && done.stdout.is_empty(),
+        "{arguments:?}: {}\n{}",
+        done.code,
+        done.stderr
+    );
+    parts.iter().for_each(|part| assert!(errors[0].contains(part), "`{part}` is missing in: {}", errors[0]));
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// Writes pictures of 150 pixels as JPEG files, and a table of them with two sources that have nothing to do with the label.
+/// `planted` classes were stored large and scaled down.
+fn draw(root: &Path, classes: &[(&str, u64, bool)]) -> PathBuf {
+    let mut table = "path,label,scanner\n".to_owned();
+    for (k, &(class, count, planted)) in classes.iter().enumerate() {
+        fs::create_dir_all(root.join(class)).unwrap();
+        (0..count).into_par_iter().for_each(|i| {
+            let master = master(1000 * k as u64 + i);
+            let small = if planted { lanczos(&jpeg(&lanczos(&master, 512), 60), 150) } else { lanczos(&master, 150) };
+            fs::write(root.join(class).join(format!("{i:03}.jpg")), jpeg_bytes(&small, 88)).unwrap();
+        });
+        (0..count).for_each(|i| table += &format!("{class}/{i:03}.jpg,{class},{}\n", ["A", "B"][i as usize % 2]));
+    }
+    fs::write(root.join("covers.csv"), table).unwrap();
+    root.join("covers.csv")
+}
+
+/// Two classes of one source, and one that came another way.
+fn covers() -> &'static Path {
+    static ROOT: OnceLock<PathBuf> = OnceLock::new();
+    ROOT.get_or_init(|| {
+        // A static is never dropped, so the folder stays until the next time.
+        let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("audit");
+        if root.exists() {
+            fs::remove_dir_all(&root).unwrap();
+        }
+        draw(&root.join("same"), &[("Folk", 100, false), ("Jazz", 100, false)]);
+        draw(&root.join("other"), &[("Folk", 70, false), ("Jazz", 70, true)]);
+        draw(&root.join("few"), &[("Folk", 12, false), ("Jazz", 12, false)]);
+        root
+    })
+}
+
+const SMALL: [&str; 2] = ["--size", "96"];
+
+#[test]
+fn one_source_is_not_detected_and_the_seed_decides_the_bytes() {
+    let out = tempfile::tempdir().unwrap();
+    let data = covers().join("same/covers.csv");
+    let [one, two] = ["one", "two"].map(|name| out.path().join(name));
+    let arguments = |out| [&[text(&data), "--out", text(out), "--source", "scanner"], &SMALL[..]].concat();
+    let done = audit(&arguments(&one));
+    assert_eq!(done.code, 0, "{}\n{}", done.stdout, done.stderr);
+    assert!(done.stdout.starts_with("NOT DETECTED\n") && done.stdout.contains("would have found"), "{}", done.stdout);
+    assert!(!done.stdout.to_lowercase().contains("clean"));
+    let told = json(&one.join("audit.json"));
+    let wanted = ["verdict", "exit_code", "summary", "facts", "probes", "controls", "seed", "size", "version"];
+    wanted.iter().for_each(|key| assert!(told.get(key).is_some(), "{key} is missing"));
+    assert_eq!((&told["verdict"], &told["exit_code"], &told["size"]), (&"NOT DETECTED".into(), &0.into(), &96.into()));
+    assert!(
+        told["controls"]["planted"]["passed"].as_bool().unwrap() && told["source"]["cramers_v"].as_f64().unwrap() < 0.1
+    );
+
+    assert_eq!(audit(&arguments(&two)).code, 0);
+    for file in ["audit.json", "audit.html"] {
+        assert_eq!(fs::read(one.join(file)).unwrap(), fs::read(two.join(file)).unwrap(), "{file}");
+    }
+    let page = fs::read_to_string(one.join("audit.html")).unwrap();
+    assert!(page.contains("NOT DETECTED") && !page.contains("http"), "the page loads something");
+    // Nothing else is left behind.
+    assert_eq!(fs::read_dir(&one).unwrap().count(), 2);
+}
+
+#[test]
+fn a_class_that_came_another_way_is_a_shortcut() {
+    let out = tempfile::tempdir().unwrap();
+    let done = audit(&[&[text(&covers().join("other")), "--out", text(out.path()), "--json"], &SMALL[..]].concat());
+    assert_eq!(done.code, 10, "{}\n{}", done.stdout, done.stderr);
+    let told: Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!((told["verdict"].as_str(), told["exit_code"].as_u64()), (Some("SHORTCUT FOUND"), Some(10)));
+    let evidence = &told["evidence"][0];
+    assert!(evidence["from"] == "pixels" && evidence["auc"].as_f64().unwrap() > 0.9, "{evidence}");
+    assert!(told["summary"].as_str().unwrap().contains("--harmonise"));
+}
+
+#[test]
+fn too_few_covers_are_inconclusive() {
+    let out = tempfile::tempdir().unwrap();
+    let done = audit(&[&[text(&covers().join("few")), "--out", text(out.path())], &SMALL[..]].concat());
+    assert_eq!(done.code, 12, "{}\n{}", done.stdout, done.stderr);
+    assert!(done.stdout.starts_with("INCONCLUSIVE\n") && done.stdout.contains("pictures enough"), "{}", done.stdout);
+}
+
+#[test]
+fn bad_input_is_told_in_a_line() {
+    let out = tempfile::tempdir().unwrap();
+    let folder = covers().join("few");
+    let (data, table) = (text(&folder), folder.join("covers.csv"));
+    let to = text(out.path());
+    refused(&["/nowhere", "--out", to], &["/nowhere", "cannot be read"]);
+    refused(&[data, "--out", to, "--size", "16"], &["--size 16", "32 or more"]);
+    refused(&[data, "--out", to, "--source", "scanner"], &["--source scanner", "covers.csv"]);
+    refused(&[text(&table), "--out", to, "--source", "press"], &["--source press", "no column `press`", "scanner"]);
+    refused(&[text(&table), "--out", text(&table)], &["--out", "cannot be made"]);
+    refused(&[data, "--run", "/nowhere"], &["run /nowhere", "does not exist"]);
+    assert_eq!(fs::read_dir(out.path()).unwrap().count(), 0);
+    // clap's own.
+    assert_eq!(audit(&[data]).code, 2);
+    assert_eq!(audit(&[]).code, 2);
+}
