@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use gatefold::explain::Explainer;
-use gatefold::explain::grad_cam::layers;
+use gatefold::explain::layers;
 use gatefold::gpu::{BufferPool, Gpu, GpuOptions};
 use gatefold::nets::{Head, NetConfig};
 use gatefold::params::ParameterStore;

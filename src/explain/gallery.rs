@@ -1,4 +1,5 @@
-//! Heat maps of a list of pictures, written to a folder: `NAME.heat.png`, `NAME.overlay.png`, one contact sheet, one JSON.
+//! Heat maps of a list of pictures, written to a folder: `NAME.METHOD.heat.png`, `NAME.METHOD.overlay.png`, one contact sheet,
+//! one JSON.
 
 use std::collections::HashSet;
 use std::io::Write;
@@ -7,8 +8,8 @@ use std::path::{Path, PathBuf};
 use image::{ImageFormat, RgbImage};
 use serde::Serialize;
 
-use super::Explainer;
 use super::render::{SheetRow, contact_sheet};
+use super::{CANNOT_SHOW, Explainer, Method, Question};
 use crate::data::write_atomically;
 use crate::train::model::Model;
 use crate::{Error, Result};
@@ -25,6 +26,7 @@ const LEAST_SIDE: u32 = 256;
 #[derive(Clone, Debug, Serialize)]
 pub struct Record {
     pub path: PathBuf,
+    pub method: Method,
     pub layer: String,
     /// Cells of the map: width and height.
     pub resolution: [usize; 2],
@@ -42,66 +44,83 @@ pub struct Record {
     pub values: Vec<f32>,
     pub heat_map: Option<PathBuf>,
     pub overlay: Option<PathBuf>,
+    /// What a heat map cannot show.
+    pub cannot_show: &'static str,
 }
 
-/// Explains pictures (RGB bytes, the model's picture size squared x 3) and writes everything to `out`.
+/// The number of a class.
 ///
 /// # Errors
-/// [`Error::Input`] if there is no such class or layer, [`Error::Run`] if a file cannot be written.
+/// [`Error::Input`] if there is no such class.
+pub fn class_of(model: &Model, name: &str) -> Result<usize> {
+    let labels = &model.header.labels;
+    let place = labels.iter().position(|label| label == name);
+    place.ok_or_else(|| {
+        Error::input(format!("--class {name}: there is no such class; there are: {}", labels.join(", ")))
+    })
+}
+
+/// What the network sees of a picture (RGB bytes, the model's picture size squared x 3).
+pub fn seen(model: &Model, picture: &[u8]) -> Result<RgbImage> {
+    let (size, square) = (model.size(), model.picture_size());
+    let whole = RgbImage::from_raw(square, square, picture.to_vec());
+    let whole = whole.ok_or_else(|| Error::run("a picture of another size"))?;
+    let edge = (square - size) / 2;
+    Ok(image::imageops::crop_imm(&whole, edge, edge, size, size).to_image())
+}
+
+/// Explains pictures (RGB bytes, the model's picture size squared x 3) by each of the methods and writes everything to `out`.
+///
+/// # Errors
+/// [`Error::Input`] if there is no such layer, or its map is a single cell; [`Error::Run`] if a file cannot be
+/// written.
 pub fn write(
     model: &Model,
+    question: &Question,
     paths: &[&Path],
     pictures: &[Vec<u8>],
-    class: Option<&str>,
-    layer: Option<&str>,
     out: &Path,
     progress: &dyn Fn(usize, usize),
 ) -> Result<Vec<Record>> {
     let labels = &model.header.labels;
-    let class = class.map(|name| {
-        let place = labels.iter().position(|label| label == name);
-        place.ok_or_else(|| {
-            Error::input(format!("--class {name}: there is no such class; there are: {}", labels.join(", ")))
-        })
-    });
-    let class = class.transpose()?;
-    let mut explainer = Explainer::new(model, layer)?;
+    let mut explainer = Explainer::with_methods(model, question.methods, question.layer)?;
     std::fs::create_dir_all(out).map_err(|e| Error::input(format!("--out {}: cannot be made ({e})", out.display())))?;
-    let (size, square, mut names) = (model.size(), model.picture_size(), HashSet::new());
+    let (size, mut names) = (model.size(), HashSet::new());
     let side = size.max(LEAST_SIDE);
     let (mut records, mut rows) = (vec![], vec![]);
     for (done, (path, picture)) in paths.iter().zip(pictures).enumerate() {
-        let explanation = explainer.explain(picture, class)?;
-        let cover = RgbImage::from_raw(square, square, picture.clone())
-            .ok_or_else(|| Error::run("a picture of another size"))?;
-        // What the network sees of it.
-        let edge = (square - size) / 2;
-        let cover = image::imageops::crop_imm(&cover, edge, edge, size, size);
-        let cover = image::imageops::resize(&*cover, side, side, image::imageops::FilterType::CatmullRom);
+        let cover =
+            image::imageops::resize(&seen(model, picture)?, side, side, image::imageops::FilterType::CatmullRom);
         let name = unique_name(path, &mut names);
-        let save = |ending: &str, image: Option<RgbImage>| {
-            let file = out.join(format!("{name}.{ending}.png"));
-            image.map(|image| save_png(&file, &image).map(|()| file)).transpose()
-        };
-        let heat = &explanation.heat;
-        let probability = explanation.probabilities[explanation.class];
-        let record = Record {
-            path: path.to_path_buf(),
-            layer: explanation.layer.clone(),
-            resolution: [heat.width(), heat.height()],
-            class: labels[explanation.class].clone(),
-            predicted: labels[explanation.predicted].clone(),
-            probability,
-            score: explanation.score,
-            evidence: heat.normalised().is_some(),
-            peak: heat.peak(size, size).map_or([0, 0], |(x, y)| [x, y]),
-            values: heat.values().to_vec(),
-            heat_map: save("heat", heat.heat_image(side, side))?,
-            overlay: save("overlay", heat.overlay(&cover))?,
-        };
-        let caption = format!("{name}\n{} {:.1} %\n{}", record.class, 100.0 * probability, record.layer);
-        rows.push(SheetRow { cover, heat: explanation.heat, caption });
-        records.push(record);
+        for explanation in explainer.explain_each(picture, question.class)? {
+            let method = explanation.method;
+            let save = |ending: &str, image: Option<RgbImage>| {
+                let file = out.join(format!("{name}.{method}.{ending}.png"));
+                image.map(|image| save_png(&file, &image).map(|()| file)).transpose()
+            };
+            let heat = &explanation.heat;
+            let probability = explanation.probabilities[explanation.class];
+            let record = Record {
+                path: path.to_path_buf(),
+                method,
+                layer: explanation.layer.clone(),
+                resolution: [heat.width(), heat.height()],
+                class: labels[explanation.class].clone(),
+                predicted: labels[explanation.predicted].clone(),
+                probability,
+                score: explanation.score,
+                evidence: heat.normalised().is_some(),
+                peak: heat.peak(size, size).map_or([0, 0], |(x, y)| [x, y]),
+                values: heat.values().to_vec(),
+                heat_map: save("heat", heat.heat_image(side, side))?,
+                overlay: save("overlay", heat.overlay(&cover))?,
+                cannot_show: CANNOT_SHOW,
+            };
+            let (class, percent) = (&record.class, 100.0 * probability);
+            let caption = format!("{name}\n{class} {percent:.1} %\n{method}\n{}", record.layer);
+            rows.push(SheetRow { cover: cover.clone(), heat: explanation.heat, caption });
+            records.push(record);
+        }
         progress(done + 1, paths.len());
     }
     save_png(&out.join(SHEET), &contact_sheet(&rows))?;
@@ -110,7 +129,8 @@ pub fn write(
     Ok(records)
 }
 
-fn save_png(path: &Path, image: &RgbImage) -> Result<()> {
+/// Writes a picture.
+pub fn save_png(path: &Path, image: &RgbImage) -> Result<()> {
     let mut bytes = std::io::Cursor::new(vec![]);
     let fault = |e: image::ImageError| Error::run(format!("{}: cannot be drawn ({e})", path.display()));
     image.write_to(&mut bytes, ImageFormat::Png).map_err(fault)?;

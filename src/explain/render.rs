@@ -12,6 +12,7 @@ mod sheet;
 #[cfg(test)]
 mod tests;
 
+pub(super) use sheet::{BACKGROUND, BRIGHT, DIM, PANEL, TEXT, fill};
 pub use sheet::{NO_EVIDENCE, SHEET_LIMIT, SheetRow, contact_sheet};
 
 /// How much of the cover the hottest place of an overlay hides.
@@ -72,21 +73,13 @@ impl HeatMap {
     }
 
     /// The normalised map at `width` x `height` pixels: bilinear, pixel centres aligned and edges clamped, as
-    /// PyTorch's `interpolate(mode="bilinear", align_corners=False)`.
+    /// PyTorch's `interpolate(mode="bilinear", align_corners=False)` and OpenCV's `resize`.
+    ///
+    /// The library pytorch-grad-cam shows the same map stretched: less its minimum and over its maximum, before and after it is
+    /// resized, so that the coldest pixel is always 0 and the hottest 1. Here 0 means no evidence, and stays what it is.
     #[must_use]
     pub fn upsampled(&self, width: u32, height: u32) -> Option<Vec<f32>> {
-        let cells = self.normalised()?;
-        let (columns, rows) = (taps(self.width, width), taps(self.height, height));
-        let mut out = Vec::with_capacity(columns.len() * rows.len());
-        for &(top, bottom, v) in &rows {
-            let (top, bottom) = (&cells[top * self.width..], &cells[bottom * self.width..]);
-            out.extend(columns.iter().map(|&(left, right, u)| {
-                let upper = top[left] * (1.0 - u) + top[right] * u;
-                let lower = bottom[left] * (1.0 - u) + bottom[right] * u;
-                upper * (1.0 - v) + lower * v
-            }));
-        }
-        Some(out)
+        Some(resized(&self.normalised()?, self.width, self.height, width, height))
     }
 
     /// The map alone, in colour. `None` when there is no positive evidence: there is nothing to paint.
@@ -149,6 +142,29 @@ impl HeatMap {
             .min_by(|a, b| a.0.total_cmp(&b.0))?;
         Some((x, y))
     }
+}
+
+/// Cells, row by row, at `width` x `height` pixels; see [`HeatMap::upsampled`].
+pub(super) fn resized(cells: &[f32], columns: usize, lines: usize, width: u32, height: u32) -> Vec<f32> {
+    let (across, down) = (taps(columns, width), taps(lines, height));
+    let mut out = Vec::with_capacity(across.len() * down.len());
+    for &(top, bottom, v) in &down {
+        let (top, bottom) = (&cells[top * columns..], &cells[bottom * columns..]);
+        out.extend(across.iter().map(|&(left, right, u)| {
+            let upper = top[left] * (1.0 - u) + top[right] * u;
+            let lower = bottom[left] * (1.0 - u) + bottom[right] * u;
+            upper * (1.0 - v) + lower * v
+        }));
+    }
+    out
+}
+
+/// Less their minimum, over what is then their maximum; zeros if all are the same.
+pub(super) fn stretched(mut values: Vec<f32>) -> Vec<f32> {
+    let low = values.iter().copied().fold(f32::INFINITY, f32::min);
+    let range = values.iter().copied().fold(f32::NEG_INFINITY, f32::max) - low;
+    values.iter_mut().for_each(|v| *v = if range > 0.0 { (*v - low) / range } else { 0.0 });
+    values
 }
 
 /// A cover's pixel as an overlay shows it where there is no heat.

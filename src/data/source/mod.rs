@@ -133,6 +133,21 @@ pub(super) enum Survey {
     MsdI(Table, Option<Walk>),
 }
 
+/// The picture files in a folder and below it, sorted by path; hidden ones are left out.
+///
+/// # Errors
+/// [`Error::Input`] if the folder cannot be read or has no picture.
+pub fn pictures(folder: &Path) -> Result<Vec<PathBuf>> {
+    let found = walk(folder)?.pictures;
+    if found.is_empty() {
+        return Err(Error::Input(format!(
+            "{}: there is no picture in this folder; name one that has some",
+            folder.display()
+        )));
+    }
+    Ok(found.into_iter().map(|file| file.path).collect())
+}
+
 impl Request {
     /// Everything guessed.
     pub fn new(data: &Path, columns: &Columns) -> Self {

@@ -4,6 +4,7 @@ use image::imageops::{self, FilterType};
 use image::{Rgb, RgbImage};
 
 use super::{HeatMap, colormap, font};
+use crate::explain::CANNOT_SHOW;
 
 /// Said where a heat map would be when there is none.
 pub const NO_EVIDENCE: &str = "no positive evidence";
@@ -21,11 +22,11 @@ const GUTTER: u32 = 36;
 const HEADER: u32 = 26;
 const FOOTER: u32 = 40;
 
-const BACKGROUND: [u8; 3] = [22, 22, 26];
-const PANEL: [u8; 3] = [36, 36, 42];
-const BRIGHT: [u8; 3] = [238, 238, 240];
-const TEXT: [u8; 3] = [190, 190, 198];
-const DIM: [u8; 3] = [130, 130, 140];
+pub const BACKGROUND: [u8; 3] = [22, 22, 26];
+pub const PANEL: [u8; 3] = [36, 36, 42];
+pub const BRIGHT: [u8; 3] = [238, 238, 240];
+pub const TEXT: [u8; 3] = [190, 190, 198];
+pub const DIM: [u8; 3] = [130, 130, 140];
 
 /// One cover of a contact sheet.
 #[derive(Debug, Clone)]
@@ -53,7 +54,8 @@ pub fn contact_sheet(rows: &[SheetRow]) -> RgbImage {
     let lines = (shown.len() as u32).div_ceil(columns).max(1);
     let entry = 3 * (CELL + GAP) + GAP + CAPTION * font::ADVANCE * SCALE;
     let width = 2 * MARGIN + columns * entry + (columns - 1) * GUTTER;
-    let height = 2 * MARGIN + HEADER + lines * (CELL + GAP) - GAP + FOOTER;
+    let note = font::wrap(CANNOT_SHOW, ((width - 2 * MARGIN) / (font::ADVANCE * SCALE)) as usize, usize::MAX);
+    let height = 2 * MARGIN + HEADER + lines * (CELL + GAP) - GAP + FOOTER + note.len() as u32 * font::LINE * SCALE;
     let mut sheet = RgbImage::from_pixel(width, height, Rgb(BACKGROUND));
 
     for column in 0..columns.min((shown.len() as u32).max(1)) {
@@ -67,7 +69,7 @@ pub fn contact_sheet(rows: &[SheetRow]) -> RgbImage {
         let x = MARGIN + column * (entry + GUTTER);
         draw_row(&mut sheet, x, MARGIN + HEADER + line * (CELL + GAP), row);
     }
-    draw_footer(&mut sheet, rows.len());
+    draw_footer(&mut sheet, rows.len(), &note);
     sheet
 }
 
@@ -96,10 +98,15 @@ fn draw_row(sheet: &mut RgbImage, x: u32, y: u32, row: &SheetRow) {
     }
 }
 
-/// What the colours mean, and that each map has its own scale.
-fn draw_footer(sheet: &mut RgbImage, rows: usize) {
+/// What the colours mean, that each map has its own scale, and what no map can show.
+fn draw_footer(sheet: &mut RgbImage, rows: usize, note: &[String]) {
     const BAR: u32 = 160;
-    let y = sheet.height() - MARGIN - font::HEIGHT * SCALE;
+    let step = font::LINE * SCALE;
+    let foot = sheet.height() - MARGIN - note.len() as u32 * step;
+    for (line, text) in (0..).zip(note) {
+        font::draw(sheet, MARGIN, foot + line * step + GAP, SCALE, DIM, text);
+    }
+    let y = foot - font::HEIGHT * SCALE;
     let colour = |x: u32| Rgb(colormap::heat(x as f32 / (BAR - 1) as f32));
     let bar = RgbImage::from_fn(BAR, font::HEIGHT * SCALE, |x, _| colour(x));
     fill(sheet, MARGIN - 1, y - 1, BAR + 2, bar.height() + 2, DIM);
@@ -119,7 +126,7 @@ fn draw_cell(sheet: &mut RgbImage, x: u32, y: u32, picture: &RgbImage) {
     imageops::replace(sheet, picture, i64::from(left), i64::from(top));
 }
 
-fn fill(sheet: &mut RgbImage, x: u32, y: u32, width: u32, height: u32, colour: [u8; 3]) {
+pub fn fill(sheet: &mut RgbImage, x: u32, y: u32, width: u32, height: u32, colour: [u8; 3]) {
     let panel = RgbImage::from_pixel(width, height, Rgb(colour));
     imageops::replace(sheet, &panel, i64::from(x), i64::from(y));
 }
