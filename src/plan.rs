@@ -7,24 +7,29 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::{Arc, mpsc};
 
-use crate::gpu::{AdapterSummary, Binding, BufferPool, Gpu, Kernel, MemoryUse, Pipeline, take_fitting};
+use crate::gpu::{AdapterSummary, BufferPool, Gpu, Kernel, MemoryUse, Pipeline, take_fitting};
 use crate::params::ParameterStore;
-use crate::tape::{Access, Arena, Home, Launch, Tape, Word};
+use crate::tape::{Arena, Home, Launch, Tape, Word};
 use crate::tensor::{Shape, Tensor};
 use crate::{Error, Result};
 
 mod largest;
+mod probe;
 mod profile;
 mod slots;
 #[cfg(test)]
 mod tests;
 
 pub use largest::{LargeTensor, largest_tensors};
+pub use probe::{Output, Prepared, Probe, distinct_launches};
 pub use profile::LaunchTime;
 use slots::Slots;
 
 /// Uniform blocks lie this far apart: the largest alignment an adapter may ask for.
-const UNIFORM_STRIDE: u64 = 256;
+const UNIFORM_STRIDE: u64 = BLOCK_BYTES;
+
+/// Room for the uniform block of one launch.
+const BLOCK_BYTES: u64 = 256;
 
 /// Which storage every value of a tape gets.
 pub struct Layout {
@@ -118,7 +123,11 @@ pub fn admissible<'a>(tape: &Tape, launch: &'a Launch, adapter: &AdapterSummary)
     launch.kernels.iter().filter(|k| (aligned || !k.needs.aligned) && k.runs_on(adapter)).collect()
 }
 
-fn choose<'a>(tape: &Tape, launch: &'a Launch, adapter: &AdapterSummary, choice: Choice) -> Result<&'a Kernel> {
+/// The kernel that a plan takes for a launch.
+///
+/// # Errors
+/// If none of them runs on this adapter.
+pub fn choose<'a>(tape: &Tape, launch: &'a Launch, adapter: &AdapterSummary, choice: Choice) -> Result<&'a Kernel> {
     let kernels = admissible(tape, launch, adapter);
     let preferred = |k: &&&Kernel| k.needs.software.is_none_or(|software| software == adapter.software);
     let found = match choice {
@@ -132,9 +141,9 @@ fn choose<'a>(tape: &Tape, launch: &'a Launch, adapter: &AdapterSummary, choice:
 struct Step {
     op: &'static str,
     pass: &'static str,
+    shape: String,
     variant: String,
     flops: u64,
-    /// Of all operands, each counted once.
     bytes: u64,
     pipeline: Arc<Pipeline>,
     bind_group: wgpu::BindGroup,
@@ -241,31 +250,18 @@ impl Plan {
     ) -> Result<Vec<Step>> {
         let kernels = tape.launches.iter().map(|launch| choose(tape, launch, gpu.adapter(), choice));
         let kernels: Vec<&Kernel> = kernels.collect::<Result<_>>()?;
-        let bindings = |launch: &Launch| -> Vec<Binding> {
-            let binding = |&(tensor, access)| Binding { write: access == Access::Write, half: tape.is_half(tensor) };
-            launch.operands.iter().map(binding).collect()
-        };
-        let wanted: Vec<_> = kernels.iter().zip(&tape.launches).map(|(k, launch)| (*k, bindings(launch))).collect();
+        let wanted: Vec<_> =
+            kernels.iter().zip(&tape.launches).map(|(k, launch)| (*k, tape.bindings(launch))).collect();
         gpu.compile_all(&wanted)?;
 
-        let mut uniforms = vec![0_u32; tape.launches.len() * UNIFORM_STRIDE as usize / 4];
-        for (launch, block) in tape.launches.iter().zip(uniforms.chunks_mut(UNIFORM_STRIDE as usize / 4)) {
-            for (word, &value) in block.iter_mut().zip(&launch.words) {
-                *word = match value {
-                    Word::U32(value) => value,
-                    Word::F32(value) => value.to_bits(),
-                    Word::Offset(tensor) => tape.view(tensor).offset as u32,
-                    Word::Stride(tensor) => tape.view(tensor).stride as u32,
-                };
-            }
-        }
+        let uniforms: Vec<u32> = tape.launches.iter().flat_map(|launch| uniform_block(tape, launch)).collect();
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
         let uniform_buffer = gpu.buffer_for("uniform blocks", 4 * uniforms.len() as u64, usage)?;
         gpu.queue.write_buffer(&uniform_buffer, 0, bytemuck::cast_slice(&uniforms));
 
         let mut steps = Vec::with_capacity(kernels.len());
         for (i, (launch, kernel)) in tape.launches.iter().zip(kernels).enumerate() {
-            let pipeline = gpu.pipeline(kernel, &bindings(launch))?;
+            let pipeline = gpu.pipeline(kernel, &tape.bindings(launch))?;
             let block = wgpu::BufferBinding {
                 buffer: &uniform_buffer,
                 offset: i as u64 * UNIFORM_STRIDE,
@@ -281,9 +277,9 @@ impl Plan {
                 wgpu::BindGroupDescriptor { label: Some(&label), layout: &pipeline.layout, entries: &entries };
             let bind_group = gpu.guarded(&label, || gpu.device.create_bind_group(&descriptor))?;
             let Launch { op, pass, flops, .. } = *launch;
-            let bytes = launch.operands.iter().map(|&(tensor, _)| tape.bytes(tensor)).sum();
+            let (bytes, shape) = (tape.bytes_moved(launch), launch.shape());
             let (variant, workgroups) = (kernel.variant(), kernel.workgroups);
-            steps.push(Step { op, pass, variant, flops, bytes, pipeline, bind_group, workgroups });
+            steps.push(Step { op, pass, shape, variant, flops, bytes, pipeline, bind_group, workgroups });
         }
         Ok(steps)
     }
@@ -376,6 +372,20 @@ impl Step {
         let [x, y, z] = self.workgroups;
         pass.dispatch_workgroups(x, y, z);
     }
+}
+
+/// The words of a launch's uniform block.
+fn uniform_block(tape: &Tape, launch: &Launch) -> [u32; BLOCK_BYTES as usize / 4] {
+    let mut block = [0; BLOCK_BYTES as usize / 4];
+    for (word, &value) in block.iter_mut().zip(&launch.words) {
+        *word = match value {
+            Word::U32(value) => value,
+            Word::F32(value) => value.to_bits(),
+            Word::Offset(tensor) => tape.view(tensor).offset as u32,
+            Word::Stride(tensor) => tape.view(tensor).stride as u32,
+        };
+    }
+    block
 }
 
 /// The buffer range a kernel sees: the whole storage of a value, or just the parameter's own part of an arena.

@@ -14,6 +14,7 @@ use std::ops::Range;
 pub(crate) use launch::Word;
 pub use launch::{Access, Launch};
 
+use crate::gpu::Binding;
 use crate::params::{ParameterSpec, Spec, StateSpec};
 use crate::tensor::{Shape, Tensor};
 use crate::{Error, Result, ops};
@@ -184,9 +185,17 @@ impl Tape {
         self.values[self.view(tensor).root].half
     }
 
-    /// Bytes that a tensor takes.
-    pub fn bytes(&self, tensor: Tensor) -> u64 {
-        (if self.is_half(tensor) { 2 } else { 4 }) * tensor.shape.len() as u64
+    /// Bytes of all operands of a launch, each counted once.
+    pub fn bytes_moved(&self, launch: &Launch) -> u64 {
+        let new = |i: &usize| launch.operands[..*i].iter().all(|(tensor, _)| *tensor != launch.operands[*i].0);
+        let operands = (0..launch.operands.len()).filter(new).map(|i| launch.operands[i].0);
+        operands.map(|tensor| (if self.is_half(tensor) { 2 } else { 4 }) * tensor.shape.len() as u64).sum()
+    }
+
+    /// What a launch's kernel finds at its storage bindings.
+    pub(crate) fn bindings(&self, launch: &Launch) -> Vec<Binding> {
+        let binding = |&(tensor, access)| Binding { write: access == Access::Write, half: self.is_half(tensor) };
+        launch.operands.iter().map(binding).collect()
     }
 
     fn value(&mut self, shape: Shape, home: Home, requires_grad: bool) -> Tensor {

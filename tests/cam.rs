@@ -30,6 +30,7 @@ fn model(net: &str, size: usize, classes: usize) -> (Model, Vec<f32>) {
         epoch: 0,
         training_counts: vec![1; classes],
         best: None,
+        loss_scale: None,
         fingerprint: String::new(),
     };
     let spec = forward(&header, 1, Taps::None).unwrap().tape.spec().clone();

@@ -1,13 +1,22 @@
-//! Single kernels: the rows of `kernels-tests` that are marked for the bench.
+//! Single kernels: those of whole networks' training steps, or the rows of `kernels-tests` that are marked for the bench.
+
+use std::collections::HashSet;
+use std::sync::Arc;
 
 use clap::Args;
-use gatefold::gpu::BufferPool;
-use gatefold::params::ParameterStore;
-use gatefold::plan::{Choice, Plan, admissible, trains};
+use gatefold::gpu::{Gpu, Stopwatch};
+use gatefold::nets::{self, NETS, NetConfig};
+use gatefold::plan::{Choice, Probe, admissible, choose, distinct_launches};
+use gatefold::tape::Tape;
+use gatefold::train::Config;
+use gatefold::train::step::TrainingStep;
 use gatefold::{Error, Result};
-use kernels_tests::{Row, RowKind};
+use kernels_tests::{OPS, Row, RowKind};
 use serde::Serialize;
 
+use crate::contents::{TOLERANCE, contents, difference};
+use crate::measure::{Measured, measure};
+use crate::roofline::Ceilings;
 use crate::{Common, json};
 
 /// Time single kernels, forward and backward
@@ -16,88 +25,214 @@ pub struct Arguments {
     /// Only this op
     #[arg(long)]
     op: Option<String>,
+    /// Only this pass, such as forward or grad_weight
+    #[arg(long)]
+    pass: Option<String>,
+    /// All launches of this network's training step that differ; `all` for the five large networks and prognet. Without it the
+    /// rows of kernels-tests that are marked for the bench
+    #[arg(long)]
+    net: Option<String>,
+    /// Pictures in a batch, with --net
+    #[arg(long, default_value_t = 4, requires = "net")]
+    batch: usize,
+    /// Width of the pictures in pixels, with --net
+    #[arg(long, default_value_t = 224, requires = "net")]
+    size: usize,
     /// Every kernel that runs here, not just the one that training would take
     #[arg(long)]
     all: bool,
-    /// Timed runs of each kernel, of which the median counts
-    #[arg(long, default_value_t = 9)]
-    repeats: usize,
+    /// Time for each kernel, in seconds
+    #[arg(long, default_value_t = 0.5)]
+    seconds: f64,
     #[command(flatten)]
     common: Common,
 }
 
 #[derive(Serialize)]
 struct Timing {
-    op: String,
-    pass: String,
+    op: &'static str,
+    pass: &'static str,
     shape: String,
     variant: String,
+    /// Whether training would take this one.
+    chosen: bool,
+    /// The network, or the row of `kernels-tests`.
+    source: String,
+    /// Launches of this shape in the source.
+    count: usize,
     median_ms: f64,
-    /// 0 for kernels that only move numbers.
+    best_ms: f64,
+    /// Processor time of all threads, on software adapters.
+    cpu_ms: Option<f64>,
+    runs: usize,
+    /// From the median; 0 for kernels that only move numbers.
     gflops: f64,
-    /// Every operand once.
+    /// From the median; every operand once.
     gbytes_per_s: f64,
-    /// Not measured yet.
-    roofline_share: Option<f64>,
+    /// The shortest time that the adapter's ceilings allow, over the median.
+    roofline_share: f64,
+    /// The same in processor time, on software adapters.
+    roofline_share_cpu: Option<f64>,
+    /// Relative difference from the plain kernel's result.
+    error: f64,
     clock: String,
 }
 
+/// What is timed: a name and a tape.
+struct Source {
+    name: String,
+    tape: Tape,
+    /// The op of a row: its tape holds launches of the harness too.
+    only: Option<&'static str>,
+}
+
+/// The networks of `--net all`.
+const LARGE: [&str; 6] = ["prognet", "resnet18", "resnet50", "densenet121", "densenet169", "inception_v3"];
+
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let wanted = |row: &Row| row.bench && arguments.op.as_deref().is_none_or(|op| op == row.op);
-    let rows: Vec<Row> = kernels_tests::rows().into_iter().filter(wanted).collect();
-    if rows.is_empty() {
-        let known = kernels_tests::OPS.join(", ");
-        return Err(Error::input(format!("--op: nothing to time; the ops are: {known}")));
+    crate::check_seconds(arguments.seconds)?;
+    if let Some(op) = arguments.op.as_deref().filter(|op| !OPS.contains(op)) {
+        return Err(Error::input(format!("--op {op}: there is no such op; there are: {}", OPS.join(", "))));
     }
+    let sources = match &arguments.net {
+        Some(net) => network_sources(net, arguments)?,
+        None => row_sources(arguments)?,
+    };
     let gpu = arguments.common.open()?;
-    let mut timings: Vec<Timing> = vec![];
-    for row in &rows {
-        let tape = match &row.kind {
-            RowKind::Op { .. } => kernels_tests::record_row(row)?,
-            RowKind::Custom(_) => continue,
-        };
-        let store = ParameterStore::new(&gpu, tape.spec(), trains(&tape))?;
-        let most =
-            tape.launches().iter().map(|launch| admissible(&tape, launch, gpu.adapter()).len()).max().unwrap_or(1);
-        let choices =
-            if arguments.all { (0..most).map(Choice::Number).collect::<Vec<_>>() } else { vec![Choice::Rule] };
-        for choice in choices {
-            let mut plan = Plan::with_choice(&gpu, &tape, &store, &BufferPool::default(), choice)?;
-            kernels_tests::fill_inputs(row, &plan)?;
-            plan.run()?;
-            // The copy that brings the upstream gradient in is the harness, not the op.
-            let of_row = |op: &str| op != "concat" || row.op == "concat";
-            for time in plan.profile(arguments.repeats)?.into_iter().filter(|t| of_row(t.op)) {
-                let seconds = time.median.as_secs_f64().max(1e-9);
-                let timing = Timing {
-                    op: row.op.to_owned(),
-                    pass: time.pass.to_owned(),
-                    shape: row.name.clone(),
-                    variant: time.variant,
-                    median_ms: seconds * 1e3,
-                    gflops: time.flops as f64 / seconds / 1e9,
-                    gbytes_per_s: time.bytes as f64 / seconds / 1e9,
-                    roofline_share: None,
-                    clock: format!("{:?}", time.clock),
-                };
-                let known = timings.iter().any(|t| {
-                    (&t.op, &t.pass, &t.shape, &t.variant) == (&timing.op, &timing.pass, &timing.shape, &timing.variant)
-                });
-                if !known {
-                    show(&timing, arguments.common.json);
-                    timings.push(timing);
-                }
-            }
+    let ceilings = Ceilings::measure(&gpu, arguments.seconds)?;
+    eprintln!(
+        "ceilings: {:.1} GFLOP/s, copies {:.2} GB/s{}",
+        ceilings.gflops,
+        ceilings.copy_gbytes_per_s,
+        ceilings
+            .gflops_per_cpu_s
+            .map_or(String::new(), |rate| format!(", {rate:.1} GFLOP per second of processor time"))
+    );
+    let mut bench = Bench { arguments, gpu: &gpu, stopwatch: Stopwatch::new(&gpu)?, ceilings, timings: vec![] };
+    for source in &sources {
+        bench.source(source)?;
+    }
+    let timings = bench.timings;
+    if timings.is_empty() {
+        return Err(Error::input("--op and --pass: nothing to time; no launch is of both"));
+    }
+    if arguments.common.json {
+        json(&timings)?;
+    }
+    let wrong: HashSet<_> = timings.iter().filter(|t| t.error > TOLERANCE).map(|t| &t.variant).collect();
+    match wrong.into_iter().next() {
+        Some(variant) => Err(Error::run(format!("{variant}: its result differs from the plain kernel's, see above"))),
+        None => Ok(()),
+    }
+}
+
+fn row_sources(arguments: &Arguments) -> Result<Vec<Source>> {
+    let wanted = |row: &Row| row.bench && arguments.op.as_deref().is_none_or(|op| op == row.op);
+    let mut sources = vec![];
+    for row in kernels_tests::rows().into_iter().filter(wanted) {
+        if let RowKind::Op { .. } = row.kind {
+            let tape = kernels_tests::record_row(&row)?;
+            sources.push(Source { name: row.name.clone(), tape, only: Some(row.op) });
         }
     }
-    if arguments.common.json { json(&timings) } else { Ok(()) }
+    Ok(sources)
+}
+
+fn network_sources(net: &str, arguments: &Arguments) -> Result<Vec<Source>> {
+    let names: Vec<&str> = if net == "all" { LARGE.to_vec() } else { vec![net] };
+    let source = |name: &&str| {
+        let smallest = NETS.iter().find(|known| known.name == *name).map_or(0, |known| known.smallest);
+        // `all` takes what fits each of them; a network that was named is refused by its own rule.
+        let size = if net == "all" { arguments.size.max(smallest) } else { arguments.size };
+        let config = Config { net: (*name).to_owned(), batch: arguments.batch, size, ..Config::default() };
+        config.check()?;
+        let net_config: NetConfig = config.net_config(5);
+        nets::find(&net_config)?;
+        let tape = TrainingStep::record(&config, &net_config, config.batch)?.tape;
+        Ok(Source { name: (*name).to_owned(), tape, only: None })
+    };
+    names.iter().map(source).collect()
+}
+
+struct Bench<'a> {
+    arguments: &'a Arguments,
+    gpu: &'a Arc<Gpu>,
+    stopwatch: Stopwatch,
+    ceilings: Ceilings,
+    timings: Vec<Timing>,
+}
+
+/// Bytes of inputs that runs rotate through: more than caches hold.
+fn rotation(gpu: &Gpu) -> u64 {
+    if gpu.adapter().software { 128 << 20 } else { 256 << 20 }
+}
+
+impl Bench<'_> {
+    fn source(&mut self, source: &Source) -> Result<()> {
+        let Source { name, tape, only } = source;
+        let (gpu, arguments) = (self.gpu, self.arguments);
+        for (number, count) in distinct_launches(tape, gpu.adapter()) {
+            let launch = &tape.launches()[number];
+            let wanted = |given: &Option<String>, this: &str| given.as_deref().is_none_or(|given| given == this);
+            // A row's own op decides what belongs to it: dense layers run convolutions, and concatenations that only bring
+            // the gradient in are the harness.
+            let harness = only.is_some_and(|op| launch.op == "concat" && op != "concat");
+            let of_op = only.is_some() || wanted(&arguments.op, launch.op);
+            if harness || !of_op || !wanted(&arguments.pass, launch.pass) {
+                continue;
+            }
+            let fill = |operand: usize, tensor| contents(launch, operand, tensor);
+            let probe = Probe::new(gpu, tape, number, rotation(gpu), &fill)?;
+            let chosen = choose(tape, launch, gpu.adapter(), Choice::Rule)?;
+            let kernels = admissible(tape, launch, gpu.adapter());
+            // The last one runs everywhere and is the plainest.
+            let Some(plain) = kernels.last() else { continue };
+            let prepared = probe.prepare(plain)?;
+            let reference = probe.outputs(&self.stopwatch, &prepared)?;
+            for kernel in kernels.iter().filter(|kernel| arguments.all || **kernel == chosen) {
+                let prepared = probe.prepare(kernel)?;
+                let measured = measure(gpu, &self.stopwatch, &probe, &prepared, arguments.seconds)?;
+                let error = difference(&reference, &probe.outputs(&self.stopwatch, &prepared)?);
+                let Measured { median, best, cpu, runs, clock } = measured;
+                let (flops, bytes) = (launch.flops, tape.bytes_moved(launch));
+                let timing = Timing {
+                    op: launch.op,
+                    pass: launch.pass,
+                    shape: launch.shape(),
+                    variant: kernel.variant(),
+                    chosen: *kernel == chosen,
+                    source: name.clone(),
+                    count,
+                    median_ms: median * 1e3,
+                    best_ms: best * 1e3,
+                    cpu_ms: cpu.map(|cpu| cpu * 1e3),
+                    runs,
+                    gflops: flops as f64 / median / 1e9,
+                    gbytes_per_s: bytes as f64 / median / 1e9,
+                    roofline_share: self.ceilings.floor(flops, bytes) / median,
+                    roofline_share_cpu: self.ceilings.cpu_floor(flops, bytes).zip(cpu).map(|(floor, cpu)| floor / cpu),
+                    error,
+                    clock: format!("{clock:?}"),
+                };
+                show(&timing, arguments.common.json);
+                self.timings.push(timing);
+            }
+        }
+        Ok(())
+    }
 }
 
 fn show(timing: &Timing, as_json: bool) {
+    let Timing { op, pass, shape, variant, median_ms, gflops, gbytes_per_s, roofline_share, .. } = timing;
     if !as_json {
-        let Timing { op, pass, shape, variant, median_ms, gflops, gbytes_per_s, .. } = timing;
+        let share = timing.roofline_share_cpu.unwrap_or(*roofline_share) * 100.0;
+        let cpu = timing.cpu_ms.map_or(String::new(), |cpu| format!(" {cpu:>9.3} cpu ms"));
         println!(
-            "{op:<22} {pass:<12} {shape:<26} {variant:<36} {median_ms:>9.3} ms {gflops:>8.1} GFLOP/s {gbytes_per_s:>7.2} GB/s"
+            "{op:<12} {pass:<12} {shape:<52} {variant:<44} {median_ms:>9.3} ms{cpu} {gflops:>8.1} GFLOP/s \
+             {gbytes_per_s:>7.2} GB/s {share:>5.1} %"
         );
+    }
+    if timing.error > TOLERANCE {
+        eprintln!("{op} {pass} {shape}: {variant} is {:.1e} from the plain kernel", timing.error);
     }
 }

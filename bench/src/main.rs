@@ -1,6 +1,12 @@
-//! `cargo run --release -p bench -- kernels|step`: how long single kernels and whole training steps take on your own adapter.
+//! `cargo run --release -p bench -- roofline|kernels|step|compare`: what your own adapter reaches at most, and how long single
+//! kernels and whole training steps take on it.
 
+mod compare;
+mod contents;
 mod kernels;
+mod measure;
+mod roofline;
+mod session;
 mod step;
 
 use std::process::ExitCode;
@@ -21,8 +27,10 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Roofline(roofline::Arguments),
     Kernels(kernels::Arguments),
     Step(step::Arguments),
+    Compare(compare::Arguments),
 }
 
 #[derive(Args)]
@@ -48,10 +56,21 @@ fn json(value: &impl Serialize) -> Result<()> {
     Ok(())
 }
 
+/// `--seconds` as people may give it.
+fn check_seconds(seconds: f64) -> Result<()> {
+    if seconds.is_finite() && seconds > 0.0 {
+        Ok(())
+    } else {
+        Err(Error::input(format!("--seconds {seconds}: must be above 0")))
+    }
+}
+
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
+        Command::Roofline(arguments) => roofline::run(&arguments),
         Command::Kernels(arguments) => kernels::run(&arguments),
         Command::Step(arguments) => step::run(&arguments),
+        Command::Compare(arguments) => compare::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,18 +1,15 @@
 //! A whole training step: input, forward, backward, optimiser.
 
-use std::collections::BTreeMap;
-use std::time::Instant;
+mod first;
+mod profile;
 
 use clap::Args;
-use gatefold::gpu::BufferPool;
-use gatefold::params::{ParameterStore, StepWords};
-use gatefold::plan::Plan;
-use gatefold::tape::Arena;
-use gatefold::train::step::TrainingStep;
-use gatefold::train::{Config, Needs};
 use gatefold::{Error, Result};
 use serde::Serialize;
 
+use crate::measure::median;
+use crate::roofline::Ceilings;
+use crate::session::{Load, Session, StepSample};
 use crate::{Common, json};
 
 /// Time whole training steps of a network
@@ -32,8 +29,17 @@ pub struct Arguments {
     /// Also time each launch by itself: by kind, and the ten dearest
     #[arg(long)]
     profile: bool,
+    /// Also take the first step in two fresh processes: with empty caches, and with what the first of them left there
+    #[arg(long)]
+    first_step: bool,
     #[command(flatten)]
     common: Common,
+}
+
+impl Arguments {
+    fn load(&self) -> Load {
+        Load { net: self.net.clone(), batch: self.batch, size: self.size, classes: self.classes }
+    }
 }
 
 #[derive(Serialize)]
@@ -42,135 +48,150 @@ struct StepTime {
     batch: usize,
     size: usize,
     precision: &'static str,
+    /// From the median step.
     images_per_second: f64,
-    /// Median time of a step, in milliseconds.
     step_ms: f64,
-    /// Time to hand a step to the device, while it works: median.
+    best_step_ms: f64,
+    /// Processor time of all threads for a step, on software adapters: the median.
+    cpu_ms_per_step: Option<f64>,
+    /// Time to write a step's inputs and to hand it to the device, while that works on the step before: the median.
     host_ms_per_step: f64,
+    /// Processor time of the host's thread for it: the median.
+    host_cpu_ms_per_step: Option<f64>,
     launches_per_step: usize,
     flops_per_step: u64,
     peak_bytes: u64,
-    /// From the empty plan to the end of the first step: compiling included.
+    /// From the recording to the end of the first step: compiling included.
     first_step_s: f64,
+    /// The same in a fresh process with empty caches, and with filled ones; with `--first-step`.
+    first_step_cold_s: Option<f64>,
+    first_step_warm_s: Option<f64>,
+    steps: usize,
+    /// Of the process, in bytes, with no step under way.
+    rss_after_10: Option<u64>,
+    rss_at_end: u64,
+    /// What the device's allocator has handed out, in bytes; null where it does not tell.
+    allocated_after_10: Option<u64>,
+    allocated_at_end: Option<u64>,
     adapter: String,
+    driver: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<profile::Profile>,
 }
 
+/// Steps after which the memory counts as settled.
+const SETTLED: usize = 10;
+
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let Arguments { net, batch, size, .. } = arguments;
-    let config = Config { net: net.clone(), batch: *batch, size: *size, ..Config::default() };
-    config.check()?;
-    if arguments.classes < 2 {
-        return Err(Error::input(format!("--classes {}: must be at least 2", arguments.classes)));
+    let load = arguments.load();
+    load.config()?;
+    if arguments.steps == 0 {
+        return Err(Error::input("--steps 0: must be at least 1"));
     }
     let gpu = arguments.common.open()?;
-    let net_config = config.net_config(arguments.classes);
-    let needs = Needs::of(&config, &net_config, gpu.adapter())?;
+    let mut session = Session::new(&gpu, &load)?;
+    session.run()?;
+    let first_step_s = session.settle()?.wall;
 
-    let start = Instant::now();
-    let step = TrainingStep::record(&config, &net_config, *batch)?;
-    let store = ParameterStore::new(&gpu, step.tape.spec(), true)?;
-    let (parameters, states) = step.tape.spec().initial(1);
-    store.write(&gpu, Arena::Parameters, &parameters)?;
-    if !states.is_empty() {
-        store.write(&gpu, Arena::State, &states)?;
-    }
-    let mut plan = Plan::new(&gpu, &step.tape, &store, &BufferPool::default())?;
-    // Noise: zeros would be faster than pictures.
-    let mut noise = 1_u32;
-    let mut random = || {
-        noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        noise
-    };
-    let pixels: Vec<u32> = (0..step.pixels.shape.len()).map(|_| random() ^ (random() >> 16)).collect();
-    let labels: Vec<u32> = (0..*batch as u32).map(|i| i % arguments.classes as u32).collect();
-    plan.write(step.pixels, &pixels)?;
-    plan.write(step.labels, &labels)?;
-    plan.write(step.weights, &vec![1.0_f32; *batch])?;
-    let words = |number: u32| StepWords {
-        step: number,
-        seed: 1,
-        learning_rate: 1e-3,
-        bias_correction1: 1.0,
-        bias_correction2: 1.0,
-        ..StepWords::default()
-    };
-    let (mut times, mut host) = (vec![], vec![]);
-    let mut first_step_s = 0.0;
-    for number in 0..=arguments.steps {
-        let begin = Instant::now();
-        if let Some(input) = step.tape.step_input() {
-            plan.write(input, &[words(number as u32)])?;
-        }
-        plan.write(step.pixels, &pixels)?;
-        let ticket = plan.submit()?;
-        host.push(begin.elapsed().as_secs_f64());
-        plan.results(ticket)?;
-        if number == 0 {
-            first_step_s = start.elapsed().as_secs_f64();
-        } else {
-            times.push(begin.elapsed().as_secs_f64());
+    let mut samples: Vec<StepSample> = vec![];
+    let (mut rss_after_10, mut allocated_after_10) = (None, None);
+    // Steps overlap: each call hands one over and ends the one before, so the first ends nothing, and the last hands over nothing.
+    let first = session.run()?;
+    for number in 1..=arguments.steps {
+        samples.push(if number == arguments.steps { session.settle()? } else { session.run()? });
+        if number == SETTLED && number < arguments.steps {
+            session.settle()?;
+            (rss_after_10, allocated_after_10) = (Some(rss()?), gpu.allocated_bytes());
+            session.run()?;
         }
     }
-    let median = |values: &mut Vec<f64>| {
-        values.sort_by(f64::total_cmp);
-        values.get(values.len() / 2).copied().unwrap_or(0.0)
+    let column = |of: fn(&StepSample) -> Option<f64>| samples.iter().filter_map(of).collect::<Vec<_>>();
+    let middle = |of: fn(&StepSample) -> Option<f64>| {
+        let values = column(of);
+        (!values.is_empty()).then(|| median(&values) * 1e3)
     };
-    let step_s = median(&mut times);
+    let walls = column(|s| Some(s.wall));
+    let step_s = median(&walls).max(1e-9);
+    let (adapter, software) = (gpu.adapter().name.clone(), gpu.adapter().software);
+    let (rss_at_end, allocated_at_end) = (rss()?, gpu.allocated_bytes());
+    let profile = if arguments.profile {
+        let ceilings = Ceilings::measure(&gpu, 0.3)?;
+        Some(profile::Profile::new(&session.plan, &ceilings)?)
+    } else {
+        None
+    };
+    let driver = gpu.adapter().driver.clone();
+    let needs = session.needs.clone();
+    drop((session, gpu));
+    let fresh = if arguments.first_step { Some(first::cold_and_warm(arguments)?) } else { None };
     let time = StepTime {
-        network: net.clone(),
-        batch: *batch,
-        size: *size,
+        network: load.net.clone(),
+        batch: load.batch,
+        size: load.size,
         precision: "f32",
-        images_per_second: *batch as f64 / step_s.max(1e-9),
+        images_per_second: load.batch as f64 / step_s,
         step_ms: step_s * 1e3,
-        host_ms_per_step: median(&mut host) * 1e3,
+        best_step_ms: walls.iter().copied().fold(f64::INFINITY, f64::min) * 1e3,
+        cpu_ms_per_step: middle(|s| s.cpu).filter(|_| software),
+        host_ms_per_step: middle(|s| s.host).or(first.host.map(|s| s * 1e3)).unwrap_or(0.0),
+        host_cpu_ms_per_step: middle(|s| s.host_cpu).or(first.host_cpu.map(|s| s * 1e3)),
         launches_per_step: needs.launches_per_step,
         flops_per_step: needs.flops_per_step,
         peak_bytes: needs.peak_bytes,
         first_step_s,
-        adapter: gpu.adapter().name.clone(),
+        first_step_cold_s: fresh.map(|(cold, _)| cold),
+        first_step_warm_s: fresh.map(|(_, warm)| warm),
+        steps: arguments.steps,
+        rss_after_10,
+        rss_at_end,
+        allocated_after_10,
+        allocated_at_end,
+        adapter,
+        driver,
+        profile,
     };
     if arguments.common.json {
-        json(&time)?;
-    } else {
-        println!(
-            "{net} at {size} px, batch {batch}: {:.1} images/s, {:.1} ms per step ({:.1} GFLOP/s), host {:.2} ms, {} launches, first \
-             step after {first_step_s:.1} s",
-            time.images_per_second,
-            time.step_ms,
-            time.flops_per_step as f64 / step_s / 1e9,
-            time.host_ms_per_step,
-            time.launches_per_step
-        );
+        return json(&time);
     }
-    if arguments.profile { profile(&plan) } else { Ok(()) }
+    time.show();
+    Ok(())
 }
 
-fn profile(plan: &Plan) -> Result<()> {
-    let mut times = plan.profile(3)?;
-    let total: f64 = times.iter().map(|t| t.median.as_secs_f64()).sum();
-    let mut kinds: BTreeMap<String, (usize, f64, u64)> = BTreeMap::new();
-    for time in &times {
-        let kind = kinds.entry(format!("{} {}", time.op, time.pass)).or_default();
-        *kind = (kind.0 + 1, kind.1 + time.median.as_secs_f64(), kind.2 + time.flops);
-    }
-    let mut kinds: Vec<_> = kinds.into_iter().collect();
-    kinds.sort_by(|a, b| b.1.1.total_cmp(&a.1.1));
-    eprintln!("by kind:");
-    for (name, (count, seconds, flops)) in kinds {
-        let (ms, share, rate) = (seconds * 1e3, 100.0 * seconds / total, flops as f64 / seconds / 1e9);
-        eprintln!("  {name:<34} {count:>4} launches {ms:>9.2} ms {share:>5.1} % {rate:>7.1} GFLOP/s");
-    }
-    times.sort_by_key(|t| std::cmp::Reverse(t.median));
-    eprintln!("the ten dearest:");
-    for t in times.iter().take(10) {
-        let seconds = t.median.as_secs_f64();
-        let (op, pass, variant) = (t.op, t.pass, &t.variant);
-        eprintln!(
-            "  {op} {pass:<16} {variant:<36} {:>9.2} ms {:>7.1} GFLOP/s",
-            seconds * 1e3,
-            t.flops as f64 / seconds / 1e9
+impl StepTime {
+    fn show(&self) {
+        let gflops = self.flops_per_step as f64 / self.step_ms / 1e6;
+        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+        println!(
+            "{} at {} px, batch {}: {:.1} images/s, {:.1} ms per step ({gflops:.1} GFLOP/s), {} launches",
+            self.network, self.size, self.batch, self.images_per_second, self.step_ms, self.launches_per_step
         );
+        if let Some(cpu) = self.cpu_ms_per_step {
+            println!("processor time {cpu:.1} ms per step");
+        }
+        let thread = self.host_cpu_ms_per_step.map_or(String::new(), |ms| format!(" ({ms:.2} of processor time)"));
+        println!("host {:.2} ms per step{thread}; peak {:.1} MiB", self.host_ms_per_step, mib(self.peak_bytes));
+        println!("first step after {:.1} s", self.first_step_s);
+        if let Some((cold, warm)) = self.first_step_cold_s.zip(self.first_step_warm_s) {
+            println!("first step of a fresh process: {cold:.1} s with empty caches, {warm:.1} s with filled ones");
+        }
+        if let Some(after_10) = self.rss_after_10 {
+            print!("process {:.1} MiB after 10 steps, {:.1} at the end", mib(after_10), mib(self.rss_at_end));
+            match self.allocated_after_10.zip(self.allocated_at_end) {
+                Some((then, end)) => println!("; device memory {:.1} and {:.1} MiB", mib(then), mib(end)),
+                None => println!(),
+            }
+        }
+        if let Some(profile) = &self.profile {
+            profile.show();
+        }
     }
-    Ok(())
+}
+
+/// Memory of this process, in bytes.
+fn rss() -> Result<u64> {
+    let unknown = || Error::run("the system does not tell how much memory this process has");
+    let id = sysinfo::get_current_pid().map_err(|_| unknown())?;
+    let mut system = sysinfo::System::new().map_err(|_| unknown())?;
+    system.refresh_processes(sysinfo::ProcessesToUpdate::Some(&[id]), false);
+    system.process(id).map(sysinfo::Process::memory).ok_or_else(unknown)
 }

@@ -116,7 +116,7 @@ mod tests {
         assert_eq!(cramers_v(&[vec![25, 25], vec![25, 25]]), 0.0);
         // φ² = 0.16, less 1/99; both counts of kinds shrink to 2 - 1/99.
         let v = cramers_v(&[vec![35, 15], vec![15, 35]]);
-        let wanted = ((0.16 - 1.0 / 99.0) / (1.0 - 1.0 / 99.0)).sqrt();
+        let wanted = ((0.16_f64 - 1.0 / 99.0) / (1.0 - 1.0 / 99.0)).sqrt();
         assert!((v - wanted).abs() < 1e-12, "{v} {wanted}");
         assert_eq!(cramers_v(&[vec![3, 4]]), 0.0);
         assert_eq!(cramers_v(&[]), 0.0);

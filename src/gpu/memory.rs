@@ -88,6 +88,11 @@ impl Gpu {
         self.collect(&staging, bytes)
     }
 
+    /// Bytes that the device's buffers take now, as its allocator counts them; `None` where it does not tell.
+    pub fn allocated_bytes(&self) -> Option<u64> {
+        self.device.generate_allocator_report().map(|report| report.total_allocated_bytes)
+    }
+
     /// A buffer that the host can read.
     pub(crate) fn staging(&self, bytes: u64) -> Result<wgpu::Buffer> {
         self.buffer_for("read-back", bytes, wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ)

@@ -18,7 +18,7 @@ pub use kernel::{Binding, Kernel, Needs, Pipeline, fold};
 pub(crate) use memory::take_fitting;
 pub use memory::{BufferPool, MemoryUse, available_host_memory};
 pub use shader::{Shader, compose};
-pub use timing::{Clock, Stopwatch};
+pub use timing::{Clock, Stopwatch, Timing, processor_time, thread_time};
 
 use crate::{Error, Result};
 

@@ -41,7 +41,8 @@ const SHARED: &[Shader] = &[
 /// # Errors
 /// [`Error::Run`] with the file and naga's own message: only a developer can meet it.
 pub fn compose(shader: Shader, defs: &[(&'static str, u32)]) -> Result<naga::Module> {
-    let mut composer = Composer::default();
+    // What this adapter can do is checked when the module is made; here all of WGSL is right.
+    let mut composer = Composer::default().with_capabilities(naga::valid::Capabilities::all());
     let fault = |composer: &Composer, e: naga_oil::compose::ComposerError| {
         Error::run(format!("shader {}: {}", shader.path, e.emit_to_string(composer)))
     };

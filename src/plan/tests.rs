@@ -8,6 +8,7 @@ use crate::nets::{Freeze, NETS};
 use crate::ops::add::add;
 use crate::ops::concat::concat;
 use crate::ops::relu::relu;
+use crate::tape::Access;
 use crate::train::Config;
 use crate::train::model::{Taps, recorded};
 use crate::train::step::TrainingStep;

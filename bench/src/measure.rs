@@ -1,0 +1,48 @@
+//! Timing one kernel: a warm-up, then as many runs as fit into the time.
+
+use std::time::Duration;
+
+use gatefold::Result;
+use gatefold::gpu::{Clock, Gpu, Stopwatch};
+use gatefold::plan::{Prepared, Probe};
+
+/// How long a kernel takes, in seconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Measured {
+    pub median: f64,
+    pub best: f64,
+    /// Processor time of all threads for one run: the best of the submissions' means. `None` on GPUs, where it says nothing.
+    pub cpu: Option<f64>,
+    pub runs: usize,
+    pub clock: Clock,
+}
+
+/// Submissions among which the runs are divided.
+const ROUNDS: usize = 3;
+
+/// Runs `kernel` once to warm up, then for about `seconds`, at least `ROUNDS` times.
+pub fn measure(gpu: &Gpu, stopwatch: &Stopwatch, probe: &Probe, kernel: &Prepared, seconds: f64) -> Result<Measured> {
+    let first = probe.time(stopwatch, kernel, 1)?;
+    let once = first.median().as_secs_f64().max(1e-7);
+    let runs = (seconds / ROUNDS as f64 / once).clamp(1.0, Stopwatch::PASSES as f64) as usize;
+    let (mut times, mut cpu, mut clock): (Vec<Duration>, _, _) = (vec![], None::<f64>, first.clock);
+    for _ in 0..ROUNDS {
+        let timing = probe.time(stopwatch, kernel, runs)?;
+        if let Some(processor) = timing.processor.filter(|_| gpu.adapter().software) {
+            let seconds = processor.as_secs_f64();
+            cpu = Some(cpu.map_or(seconds, |best| best.min(seconds)));
+        }
+        clock = timing.clock;
+        times.extend(timing.times);
+    }
+    times.sort_unstable();
+    let at = |i: usize| times.get(i).map_or(f64::INFINITY, |t| t.as_secs_f64().max(1e-9));
+    Ok(Measured { median: at(times.len() / 2), best: at(0), cpu, runs: times.len(), clock })
+}
+
+/// The middle one; 0 if there is none.
+pub fn median(values: &[f64]) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
+}

@@ -1,0 +1,37 @@
+// Matrix units: four independent sums of 16 x 16 products of f16 matrices, in f32. Each subgroup works by itself.
+enable f16;
+enable wgpu_cooperative_matrix;
+#import gatefold::grid
+
+struct Params {
+    rounds: u32,
+    // Tiles that the inputs hold.
+    tiles: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<f16>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+
+@compute @workgroup_size(#{LANES})
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let number = grid::linear_group(group, groups);
+    let tile = (number % params.tiles) * 256u;
+    let a = coopLoad<coop_mat16x16<f16, A>>(&x[tile], 16u);
+    let b = coopLoad<coop_mat16x16<f16, B>>(&x[tile], 16u);
+    var p = coopLoad<coop_mat16x16<f32, C>>(&y[number * 256u], 16u);
+    var q = p;
+    var r = p;
+    var s = p;
+    for (var round = 0u; round < params.rounds; round++) {
+        p = coopMultiplyAdd(a, b, p);
+        q = coopMultiplyAdd(a, b, q);
+        r = coopMultiplyAdd(a, b, r);
+        s = coopMultiplyAdd(a, b, s);
+        p = coopMultiplyAdd(a, b, p);
+        q = coopMultiplyAdd(a, b, q);
+        r = coopMultiplyAdd(a, b, r);
+        s = coopMultiplyAdd(a, b, s);
+    }
+    coopStore(p + q + r + s, &y[number * 256u], 16u);
+}

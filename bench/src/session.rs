@@ -1,0 +1,143 @@
+//! A network's training step, ready to run on noise.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use gatefold::gpu::{BufferPool, Gpu, processor_time, thread_time};
+use gatefold::params::{ParameterStore, StepWords};
+use gatefold::plan::{Plan, Ticket};
+use gatefold::tape::Arena;
+use gatefold::train::step::TrainingStep;
+use gatefold::train::{Config, Needs};
+use gatefold::{Error, Result};
+
+/// Which step.
+#[derive(Clone, Debug)]
+pub struct Load {
+    pub net: String,
+    pub batch: usize,
+    pub size: usize,
+    pub classes: usize,
+}
+
+impl Load {
+    /// The settings of the run, checked.
+    pub fn config(&self) -> Result<Config> {
+        let config = Config { net: self.net.clone(), batch: self.batch, size: self.size, ..Config::default() };
+        config.check()?;
+        if self.classes < 2 {
+            return Err(Error::input(format!("--classes {}: must be at least 2", self.classes)));
+        }
+        Ok(config)
+    }
+}
+
+impl Load {
+    /// As people say it.
+    pub fn name(&self) -> String {
+        format!("{} at {} px, batch {}", self.net, self.size, self.batch)
+    }
+}
+
+/// A planned step.
+pub struct Session {
+    pub plan: Plan,
+    pub needs: Needs,
+    step: TrainingStep,
+    pixels: Vec<u32>,
+    labels: Vec<u32>,
+    weights: Vec<f32>,
+    number: u32,
+    under_way: Option<Ticket>,
+    /// When the last step was done, and the processor time until then.
+    done: (Instant, Option<Duration>),
+}
+
+/// One step, in seconds.
+#[derive(Clone, Copy, Debug)]
+pub struct StepSample {
+    /// From the end of the step before to the end of this one.
+    pub wall: f64,
+    /// Processor time of all threads meanwhile.
+    pub cpu: Option<f64>,
+    /// What the host took to write the inputs and hand the next step over; `None` if it did not.
+    pub host: Option<f64>,
+    /// Processor time of the host's thread for it.
+    pub host_cpu: Option<f64>,
+}
+
+impl Session {
+    /// Records and plans the step and initialises the parameters.
+    pub fn new(gpu: &Arc<Gpu>, load: &Load) -> Result<Self> {
+        let config = load.config()?;
+        let net_config = config.net_config(load.classes);
+        let needs = Needs::of(&config, &net_config, gpu.adapter())?;
+        let start = Instant::now();
+        let step = TrainingStep::record(&config, &net_config, load.batch)?;
+        let store = ParameterStore::new(gpu, step.tape.spec(), true)?;
+        let (parameters, states) = step.tape.spec().initial(1);
+        store.write(gpu, Arena::Parameters, &parameters)?;
+        if !states.is_empty() {
+            store.write(gpu, Arena::State, &states)?;
+        }
+        let plan = Plan::new(gpu, &step.tape, &store, &BufferPool::default())?;
+        // Noise: zeros would be faster than pictures.
+        let mut noise = 1_u32;
+        let mut random = || {
+            noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            noise
+        };
+        let pixels = (0..step.pixels.shape.len()).map(|_| random() ^ (random() >> 16)).collect();
+        let labels = (0..load.batch).map(|i| (i % load.classes) as u32).collect();
+        let weights = vec![1.0; load.batch];
+        let done = (start, processor_time());
+        Ok(Self { plan, needs, step, pixels, labels, weights, number: 0, under_way: None, done })
+    }
+
+    /// Submits a step and then waits for the one before, as training does. The first call only submits, and tells the time from
+    /// before the step was recorded.
+    pub fn run(&mut self) -> Result<StepSample> {
+        let (begin, thread) = (Instant::now(), thread_time());
+        let words = StepWords {
+            step: self.number,
+            seed: 1,
+            learning_rate: 1e-3,
+            bias_correction1: 1.0,
+            bias_correction2: 1.0,
+            ..StepWords::default()
+        };
+        if let Some(input) = self.step.tape.step_input() {
+            self.plan.write(input, &[words])?;
+        }
+        self.plan.write(self.step.pixels, &self.pixels)?;
+        self.plan.write(self.step.labels, &self.labels)?;
+        self.plan.write(self.step.weights, &self.weights)?;
+        let ticket = self.plan.submit()?;
+        let host = begin.elapsed().as_secs_f64();
+        let host_cpu = thread_time().zip(thread).map(|(now, then)| (now - then).as_secs_f64());
+        self.number += 1;
+        let before = self.under_way.replace(ticket);
+        let (wall, cpu) = self.finish(before)?;
+        Ok(StepSample { wall, cpu, host: Some(host), host_cpu })
+    }
+
+    /// Waits for the step under way, if there is one.
+    pub fn settle(&mut self) -> Result<StepSample> {
+        let last = self.under_way.take();
+        let (wall, cpu) = self.finish(last)?;
+        Ok(StepSample { wall, cpu, host: None, host_cpu: None })
+    }
+
+    fn finish(&mut self, ticket: Option<Ticket>) -> Result<(f64, Option<f64>)> {
+        if let Some(ticket) = ticket {
+            let loss = self.plan.results(ticket)?.get(self.step.loss)?;
+            if loss.iter().any(|v| !v.is_finite()) {
+                return Err(Error::run("the loss is no finite number"));
+            }
+        }
+        let (now, processor) = (Instant::now(), processor_time());
+        let (then, processor_then) = std::mem::replace(&mut self.done, (now, processor));
+        let cpu = processor.zip(processor_then).map(|(now, then)| (now - then).as_secs_f64());
+        Ok(((now - then).as_secs_f64(), cpu))
+    }
+}

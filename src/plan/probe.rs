@@ -1,0 +1,174 @@
+//! One launch without its network: on storage of its own, with any of its kernels, to be timed and to be compared.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::{BLOCK_BYTES, admissible, uniform_block};
+use crate::gpu::{AdapterSummary, Gpu, Kernel, Pipeline, Stopwatch, Timing};
+use crate::tape::{Access, Tape};
+use crate::tensor::Tensor;
+use crate::{Error, Result};
+
+/// The launches of a tape that differ in what they do: the number of the first of its kind, and how many of the kind there are.
+pub fn distinct_launches(tape: &Tape, adapter: &AdapterSummary) -> Vec<(usize, usize)> {
+    let mut kinds: HashMap<_, usize> = HashMap::new();
+    let mut found: Vec<(usize, usize)> = vec![];
+    for (number, launch) in tape.launches.iter().enumerate() {
+        let shapes: Vec<_> = launch.operands.iter().map(|(tensor, _)| tensor.shape).collect();
+        let kernels = admissible(tape, launch, adapter);
+        let key = (launch.op, launch.pass, shapes, uniform_block(tape, launch), kernels);
+        let kind = *kinds.entry(key).or_insert(found.len());
+        match found.get_mut(kind) {
+            Some((_, count)) => *count += 1,
+            None => found.push((number, 1)),
+        }
+    }
+    found
+}
+
+/// One launch of a tape on storage of its own.
+///
+/// What it reads lies there several times, and each run takes the next copy, so that a cache cannot keep it from run to run.
+/// What it writes lies there once: runs then wait for each other, as they do in a plan.
+pub struct Probe<'a> {
+    gpu: &'a Gpu,
+    tape: &'a Tape,
+    number: usize,
+    block: wgpu::Buffer,
+    /// By root, for each copy of what is read.
+    copies: Vec<HashMap<usize, wgpu::Buffer>>,
+    /// First contents of what is written, by root.
+    first: HashMap<usize, Vec<u32>>,
+}
+
+/// A kernel that is ready to run in a [`Probe`].
+pub struct Prepared {
+    pipeline: Arc<Pipeline>,
+    bind_groups: Vec<wgpu::BindGroup>,
+    workgroups: [u32; 3],
+}
+
+/// Copies of what is read are no more than this, however small they are.
+const MOST_COPIES: u64 = 16;
+
+impl<'a> Probe<'a> {
+    /// Storage for launch `number` of the tape. `fill` makes the words of an operand's storage, from its number (in binding
+    /// order) and the shape of what it is or is a slice of. What is read is copied until there are `rotate` bytes.
+    ///
+    /// # Errors
+    /// If there is no such launch, or its storage does not fit into memory.
+    pub fn new(
+        gpu: &'a Gpu,
+        tape: &'a Tape,
+        number: usize,
+        rotate: u64,
+        fill: &dyn Fn(usize, Tensor) -> Vec<u32>,
+    ) -> Result<Self> {
+        let launch = tape.launches.get(number).ok_or_else(|| Error::run(format!("the tape has no launch {number}")))?;
+        let block = uniform_block(tape, launch);
+        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+        let uniform = gpu.buffer_for("uniform block", BLOCK_BYTES, usage)?;
+        gpu.queue.write_buffer(&uniform, 0, bytemuck::cast_slice(&block));
+
+        let (mut once, mut first, mut read) = (HashMap::new(), HashMap::new(), vec![]);
+        for (operand, &(tensor, access)) in launch.operands.iter().enumerate() {
+            let root = tape.view(tensor).root;
+            if once.contains_key(&root) {
+                continue;
+            }
+            let whole = Tensor { id: root, shape: tape.values[root].shape };
+            let words = fill(operand, whole);
+            let words = if tape.is_half(whole) { halves(&words) } else { words };
+            let buffer = gpu.buffer("probe", tape.values[root].bytes())?;
+            gpu.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(&words));
+            once.insert(root, buffer);
+            match access {
+                Access::Read => read.push(root),
+                Access::Write => drop(first.insert(root, words)),
+            }
+        }
+        let bytes: u64 = read.iter().map(|root| once[root].size()).sum();
+        let copies = if read.is_empty() { 1 } else { rotate.div_ceil(bytes.max(1)).clamp(1, MOST_COPIES) };
+        let mut sets = vec![once];
+        for _ in 1..copies {
+            let mut set = sets[0].clone();
+            let mut encoder = gpu.device.create_command_encoder(&Default::default());
+            for root in &read {
+                let from = &sets[0][root];
+                let buffer = gpu.buffer("probe", from.size())?;
+                encoder.copy_buffer_to_buffer(from, 0, &buffer, 0, from.size());
+                set.insert(*root, buffer);
+            }
+            gpu.queue.submit([encoder.finish()]);
+            sets.push(set);
+        }
+        gpu.wait()?;
+        Ok(Self { gpu, tape, number, block: uniform, copies: sets, first })
+    }
+
+    /// Compiles a kernel and binds it to the storage.
+    ///
+    /// # Errors
+    /// If the kernel does not compile.
+    pub fn prepare(&self, kernel: &Kernel) -> Result<Prepared> {
+        let launch = &self.tape.launches[self.number];
+        let pipeline = self.gpu.pipeline(kernel, &self.tape.bindings(launch))?;
+        let bind = |set: &HashMap<usize, wgpu::Buffer>| {
+            let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: self.block.as_entire_binding() }];
+            for (binding, &(tensor, _)) in (1..).zip(&launch.operands) {
+                let resource = set[&self.tape.view(tensor).root].as_entire_binding();
+                entries.push(wgpu::BindGroupEntry { binding, resource });
+            }
+            let layout = &pipeline.layout;
+            let descriptor = wgpu::BindGroupDescriptor { label: Some("probe"), layout, entries: &entries };
+            self.gpu.guarded(&launch.label(), || self.gpu.device.create_bind_group(&descriptor))
+        };
+        let bind_groups = self.copies.iter().map(bind).collect::<Result<_>>()?;
+        Ok(Prepared { pipeline, bind_groups, workgroups: kernel.workgroups })
+    }
+
+    /// Runs a prepared kernel `runs` times (1 to [`Stopwatch::PASSES`]), each on the next copy of its inputs.
+    ///
+    /// # Errors
+    /// If the device was lost.
+    pub fn time(&self, stopwatch: &Stopwatch, kernel: &Prepared, runs: usize) -> Result<Timing> {
+        stopwatch.time(self.gpu, runs, |run, pass| {
+            pass.set_pipeline(&kernel.pipeline.pipeline);
+            pass.set_bind_group(0, &kernel.bind_groups[run % kernel.bind_groups.len()], &[]);
+            let [x, y, z] = kernel.workgroups;
+            pass.dispatch_workgroups(x, y, z);
+        })
+    }
+
+    /// Puts back what was there before the first run, runs the kernel once, and reads what it wrote: for each storage that
+    /// the launch writes, the words before and after.
+    ///
+    /// # Errors
+    /// If the device was lost.
+    pub fn outputs(&self, stopwatch: &Stopwatch, kernel: &Prepared) -> Result<Vec<Output<'_>>> {
+        for (root, words) in &self.first {
+            self.gpu.queue.write_buffer(&self.copies[0][root], 0, bytemuck::cast_slice(words));
+        }
+        self.time(stopwatch, kernel, 1)?;
+        let mut roots: Vec<_> = self.first.keys().collect();
+        roots.sort_unstable();
+        let read = |root: &usize| {
+            let before = &self.first[root];
+            let bytes = self.gpu.read_buffer(&self.copies[0][root], 0, 4 * before.len() as u64)?;
+            Ok(Output { before, after: bytemuck::pod_collect_to_vec(&bytes) })
+        };
+        roots.into_iter().map(read).collect()
+    }
+}
+
+/// Numbers in 32 bits as numbers in 16, two to a word.
+fn halves(words: &[u32]) -> Vec<u32> {
+    let half = |&word: &u32| u32::from(half::f16::from_f32(f32::from_bits(word)).to_bits());
+    words.chunks(2).map(|pair| half(&pair[0]) | pair.get(1).map_or(0, half) << 16).collect()
+}
+
+/// What a launch did to one of its storages, as raw words.
+pub struct Output<'a> {
+    pub before: &'a [u32],
+    pub after: Vec<u32>,
+}
