@@ -16,6 +16,7 @@ pub use compare::LeftOut;
 pub use export::Exported;
 pub use foreign::{About, Customs};
 
+use crate::data::Harmonise;
 use crate::data::files::write_atomically;
 use crate::gpu::Gpu;
 use crate::nets::NetConfig;
@@ -34,6 +35,9 @@ pub struct Header {
     pub labels: Vec<String>,
     /// How a picture becomes a square: "crop" or "pad".
     pub fit: String,
+    /// What every picture is brought through first, if the data set was harmonised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub harmonise: Option<Harmonise>,
     /// Normalisation of the input, per channel, of values in [0, 1].
     pub mean: [f32; 3],
     pub deviation: [f32; 3],
@@ -73,6 +77,9 @@ impl Header {
         }
         if labels != classes || classes < 2 {
             return Some(format!("{labels} labels for {classes} classes; it is damaged"));
+        }
+        if let Some(fault) = self.harmonise.and_then(Harmonise::fault) {
+            return Some(format!("a harmonisation that cannot be ({fault}); it is damaged"));
         }
         let numbers = self.mean.iter().chain(&self.deviation).all(|v| v.is_finite());
         if !numbers || self.deviation.iter().any(|d| *d <= 0.0) || !(0.05..=1.0).contains(&self.crop) {

@@ -23,6 +23,7 @@ fn model(net: &str, size: usize, classes: usize) -> (Model, Vec<f32>) {
         net,
         labels: (0..classes).map(|c| c.to_string()).collect(),
         fit: "crop".into(),
+        harmonise: None,
         mean: [0.5; 3],
         deviation: [0.25; 3],
         crop: 1.0,

@@ -33,6 +33,7 @@ fn options() -> PrepareOptions {
     PrepareOptions {
         path_column: None,
         label_column: None,
+        split_column: None,
         group_columns: Vec::new(),
         split: None,
         seed: 1,

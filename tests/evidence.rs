@@ -62,6 +62,7 @@ fn the_peak_of_the_heat_map_lies_in_the_evidence() {
         &PrepareOptions {
             path_column: None,
             label_column: config.label.clone(),
+            split_column: config.split_column.clone(),
             group_columns: config.group.clone(),
             split: Some([65.0, 10.0, 25.0]),
             seed: config.seed,

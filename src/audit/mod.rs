@@ -8,13 +8,16 @@ pub mod auc;
 pub mod controls;
 pub mod facts;
 pub mod features;
+pub mod leaks;
 mod logistic;
 pub mod page;
 pub mod probe;
 pub mod remake;
 pub mod source;
+pub mod swap;
 pub mod table;
 pub mod verdict;
+pub mod views;
 
 use std::path::{Path, PathBuf};
 

@@ -103,6 +103,7 @@ fn open(data: &Path, arguments: &Arguments, config: Option<&Config>, work: &Path
     let options = PrepareOptions {
         path_column: arguments.columns.path.clone(),
         label_column: arguments.columns.label.clone(),
+        split_column: arguments.columns.split_column.clone(),
         group_columns: arguments.columns.group.clone().unwrap_or_default(),
         split: None,
         seed: arguments.seed,
@@ -132,7 +133,7 @@ fn source_of(data: &Path, columns: &ColumnArguments, column: &str, dataset: &Dat
             data.display()
         )));
     }
-    let wanted = Columns { path: columns.path.clone(), label: columns.label.clone(), groups: vec![column.to_owned()] };
+    let wanted = Columns { groups: vec![column.to_owned()], ..columns.columns() };
     let read = source::read(data, &wanted).map_err(|e| Error::input(format!("--source {column}: {e}")))?;
     let values: HashMap<&Path, &String> =
         read.rows.iter().filter_map(|row| Some((row.path.as_path(), row.groups.first()?))).collect();

@@ -22,11 +22,19 @@ pub struct ColumnArguments {
     /// Columns whose equal values keep covers in one set, such as artist,album, or none [default: guessed]
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     pub group: Option<Vec<String>>,
+    /// Column that says which cover is in train, val or test, or none [default: guessed from the header]
+    #[arg(long, value_name = "COLUMN")]
+    pub split_column: Option<String>,
 }
 
 impl ColumnArguments {
     pub fn columns(&self) -> Columns {
-        Columns { path: self.path.clone(), label: self.label.clone(), groups: self.group.clone().unwrap_or_default() }
+        Columns {
+            path: self.path.clone(),
+            label: self.label.clone(),
+            groups: self.group.clone().unwrap_or_default(),
+            split: self.split_column.clone(),
+        }
     }
 }
 
@@ -35,6 +43,7 @@ pub fn prepare_data(data: &Path, config: &Config, folder: &Path) -> Result<Prepa
     let options = PrepareOptions {
         path_column: config.path.clone(),
         label_column: config.label.clone(),
+        split_column: config.split_column.clone(),
         group_columns: config.group.clone(),
         split: config.split,
         seed: config.seed,

@@ -123,7 +123,7 @@ pub fn explain(
 }
 
 fn write_maps(model: &Model, question: &Question, images: &[PathBuf], out: &Path) -> Result<Vec<gallery::Record>> {
-    let (paths, pictures) = load(images, model.picture_size(), model.fit())?;
+    let (paths, pictures) = load(images, model.picture_size(), model.pipeline())?;
     say_passes(model, question)?;
     let progress = console::Progress::new("explaining", "pictures");
     gallery::write(model, question, &paths, &pictures, out, &|done, total| progress.at(done, total))
@@ -185,7 +185,7 @@ fn test(
         Pictures { pixels, source: "test set".into(), of: test.len() }
     } else {
         let some: Vec<PathBuf> = spread(images.len(), limit).map(|i| images[i].clone()).collect();
-        loaded = load(&some, model.picture_size(), model.fit())?.1;
+        loaded = load(&some, model.picture_size(), model.pipeline())?.1;
         Pictures { pixels: loaded.iter().map(Vec::as_slice).collect(), source: "given".into(), of: images.len() }
     };
     let (count, of) = (pictures.pixels.len(), pictures.of);

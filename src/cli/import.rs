@@ -51,6 +51,10 @@ pub struct Arguments {
     /// How pictures become squares: crop the centre, or pad with black
     #[arg(long, value_name = "crop|pad", default_value = "crop", value_parser = super::data::parse_fit)]
     fit: Fit,
+    /// Bring every picture through the same degradation: a square of SIZE pixels, compressed as JPEG of QUALITY, such as 96,60.
+    /// Hides from which source a cover came, at the cost of detail
+    #[arg(long, value_name = "SIZE,QUALITY")]
+    harmonise: Option<String>,
     /// Keep all pictures of the same cover (in one set) instead of one
     #[arg(long)]
     keep_duplicates: bool,
@@ -89,6 +93,7 @@ impl Arguments {
             seed: self.seed,
             sizes: self.size.clone(),
             fit: self.fit,
+            harmonise: self.harmonise.as_deref().map(str::parse).transpose()?,
             keep_duplicates: self.keep_duplicates,
         })
     }

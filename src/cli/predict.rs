@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::GpuArguments;
 use super::console::{self, percent};
 use super::weights::WeightsArguments;
-use crate::data::{Fit, Skipped, picture};
+use crate::data::{Pipeline, Skipped, picture};
 use crate::train::evaluate::BATCH;
 use crate::train::model::{Model, probabilities};
 use crate::{Error, Result};
@@ -51,7 +51,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         return Err(Error::input("no picture to predict; name at least one"));
     }
     let model = Model::from_checkpoint(&arguments.gpu.open()?, &checkpoint)?;
-    let (paths, pictures) = load(images, model.picture_size(), model.fit())?;
+    let (paths, pictures) = load(images, model.picture_size(), model.pipeline())?;
     let mut inference = model.inference(BATCH.min(pictures.len()))?;
     let progress = console::Progress::new("predicting", "pictures");
     let logits = inference.logits(pictures.iter().map(Vec::as_slice), |done| progress.at(done, pictures.len()))?;
@@ -78,10 +78,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::Input`] if no picture is good.
-pub fn load(images: &[PathBuf], size: u32, fit: Fit) -> Result<(Vec<&Path>, Vec<Vec<u8>>)> {
+pub fn load(images: &[PathBuf], size: u32, pipeline: Pipeline) -> Result<(Vec<&Path>, Vec<Vec<u8>>)> {
     let (mut good, mut bad) = ((vec![], vec![]), vec![]);
     for path in images {
-        match picture::load(path, size, fit) {
+        match picture::load(path, size, pipeline) {
             Ok(picture) => {
                 good.0.push(path.as_path());
                 good.1.push(picture.pixels.into_raw());

@@ -81,9 +81,7 @@ fn pretrained(config: Config, weights: Option<&Path>, classes: usize) -> Result<
 
 /// Classes of the covers in DATA.
 fn classes(data: &Path, config: &Config) -> Result<usize> {
-    let columns =
-        source::Columns { path: config.path.clone(), label: config.label.clone(), groups: config.group.clone() };
-    Ok(source::classes(data, &columns)?.len())
+    Ok(source::classes(data, &config.columns())?.len())
 }
 
 /// Holds `--classes` against DATA.

@@ -149,7 +149,7 @@ pub fn even_weights(counts: &[u64]) -> Vec<f32> {
 
 /// Fisher–Yates with a generator whose numbers are part of its contract, unlike those of a library's own `shuffle`.
 /// Different streams give different orders.
-fn shuffle(order: &mut [usize], seed: u64, epoch: u64, stream: u64) {
+pub fn shuffle(order: &mut [usize], seed: u64, epoch: u64, stream: u64) {
     let mut key = [0; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
     key[8..16].copy_from_slice(&epoch.to_le_bytes());

@@ -14,10 +14,12 @@ use memmap2::Mmap;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::dataset;
 use super::files::{cannot_read, cannot_write, sync_folder_of};
+use super::harmonise::Pipeline;
 use super::look::{self, Look};
-use super::pack::{self, HEADER, PictureInfo, bytes_of};
-use super::picture::{self, BadPicture, Fit};
+use super::pack::{self, HEADER, Pack, PictureInfo, bytes_of};
+use super::picture::{self, BadPicture};
 use super::source::walk::state_of;
 use crate::{Error, Result};
 
@@ -40,7 +42,7 @@ pub struct Decoded {
     pub pictures: Vec<Result<PictureInfo, BadPicture>>,
     /// Sizes of the packs in the making.
     pub sizes: Vec<u32>,
-    fit: Fit,
+    pipeline: Pipeline,
     stored: usize,
     work: PathBuf,
 }
@@ -76,7 +78,7 @@ impl Outcome {
 struct Setting {
     gatefold: String,
     sizes: Vec<u32>,
-    fit: Fit,
+    pipeline: Pipeline,
 }
 
 /// What one file gave: its line, its squares in the order of the sizes, its grey picture.
@@ -98,13 +100,14 @@ struct Piece {
 pub fn decode(
     sources: &[PathBuf],
     sizes: &[u32],
-    fit: Fit,
+    pipeline: impl Into<Pipeline>,
     work: &Path,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Decoded> {
+    let pipeline = pipeline.into();
     fs::create_dir_all(work).map_err(|e| cannot_write(work, &e))?;
-    let mut pictures = taken_over(work, sources, sizes, fit)?;
-    let mut writer = Writer::open(work, sizes, fit, &pictures)?;
+    let mut pictures = taken_over(work, sources, sizes, pipeline)?;
+    let mut writer = Writer::open(work, sizes, pipeline, &pictures)?;
     let done = AtomicUsize::new(pictures.len());
     progress(pictures.len(), sources.len());
 
@@ -117,7 +120,7 @@ pub fn decode(
         let mut outcome = Ok(());
         for sources_now in sources[pictures.len()..].chunks(chunk) {
             let piece = |path: &PathBuf| {
-                let piece = piece(path, sizes, fit);
+                let piece = piece(path, sizes, pipeline);
                 progress(done.fetch_add(1, Ordering::Relaxed) + 1, sources.len());
                 piece
             };
@@ -134,10 +137,10 @@ pub fn decode(
         outcome.and(written)
     })?;
     let stored = pictures.iter().flatten().count();
-    Ok(Decoded { pictures, sizes: sizes.to_vec(), fit, stored, work: work.to_owned() })
+    Ok(Decoded { pictures, sizes: sizes.to_vec(), pipeline, stored, work: work.to_owned() })
 }
 
-fn piece(path: &Path, sizes: &[u32], fit: Fit) -> Piece {
+fn piece(path: &Path, sizes: &[u32], pipeline: Pipeline) -> Piece {
     let (bytes, modified) = state_of(path);
     let entry = |outcome| Entry { path: path.to_owned(), bytes, modified, outcome };
     let bad = |reason: String| Piece { entry: entry(Outcome::Bad(reason)), squares: Vec::new(), grey: Vec::new() };
@@ -153,11 +156,11 @@ fn piece(path: &Path, sizes: &[u32], fit: Fit) -> Piece {
         return bad(format!("{width}x{height} pixels: no cover has this shape"));
     }
     let look = Look::of(&full);
-    Piece {
-        entry: entry(Outcome::Good { width, height, hash, look: look.hash }),
-        squares: sizes.iter().map(|&size| picture::square(&full, size, fit)).collect(),
-        grey: look.grey.to_vec(),
-    }
+    let squares = match sizes.iter().map(|&size| pipeline.square(&full, size)).collect() {
+        Ok(squares) => squares,
+        Err(BadPicture { reason }) => return bad(reason),
+    };
+    Piece { entry: entry(Outcome::Good { width, height, hash, look: look.hash }), squares, grey: look.grey.to_vec() }
 }
 
 impl Decoded {
@@ -194,7 +197,7 @@ impl Decoded {
         let part = part(&self.work, size);
         let finish = || {
             let mut file = OpenOptions::new().read(true).write(true).open(&part)?;
-            pack::finish(&mut file, size, self.fit, self.stored, slots, hashes)?;
+            pack::finish(&mut file, size, self.pipeline, self.stored, slots, hashes)?;
             fs::rename(&part, path)?;
             sync_folder_of(path)
         };
@@ -216,6 +219,25 @@ impl Greys {
     }
 }
 
+/// Puts packs that were finished into `folder` back into the work folder, where they are packs in the making again: a killed
+/// import whose data set never became ready has them there, and [`decode`] takes over what they hold.
+///
+/// # Errors
+/// [`Error::Run`] if they cannot be moved.
+pub fn take_back(folder: &Path, work: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        // What is no pack, or one of another version, will be made anew.
+        let is_pack = dataset::is_pack(&entry.file_name().to_string_lossy());
+        let Some(size) = Pack::open(&path).ok().filter(|_| is_pack).map(|pack| pack.size()) else { continue };
+        let part = part(work, size);
+        if !part.exists() {
+            fs::rename(&path, &part).map_err(|e| cannot_write(&part, &e))?;
+        }
+    }
+    Ok(())
+}
+
 fn part(work: &Path, size: u32) -> PathBuf {
     work.join(format!("squares-{size}"))
 }
@@ -225,7 +247,7 @@ fn taken_over(
     work: &Path,
     sources: &[PathBuf],
     sizes: &[u32],
-    fit: Fit,
+    pipeline: Pipeline,
 ) -> Result<Vec<Result<PictureInfo, BadPicture>>> {
     let path = work.join(JOURNAL);
     let file = match File::open(&path) {
@@ -236,7 +258,7 @@ fn taken_over(
     // A line that was cut off ends what can be used.
     let mut lines = BufReader::new(file).lines().map_while(io::Result::ok);
     let setting: Option<Setting> = lines.next().and_then(|line| serde_json::from_str(&line).ok());
-    if setting != Some(setting_of(sizes, fit)) {
+    if setting != Some(setting_of(sizes, pipeline)) {
         return Ok(Vec::new());
     }
     // Squares that are not there cannot be used, whatever the journal says.
@@ -259,8 +281,8 @@ fn taken_over(
     Ok(pictures)
 }
 
-fn setting_of(sizes: &[u32], fit: Fit) -> Setting {
-    Setting { gatefold: env!("CARGO_PKG_VERSION").to_owned(), sizes: sizes.to_vec(), fit }
+fn setting_of(sizes: &[u32], pipeline: Pipeline) -> Setting {
+    Setting { gatefold: env!("CARGO_PKG_VERSION").to_owned(), sizes: sizes.to_vec(), pipeline }
 }
 
 /// The files of a work folder, open for more.
@@ -273,7 +295,12 @@ struct Writer {
 
 impl Writer {
     /// Opens the files and cuts them back to the `pictures` that were taken over.
-    fn open(work: &Path, sizes: &[u32], fit: Fit, pictures: &[Result<PictureInfo, BadPicture>]) -> Result<Self> {
+    fn open(
+        work: &Path,
+        sizes: &[u32],
+        pipeline: Pipeline,
+        pictures: &[Result<PictureInfo, BadPicture>],
+    ) -> Result<Self> {
         let stored = pictures.iter().flatten().count();
         let failed = |e: io::Error| cannot_write(work, &e);
         let open = |path: &Path, length: usize| {
@@ -288,7 +315,7 @@ impl Writer {
         // The journal is written anew, since it may end in the middle of a line.
         let journal = (|| {
             let path = work.join(JOURNAL);
-            let mut text = serde_json::to_string(&setting_of(sizes, fit))? + "\n";
+            let mut text = serde_json::to_string(&setting_of(sizes, pipeline))? + "\n";
             if !pictures.is_empty() {
                 let lines = BufReader::new(File::open(&path)?).lines().skip(1).take(pictures.len());
                 for line in lines {
@@ -347,6 +374,7 @@ fn refuse_if_mostly_bad(sources: &[PathBuf], pictures: &[Result<PictureInfo, Bad
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Fit;
     use image::Rgb;
 
     fn sources(dir: &Path, count: u8) -> Vec<PathBuf> {

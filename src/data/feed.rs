@@ -88,6 +88,7 @@ mod tests {
         let options = PrepareOptions {
             path_column: None,
             label_column: None,
+            split_column: None,
             group_columns: vec![],
             split: Some([1.0, 0.0, 0.0]),
             seed: 1,

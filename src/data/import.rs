@@ -5,8 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::dataset::{Dataset, MANIFEST, PACK, PREVIEW, pack_of};
-use super::decode::{Decoded, decode};
+use super::decode::{self, Decoded, decode};
 use super::duplicates::{self, Candidate, Told};
+use super::harmonise::{Harmonise, Pipeline};
 use super::manifest::{self, Cover, DUPLICATES, Manifest, Split};
 use super::pack::{MAX_SIZE, PictureInfo};
 use super::picture::Fit;
@@ -30,8 +31,17 @@ pub struct ImportOptions {
     pub sizes: Vec<u32>,
     /// How pictures that are not square become so.
     pub fit: Fit,
+    /// Bring every picture through the same degradation first.
+    pub harmonise: Option<Harmonise>,
     /// Keep all pictures of a cover, in one set, instead of one.
     pub keep_duplicates: bool,
+}
+
+impl ImportOptions {
+    /// All that makes a picture a square of the data set.
+    pub fn pipeline(&self) -> Pipeline {
+        Pipeline { fit: self.fit, harmonise: self.harmonise }
+    }
 }
 
 /// A data set that was just made, and what its owner should know.
@@ -132,9 +142,9 @@ fn check_sizes(sizes: &[u32]) -> Result<()> {
 /// What decides the data set: the source's files, and the options except sizes.
 fn state(options: &ImportOptions, source: &str) -> Result<String> {
     let genres = options.request.genres.as_ref().map(fs::read_to_string).transpose().unwrap_or_default();
-    let ImportOptions { request, split, seed, fit, keep_duplicates, .. } = options;
+    let ImportOptions { request, split, seed, fit, harmonise, keep_duplicates, .. } = options;
     let text = format!(
-        "{} {source} {:?} {genres:?} {:?} {split:?} {seed} {fit} {keep_duplicates}",
+        "{} {source} {:?} {genres:?} {:?} {split:?} {seed} {fit} {harmonise:?} {keep_duplicates}",
         env!("CARGO_PKG_VERSION"),
         request.columns,
         request.without
@@ -161,7 +171,7 @@ fn add_sizes(
     let stage = Stage::open(dir)?;
     let covers = &dataset.manifest.covers;
     let paths: Vec<PathBuf> = covers.iter().map(|cover| cover.path.clone()).collect();
-    let decoded = decode(&paths, &missing, options.fit, &stage.work(), progress)?;
+    let decoded = decode(&paths, &missing, options.pipeline(), &stage.work(), progress)?;
     let changed = covers.iter().zip(&decoded.pictures).find(|(c, p)| p.as_ref().map_or(true, |p| p.hash != c.hash));
     if let Some((cover, _)) = changed {
         return Err(Error::Input(format!(
@@ -199,7 +209,8 @@ impl Job<'_> {
     fn run(mut self, stage: &Stage, dir: &Path, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<()> {
         let named = self.source.rows.len() + self.source.left_out.len();
         let paths: Vec<PathBuf> = self.source.rows.iter().map(|row| row.path.clone()).collect();
-        let mut decoded = decode(&paths, &self.options.sizes, self.options.fit, &stage.work(), progress)?;
+        decode::take_back(&stage.unfinished(), &stage.work())?;
+        let mut decoded = decode(&paths, &self.options.sizes, self.options.pipeline(), &stage.work(), progress)?;
         drop(paths);
 
         // The usable pictures, in the order of their slots.
@@ -230,6 +241,7 @@ impl Job<'_> {
         drop(kept);
         let manifest = self.manifest(rows, infos, &slots, &alike, splits)?;
         self.source.notes.extend(size_gap(&manifest));
+        self.source.notes.extend(self.options.harmonise.and_then(|harmonise| enlarged(&manifest, harmonise)));
         self.write(stage, &decoded, &slots, &manifest, named, duplicates, moved)
     }
 
@@ -413,6 +425,7 @@ impl Job<'_> {
             split: ratios,
             seed: options.seed,
             fit: options.fit,
+            harmonise: options.harmonise,
             keep_duplicates: options.keep_duplicates,
             classes: source.classes,
             named,
@@ -424,7 +437,7 @@ impl Job<'_> {
             details: serde_json::to_value(&source.details).map_err(Error::run)?,
         };
         report.write(&new)?;
-        // Last, since a pack that has left the work folder cannot be taken over by the next call.
+        // Last, since a pack that has left the work folder has to be taken back by the next call if this one is killed.
         let slots: Vec<u32> = slots.iter().map(|&slot| slot as u32).collect();
         let pack = |i: usize, size: u32| if i == 0 { new.join(PACK) } else { new.join(pack_of(size)) };
         for (i, &size) in options.sizes.iter().enumerate() {
@@ -465,9 +478,22 @@ fn size_gap(manifest: &Manifest) -> Option<String> {
         manifest.classes.iter().zip(&medians).map(|(class, side)| format!("{class} {side}")).collect();
     Some(format!(
         "WARNING: the classes' pictures differ in size (median side in pixels: {}), so they were scaled differently, and a \
-         network may learn to see the scaling instead of the covers: do not believe a score before that is ruled out",
+         network may learn to see the scaling instead of the covers: do not believe a score before `gatefold audit` has put this to \
+         the test",
         listed.join(", ")
     ))
+}
+
+/// What to know if pictures have to grow to the size that all are to be alike at.
+fn enlarged(manifest: &Manifest, harmonise: Harmonise) -> Option<String> {
+    let small = manifest.covers.iter().filter(|cover| cover.width.min(cover.height) < harmonise.size).count();
+    (small > 0).then(|| {
+        format!(
+            "WARNING: --harmonise {harmonise}: {small} pictures are smaller than {} pixels, so they grow where the others \
+             shrink, and that shows: name a size that all have",
+            harmonise.size
+        )
+    })
 }
 
 fn refuse_reserved_names(shown: &str, source: &Source) -> Result<()> {

@@ -38,10 +38,14 @@ impl Look {
             let [r, g, b] = pixel.0.map(u32::from);
             *to = ((299 * r + 587 * g + 114 * b + 500) / 1000) as u8;
         }
-        let luma = GrayImage::from_fn(SIDE, SIDE, |x, y| Luma([grey[(y * SIDE + x) as usize]]));
-        let hash = HASHER.hash_image(&luma).into_inner();
-        Self { hash: u64::from_be_bytes(hash), grey }
+        Self { hash: perceptual_hash(&grey), grey }
     }
+}
+
+/// The perceptual hash of a small grey picture.
+pub fn perceptual_hash(grey: &[u8; BYTES]) -> u64 {
+    let luma = GrayImage::from_fn(SIDE, SIDE, |x, y| Luma([grey[(y * SIDE + x) as usize]]));
+    u64::from_be_bytes(HASHER.hash_image(&luma).into_inner())
 }
 
 /// In how many of the 64 bits two perceptual hashes differ.

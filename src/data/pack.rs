@@ -12,7 +12,8 @@
 //! | 24..32 | count of pictures |
 //! | 32..64 | BLAKE3 over the pictures' hashes in order: the manifest they belong to |
 //! | 64..72 | count of stored squares |
-//! | 72..128 | 0 |
+//! | 72..80 | size and quality of what [harmonised](super::Harmonise) the pictures; 0 if nothing did |
+//! | 80..128 | 0 |
 //!
 //! Slot `i`, a u32, is the number of the square that shows picture `i` of the manifest. Pictures are decoded, and stored,
 //! before it is known which of them are duplicates; slots let a pack be finished without copying it.
@@ -26,6 +27,7 @@ use tempfile::TempDir;
 
 use super::decode::{self, Decoded};
 use super::files::{cannot_read, cannot_write};
+use super::harmonise::{Harmonise, Pipeline};
 use super::picture::{BadPicture, Fit};
 use crate::{Error, Result};
 
@@ -42,7 +44,7 @@ pub const MAX_SIZE: u32 = 8192;
 pub struct Pack {
     map: Mmap,
     size: u32,
-    fit: Fit,
+    pipeline: Pipeline,
     /// The square of each picture.
     slots: Vec<u32>,
     contents: [u8; 32],
@@ -81,6 +83,13 @@ impl Pack {
         if channels != CHANNELS || !(1..=MAX_SIZE).contains(&size) {
             return Err(damaged());
         }
+        let harmonise = match (word(72), word(76)) {
+            (0, 0) => None,
+            (size, quality) => Some(Harmonise { size, quality: u8::try_from(quality).unwrap_or(0) }),
+        };
+        if harmonise.is_some_and(|harmonise| harmonise.fault().is_some()) {
+            return Err(damaged());
+        }
         let (count, stored) = (long(24), long(64));
         let first_slot = HEADER as u128 + bytes_of(size) as u128 * stored;
         let wanted = first_slot + 4 * count;
@@ -96,7 +105,7 @@ impl Pack {
         }
         let mut contents = [0; 32];
         contents.copy_from_slice(&map[32..64]);
-        Ok(Self { size, fit, slots, contents, map })
+        Ok(Self { size, pipeline: Pipeline { fit, harmonise }, slots, contents, map })
     }
 
     /// How many pictures it holds.
@@ -116,7 +125,12 @@ impl Pack {
 
     /// How pictures that were not square were made so.
     pub fn fit(&self) -> Fit {
-        self.fit
+        self.pipeline.fit
+    }
+
+    /// All that pictures went through.
+    pub fn pipeline(&self) -> Pipeline {
+        self.pipeline
     }
 
     /// Bytes of one picture: size × size × 3.
@@ -145,7 +159,7 @@ impl Pack {
 pub(super) fn finish<'a>(
     file: &mut File,
     size: u32,
-    fit: Fit,
+    pipeline: Pipeline,
     stored: usize,
     slots: &[u32],
     hashes: impl Iterator<Item = &'a str>,
@@ -159,13 +173,39 @@ pub(super) fn finish<'a>(
     header[8..12].copy_from_slice(&VERSION.to_le_bytes());
     header[12..16].copy_from_slice(&size.to_le_bytes());
     header[16..20].copy_from_slice(&CHANNELS.to_le_bytes());
-    header[20..24].copy_from_slice(&u32::from(fit == Fit::Pad).to_le_bytes());
+    header[20..24].copy_from_slice(&u32::from(pipeline.fit == Fit::Pad).to_le_bytes());
     header[24..32].copy_from_slice(&(slots.len() as u64).to_le_bytes());
     header[32..64].copy_from_slice(&contents(hashes));
     header[64..72].copy_from_slice(&(stored as u64).to_le_bytes());
+    if let Some(Harmonise { size, quality }) = pipeline.harmonise {
+        header[72..76].copy_from_slice(&size.to_le_bytes());
+        header[76..80].copy_from_slice(&u32::from(quality).to_le_bytes());
+    }
     file.seek(SeekFrom::Start(0))?;
     file.write_all(&header)?;
     file.sync_all()
+}
+
+/// Writes squares that are made already, RGB bytes of `size` × `size` pixels each, as the pack of a new data set at `path`.
+/// `hashes` are those of its manifest, in the same order.
+///
+/// # Errors
+/// [`Error::Run`] if the disk is full or fails.
+pub fn write<'a>(
+    path: &Path,
+    size: u32,
+    pipeline: Pipeline,
+    squares: impl Iterator<Item = Vec<u8>>,
+    hashes: impl ExactSizeIterator<Item = &'a str>,
+) -> Result<()> {
+    let write = || {
+        let mut file = File::create(path)?;
+        file.write_all(&[0; HEADER])?;
+        squares.into_iter().try_for_each(|square| file.write_all(&square))?;
+        let slots: Vec<u32> = (0..hashes.len() as u32).collect();
+        finish(&mut file, size, pipeline, slots.len(), &slots, hashes)
+    };
+    write().map_err(|e| cannot_write(path, &e))
 }
 
 /// A pack of all usable pictures among some files.
@@ -216,12 +256,12 @@ pub fn build(
     path: &Path,
     sources: &[PathBuf],
     size: u32,
-    fit: Fit,
+    pipeline: impl Into<Pipeline>,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Built> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let work = tempfile::Builder::new().prefix(".pack-").tempdir_in(folder).map_err(|e| cannot_write(path, &e))?;
-    let mut decoded = decode::decode(sources, &[size], fit, work.path(), progress)?;
+    let mut decoded = decode::decode(sources, &[size], pipeline, work.path(), progress)?;
     let pictures = std::mem::take(&mut decoded.pictures);
     let hashes = pictures.iter().flatten().map(|info| info.hash.clone()).collect();
     Ok(Built { pictures, hashes, decoded, path: path.to_owned(), _work: work })

@@ -11,6 +11,7 @@ use image::imageops::{self, FilterType};
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, Rgb, RgbImage};
 use serde::{Deserialize, Serialize};
 
+use super::harmonise::Pipeline;
 use super::{audio, jpeg};
 
 /// Pictures of this many pixels on a side, or more, are refused.
@@ -89,12 +90,12 @@ impl std::error::Error for BadPicture {}
 /// # Errors
 /// [`BadPicture`] if the file cannot be read, is no picture, is cut off or damaged, or is absurdly large (decided from
 /// its header, before memory is taken for its pixels).
-pub fn load(path: &Path, size: u32, fit: Fit) -> Result<Picture, BadPicture> {
+pub fn load(path: &Path, size: u32, pipeline: impl Into<Pipeline>) -> Result<Picture, BadPicture> {
     let bytes = read(path)?;
     let full = decode_caught(&bytes)?;
     let (width, height) = full.dimensions();
     let hash = blake3::hash(&bytes).to_hex().to_string();
-    Ok(Picture { pixels: square(&full, size, fit), width, height, hash })
+    Ok(Picture { pixels: pipeline.into().square(&full, size)?, width, height, hash })
 }
 
 /// Loads a picture at its full resolution, turned, composited and converted as [`load`] does.
@@ -146,7 +147,7 @@ pub fn square(picture: &RgbImage, size: u32, fit: Fit) -> RgbImage {
 /// The bytes of a picture file, or of the front cover in an audio file.
 ///
 /// # Errors
-/// [`BadPicture`] if there are none, or too many.
+/// [`BadPicture`] if it cannot be read, is no file, or is absurdly large.
 pub fn read(path: &Path) -> Result<Vec<u8>, BadPicture> {
     let unreadable = |e: std::io::Error| BadPicture::new(format!("cannot be read: {e}"));
     let about = fs::metadata(path).map_err(unreadable)?;
@@ -162,9 +163,12 @@ pub fn read(path: &Path) -> Result<Vec<u8>, BadPicture> {
     fs::read(path).map_err(unreadable)
 }
 
-/// [`decode`], with a decoder's panic on damaged bytes turned into one more bad picture: one file in 80,000 must not
-/// end an import.
-fn decode_caught(bytes: &[u8]) -> Result<RgbImage, BadPicture> {
+/// The picture in these bytes at its full resolution, turned, composited and converted as [`load`] does. A decoder's panic on
+/// damaged bytes is one more bad picture: one file in 80,000 must not end an import.
+///
+/// # Errors
+/// As [`load`].
+pub fn decode_caught(bytes: &[u8]) -> Result<RgbImage, BadPicture> {
     catch_unwind(AssertUnwindSafe(|| decode(bytes)))
         .unwrap_or_else(|_| Err(BadPicture::new("damaged (the decoder gave up on it)")))
 }

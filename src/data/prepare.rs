@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::dataset::{Dataset, MANIFEST, PACK, PREVIEW, pack_of};
 use super::files::cannot_write;
+use super::harmonise::Pipeline;
 use super::import::{ImportOptions, import};
 use super::manifest::{Cover, DUPLICATES, Manifest};
 use super::pack;
@@ -22,6 +23,8 @@ pub struct PrepareOptions {
     pub path_column: Option<String>,
     /// The table's column of labels; guessed if not given.
     pub label_column: Option<String>,
+    /// The table's column of sets; guessed if not given; `none` for none.
+    pub split_column: Option<String>,
     /// Columns whose values keep covers together when splitting; guessed if none is given.
     pub group_columns: Vec<String>,
     /// Shares of train, val and test, as fractions, percent or any parts of a whole. Not given: 70, 15, 15, or the split
@@ -65,6 +68,7 @@ pub fn prepare(
         path: options.path_column.clone(),
         label: options.label_column.clone(),
         groups: options.group_columns.clone(),
+        split: options.split_column.clone(),
     };
     if Dataset::is_at(data) {
         return Reuse { data, dir, options, columns }.run(progress);
@@ -75,6 +79,7 @@ pub fn prepare(
         seed: options.seed,
         sizes: vec![options.size],
         fit: options.fit,
+        harmonise: None,
         keep_duplicates: false,
     };
     let made = import(&options, dir, progress)?;
@@ -131,7 +136,9 @@ impl Reuse<'_> {
             link_or_copy(&data.join(name), &new.join(PACK))?;
         } else {
             let paths: Vec<PathBuf> = manifest.covers.iter().map(|cover| cover.path.clone()).collect();
-            let built = pack::build(&new.join(PACK), &paths, options.size, options.fit, progress)?;
+            // A harmonised data set stays harmonised at any size.
+            let pipeline = Pipeline { fit: options.fit, ..pack.pipeline() };
+            let built = pack::build(&new.join(PACK), &paths, options.size, pipeline, progress)?;
             let changed =
                 hashes().zip(&built.pictures).position(|(hash, p)| p.as_ref().map_or(true, |p| p.hash != hash));
             if let Some(i) = changed {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::dataset::IMPORT;
 use super::duplicates::Told;
 use super::files::{cannot_read, write_atomically};
+use super::harmonise::Harmonise;
 use super::picture::Fit;
 use super::source::Skipped;
 use crate::{Error, Result};
@@ -28,6 +29,9 @@ pub struct Report {
     pub split: Option<[f64; 3]>,
     pub seed: u64,
     pub fit: Fit,
+    /// What every picture was brought through; not written where nothing was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub harmonise: Option<Harmonise>,
     pub keep_duplicates: bool,
     pub classes: Vec<String>,
     /// Pictures that the source names.

@@ -13,6 +13,7 @@ use crate::{Error, Result};
 
 const FOLDER: &str = ".import";
 const READY: &str = "ready";
+const NEW: &str = "new";
 
 /// The work folder of one import, locked.
 #[derive(Debug)]
@@ -56,12 +57,17 @@ impl Stage {
         self.target.join(FOLDER)
     }
 
+    /// Where finished files wait; those of a killed import, until [`Stage::new_files`] empties it.
+    pub fn unfinished(&self) -> PathBuf {
+        self.work().join(NEW)
+    }
+
     /// Where the finished files are written, emptied.
     ///
     /// # Errors
     /// [`Error::Run`] if it cannot be made.
     pub fn new_files(&self) -> Result<PathBuf> {
-        let folder = self.work().join("new");
+        let folder = self.unfinished();
         let make = || {
             if folder.exists() {
                 fs::remove_dir_all(&folder)?;
@@ -77,7 +83,7 @@ impl Stage {
     /// # Errors
     /// [`Error::Run`] if that fails; the next import goes on with it.
     pub fn commit(self) -> Result<()> {
-        let new = self.work().join("new");
+        let new = self.unfinished();
         let list = || -> io::Result<Vec<String>> {
             let names = fs::read_dir(&new)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
             let mut names = names.collect::<io::Result<Vec<_>>>()?;
@@ -92,11 +98,11 @@ impl Stage {
     }
 
     fn move_in(&self) -> Result<()> {
-        let (work, ready) = (self.work(), self.work().join(READY));
+        let ready = self.work().join(READY);
         let move_all = || -> io::Result<()> {
             let names = fs::read_to_string(&ready)?;
             for name in names.lines() {
-                let from = work.join("new").join(name);
+                let from = self.unfinished().join(name);
                 if from.exists() {
                     fs::rename(from, self.target.join(name))?;
                 }

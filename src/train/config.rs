@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub use augmentation::Augmentation;
 
 use super::{LearningRate, Schedule};
-use crate::data::Fit;
+use crate::data::{Columns, Fit};
 use crate::nets::{Freeze, Head, NetConfig};
 use crate::{Error, Result};
 
@@ -74,6 +74,8 @@ pub struct Config {
     pub path: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub split_column: Option<String>,
     pub seed: u64,
     /// Where a run came from; only in a run's own `config.toml`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -159,6 +161,7 @@ impl Default for Config {
             group: vec![],
             path: None,
             label: None,
+            split_column: None,
             seed: 1,
             run: None,
         }
@@ -211,6 +214,16 @@ impl Config {
     /// As TOML.
     pub fn to_toml(&self) -> Result<String> {
         toml::to_string(self).map_err(Error::run)
+    }
+
+    /// Which columns of a table to read.
+    pub fn columns(&self) -> Columns {
+        Columns {
+            path: self.path.clone(),
+            label: self.label.clone(),
+            groups: self.group.clone(),
+            split: self.split_column.clone(),
+        }
     }
 
     /// The network for `classes` classes.

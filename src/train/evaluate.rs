@@ -89,7 +89,7 @@ pub fn other(
     let folder = tempfile::tempdir().map_err(|e| Error::run(format!("no temporary folder ({e})")))?;
     let path = folder.path().join("images.pack");
     let paths: Vec<_> = rows.iter().map(|(path, _)| path.clone()).collect();
-    let mut built = pack::build(&path, &paths, model.picture_size(), model.fit(), progress)?;
+    let mut built = pack::build(&path, &paths, model.picture_size(), model.pipeline(), progress)?;
     let (mut labels, mut skipped) = (vec![], source.left_out);
     for (picture, (path, label)) in std::mem::take(&mut built.pictures).into_iter().zip(rows) {
         match picture {

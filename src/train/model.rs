@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::data::Fit;
+use crate::data::{Fit, Pipeline};
 use crate::gpu::{BufferPool, Gpu};
 use crate::nets::{self, NetConfig};
 use crate::ops::input::{self, Augment, InputOp};
@@ -54,8 +54,9 @@ impl Model {
     }
 
     /// How pictures become squares for this network.
-    pub fn fit(&self) -> Fit {
-        if self.header.fit == "pad" { Fit::Pad } else { Fit::Crop }
+    pub fn pipeline(&self) -> Pipeline {
+        let fit = if self.header.fit == "pad" { Fit::Pad } else { Fit::Crop };
+        Pipeline { fit, harmonise: self.header.harmonise }
     }
 
     /// Height and width of the network's input.

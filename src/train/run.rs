@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::Config;
-use crate::data::source::{self, Columns};
+use crate::data::source;
 use crate::data::{Dataset, dataset, write_atomically};
 use crate::{Error, Result};
 
@@ -164,8 +164,7 @@ pub fn create(run: &RunFolder) -> Result<()> {
 /// # Errors
 /// [`Error::Input`] if it does not.
 pub fn check_same_data(data: &Path, config: &Config, dataset: &Dataset, run: &RunFolder) -> Result<()> {
-    let columns = Columns { path: config.path.clone(), label: config.label.clone(), groups: config.group.clone() };
-    let now = source::covers(data, &columns)?;
+    let now = source::covers(data, &config.columns())?;
     let left_out = dataset::skipped(&run.data())?;
     let covers = dataset.manifest.covers.iter();
     let then: HashSet<(PathBuf, String)> =

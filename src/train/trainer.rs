@@ -111,6 +111,7 @@ impl Trainer {
             format: FORMAT,
             labels: dataset.manifest.classes.clone(),
             fit: if config.fit == Fit::Pad { "pad" } else { "crop" }.into(),
+            harmonise: dataset.pack.pipeline().harmonise,
             mean: config.mean,
             deviation: config.deviation,
             crop: 1.0,

@@ -164,6 +164,7 @@ impl Checkpoint {
             format: FORMAT,
             labels,
             fit: "crop".into(),
+            harmonise: None,
             mean: customs.mean,
             deviation: customs.deviation,
             crop: customs.crop,

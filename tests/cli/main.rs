@@ -5,6 +5,7 @@ mod checkpoints;
 mod common;
 mod feeding;
 mod fine_tuning;
+mod harmonise;
 mod output;
 mod precision;
 mod training;

@@ -42,6 +42,7 @@ pub fn options(source: &Path) -> ImportOptions {
         seed: 1,
         sizes: vec![16],
         fit: Fit::Crop,
+        harmonise: None,
         keep_duplicates: false,
     }
 }

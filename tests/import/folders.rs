@@ -69,7 +69,7 @@ fn two_folders_become_two_classes_and_their_sizes_are_compared() {
     assert_eq!(made.dataset.manifest.classes, ["is_prog", "not_prog"]);
     assert_eq!((totals(&made.report), made.dataset.pack.size()), (vec![10, 10], 16));
     assert_eq!(made.dataset.manifest.covers.iter().filter(|c| c.width == 26).count(), 10);
-    for part in ["is_prog 26", "not_prog 51", "before that is ruled out"] {
+    for part in ["is_prog 26", "not_prog 51", "before `gatefold audit` has put this to the test"] {
         notes_say(&made.told, part);
     }
     // Names alike say nothing.

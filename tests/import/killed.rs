@@ -107,6 +107,62 @@ fn killed_between_the_moves_it_is_finished_by_the_next_import() {
 }
 
 #[test]
+fn killed_between_the_packs_and_ready_it_decodes_nothing_again() {
+    let (dir, out) = (scratch(), scratch());
+    draw(dir.path(), &[("Jazz", 9), ("Rock", 9)]);
+    let mut wanted = options(dir.path());
+    wanted.sizes = vec![16, 24];
+    let (whole, set) = (out.path().join("whole"), out.path().join("set"));
+    good(&wanted, &whole);
+    // How many pictures a call has to decode, and its outcome.
+    let decoded = |set: &Path| {
+        let first = std::sync::atomic::AtomicUsize::new(usize::MAX);
+        let done = gatefold::data::import(&wanted, set, &|done, _| {
+            first.fetch_min(done, std::sync::atomic::Ordering::Relaxed);
+        });
+        (18 - first.into_inner().min(18), done.map(|_| ()))
+    };
+    // Where the list of finished files should stand, there is a folder: the call ends as if it were killed there.
+    let stop = |set: &Path| {
+        let ready = set.join(".import/ready");
+        fs::create_dir_all(&ready).unwrap();
+        let (count, outcome) = decoded(set);
+        assert!(outcome.unwrap_err().to_string().contains("ready"));
+        assert!(set.join(".import/new/images.pack").is_file() && set.join(".import/new/images-24.pack").is_file());
+        fs::remove_dir(ready).unwrap();
+        count
+    };
+    assert_eq!(stop(&set), 18);
+    let (count, outcome) = decoded(&set);
+    outcome.unwrap();
+    assert_eq!((count, files(&set)), (0, files(&whole)));
+
+    // Killed between the two packs: one is finished, the other has its slots and was not moved.
+    let half = out.path().join("half");
+    stop(&half);
+    fs::rename(half.join(".import/new/images-24.pack"), half.join(".import/squares-24")).unwrap();
+    let (count, outcome) = decoded(&half);
+    outcome.unwrap();
+    assert_eq!((count, files(&half)), (0, files(&whole)));
+
+    // A pack that is gone, and one that was cut off, are made again.
+    for torn in [false, true] {
+        let lost = out.path().join(format!("lost-{torn}"));
+        stop(&lost);
+        let pack = lost.join(".import/new/images.pack");
+        if torn {
+            let bytes = fs::read(&pack).unwrap();
+            fs::write(&pack, &bytes[..bytes.len() / 2]).unwrap();
+        } else {
+            fs::remove_file(&pack).unwrap();
+        }
+        let (count, outcome) = decoded(&lost);
+        outcome.unwrap();
+        assert_eq!((count, files(&lost)), (18, files(&whole)));
+    }
+}
+
+#[test]
 fn two_imports_into_one_folder_are_refused() {
     let (dir, out) = (scratch(), scratch());
     draw(dir.path(), &[("Jazz", 9), ("Rock", 9)]);

@@ -224,3 +224,30 @@ fn a_library_without_covers_says_so() {
     audio::write(&dir.path().join("1.mp3"), &tags);
     refused(&options(dir.path()), &["a music library of 1 audio files", "no cover embedded"]);
 }
+
+#[test]
+fn the_cover_above_the_discs_of_an_album_is_found() {
+    let dir = scratch();
+    let track = |path: &str, album: &str, genre: &str| {
+        let tags = Tags { artist: "A", album, genres: &[genre], ..Tags::default() };
+        audio::write(&dir.path().join(path), &tags);
+    };
+    let beside = |path: &str, number: u32| save(number, &dir.path().join(path));
+    // Tagged as one album, no album artist: its discs are joined by the folder above them.
+    track("Two/CD1/1.mp3", "Two", "Rock");
+    track("Two/CD2/1.mp3", "Two", "Rock");
+    beside("Two/cover.png", 1);
+    // A disc's own picture goes first.
+    track("Own/Disc 1/1.mp3", "Own", "Jazz");
+    beside("Own/Disc 1/folder.png", 2);
+    beside("Own/cover.png", 3);
+    // The folder above an album that is no disc belongs to others too.
+    track("Shelf/Album/1.mp3", "Album", "Rock");
+    beside("Shelf/cover.png", 4);
+    let source = read(dir.path());
+    let rows: Vec<_> =
+        source.rows.iter().map(|row| row.path.strip_prefix(dir.path()).unwrap().to_str().unwrap()).collect();
+    assert_eq!(rows, ["Own/Disc 1/folder.png", "Two/cover.png"]);
+    let Some(Details::Library(report)) = &source.details else { panic!("{:?}", source.details) };
+    assert_eq!((report.albums, report.taken, report.without_cover), (3, 2, 1));
+}

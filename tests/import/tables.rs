@@ -154,3 +154,71 @@ fn msd_i_finds_covers_by_track_or_link_and_counts_the_missing() {
     wish.request.images = Some(out.path().to_owned());
     refused(&wish, &["none of its 40 albums"]);
 }
+
+#[test]
+fn a_tables_own_sets_are_kept_and_groups_that_span_them_are_repaired() {
+    let dir = scratch();
+    let mut text = "path,genre,artist,Set\n".to_owned();
+    for i in 0..40 {
+        save(i, &dir.path().join(format!("{i}.png")));
+        // Four of artist 0's five covers are in train; artist 1 has as many in validation as in test.
+        let (artist, set) = match i {
+            0..4 => (0, "Train"),
+            4 => (0, "test"),
+            5..7 => (1, "validation"),
+            7..9 => (1, "TEST"),
+            _ => (i, ["training", "train", "dev", "test"][i as usize % 4]),
+        };
+        text += &format!("{i}.png,{},artist {artist},{set}\n", ["Jazz", "Rock"][i as usize % 2]);
+    }
+    let table = dir.path().join("covers.csv");
+    fs::write(&table, &text).unwrap();
+    let out = scratch();
+    let made = good(&options(&table), &out.path().join("set"));
+    notes_say(&made.told, "sets from `Set` (--split-column none for none)");
+    notes_say(
+        &made.told,
+        "2 values of `artist` are in several sets (artist 0, artist 1): each goes into the set that most",
+    );
+    notes_say(&made.told, "3 covers were moved out of the set that the source gives them");
+    assert!(made.told.split.is_none());
+    let set_of = |made: &gatefold::data::Imported, number: usize| {
+        let name = format!("{number}.png");
+        let mut covers = made.dataset.manifest.covers.iter();
+        covers.find(|cover| cover.path.file_name().unwrap() == &*name).unwrap().split
+    };
+    for i in 0..40 {
+        let wanted = match i {
+            0..5 => Split::Train,
+            5..9 => Split::Test,
+            _ => [Split::Train, Split::Train, Split::Val, Split::Test][i % 4],
+        };
+        assert_eq!(set_of(&made, i), wanted, "{i}");
+    }
+    // Without groups nothing is moved.
+    let loose = good(&grouped(&table, &["none"]), &out.path().join("loose"));
+    assert_eq!((set_of(&loose, 4), set_of(&loose, 5), loose.told.moved.len()), (Split::Test, Split::Val, 0));
+    // A wish for another split, or for no column, is heard.
+    let mut wish = options(&table);
+    wish.split = Some([50.0, 0.0, 50.0]);
+    assert!(good(&wish, &out.path().join("wish")).report.covers.iter().all(|sets| sets[1] == 0));
+    let mut none = options(&table);
+    none.request.columns.split = Some("none".into());
+    let made = good(&none, &out.path().join("none"));
+    assert!(made.told.split.is_some() && made.told.notes.iter().all(|note| !note.contains("sets from")));
+
+    // By another name it has to be said; a column of something else is left alone, unless it is asked for.
+    fs::write(&table, text.replace(",Set\n", ",part\n")).unwrap();
+    assert!(good(&options(&table), &out.path().join("unsaid")).told.split.is_some());
+    let mut said = options(&table);
+    said.request.columns.split = Some("part".into());
+    assert_eq!(set_of(&good(&said, &out.path().join("said")), 9), Split::Train);
+    fs::write(&table, text.replace("TEST", "LP")).unwrap();
+    let made = good(&options(&table), &out.path().join("other"));
+    notes_say(&made.told, "`Set` is not taken for a split: line 9 says `LP`");
+    let mut asked = options(&table);
+    asked.request.columns.split = Some("set".into());
+    refused(&asked, &["line 9", "`Set` is `LP`, which is no set", "train, val or test"]);
+    asked.request.columns.split = Some("fold".into());
+    refused(&asked, &["no column `fold`", "--split-column"]);
+}

@@ -175,6 +175,7 @@ impl Arguments {
         }
         set_if_given(&mut config.path, &self.columns.path);
         set_if_given(&mut config.label, &self.columns.label);
+        set_if_given(&mut config.split_column, &self.columns.split_column);
         set_if_given(&mut config.patience, &self.patience);
         set_if_given(&mut config.step_every, &self.step_every);
         set_if_given(&mut config.step_factor, &self.step_factor);

@@ -9,21 +9,8 @@ use super::{Found, Skipped, Source, collect};
 use crate::data::manifest::Split;
 use crate::{Error, Result};
 
-/// What people call the sets.
-const SETS: [(&str, Split); 8] = [
-    ("train", Split::Train),
-    ("training", Split::Train),
-    ("val", Split::Val),
-    ("valid", Split::Val),
-    ("validation", Split::Val),
-    ("dev", Split::Val),
-    ("test", Split::Test),
-    ("testing", Split::Test),
-];
-
 fn set_of(folder: &OsStr) -> Option<Split> {
-    let name = folder.to_str()?.to_lowercase();
-    SETS.iter().find(|(known, _)| *known == name).map(|&(_, set)| set)
+    super::set_named(folder.to_str()?)
 }
 
 /// What to do where a folder will not do.

@@ -58,7 +58,8 @@ enum Key {
 
 /// One cover per album: tracks of the same album artist and album, or of the same album in one folder.
 ///
-/// The cover is the first track's embedded one that is whole, else cover, folder or front (.jpg, .png, …) beside the tracks.
+/// The cover is the first track's embedded one that is whole, else cover, folder or front (.jpg, .png, …) beside the tracks, else
+/// the same in the folder above if the tracks' own is one disc of several (`CD1`, `Disc 2`).
 /// A track's class is that of the first of its genres that the table knows; an album takes the class of more than half of
 /// its tracks that have one, and is left out if there is none.
 pub(super) fn read(data: &Path, root: &Path, walk: &Walk, request: &Request) -> Result<Source> {
@@ -148,7 +149,8 @@ fn key(read: &Read) -> Key {
     let Track { album_artist, album, .. } = &read.track;
     let album = album.to_lowercase();
     if album_artist.is_empty() || album.is_empty() || is_various(album_artist) {
-        let folder = read.path.parent().unwrap_or(Path::new("")).to_owned();
+        let folder = read.path.parent().unwrap_or(Path::new(""));
+        let folder = above_disc(folder).unwrap_or(folder).to_owned();
         return Key::InFolder { folder, album };
     }
     Key::Named { artist: album_artist.to_lowercase(), album }
@@ -172,6 +174,20 @@ fn folder_of(path: &Path) -> String {
     path.parent().map(|folder| folder.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
+/// What folders of one disc are called, before its number.
+const DISCS: [&str; 7] = ["cd", "disc", "disk", "dvd", "lp", "vinyl", "side"];
+
+/// The album's folder, if this is the folder of one of its discs: `CD1`, `Disc 02`, `disk_3 - Live`, `Side A`.
+fn above_disc(folder: &Path) -> Option<&Path> {
+    let name = folder.file_name()?.to_str()?.to_lowercase();
+    let rest = DISCS.iter().find_map(|disc| name.strip_prefix(disc))?;
+    let rest = rest.trim_start_matches([' ', '_', '-', '.', '#', '(']);
+    let digits = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+    let numbered = (1..=2).contains(&(rest.len() - digits.len())) && !digits.starts_with(char::is_alphanumeric);
+    let lettered = name.starts_with("side") && matches!(rest, "a" | "b" | "c" | "d");
+    if numbered || lettered { folder.parent() } else { None }
+}
+
 /// For each folder its pictures with a cover's name, best name first.
 fn pictures_by_folder(walk: &Walk) -> HashMap<&Path, Vec<(usize, &Path)>> {
     let mut found: HashMap<&Path, Vec<(usize, &Path)>> = HashMap::new();
@@ -186,11 +202,13 @@ fn pictures_by_folder(walk: &Walk) -> HashMap<&Path, Vec<(usize, &Path)>> {
     found
 }
 
-/// A whole embedded cover, else a whole picture beside the tracks, else a broken one, whose fault is then reported.
+/// A whole embedded cover, else a whole picture beside the tracks or above their discs, else a broken one, whose fault is then
+/// reported.
 fn cover_of(tracks: &[Read], beside: &HashMap<&Path, Vec<(usize, &Path)>>) -> Option<PathBuf> {
     let embedded =
         |wanted: fn(&Cover) -> bool| tracks.iter().find(move |read| wanted(&read.cover)).map(|r| r.path.clone());
-    let folders = tracks.iter().filter_map(|read| read.path.parent());
+    let own = || tracks.iter().filter_map(|read| read.path.parent());
+    let folders = own().chain(own().filter_map(above_disc));
     let mut pictures = folders.filter_map(|folder| beside.get(folder)).flatten().map(|&(_, path)| path);
     let whole = |path: &&Path| std::fs::read(path).is_ok_and(|bytes| fault(&bytes).is_none());
     embedded(|cover| matches!(cover, Cover::Good))
@@ -224,4 +242,19 @@ fn notes(root: &Path, walk: &Walk, report: &Report) -> Vec<String> {
         notes.push(format!("passed over {} files that are neither audio nor pictures", walk.others));
     }
     notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_of_discs_are_known_by_their_names() {
+        for name in ["CD1", "cd 2", "Disc 02", "DISK_3 - Live", "disc-1", "LP2", "Side A", "CD #1 (1971)", "vinyl.2"] {
+            assert_eq!(above_disc(&Path::new("/music/X").join(name)), Some(Path::new("/music/X")), "{name}");
+        }
+        for name in ["CD", "Disco", "CD100", "Discovery 2", "Sidewalk", "1", "LP2x", "cdrom1st"] {
+            assert_eq!(above_disc(&Path::new("/music/X").join(name)), None, "{name}");
+        }
+    }
 }

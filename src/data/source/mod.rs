@@ -44,11 +44,13 @@ pub struct Columns {
     pub label: Option<String>,
     /// Columns whose values keep rows together when splitting; guessed if none is given; `none` for none.
     pub groups: Vec<String>,
+    /// The column that says which cover is in which set; guessed if not given; `none` for none.
+    pub split: Option<String>,
 }
 
 impl Columns {
     fn none_asked(&self) -> bool {
-        self.path.is_none() && self.label.is_none() && self.groups.is_empty()
+        self.path.is_none() && self.label.is_none() && self.groups.is_empty() && self.split.is_none()
     }
 
     /// Whether grouping is switched off by `--group none`.
@@ -174,7 +176,7 @@ impl Request {
                 return Ok(());
             }
             let text = format!(
-                "{}: a folder has no columns, so --path, --label and --group mean nothing: {remedy}",
+                "{}: a folder has no columns, so --path, --label, --group and --split-column mean nothing: {remedy}",
                 self.shown()
             );
             Err(Error::Input(text))
@@ -344,6 +346,25 @@ pub fn covers(data: &Path, columns: &Columns) -> Result<Vec<(PathBuf, String)>> 
     }
     let Source { classes, rows, .. } = read(data, columns)?;
     Ok(rows.into_iter().map(|row| (row.path, classes[row.label].clone())).collect())
+}
+
+/// What people call the sets.
+const SETS: [(&str, Split); 9] = [
+    ("train", Split::Train),
+    ("training", Split::Train),
+    ("val", Split::Val),
+    ("valid", Split::Val),
+    ("validation", Split::Val),
+    ("dev", Split::Val),
+    ("test", Split::Test),
+    ("testing", Split::Test),
+    ("eval", Split::Test),
+];
+
+/// The set that is meant by this name of a folder or in a table.
+fn set_named(name: &str) -> Option<Split> {
+    let name = name.trim().to_lowercase();
+    SETS.iter().find(|(known, _)| *known == name).map(|&(_, set)| set)
 }
 
 /// A picture as it is collected: before labels have numbers.

@@ -1,12 +1,13 @@
 //! Reading the list of pictures from a CSV or TSV file.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::walk::is_picture;
-use super::{Columns, Found, Source, collect};
+use super::{Columns, Found, Source, collect, set_named};
 use crate::data::files::cannot_read;
-use crate::data::manifest::not_csv;
+use crate::data::manifest::{Split, not_csv};
 use crate::{Error, Result};
 
 /// Names that columns have where nobody says which they are, best first; compared without case, blanks and underscores.
@@ -14,6 +15,8 @@ const PATHS: [&str; 9] = ["path", "file", "filename", "filepath", "image", "imag
 const LABELS: [&str; 8] = ["label", "genre", "class", "category", "genrelabel", "style", "tag", "target"];
 const GROUPS: [&str; 8] =
     ["artist", "artistid", "artistname", "msdartistid", "album", "albumid", "albumindex", "release"];
+
+const SPLITS: [&str; 3] = ["split", "set", "subset"];
 
 /// A table that was read, its columns not yet looked at.
 pub(in crate::data) struct Table {
@@ -125,6 +128,33 @@ impl Table {
         (0..votes.len()).find(|&place| votes[place] * 2 > rows)
     }
 
+    /// The set that a line names.
+    fn set_at(&self, line: u64, place: usize, value: &str) -> Result<Split> {
+        set_named(value).ok_or_else(|| {
+            let (shown, column) = (self.shown(), &self.header[place]);
+            Error::Input(format!(
+                "{shown}: line {line}: `{column}` is `{value}`, which is no set: write train, val or test, or leave the column \
+                 alone with --split-column none"
+            ))
+        })
+    }
+
+    /// Why this column does not tell the sets; none if it does.
+    fn sets_in(&self, place: usize) -> Result<Option<String>> {
+        let (mut found, mut other) = ([false; 3], None);
+        self.each(|line, record| {
+            match set_named(&record[place]) {
+                Some(set) => found[set as usize] = true,
+                None if other.is_none() => other = Some(format!("line {line} says `{}`", &record[place])),
+                None => {}
+            }
+            Ok(())
+        })?;
+        let lacks =
+            || (!found[0] || found == [true, false, false]).then(|| "it names no train set and another one".into());
+        Ok(other.or_else(lacks))
+    }
+
     /// The pictures it names. Relative paths start at the table's folder.
     ///
     /// # Errors
@@ -174,6 +204,24 @@ impl Table {
             }
         }
 
+        let mut notes = Vec::new();
+        let taken = [&[path_place, label_place], &group_places[..]].concat();
+        let split_place = match &columns.split {
+            Some(name) if name.eq_ignore_ascii_case("none") && self.place(name).is_none() => None,
+            Some(name) => Some(self.need(name, "name the one with the sets with --split-column, or none")?),
+            None => {
+                let place = self.guesses(&SPLITS).into_iter().find(|place| !taken.contains(place));
+                let place = place.map(|place| self.sets_in(place).map(|fault| (place, fault))).transpose()?;
+                if let Some((place, Some(fault))) = &place {
+                    notes.push(format!("{shown}: `{}` is not taken for a split: {fault}", self.header[*place]));
+                }
+                place.filter(|(_, fault)| fault.is_none()).map(|(place, _)| place)
+            }
+        };
+        if let (Some(place), None) = (split_place, &columns.split) {
+            guessed.push(format!("sets from `{}` (--split-column none for none)", self.header[place]));
+        }
+
         let folder = self.root.parent().unwrap_or(&self.root);
         let mut found = Vec::new();
         self.each(|line, record| {
@@ -187,7 +235,7 @@ impl Table {
                 path: folder.join(file),
                 label: label.to_owned(),
                 groups: group_places.iter().map(|&place| record[place].trim().to_owned()).collect(),
-                split: None,
+                split: split_place.map(|place| self.set_at(line, place, &record[place])).transpose()?,
                 origin: format!("line {line}"),
             });
             Ok(())
@@ -196,10 +244,38 @@ impl Table {
             return Err(Error::Input(format!("{shown}: a header line and no rows: add a row for each cover")));
         }
         check_files_exist(&self.data, folder, &found)?;
-        let group_columns = group_places.iter().map(|&place| self.header[place].clone()).collect();
-        let notes = if guessed.is_empty() { vec![] } else { vec![format!("{shown}: guessed {}", guessed.join(", "))] };
+        let group_columns: Vec<String> = group_places.iter().map(|&place| self.header[place].clone()).collect();
+        if !guessed.is_empty() {
+            notes.insert(0, format!("{shown}: guessed {}", guessed.join(", ")));
+        }
+        notes.extend(group_columns.iter().enumerate().filter_map(|(place, column)| spanning(&found, place, column)));
         Ok(collect("table", found, group_columns, Vec::new(), notes))
     }
+}
+
+/// Values of a group column that are named in a note; more are only counted.
+const NAMED: usize = 5;
+
+/// What to know if covers of one group are in several sets.
+fn spanning(found: &[Found], place: usize, column: &str) -> Option<String> {
+    let mut sets: BTreeMap<String, (&str, [bool; 3])> = BTreeMap::new();
+    for item in found {
+        let (value, Some(set)) = (item.groups[place].as_str(), item.split) else { continue };
+        if !value.is_empty() {
+            sets.entry(value.to_lowercase()).or_insert((value, [false; 3])).1[set as usize] = true;
+        }
+    }
+    sets.retain(|_, (_, sets)| sets.iter().filter(|&&set| set).count() > 1);
+    let named: Vec<&str> = sets.values().take(NAMED).map(|(value, _)| *value).collect();
+    let more = if sets.len() > NAMED { ", …" } else { "" };
+    (!sets.is_empty()).then(|| {
+        format!(
+            "{} values of `{column}` are in several sets ({}{more}): each goes into the set that most of its covers name; of equal \
+             ones test before val before train",
+            sets.len(),
+            named.join(", ")
+        )
+    })
 }
 
 /// The table as text, without a byte-order mark.
@@ -257,6 +333,7 @@ mod tests {
             path: path.map(Into::into),
             label: label.map(Into::into),
             groups: groups.iter().map(|&group| group.into()).collect(),
+            split: None,
         }
     }
 
