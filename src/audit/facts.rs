@@ -193,9 +193,9 @@ impl Facts {
                 let share = count as f64 / files.len().max(1) as f64;
                 (RARE..=1.0 - RARE).contains(&share) || (share < RARE && count >= 10)
             };
-            // Of two values, one is the other's mirror image.
-            let take = if common.len() == 2 { 1 } else { MOST };
-            for (value, _) in common.iter().filter(|&&(_, count)| usual(count)).take(take) {
+            // Of two values one is the other's mirror image, and the rarer one is the one to speak of.
+            let asked = if common.len() == 2 { &common[1..] } else { &common[..] };
+            for (value, _) in asked.iter().filter(|&&(_, count)| usual(count)).take(MOST) {
                 columns.push(Column {
                     name: format!("{name} {value}"),
                     about: format!("whether the file's {name} is {value}"),

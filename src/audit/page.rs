@@ -105,7 +105,7 @@ fn area_row(from: &str, class: &ClassProbe) -> Vec<Cell> {
         Cell::Text(from.into()),
         Cell::Head(class.class.clone()),
         Cell::decimal(class.auc, 2),
-        Cell::Text(format!("{low:.2} to {high:.2}")),
+        Cell::Number(format!("{low:.2}–{high:.2}"), low),
         Cell::Markup(bar(class.auc, class.interval, class.null_95)),
     ]
 }
@@ -126,7 +126,7 @@ fn features(audit: &Audit) -> Markup {
                 Cell::Text(f.class.clone()),
                 Cell::Text(if f.auc > 0.5 { "higher" } else { "lower" }.into()),
                 Cell::decimal(f.auc.max(1.0 - f.auc), 2),
-                Cell::Text(if f.p_holm < 0.001 { "< 0.001".into() } else { format!("{:.3}", f.p_holm) }),
+                Cell::Number(if f.p_holm < 0.001 { "< 0.001".into() } else { format!("{:.3}", f.p_holm) }, f.p_holm),
                 Cell::Text(f.about.clone()),
             ]
         })
@@ -148,7 +148,7 @@ fn controls(controls: &Controls) -> Markup {
         vec![
             Cell::Head(what.into()),
             Cell::decimal(control.auc, 2),
-            Cell::Text(format!("{low:.2} to {high:.2}")),
+            Cell::Number(format!("{low:.2}–{high:.2}"), low),
             Cell::Text(control.after_harmonising.map_or(String::new(), |left| format!("{left:.2}"))),
             Cell::Text(wanted.into()),
             Cell::Markup(if control.passed {

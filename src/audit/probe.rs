@@ -1,11 +1,10 @@
 //! Can the label be told from a table of numbers? Logistic regression that is scored on groups it never saw, against what it
 //! scores when labels mean nothing.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use rand::SeedableRng;
 use rand::seq::SliceRandom;
-use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -227,8 +226,7 @@ fn questions(pictures: Pictures) -> (Vec<usize>, Vec<usize>) {
 /// For each picture the fold in which it is scored: groups whole, classes spread evenly.
 fn folds(pictures: Pictures, seed: u64) -> Vec<usize> {
     let Pictures { classes, labels, groups } = pictures;
-    let mut members: Vec<Vec<usize>> = vec![Vec::new(); groups.iter().max().map_or(0, |most| most + 1)];
-    groups.iter().enumerate().for_each(|(i, &group)| members[group].push(i));
+    let mut members = members(groups);
     let mut dice = ChaCha8Rng::seed_from_u64(seed);
     members.shuffle(&mut dice);
     // Large groups first: small ones then fill the gaps. The sort is stable, so equals stay shuffled.
@@ -236,7 +234,7 @@ fn folds(pictures: Pictures, seed: u64) -> Vec<usize> {
     let mut counts = vec![[0_usize; FOLDS]; classes.len()];
     let mut sizes = [0_usize; FOLDS];
     let mut fold_of = vec![0; labels.len()];
-    for members in members.iter().filter(|members| !members.is_empty()) {
+    for members in &members {
         let have = |fold: usize| members.iter().map(|&i| counts[labels[i]][fold]).sum::<usize>();
         let fold = (0..FOLDS).min_by_key(|&fold| (have(fold), sizes[fold])).unwrap_or(0);
         for &i in members {
@@ -248,25 +246,29 @@ fn folds(pictures: Pictures, seed: u64) -> Vec<usize> {
     fold_of
 }
 
-/// Labels dealt out at random. Whole groups change places: the labels, in the order of groups, are given to the groups in another
-/// order. So pictures of a group go on sharing their label, nearly always, and what they have in common beside it does not look
-/// like a finding.
+/// Labels dealt out at random: each group gets those of another one. So pictures of a group go on sharing their label, and what
+/// they have in common beside it does not look like a finding. Groups of different sizes repeat or drop some labels, so classes
+/// keep their sizes only about; areas do not depend on them.
 pub fn dealt(pictures: Pictures, seed: u64, number: u64) -> Vec<usize> {
     let Pictures { labels, groups, .. } = pictures;
-    let mut by_group: HashMap<usize, Vec<usize>> = HashMap::new();
-    groups.iter().enumerate().for_each(|(i, &group)| by_group.entry(group).or_default().push(i));
-    let mut order: Vec<usize> = by_group.keys().copied().collect();
-    order.sort_unstable();
-    let given: Vec<usize> = order.iter().flat_map(|group| &by_group[group]).map(|&i| labels[i]).collect();
+    let members = members(groups);
+    let mut givers: Vec<&Vec<usize>> = members.iter().collect();
     let mut dice = ChaCha8Rng::seed_from_u64(seed);
     dice.set_stream(1 + number);
-    // The first label goes to any picture, not to the first of a group, or groups of one size would never be cut.
-    let turn = if given.is_empty() { 0 } else { dice.random_range(0..given.len()) };
-    order.shuffle(&mut dice);
-    let places = order.iter().flat_map(|group| &by_group[group]);
+    givers.shuffle(&mut dice);
     let mut out = vec![0; labels.len()];
-    places.enumerate().for_each(|(at, &i)| out[i] = given[(at + turn) % given.len()]);
+    for (own, giver) in members.iter().zip(givers) {
+        own.iter().zip(giver.iter().cycle()).for_each(|(&i, &from)| out[i] = labels[from]);
+    }
     out
+}
+
+/// Numbers of the pictures of each group that has any.
+fn members(groups: &[usize]) -> Vec<Vec<usize>> {
+    let mut members: Vec<Vec<usize>> = vec![Vec::new(); groups.iter().max().map_or(0, |most| most + 1)];
+    groups.iter().enumerate().for_each(|(i, &group)| members[group].push(i));
+    members.retain(|members| !members.is_empty());
+    members
 }
 
 /// A table cut into folds, each standardised by what its model may see.

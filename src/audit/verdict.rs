@@ -9,9 +9,9 @@ use super::probe::{ClassProbe, Probe};
 use super::remake;
 use super::source::Source;
 
-/// The lower end of an area's interval must lie above this to count: an answer that is right in two of three pairs. Classes
-/// differ in what they show, and that moves these statistics too; what lies below is too weak to be worth a network's while.
-pub const LEAST_AUC: f64 = 0.65;
+/// The lower end of an area's interval must lie above this to count: right in three pairs of five. What lies below is hardly worth
+/// a network's while.
+pub const LEAST_AUC: f64 = 0.6;
 /// An area of pixel statistics must fall by this much, again by its interval's lower end, when all pictures are degraded alike:
 /// that degradation takes traces of making and leaves most of the content.
 pub const LEAST_DROP: f64 = 0.05;
@@ -31,7 +31,7 @@ const POWER: f64 = 2.80;
 pub enum Finding {
     /// No more than meaningless labels give, or too weak to count.
     Nothing,
-    /// The class can be told, but as well after all pictures were degraded alike: what covers show explains it.
+    /// The class can be told, but about as well after all pictures were degraded alike: what covers show explains it.
     Content,
     /// The class can be told by how its pictures were made.
     Shortcut,
@@ -177,7 +177,7 @@ impl Findings<'_> {
             .map(|class| {
                 let features = strongest(files, class, 3);
                 let text = format!(
-                    "The files alone tell {} from the rest {} ({}), before a pixel is looked at.",
+                    "The files alone tell {} from the rest before a pixel is looked at: {}, {}.",
                     class.class,
                     graded(class),
                     listed(&features),
@@ -194,16 +194,16 @@ impl Findings<'_> {
             match rule(class, Some(drop)) {
                 Finding::Shortcut => {
                     let left = if class.auc - after.auc > LEAST_DROP {
-                        format!("When all pictures are degraded alike, {:.2} is left.", after.auc)
+                        format!("When all pictures are degraded alike, {} of 100 are left.", hundred(after.auc))
                     } else {
                         format!(
-                            "Degrading all pictures alike leaves {:.2}; no content is that regular, so they differ in something \
-                             coarse, such as blur or enlargement.",
-                            after.auc
+                            "Degrading all pictures alike leaves {} of 100; no content is that regular, so they differ in \
+                             something coarse, such as blur or enlargement.",
+                            hundred(after.auc)
                         )
                     };
                     let text = format!(
-                        "Traces of how the pictures were made tell {} from the rest {} ({}). {left}",
+                        "Traces of how the pictures were made tell {} from the rest: {}, {}. {left}",
                         class.class,
                         graded(class),
                         listed(&features),
@@ -211,16 +211,17 @@ impl Findings<'_> {
                     out.push(evidence_of("pixels", class, Some(after.auc), features, text));
                 }
                 Finding::Content => noted.push(format!(
-                    "Texture statistics tell {} from the rest {}, and still {:.2} when all pictures are degraded alike: what the \
-                     covers show explains that, so it does not count as a shortcut.",
+                    "Texture tells {} from the rest: {}, and {} of 100 when all pictures are degraded alike. What the covers \
+                     show explains that, so it does not count as a shortcut.",
                     class.class,
                     graded(class),
-                    after.auc
+                    hundred(after.auc)
                 )),
                 Finding::Nothing if class.is_above_chance() => noted.push(format!(
-                    "{} differs a little in texture statistics: {}.",
+                    "The texture of {} differs a little from the rest: {}. That is too weak to count{}.",
                     class.class,
-                    numbers(class)
+                    graded(class),
+                    if drop.1[0] <= 0.0 { ", and degrading all pictures alike does not take it: covers show it" } else { "" }
                 )),
                 Finding::Nothing => {}
             }
@@ -251,8 +252,8 @@ impl Findings<'_> {
             .map(|(class, drop)| {
                 let features = strongest(&source.pixels, class, 3);
                 let text = format!(
-                    "{} {} can be told {} by how its pictures were made ({}), and {how}: a network can read the source and answer \
-                     with the label.",
+                    "Traces of how the pictures were made tell {} {} from the rest: {}, {}; and {how}. A network can read the \
+                     source and answer with the label.",
                     source.column,
                     class.class,
                     graded(class),
@@ -285,8 +286,9 @@ impl Findings<'_> {
         }
         if let Some(minimum) = minimum.filter(|&minimum| minimum > MOST_UNDETECTED) {
             doubts.push(format!(
-                "with {} pictures only a trace of AUC {minimum:.2} or more would have been found, which is hardly any",
-                self.pictures
+                "with {} covers, only what is right in {} of 100 pairs or more would have been found",
+                self.pictures,
+                hundred(minimum)
             ));
         }
         doubts
@@ -297,9 +299,9 @@ impl Findings<'_> {
         text += " A network that is trained on these pictures can score by this instead of by what the covers show. ";
         text += &self.remedy(evidence);
         if let Some(leak) = &self.leak {
-            text += &format!(" Besides, {leak}");
+            text += &format!(" Besides: {leak}");
         }
-        text
+        text + PAIRS
     }
 
     fn remedy(&self, evidence: &[Evidence]) -> String {
@@ -310,14 +312,15 @@ impl Findings<'_> {
         let left = evidence.iter().filter_map(|e| e.after_harmonising).fold(0.0, f64::max);
         if pixels && left > 0.75 {
             format!(
-                "Degrading all pictures alike ({harmonise}) would still leave an AUC of about {left:.2}: take the covers of all \
-                 classes from one source instead, and audit again."
+                "Degrading all pictures alike ({harmonise}) would still leave about {} of 100: take the covers of all classes \
+                 from one source instead, and audit again.",
+                hundred(left)
             )
         } else if pixels {
             format!(
                 "Bring all pictures through the same degradation with {harmonise}{}, or take the covers of all classes from one \
                  source; then audit again.",
-                if left > 0.0 { format!(" (about {left:.2} would be left)") } else { String::new() }
+                if left > 0.0 { format!(" (about {} of 100 would be left)", hundred(left)) } else { String::new() }
             )
         } else {
             format!(
@@ -330,39 +333,39 @@ impl Findings<'_> {
     }
 
     fn leak_alone(&self, doubts: &[String], minimum: Option<f64>) -> String {
-        let mut text = String::new();
-        if let Some(leak) = &self.leak {
-            let mut letters = leak.chars();
-            text += &letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect());
-        }
-        if doubts.is_empty() {
-            text += &format!(
-                " No shortcut was detected{}.",
-                minimum.map_or(String::new(), |m| format!("; one of AUC {m:.2} or more would have been found"))
-            );
-        } else {
-            text += &format!(" Whether there is a shortcut remains open: {}.", doubts.join("; "));
-        }
-        text
+        let leak = self.leak.as_deref().unwrap_or_default();
+        let rest = match minimum {
+            _ if !doubts.is_empty() => format!("Whether there is a shortcut remains open: {}.", doubts.join("; ")),
+            Some(minimum) => format!(
+                "No shortcut was detected; one that is right in {} of 100 pairs or more would have been found.{PAIRS}",
+                hundred(minimum)
+            ),
+            None => "No shortcut was detected.".into(),
+        };
+        format!("{leak} {rest}")
     }
 
     fn not_detected(&self, minimum: Option<f64>, noted: &[String]) -> String {
-        let planted = self.controls.and_then(|c| c.planted.as_ref());
         let mut text = format!(
-            "No shortcut and no leak was detected in {} covers at {} pixels. Four times out of five, the probes would have found \
-             traces that tell a class from the rest with an AUC of {:.2} or more (0.50 is guessing, 1.00 always right)",
-            self.pictures,
-            self.size,
-            minimum.unwrap_or(1.0)
+            "Nothing was found by which the label could be read off without looking at what the covers show, and nothing that \
+             sets share, in {} covers at {} pixels.",
+            self.pictures, self.size
         );
-        if let Some(planted) = planted {
-            text += &format!("; one that was planted as a test they did find ({:.2})", planted.auc);
+        if let Some(planted) = self.controls.and_then(|c| c.planted.as_ref()) {
+            text += &format!(
+                " A shortcut that was planted as a test was found: right in {} of 100 pairs.",
+                hundred(planted.auc)
+            );
         }
-        text += ". Weaker ones, and kinds that they do not measure (marks, captions, another way of cropping), may be there.";
+        text += &format!(
+            " Any that is right in {} of 100 pairs or more would have been found, four times out of five. Weaker ones may be \
+             there, and kinds that are not measured: marks, captions, another way of cropping.",
+            hundred(minimum.unwrap_or(1.0))
+        );
         if let Some(first) = noted.first() {
             text += &format!(" {first}");
         }
-        text
+        text + PAIRS
     }
 }
 
@@ -410,21 +413,18 @@ fn evidence_of(
     }
 }
 
-/// How well, as a word and as numbers.
+/// How well, in words that need no statistics, and in numbers.
 fn graded(class: &ClassProbe) -> String {
-    let word = match class.auc {
-        0.95.. => "almost without fail",
-        0.85.. => "well",
-        0.75.. => "fairly well",
-        _ => "somewhat",
-    };
-    format!("{word}: {}", numbers(class))
+    let [low, high] = class.interval;
+    format!("right in {} of 100 pairs (AUC {:.2}, 95 % interval {low:.2} to {high:.2})", hundred(class.auc), class.auc)
 }
 
-fn numbers(class: &ClassProbe) -> String {
-    let [low, high] = class.interval;
-    format!("AUC {:.2}, 95 % interval {low:.2} to {high:.2}", class.auc)
+fn hundred(area: f64) -> String {
+    format!("{:.0}", 100.0 * area)
 }
+
+/// What the pairs are that [`graded`] speaks of.
+const PAIRS: &str = " (A pair is one cover of the class and one of the rest; guessing is right in 50 of 100.)";
 
 /// Names of the columns that tell this class best by themselves, if any does beyond chance.
 fn strongest(probe: &Probe, class: &ClassProbe, count: usize) -> Vec<String> {

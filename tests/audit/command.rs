@@ -45,7 +45,7 @@ fn json(path: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// Writes pictures of 150 pixels as JPEG files, and a table of them with two sources that have nothing to do with the label.
+/// Writes pictures of 96 pixels as JPEG files, and a table of them with two sources that have nothing to do with the label.
 /// `planted` classes were stored large and scaled down.
 fn draw(root: &Path, classes: &[(&str, u64, bool)]) -> PathBuf {
     let mut table = "path,label,scanner\n".to_owned();
@@ -53,8 +53,8 @@ fn draw(root: &Path, classes: &[(&str, u64, bool)]) -> PathBuf {
         fs::create_dir_all(root.join(class)).unwrap();
         (0..count).into_par_iter().for_each(|i| {
             let master = master(1000 * k as u64 + i);
-            let small = if planted { lanczos(&jpeg(&lanczos(&master, 512), 60), 150) } else { lanczos(&master, 150) };
-            fs::write(root.join(class).join(format!("{i:03}.jpg")), jpeg_bytes(&small, 88)).unwrap();
+            let small = if planted { lanczos(&jpeg(&lanczos(&master, 200), 75), 96) } else { lanczos(&master, 96) };
+            fs::write(root.join(class).join(format!("{i:03}.jpg")), jpeg_bytes(&small, 92)).unwrap();
         });
         (0..count).for_each(|i| table += &format!("{class}/{i:03}.jpg,{class},{}\n", ["A", "B"][i as usize % 2]));
     }

@@ -49,9 +49,9 @@ fn contrast_does_not_change_the_shape_of_a_spectrum() {
 fn blocks_are_seen_where_they_are() {
     let picture = jpeg(&noise(2, 128), 20);
     let shifted = image::imageops::crop_imm(&picture, 3, 3, 120, 120).to_image();
-    assert!(feature(&picture, "blocks here") > 0.15, "{}", feature(&picture, "blocks here"));
+    assert!(feature(&picture, "blocks here") > 0.08, "{}", feature(&picture, "blocks here"));
     assert!(feature(&shifted, "blocks here") < 0.02, "{}", feature(&shifted, "blocks here"));
-    assert!(feature(&shifted, "blocks anywhere") > 0.15);
+    assert!(feature(&shifted, "blocks anywhere") > 0.08);
     assert!(feature(&noise(2, 128), "blocks anywhere") < 0.05);
 }
 

@@ -1,5 +1,6 @@
 use super::super::table::Column;
 use super::*;
+use rand::RngExt;
 
 fn names(count: usize) -> Vec<String> {
     (0..count).map(|i| format!("class {i}")).collect()
@@ -50,16 +51,16 @@ fn finds_what_is_there_and_nothing_where_nothing_is() {
 fn groups_that_look_alike_are_no_finding() {
     // Ten pictures of an artist look alike, and have one label. Pictures of one artist on both sides of a fold, or labels dealt
     // out picture by picture, would make much of that.
-    let groups: Vec<usize> = (0..400).map(|i| i / 10).collect();
+    let groups: Vec<usize> = (0..240).map(|i| i / 10).collect();
     let labels: Vec<usize> = groups.iter().map(|group| group % 2).collect();
-    let of_group = table(&(0..40).map(|_| 0).collect::<Vec<_>>(), 0.0, 3);
+    let of_group = table(&[0; 24], 0.0, 3);
     let alike = Table::new(of_group.columns.clone(), groups.iter().map(|&group| of_group.row(group).to_vec()));
     let probe = run(&alike, &labels, &groups, 2);
     assert!(!probe.classes[0].is_above_chance(), "{:?}", probe.classes);
     assert!(probe.features.iter().all(|f| f.p_holm > 0.01), "{:?}", probe.features);
     assert!(probe.null.unwrap().sd > 0.06);
-    let apart: Vec<usize> = (0..400).collect();
-    assert!(run(&alike, &labels, &apart, 2).classes[0].auc > 0.65, "the trap is none");
+    let apart: Vec<usize> = (0..240).collect();
+    assert!(run(&alike, &labels, &apart, 2).classes[0].is_above_chance(), "the trap is none");
 }
 
 #[test]
@@ -75,10 +76,10 @@ fn folds_keep_groups_whole_and_classes_spread() {
         assert!((6..=12).contains(&of_class(1)) && (28..=36).contains(&of_class(0)), "{} {}", of_class(0), of_class(1));
     }
     assert_ne!(fold_of, folds(pictures, 2));
-    // Dealing keeps the counts.
+    // Dealing keeps groups whole, and the counts but for the one group that is smaller.
     let dealt = dealt(pictures, 1, 5);
-    assert_eq!(dealt.iter().sum::<usize>(), labels.iter().sum::<usize>());
-    assert_ne!(dealt, labels);
+    assert!((1..200).all(|i| groups[i] != groups[i - 1] || dealt[i] == dealt[i - 1]));
+    assert!(dealt.iter().sum::<usize>().abs_diff(labels.iter().sum()) <= 1 && dealt != labels);
 }
 
 #[test]
