@@ -3,7 +3,6 @@
 //! The largest class is split in half at random. Between the halves there must be nothing to find. Then one half is brought
 //! through another pipeline ([`remake::detour`]), which must be found: at this size of squares, with this number of pictures.
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use image::RgbImage;
@@ -17,8 +16,8 @@ use super::features;
 use super::probe::{LEAST_PICTURES, PERMUTATIONS, Pictures, Probe};
 use super::remake;
 use super::table::Table;
-use crate::data::picture::{load_rgb, square};
-use crate::data::{Dataset, Fit};
+use crate::data::picture::load_rgb;
+use crate::data::{Dataset, Fit, Pipeline};
 use crate::{Error, Result};
 
 /// More pictures of the class than this are not used: they would cost time and show nothing new.
@@ -91,7 +90,7 @@ impl Controls {
 pub struct Setting<'a> {
     pub dataset: &'a Dataset,
     pub pictures: Pictures<'a>,
-    /// Features of the squares as they are, and harmonised.
+    /// Features of the squares as they are, and degraded alike.
     pub pixels: &'a Table,
     pub harmonised: &'a Table,
     /// The probe of the classes themselves, for its permutations.
@@ -138,10 +137,10 @@ impl Setting<'_> {
             passed: (null.mean - 0.5).abs() <= slack,
         };
 
-        let remade = self.remade(&own, &halves, progress);
-        let wanted = halves.iter().filter(|&&half| half == 1).count();
-        let missing = wanted - remade.len();
-        let planted = if missing * 2 > wanted { None } else { self.planted(&own, &halves, &groups, &remade)? };
+        let wanted: Vec<usize> = (0..own.len()).filter(|&place| halves[place] == 1).collect();
+        let remade = self.made(&own, &wanted, true, progress);
+        let missing = wanted.len() - remade.len();
+        let planted = if missing * 2 > wanted.len() { None } else { self.planted(&own, &halves, &groups, &remade)? };
         Ok(Some(Controls { class, pictures: own.len(), split, permuted, planted, missing }))
     }
 
@@ -179,26 +178,42 @@ impl Setting<'_> {
         half_of
     }
 
-    /// The second half through the detour and then the data set's own pipeline: places in `own` and squares.
-    fn remade(
+    /// Squares of one half, made of the originals, by place in `own`; with the detour if they are to be told from the other half.
+    /// What harmonises the data set is left out: it takes traces, and the control is about seeing them.
+    fn made(
         &self,
         own: &[usize],
-        halves: &[usize],
+        wanted: &[usize],
+        detour: bool,
         progress: &(dyn Fn(usize, usize) + Sync),
     ) -> Vec<(usize, RgbImage)> {
-        let wanted: Vec<usize> = (0..own.len()).filter(|&place| halves[place] == 1).collect();
-        let (size, fit): (u32, Fit) = (self.dataset.pack.size(), self.dataset.pack.fit());
+        let (size, pipeline) = (self.dataset.pack.size(), Pipeline::from(self.dataset.pack.fit()));
         let done = AtomicUsize::new(0);
-        let remade: Vec<Option<(usize, RgbImage)>> = wanted
-            .par_iter()
-            .map(|&place| {
-                let path: &PathBuf = &self.dataset.manifest.covers[own[place]].path;
-                let picture = load_rgb(path).and_then(|original| remake::detour(&original)).ok();
-                progress(done.fetch_add(1, Ordering::Relaxed) + 1, wanted.len());
-                Some((place, square(&picture?, size, fit)))
-            })
-            .collect();
-        remade.into_iter().flatten().collect()
+        let one = |&place: &usize| {
+            let original = load_rgb(&self.dataset.manifest.covers[own[place]].path);
+            let picture = original.and_then(|original| if detour { remake::detour(&original) } else { Ok(original) });
+            let square = picture.and_then(|picture| pipeline.square(&picture, size));
+            progress(done.fetch_add(1, Ordering::Relaxed) + 1, wanted.len());
+            square.ok().map(|square| (place, square))
+        };
+        let made: Vec<Option<(usize, RgbImage)>> = wanted.par_iter().map(one).collect();
+        made.into_iter().flatten().collect()
+    }
+
+    /// Features of squares, and of the same after all were degraded alike: as the data set is, or as is advised.
+    fn measured(&self, squares: &[(usize, RgbImage)]) -> Result<[Table; 2]> {
+        let size = self.dataset.pack.size();
+        let harmonise = self.dataset.pack.pipeline().harmonise.unwrap_or(remake::advised(size));
+        let pipeline = Pipeline { harmonise: Some(harmonise), fit: Fit::Crop };
+        let small = |i: usize| Ok(pipeline.square(&squares[i].1, size).map_err(Error::run)?.into_raw());
+        let table = |degrade: bool| {
+            if degrade {
+                features::table(size as usize, squares.len(), small, &|_, _| {})
+            } else {
+                features::table(size as usize, squares.len(), |i| Ok(squares[i].1.as_raw()), &|_, _| {})
+            }
+        };
+        Ok([table(false)?, table(true)?])
     }
 
     fn planted(
@@ -208,26 +223,26 @@ impl Setting<'_> {
         groups: &[usize],
         remade: &[(usize, RgbImage)],
     ) -> Result<Option<Control>> {
-        let silent = |_: usize, _: usize| {};
-        let size = self.dataset.pack.size() as usize;
-        let changed = features::table(size, remade.len(), |i| Ok(remade[i].1.as_raw()), &silent)?;
-        let small = |i: usize| Ok(remake::harmonised(&remade[i].1).map_err(Error::run)?.into_raw());
-        let changed_small = features::table(size, remade.len(), small, &silent)?;
+        let mut kept: Vec<usize> = (0..own.len()).filter(|&place| halves[place] == 0).collect();
+        let as_is = if self.dataset.pack.pipeline().harmonise.is_some() {
+            let squares = self.made(own, &kept, false, &|_, _| {});
+            kept = squares.iter().map(|&(place, _)| place).collect();
+            self.measured(&squares)?
+        } else {
+            let rows: Vec<usize> = kept.iter().map(|&place| own[place]).collect();
+            [self.pixels.pick(&rows), self.harmonised.pick(&rows)]
+        };
+        let changed = self.measured(remade)?;
 
         // The first half as it is, then the second one remade.
-        let kept: Vec<usize> = (0..own.len()).filter(|&place| halves[place] == 0).collect();
         let labels: Vec<usize> = kept.iter().map(|_| 0).chain(remade.iter().map(|_| 1)).collect();
-        let groups: Vec<usize> =
-            kept.iter().copied().chain(remade.iter().map(|&(place, _)| place)).map(|place| groups[place]).collect();
-        let groups = numbered(&groups);
+        let places = kept.iter().copied().chain(remade.iter().map(|&(place, _)| place));
+        let groups = numbered(&places.map(|place| groups[place]).collect::<Vec<usize>>());
         let names = ["as it is".to_owned(), "remade".to_owned()];
         let pictures = Pictures { classes: &names, labels: &labels, groups: &groups };
-        let joined = |whole: &Table, changed: &Table| {
-            let first = kept.iter().map(|&place| whole.row(own[place]).to_vec());
-            Table::new(whole.columns.clone(), first.chain((0..changed.rows()).map(|row| changed.row(row).to_vec())))
-        };
-        let before = Probe::run(&joined(self.pixels, &changed), pictures, PERMUTATIONS, self.seed, &silent);
-        let after = Probe::run(&joined(self.harmonised, &changed_small), pictures, 0, self.seed, &silent);
+        let [before, after] = [0, 1].map(|degraded| as_is[degraded].with(&changed[degraded]));
+        let before = Probe::run(&before, pictures, PERMUTATIONS, self.seed, &|_, _| {});
+        let after = Probe::run(&after, pictures, 0, self.seed, &|_, _| {});
         let Some(found) = before.strongest() else { return Ok(None) };
         Ok(Some(Control {
             auc: found.auc,

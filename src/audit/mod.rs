@@ -20,6 +20,7 @@ pub mod verdict;
 pub mod views;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use image::RgbImage;
 use serde::Serialize;
@@ -27,12 +28,17 @@ use serde::Serialize;
 use self::auc::quantile;
 use self::controls::{Controls, Setting};
 use self::facts::Facts;
+use self::leaks::Leaks;
 use self::probe::{PERMUTATIONS, Pictures, Probe};
 use self::source::Source;
+use self::swap::Swap;
 use self::table::{Nature, Table};
 use self::verdict::{Findings, Thresholds, Verdict};
+use self::views::Views;
 use crate::data::split::{Item, join};
-use crate::data::{Dataset, Fit};
+use crate::data::{Dataset, Harmonise, Pipeline, Split};
+use crate::gpu::Gpu;
+use crate::train::run::RunFolder;
 use crate::{Error, Result};
 
 /// What to audit beside the data set.
@@ -42,6 +48,12 @@ pub struct Options<'a> {
     pub seed: u64,
     /// The name of the source column, and its value for each cover.
     pub source: Option<(String, Vec<String>)>,
+    /// What trains the weak views and asks a run's network; without it both are left out.
+    pub gpu: Option<&'a Arc<Gpu>>,
+    /// Whether to train the weak views.
+    pub views: bool,
+    /// A run whose network is asked.
+    pub run: Option<&'a RunFolder>,
 }
 
 /// Makes a function that is told how far a step (its name, and what it counts) has come.
@@ -57,7 +69,8 @@ pub struct Audit {
     pub seed: u64,
     /// Pixels on a side of the squares that were measured.
     pub size: u32,
-    pub fit: Fit,
+    #[serde(flatten)]
+    pub pipeline: Pipeline,
     pub covers: usize,
     pub classes: Vec<ClassCount>,
     /// Columns whose values keep covers together, and how many groups that makes.
@@ -68,6 +81,11 @@ pub struct Audit {
     pub probes: Probes,
     pub source: Option<Source>,
     pub controls: Option<Controls>,
+    pub leaks: Leaks,
+    /// None if they were not asked for, or there is no adapter to train them on.
+    pub views: Option<Views>,
+    /// None without a run.
+    pub swap: Option<Swap>,
     pub distributions: Vec<Distribution>,
 }
 
@@ -90,8 +108,8 @@ pub struct Probes {
     pub harmonised: Probe,
     /// By how much areas fall from the one to the other, with 95 % intervals, in the order of the classes asked about.
     pub drops: Vec<(f64, [f64; 2])>,
-    /// The degradation: pixels on a side, and JPEG quality.
-    pub harmonised_at: (u32, u8),
+    /// The degradation.
+    pub harmonised_at: Harmonise,
 }
 
 /// How a strong feature is distributed in each class.
@@ -116,7 +134,7 @@ const DRAWN: usize = 4;
 
 /// Audits a data set: its files, and its squares as the pack holds them.
 ///
-/// The same seed gives the same numbers. Leaks, weak views and a run's network are asked by other functions.
+/// The same seed gives the same numbers.
 ///
 /// # Errors
 /// [`Error::Input`] if the squares are too small to be measured; [`Error::Run`] if one cannot be compressed.
@@ -159,6 +177,19 @@ pub fn audit(dataset: &Dataset, options: &Options, steps: &Steps) -> Result<Audi
     }
     distributions.extend(drawn("pixels", &probe, &pixels, &labels));
 
+    let leaks = leaks::leaks(dataset, &*steps("comparing pictures", "pictures"));
+    let views = match options.gpu.filter(|_| options.views && has_tests(dataset)) {
+        Some(gpu) => {
+            let progress = steps("training on weak views", "steps");
+            Some(views::views(gpu, dataset, seed, &|done, total| progress(done as usize, total as usize))?)
+        }
+        None => None,
+    };
+    let swap = match options.gpu.zip(options.run) {
+        Some((gpu, run)) => Some(swap::of_run(gpu, run, &*steps("swapping pipelines", "pictures"))?),
+        None => None,
+    };
+
     let verdict = Findings {
         pictures: labels.len(),
         size: pack.size(),
@@ -168,8 +199,9 @@ pub fn audit(dataset: &Dataset, options: &Options, steps: &Steps) -> Result<Audi
         drops: &drops,
         source: source.as_ref(),
         controls: controls.as_ref(),
-        leak: None,
-        network: None,
+        harmonise: pack.pipeline().harmonise,
+        leak: verdict::leak::text(&leaks),
+        network: swap.as_ref().filter(|swap| swap.finding == swap::Finding::Shortcut).map(|swap| swap.text.clone()),
     }
     .verdict();
     let count = |class: usize| labels.iter().filter(|&&label| label == class).count();
@@ -179,7 +211,7 @@ pub fn audit(dataset: &Dataset, options: &Options, steps: &Steps) -> Result<Audi
         data: options.data.to_owned(),
         seed,
         size: pack.size(),
-        fit: pack.fit(),
+        pipeline: pack.pipeline(),
         covers: labels.len(),
         classes: manifest
             .classes
@@ -197,12 +229,20 @@ pub fn audit(dataset: &Dataset, options: &Options, steps: &Steps) -> Result<Audi
             pixels: probe,
             harmonised: after,
             drops,
-            harmonised_at: (remake::harmonised_side(pack.size()), remake::HARMONISED_QUALITY),
+            harmonised_at: remake::advised(pack.size()),
         },
         source,
         controls,
+        leaks,
+        views,
+        swap,
         distributions,
     })
+}
+
+/// Whether weak views can be scored.
+fn has_tests(dataset: &Dataset) -> bool {
+    dataset.manifest.covers.iter().any(|cover| cover.split != Split::Train)
 }
 
 /// Checks that squares of this size can be measured.

@@ -13,7 +13,7 @@ use super::facts::FactValues;
 use super::probe::{ClassProbe, Probe};
 use super::source::Source;
 use super::verdict::{INCONCLUSIVE, NOT_DETECTED};
-use crate::data::write_atomically;
+use crate::data::{Harmonise, write_atomically};
 use crate::report::page::{Cell, Page, Section, Tone, facts, table, verdict};
 use crate::{Error, Result};
 use charts::{bar, histogram};
@@ -70,7 +70,7 @@ fn page(audit: &Audit) -> Page {
 
 fn told(audit: &Audit) -> Markup {
     let probes = &audit.probes;
-    let (side, quality) = probes.harmonised_at;
+    let Harmonise { size: side, quality } = probes.harmonised_at;
     let mut rows = Vec::new();
     let mut add = |from: &str, probe: &Probe| rows.extend(probe.classes.iter().map(|class| area_row(from, class)));
     if let Some(files) = &probes.files {

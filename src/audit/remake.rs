@@ -1,24 +1,24 @@
 //! Pictures made again: brought through another pipeline, or all through the same one.
 
 use image::RgbImage;
-use image::codecs::jpeg::JpegEncoder;
 use image::imageops::{FilterType, resize};
 
-use crate::data::Fit;
-use crate::data::picture::{BadPicture, square};
+use crate::data::jpeg::recompressed;
+use crate::data::picture::BadPicture;
+use crate::data::{Fit, Harmonise, Pipeline};
 
 /// Quality of the planted shortcut's JPEG, as servers of covers use it.
 const PLANTED_QUALITY: u8 = 75;
 /// Shorter sides on the detour: enlarged, then stored by a data set's owner.
 const DETOUR: [u32; 2] = [512, 260];
-/// What `import --harmonise` is advised to do, and what the audit does to see what would be left.
-const HARMONISED_SIDE: u32 = 96;
-pub const HARMONISED_QUALITY: u8 = 60;
 
 /// The planted shortcut: the original at 512 pixels, as JPEG, then at 260 by Lanczos' filter, as a published data set of album
 /// covers was made for one of its two classes.
+///
+/// # Errors
+/// [`BadPicture`] if it cannot be compressed.
 pub fn detour(original: &RgbImage) -> Result<RgbImage, BadPicture> {
-    let large = recompressed(&scaled(original, DETOUR[0]), PLANTED_QUALITY)?;
+    let large = recompressed(&scaled(original, DETOUR[0]), PLANTED_QUALITY, true)?;
     Ok(scaled(&large, DETOUR[1]))
 }
 
@@ -29,21 +29,17 @@ fn scaled(picture: &RgbImage, shorter: u32) -> RgbImage {
     resize(picture, side(width), side(height), FilterType::Lanczos3)
 }
 
-/// Pixels on a side in the middle of [`harmonised`], for squares of this size.
-pub fn harmonised_side(size: u32) -> u32 {
-    HARMONISED_SIDE.min(size * 3 / 4)
+/// The degradation that `import --harmonise` is advised to do for squares of this size, and that the audit does itself to see
+/// what would be left.
+pub fn advised(size: u32) -> Harmonise {
+    Harmonise { size: 96.min(size * 3 / 4), quality: 60 }
 }
 
-/// A square brought down to [`harmonised_side`], compressed, and back to its size.
-pub fn harmonised(own: &RgbImage) -> Result<RgbImage, BadPicture> {
-    let small = square(own, harmonised_side(own.width()), Fit::Crop);
-    Ok(square(&recompressed(&small, HARMONISED_QUALITY)?, own.width(), Fit::Crop))
-}
-
-/// The picture as it comes out of a JPEG of this quality.
-fn recompressed(picture: &RgbImage, quality: u8) -> Result<RgbImage, BadPicture> {
-    let mut bytes = Vec::new();
-    let failed = |e: image::ImageError| BadPicture { reason: format!("cannot be compressed ({e})") };
-    JpegEncoder::new_with_quality(&mut bytes, quality).encode_image(picture).map_err(failed)?;
-    Ok(image::load_from_memory(&bytes).map_err(failed)?.into_rgb8())
+/// A square that went through [`advised`].
+///
+/// # Errors
+/// [`BadPicture`] if it cannot be compressed.
+pub fn harmonised(square: &RgbImage) -> Result<RgbImage, BadPicture> {
+    let size = square.width();
+    Pipeline { fit: Fit::Crop, harmonise: Some(advised(size)) }.square(square, size)
 }

@@ -55,6 +55,13 @@ impl Table {
         Self::new(self.columns.clone(), rows.iter().map(|&row| self.row(row).to_vec()))
     }
 
+    /// Its rows and then those of another table of the same columns.
+    #[must_use]
+    pub fn with(&self, other: &Self) -> Self {
+        let values = self.values.iter().chain(&other.values).copied().collect();
+        Self { columns: self.columns.clone(), values }
+    }
+
     /// The columns that `keep` wants.
     #[must_use]
     pub fn columns_where(&self, keep: impl Fn(&Column) -> bool) -> Self {

@@ -4,10 +4,13 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+pub mod leak;
+
 use super::controls::Controls;
 use super::probe::{ClassProbe, Probe};
 use super::remake;
 use super::source::Source;
+use crate::data::Harmonise;
 
 /// The lower end of an area's interval must lie above this to count: right in three pairs of five. What lies below is hardly worth
 /// a network's while.
@@ -125,6 +128,8 @@ pub struct Findings<'a> {
     pub drops: &'a [(f64, [f64; 2])],
     pub source: Option<&'a Source>,
     pub controls: Option<&'a Controls>,
+    /// What the data set's pictures went through already.
+    pub harmonise: Option<Harmonise>,
     /// What the sets share, in a sentence; none if nothing.
     pub leak: Option<String>,
     /// What a run's network was caught at, in a sentence; none if nothing.
@@ -306,8 +311,7 @@ impl Findings<'_> {
 
     fn remedy(&self, evidence: &[Evidence]) -> String {
         let from: BTreeSet<&str> = evidence.iter().map(|e| e.from).collect();
-        let side = remake::harmonised_side(self.size);
-        let harmonise = format!("gatefold import … --harmonise {side},{}", remake::HARMONISED_QUALITY);
+        let harmonise = format!("gatefold import … --harmonise {}", remake::advised(self.size));
         let pixels = from.contains("pixels") || from.contains("source") || from.contains("network");
         let left = evidence.iter().filter_map(|e| e.after_harmonising).fold(0.0, f64::max);
         if pixels && left > 0.75 {
@@ -353,8 +357,12 @@ impl Findings<'_> {
         );
         if let Some(planted) = self.controls.and_then(|c| c.planted.as_ref()) {
             text += &format!(
-                " A shortcut that was planted as a test was found: right in {} of 100 pairs.",
-                hundred(planted.auc)
+                " A shortcut that was planted as a test was found: right in {} of 100 pairs{}.",
+                hundred(planted.auc),
+                match (self.harmonise, planted.after_harmonising) {
+                    (Some(_), Some(left)) => format!(", {} after harmonising", hundred(left)),
+                    _ => String::new(),
+                }
             );
         }
         text += &format!(

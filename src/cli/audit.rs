@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::console;
 use super::data::ColumnArguments;
+use super::{GpuArguments, console};
 use crate::audit::probe::Probe;
 use crate::audit::{Audit, Options, audit, check_size, page};
 use crate::data::source::{self, Columns};
@@ -41,9 +41,14 @@ pub struct Arguments {
     /// Folder for audit.json and audit.html [default: audit in the run's folder]
     #[arg(long, value_name = "DIR", required_unless_present = "run")]
     out: Option<PathBuf>,
+    /// Leave out the weak views: small networks that are trained on parts of the pictures, a few minutes without a GPU
+    #[arg(long)]
+    no_views: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    gpu: GpuArguments,
 }
 
 /// Squares of DATA that is no data set yet.
@@ -69,7 +74,24 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         let values = source_of(data, &arguments.columns, column, &dataset)?;
         Ok((column.clone(), values))
     });
-    let options = Options { data, seed: arguments.seed, source: source.transpose()? };
+    let source = source.transpose()?;
+    // The rest does not need an adapter, so the lack of one is told and not fatal, unless one was asked for.
+    let asks = run.is_some() || !arguments.no_views;
+    let gpu = match asks.then(|| arguments.gpu.open()) {
+        Some(Err(e)) if arguments.gpu.adapter.is_none() => {
+            console::say(format!("note: no weak views, and no network is asked: {e}"));
+            None
+        }
+        opened => opened.transpose()?,
+    };
+    let options = Options {
+        data,
+        seed: arguments.seed,
+        source,
+        gpu: gpu.as_ref(),
+        views: !arguments.no_views,
+        run: run.as_ref(),
+    };
     let audit = audit(&dataset, &options, &|what, unit| {
         let progress = console::Progress::new(what, unit);
         Box::new(move |done, total| progress.at(done, total))
@@ -105,6 +127,7 @@ fn open(data: &Path, arguments: &Arguments, config: Option<&Config>, work: &Path
         label_column: arguments.columns.label.clone(),
         split_column: arguments.columns.split_column.clone(),
         group_columns: arguments.columns.group.clone().unwrap_or_default(),
+        split_column: arguments.columns.split_column.clone(),
         split: None,
         seed: arguments.seed,
         size,

@@ -82,7 +82,7 @@ pub fn compression(bytes: &[u8]) -> Option<Compression> {
         let segment = bytes.get(at + 2..at + length)?;
         at += length;
         match marker {
-            0xDB => quality = quality.or_else(|| quality_of(first_table(segment)?)),
+            0xDB => quality = quality.or_else(|| Some(nearest_quality(first_table(segment)?).0)),
             // Frames of all kinds; 0xC4, 0xC8 and 0xCC are other things. Of each component three bytes follow the first six, and
             // the second one holds both sampling factors.
             0xC0..=0xCF if !matches!(marker, 0xC4 | 0xC8 | 0xCC) => {
@@ -96,7 +96,7 @@ pub fn compression(bytes: &[u8]) -> Option<Compression> {
 }
 
 /// Quantisation table 0, in zigzag order, of a segment that may hold several.
-fn first_table(segment: &[u8]) -> Option<[u16; 64]> {
+pub(crate) fn first_table(segment: &[u8]) -> Option<[u16; 64]> {
     let mut rest = segment;
     while let Some((&about, numbers)) = rest.split_first() {
         let wide = about >> 4 != 0;
@@ -113,15 +113,16 @@ fn first_table(segment: &[u8]) -> Option<[u16; 64]> {
     None
 }
 
-/// The quality whose table is nearest, by the rule of the Independent JPEG Group's encoder.
-fn quality_of(table: [u16; 64]) -> Option<u8> {
-    let away = |quality: &u8| {
-        let quality = u32::from(*quality);
+/// The quality whose table is nearest, by the rule of the Independent JPEG Group's encoder, and how far it is off: 0 if the table
+/// is that encoder's.
+pub(crate) fn nearest_quality(table: [u16; 64]) -> (u8, u32) {
+    let away = |quality: u8| {
+        let quality = u32::from(quality);
         let scale = if quality < 50 { 5000 / quality } else { 200 - 2 * quality };
         let scaled = LUMINANCE.map(|v| ((u32::from(v) * scale + 50) / 100).clamp(1, 255));
         scaled.iter().zip(table).map(|(a, b)| a.abs_diff(b.into())).sum::<u32>()
     };
-    (1..=100).min_by_key(away)
+    (1..=100).map(|quality| (quality, away(quality))).min_by_key(|&(_, away)| away).unwrap_or((100, 0))
 }
 
 /// The picture as it comes back from a JPEG of this quality (1 to 100), its colours at half the resolution if `subsampled`. The

@@ -78,7 +78,7 @@ fn covers() -> &'static Path {
     })
 }
 
-const SMALL: [&str; 2] = ["--size", "96"];
+const SMALL: [&str; 3] = ["--size", "96", "--no-views"];
 
 #[test]
 fn one_source_is_not_detected_and_the_seed_decides_the_bytes() {

@@ -1,13 +1,6 @@
 //! What a JPEG's header says of its encoder.
 
-use crate::data::jpeg::next_marker;
-
-/// The luminance's table of Annex K of the JPEG standard in zig-zag order, which libjpeg scales by its quality.
-const STANDARD: [u16; 64] = [
-    16, 11, 12, 14, 12, 10, 16, 14, 13, 14, 18, 17, 16, 19, 24, 40, 26, 24, 22, 22, 24, 49, 35, 37, 29, 40, 58, 51, 61,
-    60, 57, 51, 56, 55, 64, 72, 92, 78, 64, 68, 87, 69, 55, 56, 80, 109, 81, 87, 95, 98, 103, 104, 103, 62, 77, 113,
-    121, 112, 100, 120, 92, 101, 103, 99,
-];
+use crate::data::jpeg::{first_table, nearest_quality, next_marker};
 
 /// Of the quantisation tables, the kind of scan and the segments before it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -65,7 +58,7 @@ impl JpegHeader {
         header.marks = if marks.is_empty() { "no marks".into() } else { marks.join("+") };
         header.fingerprint = tables.finalize().to_hex()[..4].to_owned();
         if let Some(table) = luminance {
-            let (quality, distance) = nearest_quality(&table);
+            let (quality, distance) = nearest_quality(table);
             header.quality = Some(quality);
             header.standard = distance == 0;
         }
@@ -80,33 +73,6 @@ impl JpegHeader {
             None => "unknown".into(),
         }
     }
-}
-
-/// Table 0 of a segment of quantisation tables, in zig-zag order.
-fn first_table(mut segment: &[u8]) -> Option<[u16; 64]> {
-    while let Some((&head, rest)) = segment.split_first() {
-        let wide = head >> 4 != 0;
-        let length = if wide { 128 } else { 64 };
-        let own = rest.get(..length)?;
-        if head & 15 == 0 {
-            return Some(std::array::from_fn(|i| {
-                if wide { u16::from_be_bytes([own[2 * i], own[2 * i + 1]]) } else { u16::from(own[i]) }
-            }));
-        }
-        segment = &rest[length..];
-    }
-    None
-}
-
-/// libjpeg's `jpeg_quality_scaling` turned round: the quality whose table is nearest, and how far it is off.
-fn nearest_quality(table: &[u16; 64]) -> (u8, u32) {
-    let distance = |quality: u8| {
-        let quality = u32::from(quality);
-        let scale = if quality < 50 { 5000 / quality } else { 200 - 2 * quality };
-        let scaled = STANDARD.iter().map(|&s| ((u32::from(s) * scale + 50) / 100).clamp(1, 255));
-        scaled.zip(table).map(|(s, &own)| s.abs_diff(u32::from(own))).sum::<u32>()
-    };
-    (1..=100).map(|quality| (quality, distance(quality))).min_by_key(|&(_, distance)| distance).unwrap_or((100, 0))
 }
 
 /// From a frame header: precision, height, width, then count and (name, factors, table) of each component.
