@@ -4,6 +4,8 @@
 //! The committed file holds small variants, which the same descriptions record. Files of the networks as they are, made by
 //! `networks.py --full NET`, are compared where they exist.
 
+mod stream;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -18,12 +20,13 @@ use gatefold::ops::adam::{Adam, Preparation, Segment, adam};
 use gatefold::ops::loss::Targets;
 use gatefold::ops::sigmoid_cross_entropy::sigmoid_cross_entropy;
 use gatefold::ops::softmax_cross_entropy::softmax_cross_entropy;
-use gatefold::params::{ParameterStore, Spec, StepWords};
+use gatefold::params::{ParameterStore, StepWords};
 use gatefold::plan::{Choice, Plan};
 use gatefold::tape::{Arena, Tape};
 use gatefold::tensor::{Shape, Tensor};
 use gatefold::train::step::AUXILIARY_WEIGHT;
 use safetensors::SafeTensors;
+use stream::Stream;
 
 /// How far tensors may be from the f64 truth, by `||out - reference|| / ||reference||`, in the median over all tensors of a kind
 /// and in the worst: ten times as far as PyTorch's own f32 run (the file says how far that is), and at least this. An engine
@@ -132,60 +135,12 @@ impl<'a> Truth<'a> {
         pictures
     }
 
-    /// A parameter or a running statistic, in PyTorch's layout.
-    fn value(&self, name: &str, shape: &[usize]) -> Vec<f32> {
-        let stream = Stream::new(self.seed, name);
-        let fan_in: usize = shape[1..].iter().product();
-        let bound = (if shape.len() == 4 { 6.0 } else { 3.0 } / fan_in as f64).sqrt() as f32;
-        let value = |s: f32| match name.rsplit('.').next() {
-            _ if shape.len() > 1 => bound * s,
-            Some("running_var") => 1.0 + 0.5 * s,
-            Some("running_mean") => 0.25 * s,
-            Some("bias") => 0.5 + 0.25 * s,
-            _ => 1.0 + 0.25 * s,
-        };
-        (0..shape.iter().product()).map(|place| value(stream.signed(place))).collect()
-    }
-
     /// Fills the long-lived buffers.
     fn load(&self, store: &ParameterStore) {
-        let Spec { parameters, states, .. } = store.spec();
-        let mut words = vec![0.0; store.spec().parameter_words()];
-        for (offset, spec) in parameters {
-            let memory = spec.from_disk(&self.value(&spec.name, &spec.disk_shape()));
-            words[*offset..offset + memory.len()].copy_from_slice(&memory);
-        }
-        store.write(&gpu(), Arena::Parameters, &words).unwrap();
-        let mut words = vec![0.0; store.spec().state_words()];
-        for (offset, spec) in states {
-            words[*offset..offset + spec.len].copy_from_slice(&self.value(&spec.name, &[spec.len]));
-        }
-        store.write(&gpu(), Arena::State, &words).unwrap();
+        let [parameters, states] = stream::weights(self.seed, store.spec());
+        store.write(&gpu(), Arena::Parameters, &parameters).unwrap();
+        store.write(&gpu(), Arena::State, &states).unwrap();
     }
-}
-
-/// Numbers that the script computes the same way.
-struct Stream {
-    key: u32,
-}
-
-impl Stream {
-    /// FNV-1a of `seed/name`.
-    fn new(seed: i32, name: &str) -> Self {
-        let hash = |key: u32, byte: u8| (key ^ u32::from(byte)).wrapping_mul(0x0100_0193);
-        Self { key: format!("{seed}/{name}").bytes().fold(0x811c_9dc5, hash) }
-    }
-
-    /// A number in [-1, 1).
-    fn signed(&self, place: usize) -> f32 {
-        (mix(mix(place as u32).wrapping_add(self.key)) >> 8) as f32 / (1 << 23) as f32 - 1.0
-    }
-}
-
-fn mix(x: u32) -> u32 {
-    let x = (x ^ x >> 16).wrapping_mul(0x7feb_352d);
-    let x = (x ^ x >> 15).wrapping_mul(0x846c_a68b);
-    x ^ x >> 16
 }
 
 /// The errors of all tensors by kind.
@@ -333,7 +288,7 @@ fn compare_parameters(truth: &Truth, store: &ParameterStore, arena: Arena, kind:
         assert_eq!(shape, spec.disk_shape(), "{}", spec.name);
         let mut out = spec.to_disk(memory);
         if arena == Arena::Parameters {
-            let before = truth.value(&spec.name, &shape);
+            let before = stream::value(truth.seed, &spec.name, &shape);
             out.iter_mut().zip(before).for_each(|(after, before)| *after -= before);
         }
         errors.add(kind, &spec.name, &out, &reference);

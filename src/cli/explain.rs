@@ -13,7 +13,7 @@ use crate::data::{Dataset, Split, source, write_atomically};
 use crate::explain::faithfulness::{self, Faithfulness};
 use crate::explain::randomisation::{self, Randomisation, StripRow};
 use crate::explain::render::NO_EVIDENCE;
-use crate::explain::{CANNOT_SHOW, Method, Pictures, Question, gallery, layers};
+use crate::explain::{CANNOT_SHOW, Method, Pictures, Question, choose_layer, gallery, layers};
 use crate::train::model::Model;
 use crate::train::run::RunFolder;
 use crate::{Error, Result};
@@ -31,15 +31,8 @@ pub struct Arguments {
     /// Folder to write [default for the tests: RUN/explain]
     #[arg(long)]
     out: Option<PathBuf>,
-    /// How maps are made; several with commas between
-    #[arg(
-        long,
-        value_enum,
-        value_delimiter = ',',
-        default_value = "grad-cam",
-        value_name = "METHOD",
-        hide_default_value = true
-    )]
+    /// How maps are made: grad-cam, grad-cam++, hirescam, layercam or score-cam, or several with commas between
+    #[arg(long, value_delimiter = ',', default_value = "grad-cam")]
     method: Vec<Method>,
     /// Class to look for [default: the predicted one]
     #[arg(long)]
@@ -89,6 +82,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         (None, Some(run)) if tests => run.root().join("explain"),
         _ => return Err(Error::input("--out DIR is missing")),
     };
+    // Before pictures are read and folders made.
+    choose_layer(&model, question.layer)?;
     let images = pictures_of(images)?;
     if tests {
         return test(arguments, &model, &question, run.as_ref(), &images, &out);
@@ -132,7 +127,7 @@ fn write_maps(model: &Model, question: &Question, images: &[PathBuf], out: &Path
 /// Score-CAM is slow; says how slow.
 fn say_passes(model: &Model, question: &Question) -> Result<()> {
     if question.methods.contains(&Method::ScoreCam) {
-        let layer = crate::explain::choose_layer(model, question.layer)?;
+        let layer = choose_layer(model, question.layer)?;
         let channels = layers(model)?.into_iter().find(|(name, _)| *name == layer).map_or(0, |(_, shape)| shape.c);
         console::say(format!(
             "note: score-cam runs the network up to {} times for each picture, once per channel",

@@ -6,6 +6,7 @@
 //! evidence, and no picture of it.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,39 +15,36 @@ use crate::Result;
 use crate::tensor::Shape;
 
 /// How a heat map is made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Method {
-    /// Channels weighted by their mean gradient
+    /// Channels weighted by their mean gradient.
     ///
     /// Selvaraju and others, 2017 ("Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization"):
     /// `ReLU(sum_k a_k A_k)` with `a_k` the mean of `G_k` over the cells.
     #[default]
     #[serde(rename = "grad-cam")]
     GradCam,
-    /// Channels weighted by positive gradients, each cell's share by its curvature
+    /// Channels weighted by positive gradients, each cell's share by its curvature.
     ///
     /// Chattopadhay and others, 2018 ("Grad-CAM++: Generalized Gradient-based Visual Explanations for Deep Convolutional
     /// Networks"): `ReLU(sum_k w_k A_k)`, `w_k = sum_p a_kp ReLU(G_kp)`, and where `G` is not 0
     /// `a_kp = G_kp^2 / (2 G_kp^2 + G_kp^3 sum_q A_kq)`. These are second and third derivatives of `exp(y)` in a network
     /// that is piecewise linear (equation 19); the common factor `exp(y)` is left out, since the map has no scale.
-    #[value(name = "grad-cam++")]
     #[serde(rename = "grad-cam++")]
     GradCamPlusPlus,
-    /// Each cell by its own gradient
+    /// Each cell by its own gradient.
     ///
     /// Draelos and Carin, 2020 ("Use HiResCAM instead of Grad-CAM for faithful explanations of convolutional neural networks"):
     /// `ReLU(sum_k G_k A_k)`, cell by cell. Where the gradient is the same in all cells it is Grad-CAM.
-    #[value(name = "hirescam")]
     #[serde(rename = "hirescam")]
     HiResCam,
-    /// Each cell by its own gradient where that is positive; also for layers near the picture
+    /// Each cell by its own gradient where that is positive; also for layers near the picture.
     ///
     /// Jiang and others, 2021 ("LayerCAM: Exploring Hierarchical Class Activation Maps for Localization"):
     /// `ReLU(sum_k ReLU(G_k) A_k)`, cell by cell.
-    #[value(name = "layercam")]
     #[serde(rename = "layercam")]
     LayerCam,
-    /// Channels weighted by what the network says of the picture masked by them; one forward pass per channel
+    /// Channels weighted by what the network says of the picture masked by them; one forward pass per channel.
     ///
     /// Wang and others, 2020 ("Score-CAM: Score-Weighted Visual Explanations for Convolutional Neural Networks"); see
     /// [`score_cam`](super::score_cam).
@@ -55,6 +53,8 @@ pub enum Method {
 }
 
 impl Method {
+    pub const ALL: [Self; 5] = [Self::GradCam, Self::GradCamPlusPlus, Self::HiResCam, Self::LayerCam, Self::ScoreCam];
+
     /// The name on the command line and in files.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -81,6 +81,16 @@ impl Method {
             Self::ScoreCam => return Ok(None),
         };
         HeatMap::new(shape.w, shape.h, values).map(Some)
+    }
+}
+
+impl FromStr for Method {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = || Self::ALL.map(Self::name).join(", ");
+        let found = Self::ALL.into_iter().find(|method| method.name() == text);
+        found.ok_or_else(|| format!("there is no such method; there are: {}", known()))
     }
 }
 

@@ -3,6 +3,7 @@
 mod bad_input;
 mod checkpoints;
 mod common;
+mod explain;
 mod feeding;
 mod fine_tuning;
 mod harmonise;
