@@ -239,6 +239,10 @@ fn faithfulness_text(found: &Faithfulness) -> String {
         let [deletion, insertion, road] = [map.deletion, map.insertion, map.road].map(|estimate| estimate.to_string());
         text += &format!("{:12} {:<8} {deletion:24} {insertion:24} {road:24}\n", map.name, map.pictures);
     }
+    if found.compared < found.pictures {
+        let (compared, pictures) = (found.compared, found.pictures);
+        text += &format!("over {compared} of {pictures} pictures: in the others a map has no positive evidence\n");
+    }
     for verdict in &found.verdicts {
         text += &format!("{verdict}\n");
     }

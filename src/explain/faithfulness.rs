@@ -30,6 +30,9 @@ use super::Estimate;
 pub const NUMBERS: &str = "faithfulness.json";
 pub const CHART: &str = "faithfulness.svg";
 
+/// With fewer pictures there is no verdict.
+pub const LEAST: usize = 5;
+
 /// The two maps that know nothing of the network.
 pub const RANDOM: &str = "random";
 pub const BLOB: &str = "blob";
@@ -45,6 +48,8 @@ pub struct Faithfulness {
     /// How many pictures were measured, and how many there were.
     pub pictures: usize,
     pub of: usize,
+    /// Pictures in which every method has positive evidence: what all means, curves and comparisons are over.
+    pub compared: usize,
     /// Shares of the pixels that are deleted or inserted, from 0 to 1: the horizontal axis of those curves.
     pub fractions: Vec<f64>,
     /// Percentages of the pixels that ROAD takes away.
@@ -64,7 +69,7 @@ pub struct Faithfulness {
 pub struct MapScores {
     /// A method's name, [`RANDOM`] or [`BLOB`].
     pub name: String,
-    /// Pictures with positive evidence; the others have no map and are left out.
+    /// Pictures with positive evidence; the others have no map.
     pub pictures: usize,
     /// Area under the curve, 0 to 1: less is better.
     pub deletion: Estimate,
@@ -115,9 +120,10 @@ pub struct Comparison {
 /// Whether a method's map beats the other two, in one sentence.
 #[must_use]
 pub fn verdict(method: &str, pictures: usize, comparisons: &[Comparison]) -> String {
-    if pictures < 2 {
-        let found = if pictures == 0 { "no picture has" } else { "only one picture has" };
-        return format!("{method}: {found} positive evidence, which is too few to tell anything.");
+    if pictures < LEAST {
+        return format!(
+            "{method}: {pictures} pictures with positive evidence are too few to tell anything; there must be {LEAST}."
+        );
     }
     let beaten = |against: &str| -> Vec<&str> {
         let of = comparisons.iter().filter(|c| c.method == method && c.against == against && c.beats);

@@ -51,10 +51,10 @@ type Drawn<'a> = Result<(), DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBacke
 fn draw<'a>(root: &Area<'a>, faithfulness: &Faithfulness, foot: &[String]) -> Drawn<'a> {
     root.fill(&WHITE)?;
     let (layer, source) = (&faithfulness.layer, &faithfulness.source);
-    let (pictures, of) = (faithfulness.pictures, faithfulness.of);
+    let (compared, of) = (faithfulness.compared, faithfulness.of);
     let class =
         faithfulness.class.as_ref().map_or("each picture's predicted class".to_owned(), |c| format!("class {c}"));
-    let head = format!("Layer {layer}, {class}, {pictures} of {of} pictures ({source})");
+    let head = format!("Layer {layer}, {class}, {compared} of {of} pictures ({source}); 95 % intervals");
     let text = |size: u32| ("sans-serif", size).into_font().color(&BLACK);
     root.draw_text(&head, &text(18), (20, 14))?;
     let (_, below) = root.split_vertically(46);

@@ -263,41 +263,42 @@ fn summary(
     names: &[&str],
     curves: &[Vec<Option<Curves>>],
 ) -> Faithfulness {
-    let estimate = |map: usize, measure: Measure| {
-        let scores = curves.iter().filter_map(|maps| maps[map].as_ref()).map(|curves| curves.score(measure));
-        Estimate::of(&scores.collect::<Vec<_>>())
-    };
+    // Means of different pictures could not be compared.
+    let common: Vec<Vec<&Curves>> =
+        curves.iter().filter_map(|maps| maps.iter().map(Option::as_ref).collect()).collect();
+    let column = |map: usize| common.iter().map(move |maps| maps[map]);
+    let estimate =
+        |of: &dyn Fn(&[&Curves]) -> f64| Estimate::of(&common.iter().map(|maps| of(maps)).collect::<Vec<_>>());
     let maps: Vec<MapScores> = names
         .iter()
         .enumerate()
         .map(|(map, name)| {
-            let of: Vec<&Curves> = curves.iter().filter_map(|maps| maps[map].as_ref()).collect();
-            let [deletion, insertion, road] = Measure::ALL.map(|measure| estimate(map, measure));
-            let (name, pictures, curves) = ((*name).to_owned(), of.len(), Curves::mean(&of));
-            MapScores { name, pictures, deletion, insertion, road, curves }
+            let pictures = curves.iter().filter(|maps| maps[map].is_some()).count();
+            let [deletion, insertion, road] = Measure::ALL.map(|measure| estimate(&|maps| maps[map].score(measure)));
+            let curves = Curves::mean(&column(map).collect::<Vec<_>>());
+            MapScores { name: (*name).to_owned(), pictures, deletion, insertion, road, curves }
         })
         .collect();
     let mut comparisons = vec![];
     for (map, method) in question.methods.iter().enumerate() {
         for other in question.methods.len()..names.len() {
             for measure in Measure::ALL {
-                let pairs = curves.iter().filter_map(|maps| maps[map].as_ref().zip(maps[other].as_ref()));
                 let sign = if measure == Measure::Deletion { -1.0 } else { 1.0 };
-                let advantages = pairs.map(|(own, other)| sign * (own.score(measure) - other.score(measure)));
-                let advantage = Estimate::of(&advantages.collect::<Vec<_>>());
+                let advantage = estimate(&|maps| sign * (maps[map].score(measure) - maps[other].score(measure)));
                 let (method, against) = (method.name().to_owned(), names[other].to_owned());
                 comparisons.push(Comparison { method, against, measure, advantage, beats: advantage.is_positive() });
             }
         }
     }
     let judged = maps.iter().take(question.methods.len());
-    let verdicts = judged.map(|scores| verdict(&scores.name, scores.pictures, &comparisons)).collect();
+    let verdicts = judged.map(|scores| verdict(&scores.name, common.len(), &comparisons)).collect();
     Faithfulness {
         layer: explainer.layer().to_owned(),
         class: question.class.map(|class| model.header.labels[class].clone()),
         source: pictures.source.clone(),
         pictures: curves.len(),
         of: pictures.of,
+        compared: common.len(),
         fractions: (0..=STEPS).map(|step| step as f64 / STEPS as f64).collect(),
         percentages: PERCENTAGES.to_vec(),
         maps,

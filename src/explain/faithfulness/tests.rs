@@ -65,8 +65,7 @@ fn verdicts_say_who_was_beaten_by_what() {
     let said = all([true, false, false], [false, false, true]);
     assert!(said.contains("random map by deletion and a centred blob by ROAD"), "{said}");
     assert!(all([false; 3], [false; 3]).contains("not shown to beat a random map or a centred blob"));
-    assert!(verdict("grad-cam", 1, &[]).contains("only one picture has"));
-    assert!(verdict("grad-cam", 0, &[]).contains("no picture has"));
+    assert!(verdict("grad-cam", 4, &[]).contains("4 pictures with positive evidence are too few"));
 }
 
 #[test]
@@ -89,6 +88,7 @@ fn the_chart_shows_the_numbers_and_says_what_no_map_can_show() {
         source: "test set".into(),
         pictures: 3,
         of: 9,
+        compared: 3,
         fractions: vec![0.0, 0.5, 1.0],
         percentages: vec![10, 90],
         maps: vec![scores("grad-cam", 0.25), scores(RANDOM, 0.5), scores(BLOB, 0.5)],

@@ -12,9 +12,8 @@ const GAP: u32 = 8;
 const MARGIN: u32 = 24;
 const SCALE: u32 = 2;
 const LINE: u32 = font::LINE * SCALE;
-/// Letters of a column's title, and its lines.
-const LETTERS: usize = 18;
-const TITLE_LINES: u32 = 3;
+/// The most lines of a column's title.
+const TITLE_LINES: usize = 3;
 
 /// One picture of a strip.
 pub struct StripRow {
@@ -32,7 +31,15 @@ pub fn strip(rows: &[StripRow], of: &MethodStages, notes: &[&str]) -> RgbImage {
     let width = (2 * MARGIN + columns * (CELL + GAP) - GAP).max(800);
     let letters = ((width - 2 * MARGIN) / (font::ADVANCE * SCALE)) as usize;
     let notes: Vec<String> = notes.iter().flat_map(|note| font::wrap(note, letters, 6)).collect();
-    let head = LINE + GAP + (TITLE_LINES + 1) * font::LINE + LINE + GAP;
+    let titles = ["cover".to_owned(), "trained".to_owned()];
+    let titles: Vec<String> = titles.into_iter().chain(of.stages.iter().map(|stage| stage.layers.clone())).collect();
+    // Long names in small letters.
+    let letters_of = |scale: u32| (CELL / (font::ADVANCE * scale)) as usize;
+    let scale = if titles.iter().all(|title| title.len() <= letters_of(SCALE)) { SCALE } else { 1 };
+    let titles: Vec<_> = titles.iter().map(|title| font::wrap(title, letters_of(scale), TITLE_LINES)).collect();
+    let title_lines = titles.iter().map(Vec::len).max().unwrap_or(1) as u32;
+    let numbers = MARGIN + LINE + GAP + title_lines * font::LINE * scale;
+    let head = numbers + LINE + GAP - MARGIN;
     let body = rows.len() as u32 * (CELL + GAP);
     let height = 2 * MARGIN + head + body + GAP + notes.len() as u32 * LINE;
     let mut sheet = RgbImage::from_pixel(width, height, Rgb(BACKGROUND));
@@ -47,16 +54,12 @@ pub fn strip(rows: &[StripRow], of: &MethodStages, notes: &[&str]) -> RgbImage {
 
     let left = |column: u32| MARGIN + column * (CELL + GAP);
     let top = MARGIN + LINE + GAP;
-    let titles = ["cover".to_owned(), "trained".to_owned()];
-    let titles = titles.into_iter().chain(of.stages.iter().map(|stage| stage.layers.clone()));
-    for (column, title) in (0..).zip(titles) {
-        let lines = font::wrap(&title, LETTERS, TITLE_LINES as usize);
+    for (column, lines) in (0..).zip(&titles) {
         for (line, text) in (0..).zip(lines) {
-            font::draw(&mut sheet, left(column), top + line * font::LINE, 1, TEXT, &text);
+            font::draw(&mut sheet, left(column), top + line * font::LINE * scale, scale, TEXT, text);
         }
     }
-    let numbers = top + (TITLE_LINES + 1) * font::LINE;
-    font::draw(&mut sheet, left(0), numbers, 1, DIM, "rank correlation:");
+    font::draw(&mut sheet, left(0), numbers + (LINE - font::LINE) / 2, 1, DIM, "rank correlation:");
     for (column, stage) in (2..).zip(&of.stages) {
         font::draw(&mut sheet, left(column), numbers, SCALE, BRIGHT, &format!("{:.2}", stage.similarity.mean));
     }
