@@ -24,6 +24,7 @@ pub struct AdapterSummary {
     pub subgroup_max: u32,
     pub f16: bool,
     pub timestamps: bool,
+    /// Products of 16 x 16 matrices of f16 with f32 sums.
     pub cooperative_matrix: bool,
 }
 
@@ -74,8 +75,16 @@ fn summarise(index: usize, adapter: &wgpu::Adapter) -> AdapterSummary {
         subgroup_max: info.subgroup_max_size,
         f16: features.contains(wgpu::Features::SHADER_F16),
         timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
-        cooperative_matrix: !adapter.cooperative_matrix_properties().is_empty(),
+        cooperative_matrix: features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX)
+            && adapter.cooperative_matrix_properties().iter().any(is_half_to_single),
     }
+}
+
+/// The one form of cooperative matrices that kernels use.
+fn is_half_to_single(form: &wgpu::CooperativeMatrixProperties) -> bool {
+    let types = (form.ab_type, form.cr_type);
+    [form.m_size, form.n_size, form.k_size] == [16; 3]
+        && types == (wgpu::CooperativeScalarType::F16, wgpu::CooperativeScalarType::F32)
 }
 
 /// All adapters of this machine, in the order that `--adapter INDEX` counts, and the index that would be used.

@@ -57,11 +57,19 @@ impl Gpu {
     /// [`Error::Input`] if no adapter matches, [`Error::Run`] if the driver refuses the device.
     pub fn open(options: &GpuOptions) -> Result<Self> {
         let (adapter, summary) = adapter::choose(options.adapter.as_deref())?;
-        let wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16;
+        let mut wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16;
+        let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
+        if summary.cooperative_matrix {
+            wanted |= wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
+            // SAFETY: wgpu asks for this because an experimental feature may have bugs of its own. Kernels with matrices are the
+            // crate's own and their results are compared with those without.
+            experimental_features = unsafe { wgpu::ExperimentalFeatures::enabled() };
+        }
         let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("gatefold"),
             required_features: adapter.features() & wanted,
             required_limits: adapter.limits(),
+            experimental_features,
             memory_hints: wgpu::MemoryHints::Performance,
             ..Default::default()
         }))

@@ -107,13 +107,14 @@ impl Launch {
     }
 
     /// What it works on: the shapes that it reads and those that it writes, such as `4x56x56x64 3x3x64x64 -> 4x56x56x64`.
-    /// Vectors (a bias, a mean) are left out beside larger operands, and equal shapes are named once.
+    /// Vectors (a bias, a mean) are left out beside larger operands, and neighbours of one shape are named once.
     pub fn shape(&self) -> String {
-        let vectors_only = self.operands.iter().all(|(tensor, _)| tensor.shape.pixels() == 1);
         let side = |wanted: Access| {
             let operands = self.operands.iter().filter(|&&(_, access)| access == wanted);
             let mut shapes: Vec<_> = operands.map(|(tensor, _)| tensor.shape).collect();
-            shapes.retain(|shape| vectors_only || shape.pixels() > 1);
+            if shapes.iter().any(|shape| shape.pixels() > 1) {
+                shapes.retain(|shape| shape.pixels() > 1);
+            }
             shapes.dedup();
             shapes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
         };

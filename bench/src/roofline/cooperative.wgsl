@@ -1,7 +1,6 @@
 // Matrix units: four independent sums of 16 x 16 products of f16 matrices, in f32. Each subgroup works by itself.
 enable f16;
 enable wgpu_cooperative_matrix;
-#import gatefold::grid
 
 struct Params {
     rounds: u32,
@@ -15,7 +14,7 @@ struct Params {
 
 @compute @workgroup_size(#{LANES})
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let number = grid::linear_group(group, groups);
+    let number = group.x + groups.x * (group.y + groups.y * group.z);
     let tile = (number % params.tiles) * 256u;
     let a = coopLoad<coop_mat16x16<f16, A>>(&x[tile], 16u);
     let b = coopLoad<coop_mat16x16<f16, B>>(&x[tile], 16u);

@@ -1,8 +1,6 @@
 // Multiply-adds from registers: CHAINS independent vec4s, each of them a long chain. Processors want few chains, because they
 // have few registers, and GPUs many, because each step has to wait for the one before.
-#if HALF == 1
 enable f16;
-#endif
 #import gatefold::grid
 
 #if HALF == 1
