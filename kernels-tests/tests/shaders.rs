@@ -57,10 +57,10 @@ fn name_of(path: &str) -> &str {
     path.split('/').next().unwrap_or(path).trim_end_matches(".wgsl")
 }
 
-/// An op's file has a public function of its name; other files of `src/ops/` help ops.
+/// An op's file has a public function of its name; other files of `src/ops/` help ops, and folders hold what an op is made of.
 fn ops() -> BTreeSet<String> {
     let sources = fs::read_dir(root().join("src/ops")).unwrap().map(|entry| entry.unwrap().path());
-    let ops = sources.filter_map(|path| {
+    let ops = sources.filter(|path| path.is_file()).filter_map(|path| {
         let name = path.file_stem()?.to_str()?.to_owned();
         fs::read_to_string(&path).unwrap().contains(&format!("pub fn {name}(")).then_some(name)
     });

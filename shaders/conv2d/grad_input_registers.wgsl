@@ -1,6 +1,9 @@
 // Gradient of a convolution by its input, kept in registers: an invocation computes 8 pixels x 8 channels of dx. Each pixel
 // gathers the windows that saw it, so no two invocations write the same number.
 //
+// Pixels whose rows and columns leave the same rests when divided by the stride are seen under the same taps: they make a class,
+// tiles keep to one class, and no other taps are tried.
+//
 // Rows of the product are input pixels, columns input channels, and the sum runs over taps and output channels.
 #import gatefold::grid
 
@@ -24,7 +27,6 @@ override STRIDE_H: u32 = 1u;
 override STRIDE_W: u32 = 1u;
 override PAD_TOP: i32 = 0;
 override PAD_LEFT: i32 = 0;
-override PADDED: bool = false;
 override ACCUMULATE: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -32,21 +34,30 @@ override ACCUMULATE: bool = false;
 @group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> dx: array<vec4<f32>>;
 
-// An input pixel in padded coordinates, and the first pixel of its picture in dy.
+// An input pixel: its row and column in padded coordinates, the first pixel of its picture in dy, and its number in dx, or -1 if
+// this class has no such pixel.
 struct Place {
     row: i32,
     column: i32,
     picture: i32,
+    pixel: i32,
 }
 
-fn place(pixel: u32) -> Place {
-    let p = min(pixel, params.pixels - 1u);
-    let line = p / params.width;
-    let picture = line / params.height;
+// The pixels of a class are numbered by picture, row and column; all classes are as large as the largest.
+fn place(number: u32, class_row: u32, class_column: u32) -> Place {
+    let class_width = (params.width + STRIDE_W - 1u) / STRIDE_W;
+    let class_height = (params.height + STRIDE_H - 1u) / STRIDE_H;
+    let line = number / class_width;
+    let picture = line / class_height;
+    let row = (line - picture * class_height) * STRIDE_H + class_row;
+    let column = (number - line * class_width) * STRIDE_W + class_column;
+    let pixel = (picture * params.height + row) * params.width + column;
+    let exists = row < params.height && column < params.width && pixel < params.pixels;
     return Place(
-        i32(line - picture * params.height) + PAD_TOP,
-        i32(p - line * params.width) + PAD_LEFT,
-        i32(picture * params.out_height),
+        i32(row) + PAD_TOP,
+        i32(column) + PAD_LEFT,
+        i32(min(picture, params.pixels / (params.height * params.width) - 1u) * params.out_height),
+        select(-1, i32(pixel), exists),
     );
 }
 
@@ -57,26 +68,19 @@ fn source(p: Place, tap_row: u32, tap_column: u32) -> i32 {
     let row = down / i32(STRIDE_H);
     let column = across / i32(STRIDE_W);
     let index = ((p.picture + row) * i32(params.out_width) + column) * i32(params.dy_stride / 4u) + i32(params.dy_offset / 4u);
-    if PADDED {
-        let hit = down >= 0 && row * i32(STRIDE_H) == down && row < i32(params.out_height)
-            && across >= 0 && column * i32(STRIDE_W) == across && column < i32(params.out_width);
-        return select(-1, index, hit);
-    }
-    return index;
+    let hit = p.pixel >= 0 && down >= 0 && row < i32(params.out_height) && across >= 0 && column < i32(params.out_width);
+    return select(-1, index, hit);
 }
 
 fn quad(base: i32, channel4: u32) -> vec4<f32> {
-    if PADDED {
-        return select(vec4<f32>(0.0), dy[u32(max(base, 0)) + channel4], base >= 0);
-    }
-    return dy[u32(base) + channel4];
+    return select(vec4<f32>(0.0), dy[u32(max(base, 0)) + channel4], base >= 0);
 }
 
-fn store(pixel: u32, column4: u32, left: vec4<f32>, right: vec4<f32>) {
-    if pixel >= params.pixels {
+fn store(pixel: i32, column4: u32, left: vec4<f32>, right: vec4<f32>) {
+    if pixel < 0 {
         return;
     }
-    let to = (params.dx_offset + pixel * params.dx_stride) / 4u + column4;
+    let to = (params.dx_offset + u32(pixel) * params.dx_stride) / 4u + column4;
     if ACCUMULATE {
         dx[to] += left;
     } else {
@@ -103,29 +107,37 @@ fn main(
     let column_tiles = (cin4 + 1u) / 2u;
     let row_tile = tile / column_tiles;
     let column4 = (tile - row_tile * column_tiles) * 2u;
-    let pixel = row_tile * 8u;
-    if pixel >= params.pixels {
+    let class_pixels = params.pixels / (params.height * params.width)
+        * ((params.height + STRIDE_H - 1u) / STRIDE_H) * ((params.width + STRIDE_W - 1u) / STRIDE_W);
+    let class_tiles = (class_pixels + 7u) / 8u;
+    let class_number = row_tile / class_tiles;
+    let class_row = class_number / STRIDE_W;
+    let class_column = class_number - class_row * STRIDE_W;
+    let first = (row_tile - class_number * class_tiles) * 8u;
+    if class_row >= STRIDE_H {
         return;
     }
     // The last tile's second half may not exist: it then computes the first half again and is not stored.
     let next4 = min(column4 + 1u, cin4 - 1u);
 
-    let p0 = place(pixel);
-    let p1 = place(pixel + 1u);
-    let p2 = place(pixel + 2u);
-    let p3 = place(pixel + 3u);
-    let p4 = place(pixel + 4u);
-    let p5 = place(pixel + 5u);
-    let p6 = place(pixel + 6u);
-    let p7 = place(pixel + 7u);
+    let p0 = place(first, class_row, class_column);
+    let p1 = place(first + 1u, class_row, class_column);
+    let p2 = place(first + 2u, class_row, class_column);
+    let p3 = place(first + 3u, class_row, class_column);
+    let p4 = place(first + 4u, class_row, class_column);
+    let p5 = place(first + 5u, class_row, class_column);
+    let p6 = place(first + 6u, class_row, class_column);
+    let p7 = place(first + 7u, class_row, class_column);
 
     var l0 = vec4<f32>(0.0); var l1 = vec4<f32>(0.0); var l2 = vec4<f32>(0.0); var l3 = vec4<f32>(0.0);
     var l4 = vec4<f32>(0.0); var l5 = vec4<f32>(0.0); var l6 = vec4<f32>(0.0); var l7 = vec4<f32>(0.0);
     var r0 = vec4<f32>(0.0); var r1 = vec4<f32>(0.0); var r2 = vec4<f32>(0.0); var r3 = vec4<f32>(0.0);
     var r4 = vec4<f32>(0.0); var r5 = vec4<f32>(0.0); var r6 = vec4<f32>(0.0); var r7 = vec4<f32>(0.0);
 
-    for (var tap_row = 0u; tap_row < KERNEL_H; tap_row++) {
-        for (var tap_column = 0u; tap_column < KERNEL_W; tap_column++) {
+    let first_tap_row = (class_row + u32(PAD_TOP)) % STRIDE_H;
+    let first_tap_column = (class_column + u32(PAD_LEFT)) % STRIDE_W;
+    for (var tap_row = first_tap_row; tap_row < KERNEL_H; tap_row += STRIDE_H) {
+        for (var tap_column = first_tap_column; tap_column < KERNEL_W; tap_column += STRIDE_W) {
             let s0 = source(p0, tap_row, tap_column);
             let s1 = source(p1, tap_row, tap_column);
             let s2 = source(p2, tap_row, tap_column);
@@ -170,12 +182,12 @@ fn main(
             }
         }
     }
-    store(pixel, column4, l0, r0);
-    store(pixel + 1u, column4, l1, r1);
-    store(pixel + 2u, column4, l2, r2);
-    store(pixel + 3u, column4, l3, r3);
-    store(pixel + 4u, column4, l4, r4);
-    store(pixel + 5u, column4, l5, r5);
-    store(pixel + 6u, column4, l6, r6);
-    store(pixel + 7u, column4, l7, r7);
+    store(p0.pixel, column4, l0, r0);
+    store(p1.pixel, column4, l1, r1);
+    store(p2.pixel, column4, l2, r2);
+    store(p3.pixel, column4, l3, r3);
+    store(p4.pixel, column4, l4, r4);
+    store(p5.pixel, column4, l5, r5);
+    store(p6.pixel, column4, l6, r6);
+    store(p7.pixel, column4, l7, r7);
 }

@@ -31,6 +31,7 @@ macro_rules! shader {
 const SHARED: &[Shader] = &[
     shader!("shared/element.wgsl"),
     shader!("shared/grid.wgsl"),
+    shader!("shared/line.wgsl"),
     shader!("shared/normalise.wgsl"),
     shader!("shared/random.wgsl"),
     shader!("shared/reduce.wgsl"),

@@ -1,15 +1,22 @@
 //! Two-dimensional convolution (cross-correlation, as everybody's networks have it).
 //!
-//! Three passes, each an implicit matrix product, each in three kernels: *plain* (one number per invocation, any layout),
+//! Three passes, each an implicit matrix product, each in several kernels: *plain* (one number per invocation, any layout),
 //! *registers* (8 x 8 outputs per invocation, no workgroup memory, for software adapters) and *tiled* (64 x 64 outputs per
-//! workgroup through workgroup memory, for GPUs).
+//! workgroup through workgroup memory, for GPUs). For software adapters, *lines* computes 3x3 windows that step pixel by pixel
+//! and *points* 1x1 windows: larger tiles that do more with each number they load.
 
 use super::batch_norm::{BatchNorm, Normalisation};
 use super::window::Window;
-use crate::gpu::{Kernel, Needs, Shader, fold};
+use crate::gpu::Kernel;
 use crate::tape::{GradDestination, Launch, Tape};
 use crate::tensor::{Shape, Tensor};
 use crate::{Error, Result, shader};
+
+mod kernels;
+mod splits;
+
+use kernels::{in_order, registers, tiled};
+use splits::{Splits, WANTED_INVOCATIONS};
 
 /// Slides `weight` over `x`.
 ///
@@ -76,9 +83,6 @@ struct Conv {
     /// What is done to `x` while it is loaded.
     before: Option<Normalisation>,
 }
-
-/// Invocations in a workgroup of the kernels without workgroup memory.
-const LANES: usize = 32;
 
 impl Conv {
     fn cin(&self) -> usize {
@@ -153,7 +157,8 @@ impl Conv {
             .constant("COUT", self.cout() as i64);
         let tiled = tiled(shader!("conv2d/forward_tiled.wgsl"), y.shape.pixels(), self.cout(), 1);
         let tiled = quads(self.channels(tiled));
-        tape.launch(launch.kernel(registers).kernel(tiled).kernel(plain));
+        let special = self.software_forward(bias.is_some());
+        tape.launch(in_order(launch, special, self.fills_lines(y.shape), registers).kernel(tiled).kernel(plain));
     }
 
     fn backward(&self, tape: &mut Tape, bias: Option<Tensor>) -> Result<()> {
@@ -204,8 +209,12 @@ impl Conv {
             let gaps = self.padded() || self.window.area() != 1 || self.window.stride != [1, 1];
             self.geometry(kernel).constant("PADDED", i64::from(gaps)).constant("ACCUMULATE", accumulate)
         };
-        let tiles = x.shape.pixels().div_ceil(8) * self.cin().div_ceil(8);
-        let registers = quads(registers(shader!("conv2d/grad_input_registers.wgsl"), tiles));
+        // Tiles keep to one class of pixels, see the file.
+        let [sh, sw] = self.window.stride;
+        let class = x.shape.n * x.shape.h.div_ceil(sh) * x.shape.w.div_ceil(sw);
+        let tiles = sh * sw * class.div_ceil(8) * self.cin().div_ceil(8);
+        let registers = registers(shader!("conv2d/grad_input_registers.wgsl"), tiles);
+        let registers = self.geometry(registers).constant("ACCUMULATE", accumulate);
         let plain = self
             .geometry(Kernel::per_item(shader!("conv2d/grad_input_plain.wgsl"), x.shape.len()))
             .constant("ACCUMULATE", accumulate)
@@ -213,7 +222,8 @@ impl Conv {
             .constant("COUT", self.cout() as i64);
         let tiled = tiled(shader!("conv2d/grad_input_tiled.wgsl"), x.shape.pixels(), self.cin(), 1);
         let tiled = quads(self.channels(tiled));
-        tape.launch(launch.kernel(registers).kernel(tiled).kernel(plain));
+        let special = self.software_grad_input(to.accumulate);
+        tape.launch(in_order(launch, special, self.fills_lines(x.shape), registers).kernel(tiled).kernel(plain));
     }
 
     fn grad_weight(&self, tape: &mut Tape, dy: Tensor, to: GradDestination) {
@@ -251,7 +261,8 @@ impl Conv {
         let plain = common(Kernel::per_item(shader!("conv2d/grad_weight_plain.wgsl"), weights * splits.count))
             .constant("CIN", self.cin() as i64)
             .constant("COUT", self.cout() as i64);
-        tape.launch(launch.kernel(registers).kernel(tiled).kernel(plain));
+        let special = self.software_grad_weight(splits.count, splits.count == 1 && to.accumulate);
+        tape.launch(in_order(launch, special, self.fills_lines(y.shape), registers).kernel(tiled).kernel(plain));
         splits.sum(tape, sums, to);
     }
 }
@@ -271,77 +282,4 @@ fn grad_bias(tape: &mut Tape, dy: Tensor, to: GradDestination) {
     let launch = if channels.is_multiple_of(4) { launch.kernel(variant(4).aligned()) } else { launch };
     tape.launch(launch.kernel(variant(1)));
     splits.sum(tape, sums, to);
-}
-
-/// Invocations that keep any adapter busy; reductions are split until there are about as many.
-const WANTED_INVOCATIONS: usize = 1 << 14;
-
-/// Words of scratch that a split reduction may take (32 MiB).
-const MOST_SCRATCH: usize = 8 << 20;
-
-/// A reduction over `total` items cut into `count` parts of `each` items.
-#[derive(Clone, Copy)]
-struct Splits {
-    count: usize,
-    each: usize,
-    /// Numbers in one result.
-    len: usize,
-}
-
-impl Splits {
-    fn new(total: usize, wanted: usize, len: usize) -> Self {
-        let most = (MOST_SCRATCH / len.max(1)).max(1);
-        let each = total.div_ceil(wanted.clamp(1, most)).max(1);
-        Self { count: total.div_ceil(each).max(1), each, len }
-    }
-
-    /// For kernels that cannot accumulate into the destination themselves.
-    fn at_least_two(total: usize, wanted: usize, len: usize) -> Self {
-        let splits = Self::new(total, wanted.max(2), len);
-        Self { count: splits.count.max(2), ..splits }
-    }
-
-    /// Where the parts go: into scratch, or straight to the destination if there is one part.
-    fn destination(&self, tape: &mut Tape, to: GradDestination) -> Tensor {
-        if self.count == 1 { to.tensor } else { tape.scratch(Shape::matrix(self.count, self.len)) }
-    }
-
-    /// Adds the parts up in order.
-    fn sum(&self, tape: &mut Tape, sums: Tensor, to: GradDestination) {
-        if self.count == 1 {
-            return;
-        }
-        let variant = |width: usize| {
-            let items = self.len / width;
-            Launch::new("conv2d", "sum_splits").read(sums).write(to.tensor).u32(items).u32(self.count).kernel(
-                Kernel::per_item(shader!("conv2d/sum_splits.wgsl"), items)
-                    .def("VECTOR", width as u32)
-                    .constant("ACCUMULATE", i64::from(to.accumulate)),
-            )
-        };
-        tape.launch(variant(if self.len.is_multiple_of(4) { 4 } else { 1 }));
-    }
-}
-
-/// A kernel with one register tile per invocation.
-fn registers(shader: Shader, tiles: usize) -> Kernel {
-    Kernel {
-        shader,
-        defs: vec![("LANES", LANES as u32)],
-        constants: vec![],
-        workgroups: fold(tiles.div_ceil(LANES)),
-        needs: Needs { aligned: true, invocations: LANES as u32, software: Some(true), ..Needs::default() },
-    }
-}
-
-/// A kernel with one tile of 64 x 64 outputs per workgroup and split.
-fn tiled(shader: Shader, rows: usize, columns: usize, splits: usize) -> Kernel {
-    let workgroup_memory = 2 * 320 * 16;
-    Kernel {
-        shader,
-        defs: vec![],
-        constants: vec![],
-        workgroups: fold(rows.div_ceil(64) * columns.div_ceil(64) * splits),
-        needs: Needs { aligned: true, invocations: 64, workgroup_memory, software: Some(false) },
-    }
 }

@@ -1,0 +1,126 @@
+//! The kernels' tiles: which files there are, and how many invocations each takes.
+
+use super::Conv;
+use crate::gpu::{Kernel, Needs, Shader, fold};
+use crate::shader;
+use crate::tape::Launch;
+use crate::tensor::Shape;
+
+/// Invocations in a workgroup of the kernels without workgroup memory.
+const LANES: usize = 32;
+
+/// A kernel with one register tile per invocation.
+pub fn registers(shader: Shader, tiles: usize) -> Kernel {
+    Kernel {
+        shader,
+        defs: vec![("LANES", LANES as u32)],
+        constants: vec![],
+        workgroups: fold(tiles.div_ceil(LANES)),
+        needs: Needs { aligned: true, invocations: LANES as u32, software: Some(true), ..Needs::default() },
+    }
+}
+
+/// Tiles of 2 rows x 8 pixels x 8 channels, in blocks of eight places.
+fn lines(map: Shape, channels: usize) -> Kernel {
+    let places = map.n * map.h.div_ceil(2) * map.w.div_ceil(8);
+    registers(shader!("conv2d/lines.wgsl"), places.next_multiple_of(8) * channels.div_ceil(8))
+}
+
+/// Tiles of 16 pixels x 32 channels, or 16 where the last tile would be half empty and there are few.
+fn points(pixels: usize, channels: usize) -> Kernel {
+    let columns = if channels >= 128 || channels.next_multiple_of(32) == channels { 32 } else { 16 };
+    registers(shader!("conv2d/points.wgsl"), pixels.div_ceil(16) * channels.div_ceil(columns))
+        .def("COLUMNS", columns as u32)
+}
+
+/// A kernel with one tile of 64 x 64 outputs per workgroup and split.
+pub fn tiled(shader: Shader, rows: usize, columns: usize, splits: usize) -> Kernel {
+    let workgroup_memory = 2 * 320 * 16;
+    Kernel {
+        shader,
+        defs: vec![],
+        constants: vec![],
+        workgroups: fold(rows.div_ceil(64) * columns.div_ceil(64) * splits),
+        needs: Needs { aligned: true, invocations: 64, workgroup_memory, software: Some(false) },
+    }
+}
+
+/// The two kernels for software adapters, the better one first: the special one only if it is `preferred`.
+pub fn in_order(launch: Launch, special: Option<Kernel>, preferred: bool, registers: Kernel) -> Launch {
+    match special {
+        Some(special) if preferred => launch.kernel(special).kernel(registers),
+        Some(special) => launch.kernel(registers).kernel(special),
+        None => launch.kernel(registers),
+    }
+}
+
+impl Conv {
+    /// Whether a map leaves few of the places in *lines*' tiles of 2 x 8 pixels empty. With a half of them empty, as on maps of
+    /// width 4, *registers* is faster by a quarter; with a quarter empty slower by as much.
+    pub fn fills_lines(&self, map: Shape) -> bool {
+        self.window.area() == 1 || 4 * map.h * map.w >= 3 * map.h.next_multiple_of(2) * map.w.next_multiple_of(8)
+    }
+
+    /// Whether the window is 3x3 and steps pixel by pixel over a picture that is not normalised while it is loaded.
+    fn has_lines(&self) -> bool {
+        let [top, bottom, left, right] = self.window.padding;
+        // The input's gradient pads by what the window pads less.
+        let narrow = [top, bottom, left, right].into_iter().all(|p| p <= 2);
+        self.window.kernel == [3, 3] && self.window.stride == [1, 1] && narrow && self.before.is_none()
+    }
+
+    /// Whether the convolution is a plain matrix product.
+    fn has_points(&self) -> bool {
+        self.window.area() == 1 && self.window.stride == [1, 1] && !self.padded()
+    }
+
+    /// What does more work per loaded number than [`registers`], for windows that allow it: forward.
+    pub fn software_forward(&self, bias: bool) -> Option<Kernel> {
+        let (y, cout) = (self.y.shape, self.cout());
+        let kernel = if self.has_lines() {
+            let [top, _, left, _] = self.window.padding.map(|p| p as i64);
+            lines(y, cout).constant("ABOVE", top).constant("BEFORE", left)
+        } else if self.has_points() {
+            self.normalising(points(y.pixels(), cout))
+        } else {
+            return None;
+        };
+        Some(self.common(kernel.constant("ACCUMULATE", false), bias))
+    }
+
+    /// The same for the gradient by the input.
+    pub fn software_grad_input(&self, accumulate: bool) -> Option<Kernel> {
+        let (x, cin) = (self.x.shape, self.cin());
+        let kernel = if self.has_lines() {
+            let [top, _, left, _] = self.window.padding.map(|p| 2 - p as i64);
+            lines(x, cin).constant("ABOVE", top).constant("BEFORE", left)
+        } else if self.has_points() {
+            points(x.pixels(), cin)
+        } else {
+            return None;
+        };
+        Some(kernel.def("INPUT_GRADIENT", 1).constant("ACCUMULATE", accumulate))
+    }
+
+    /// The same for the gradient by the weights.
+    pub fn software_grad_weight(&self, splits: usize, accumulate: bool) -> Option<Kernel> {
+        let (cin, cout) = (self.cin(), self.cout());
+        let kernel = if self.has_lines() {
+            let [top, _, left, _] = self.window.padding.map(|p| p as i64);
+            let tiles = cin.div_ceil(4) * cout.div_ceil(8) * splits;
+            let kernel = registers(shader!("conv2d/grad_weight_lines.wgsl"), tiles);
+            kernel.constant("PAD_TOP", top).constant("PAD_LEFT", left)
+        } else if self.has_points() {
+            let tiles = cin.div_ceil(16) * cout.div_ceil(16) * splits;
+            self.normalising(registers(shader!("conv2d/grad_weight_points.wgsl"), tiles))
+        } else {
+            return None;
+        };
+        Some(kernel.constant("ACCUMULATE", accumulate))
+    }
+
+    /// Only kernels without normalisation add a bias.
+    fn common(&self, kernel: Kernel, bias: bool) -> Kernel {
+        if self.before.is_some() { kernel } else { kernel.constant("BIAS", bias) }
+    }
+}
