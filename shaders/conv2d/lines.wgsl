@@ -158,10 +158,10 @@ fn main(
     let left = i32(column) - BEFORE;
     let down = width * step;
     let first = (i32(picture) * height + top) * down + i32(params.source_offset / 4u);
-    let s0 = line::spots(first, left, step, width, top >= 0 && top < height);
-    let s1 = line::spots(first + down, left, step, width, top + 1 >= 0 && top + 1 < height);
-    let s2 = line::spots(first + 2 * down, left, step, width, top + 2 >= 0 && top + 2 < height);
-    let s3 = line::spots(first + 3 * down, left, step, width, top + 3 >= 0 && top + 3 < height);
+    let s0 = line::spots(first, left, 1, step, width, top >= 0 && top < height);
+    let s1 = line::spots(first + down, left, 1, step, width, top + 1 >= 0 && top + 1 < height);
+    let s2 = line::spots(first + 2 * down, left, 1, step, width, top + 2 >= 0 && top + 2 < height);
+    let s3 = line::spots(first + 3 * down, left, 1, step, width, top + 3 >= 0 && top + 3 < height);
 
     var l0 = line::same(vec4<f32>(0.0));
     var r0 = l0;

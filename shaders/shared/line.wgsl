@@ -43,20 +43,20 @@ struct Spots {
     j: i32,
 }
 
-// The ten pixels from `column` on, `step` vec4s apart; `first` is the index of column 0, and `inside` says whether there is
-// such a row.
-fn spots(first: i32, column: i32, step: i32, width: i32, inside: bool) -> Spots {
+// The ten pixels from `column` on, each `apart` columns from the next. `first` is the index of column 0, a pixel takes `step` vec4s,
+// and `inside` says whether there is such a row.
+fn spots(first: i32, column: i32, apart: i32, step: i32, width: i32, inside: bool) -> Spots {
     return Spots(
         spot(first, column, step, width, inside),
-        spot(first, column + 1, step, width, inside),
-        spot(first, column + 2, step, width, inside),
-        spot(first, column + 3, step, width, inside),
-        spot(first, column + 4, step, width, inside),
-        spot(first, column + 5, step, width, inside),
-        spot(first, column + 6, step, width, inside),
-        spot(first, column + 7, step, width, inside),
-        spot(first, column + 8, step, width, inside),
-        spot(first, column + 9, step, width, inside),
+        spot(first, column + apart, step, width, inside),
+        spot(first, column + 2 * apart, step, width, inside),
+        spot(first, column + 3 * apart, step, width, inside),
+        spot(first, column + 4 * apart, step, width, inside),
+        spot(first, column + 5 * apart, step, width, inside),
+        spot(first, column + 6 * apart, step, width, inside),
+        spot(first, column + 7 * apart, step, width, inside),
+        spot(first, column + 8 * apart, step, width, inside),
+        spot(first, column + 9 * apart, step, width, inside),
     );
 }
 

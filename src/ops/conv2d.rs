@@ -2,8 +2,8 @@
 //!
 //! Three passes, each an implicit matrix product, each in several kernels: *plain* (one number per invocation, any layout),
 //! *registers* (8 x 8 outputs per invocation, no workgroup memory, for software adapters) and *tiled* (64 x 64 outputs per
-//! workgroup through workgroup memory, for GPUs). For software adapters, *lines* computes 3x3 windows that step pixel by pixel
-//! and *points* 1x1 windows: larger tiles that do more with each number they load.
+//! workgroup through workgroup memory, for GPUs). For software adapters, *lines* computes 3x3 windows that step pixel by pixel,
+//! *points* 1x1 windows and *stem* first layers: larger tiles that do more with each number they load.
 
 use super::batch_norm::{BatchNorm, Normalisation};
 use super::window::Window;

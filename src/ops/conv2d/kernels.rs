@@ -1,5 +1,6 @@
-//! The kernels' tiles: which files there are, and how many invocations each takes.
+//! The kernels' tiles: which files there are, for which windows, and how many invocations each takes.
 
+use super::super::window::Window;
 use super::Conv;
 use crate::gpu::{Kernel, Needs, Shader, fold};
 use crate::shader;
@@ -58,7 +59,7 @@ impl Conv {
     /// Whether a map leaves few of the places in *lines*' tiles of 2 x 8 pixels empty. With a half of them empty, as on maps of
     /// width 4, *registers* is faster by a quarter; with a quarter empty slower by as much.
     pub fn fills_lines(&self, map: Shape) -> bool {
-        self.window.area() == 1 || 4 * map.h * map.w >= 3 * map.h.next_multiple_of(2) * map.w.next_multiple_of(8)
+        !self.has_lines() || 4 * map.h * map.w >= 3 * map.h.next_multiple_of(2) * map.w.next_multiple_of(8)
     }
 
     /// Whether the window is 3x3 and steps pixel by pixel over a picture that is not normalised while it is loaded.
@@ -67,6 +68,21 @@ impl Conv {
         // The input's gradient pads by what the window pads less.
         let narrow = [top, bottom, left, right].into_iter().all(|p| p <= 2);
         self.window.kernel == [3, 3] && self.window.stride == [1, 1] && narrow && self.before.is_none()
+    }
+
+    /// Whether the window is seven columns wide and steps by two, as in first layers.
+    fn is_stem(&self) -> bool {
+        self.window.kernel[1] == 7 && self.window.stride[1] == 2 && self.before.is_none()
+    }
+
+    /// What the kernels of stems take of the window.
+    fn stem(&self, kernel: Kernel) -> Kernel {
+        let Window { kernel: [kh, _], stride: [sh, _], padding: [top, _, left, _] } = self.window;
+        kernel
+            .constant("KERNEL_H", kh as i64)
+            .constant("STRIDE_H", sh as i64)
+            .constant("PAD_TOP", top as i64)
+            .constant("PAD_LEFT", left as i64)
     }
 
     /// Whether the convolution is a plain matrix product.
@@ -79,13 +95,16 @@ impl Conv {
         let (y, cout) = (self.y.shape, self.cout());
         let kernel = if self.has_lines() {
             let [top, _, left, _] = self.window.padding.map(|p| p as i64);
-            lines(y, cout).constant("ABOVE", top).constant("BEFORE", left)
+            lines(y, cout).constant("ABOVE", top).constant("BEFORE", left).constant("ACCUMULATE", false)
+        } else if self.is_stem() {
+            let tiles = y.n * y.h * y.w.div_ceil(16) * cout.div_ceil(8);
+            self.stem(registers(shader!("conv2d/stem.wgsl"), tiles))
         } else if self.has_points() {
-            self.normalising(points(y.pixels(), cout))
+            self.normalising(points(y.pixels(), cout)).constant("ACCUMULATE", false)
         } else {
             return None;
         };
-        Some(self.common(kernel.constant("ACCUMULATE", false), bias))
+        Some(self.common(kernel, bias))
     }
 
     /// The same for the gradient by the input.
@@ -110,6 +129,9 @@ impl Conv {
             let tiles = cin.div_ceil(4) * cout.div_ceil(8) * splits;
             let kernel = registers(shader!("conv2d/grad_weight_lines.wgsl"), tiles);
             kernel.constant("PAD_TOP", top).constant("PAD_LEFT", left)
+        } else if self.is_stem() {
+            let tiles = self.window.kernel[0] * cin.div_ceil(4) * cout.div_ceil(8) * splits;
+            self.stem(registers(shader!("conv2d/grad_weight_stem.wgsl"), tiles))
         } else if self.has_points() {
             let tiles = cin.div_ceil(16) * cout.div_ceil(16) * splits;
             self.normalising(registers(shader!("conv2d/grad_weight_points.wgsl"), tiles))
