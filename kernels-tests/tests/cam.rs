@@ -76,6 +76,8 @@ impl Case {
             epoch: 0,
             training_counts: vec![1; classes],
             best: None,
+            harmonise: None,
+            loss_scale: None,
             fingerprint: String::new(),
         };
         let spec = forward(&header, 1, Taps::None).unwrap().tape.spec().clone();

@@ -127,7 +127,6 @@ fn open(data: &Path, arguments: &Arguments, config: Option<&Config>, work: &Path
         label_column: arguments.columns.label.clone(),
         split_column: arguments.columns.split_column.clone(),
         group_columns: arguments.columns.group.clone().unwrap_or_default(),
-        split_column: arguments.columns.split_column.clone(),
         split: None,
         seed: arguments.seed,
         size,
