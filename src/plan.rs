@@ -13,13 +13,16 @@ use crate::tape::{Arena, Home, Launch, Tape, Word};
 use crate::tensor::{Shape, Tensor};
 use crate::{Error, Result};
 
+mod choice;
 mod largest;
 mod probe;
 mod profile;
 mod slots;
 #[cfg(test)]
 mod tests;
+pub mod tune;
 
+pub use choice::{Choice, Choices, admissible, choose, file_name};
 pub use largest::{LargeTensor, largest_tensors};
 pub use probe::{Output, Prepared, Probe, distinct_launches};
 pub use profile::LaunchTime;
@@ -102,39 +105,6 @@ pub fn mib(bytes: u64) -> String {
         1.0.. => format!("{mib:.1} MiB"),
         _ => format!("{:.1} KiB", mib * 1024.0),
     }
-}
-
-/// Which of a launch's kernels a plan takes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Choice {
-    /// The first one made for this type of adapter, else the first that runs.
-    #[default]
-    Rule,
-    /// The one with this number, counted among those that run here; the last one where there are fewer. For tests.
-    Number(usize),
-}
-
-/// The kernels of a launch that can run on this adapter with this layout.
-pub fn admissible<'a>(tape: &Tape, launch: &'a Launch, adapter: &AdapterSummary) -> Vec<&'a Kernel> {
-    let aligned = launch.operands.iter().all(|&(tensor, _)| {
-        let view = tape.view(tensor);
-        (view.offset | view.stride | tensor.shape.c).is_multiple_of(4)
-    });
-    launch.kernels.iter().filter(|k| (aligned || !k.needs.aligned) && k.runs_on(adapter)).collect()
-}
-
-/// The kernel that a plan takes for a launch.
-///
-/// # Errors
-/// If none of them runs on this adapter.
-pub fn choose<'a>(tape: &Tape, launch: &'a Launch, adapter: &AdapterSummary, choice: Choice) -> Result<&'a Kernel> {
-    let kernels = admissible(tape, launch, adapter);
-    let preferred = |k: &&&Kernel| k.needs.software.is_none_or(|software| software == adapter.software);
-    let found = match choice {
-        Choice::Rule => kernels.iter().find(preferred).or(kernels.first()),
-        Choice::Number(i) => kernels.get(i).or(kernels.last()),
-    };
-    found.copied().ok_or_else(|| Error::run(format!("adapter {}: no kernel for {}", adapter.name, launch.label())))
 }
 
 /// One replayed launch.

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use gatefold::data::sample::{self, SampleOptions};
 use gatefold::data::{Dataset, PrepareOptions, Split, picture, prepare};
@@ -14,7 +15,8 @@ use gatefold::gpu::{Gpu, GpuOptions};
 use gatefold::tape::Arena;
 use gatefold::train::model::Model;
 use gatefold::train::run::RunFolder;
-use gatefold::train::{Config, EpochReport, Observer, StepReport, Trainer};
+use gatefold::train::tuning::When;
+use gatefold::train::{Config, EpochReport, Observer, StepReport, Trainer, Tuning};
 use image::{Rgb, RgbImage};
 
 const SIZE: u32 = 64;
@@ -53,7 +55,8 @@ fn train(data: &Path, run: &Path, config: Config) -> Trained {
     )
     .unwrap();
     let gpu = Arc::new(Gpu::open(&GpuOptions::default()).unwrap());
-    let trainer = Trainer::new(&gpu, config, run.clone(), prepared.dataset, false).unwrap();
+    let mut tuning = Tuning { when: When::Never, budget: Duration::ZERO, cache: None, say: &mut |_| {} };
+    let trainer = Trainer::new(&gpu, config, run.clone(), prepared.dataset, false, &mut tuning).unwrap();
     let metrics = trainer.train(&mut Silent).unwrap().test.unwrap();
     assert!(metrics.accuracy_ci[0] > metrics.chance + 0.2, "the network has not learned the classes:\n{metrics}");
     let model = Model::load(&gpu, &run.checkpoint().unwrap()).unwrap();

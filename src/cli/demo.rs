@@ -15,6 +15,7 @@ use crate::explain::gallery;
 use crate::train::Config;
 use crate::train::model::Model;
 use crate::train::run::RunFolder;
+use crate::train::tuning::When;
 
 /// The main job on built-in data: sample, train, evaluate, explain
 #[derive(Args)]
@@ -51,7 +52,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     };
     config.check()?;
     RunFolder::new(&run).clear()?;
-    let trainer = train::start(&table, config, None, &run, &arguments.gpu)?;
+    let trainer = train::start(&table, config, None, &run, When::OnGpus, &arguments.gpu)?;
     let mut progress = TrainingProgress::new(trainer.pictures_per_step());
     let outcome = trainer.train(&mut progress)?;
     drop(progress);

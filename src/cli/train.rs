@@ -19,7 +19,8 @@ use crate::data::{Dataset, write_atomically};
 use crate::gpu::Gpu;
 use crate::train::config::{Origin, WeightsFile};
 use crate::train::run::{self, RunFolder};
-use crate::train::{Config, Metrics, Needs, Outcome, Pretrained, Trainer};
+use crate::train::tuning::{self, When};
+use crate::train::{Config, Metrics, Needs, Outcome, Pretrained, Trainer, Tuning};
 use crate::weights::Best;
 use crate::{Error, Result};
 
@@ -34,7 +35,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     } else {
         let config = arguments.config()?;
         check_classes(arguments.classes, data, &config)?;
-        (start(data, config, arguments.weights.as_deref(), out, &arguments.gpu)?, out.clone())
+        let when = arguments.tuning.when();
+        (start(data, config, arguments.weights.as_deref(), out, when, &arguments.gpu)?, out.clone())
     };
     for note in trainer.notes() {
         console::say(format!("note: {note}"));
@@ -46,7 +48,14 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 }
 
 /// Prepares a new run up to its first step, from the seed or from a weights file.
-pub fn start(data: &Path, config: Config, weights: Option<&Path>, out: &Path, gpu: &GpuArguments) -> Result<Trainer> {
+pub fn start(
+    data: &Path,
+    config: Config,
+    weights: Option<&Path>,
+    out: &Path,
+    when: When,
+    gpu: &GpuArguments,
+) -> Result<Trainer> {
     let run = RunFolder::new(out);
     run::check_new(&run)?;
     let classes = classes(data, &config)?;
@@ -62,11 +71,16 @@ pub fn start(data: &Path, config: Config, weights: Option<&Path>, out: &Path, gp
     }
     let file = pretrained.as_ref().map(|pretrained| pretrained.file.clone());
     write_config(&run, &config, data, &gpu, &prepared.dataset, needs.parameters, file)?;
-    let trainer = Trainer::new(&gpu, config, run, prepared.dataset, false)?;
+    let trainer = Trainer::new(&gpu, config, run, prepared.dataset, false, &mut tuning(when, &mut console::say))?;
     if let Some(pretrained) = &pretrained {
         trainer.start_from(pretrained)?;
     }
     Ok(trainer)
+}
+
+/// How `train` chooses kernels.
+fn tuning(when: When, say: &mut dyn FnMut(String)) -> Tuning<'_> {
+    Tuning { when, budget: tuning::BUDGET, cache: tuning::cache_folder(), say }
 }
 
 /// Reads the weights to start from, says what is left out of them, and takes over their normalisation.
@@ -101,7 +115,7 @@ fn resume(arguments: &Arguments, data: &Path, run: &RunFolder) -> Result<(Traine
     let dataset = Dataset::open(&run.data())?;
     run::check_same_data(data, &config, &dataset, run)?;
     let gpu = arguments.gpu.open()?;
-    let trainer = Trainer::new(&gpu, config, run.clone(), dataset, true)?;
+    let trainer = Trainer::new(&gpu, config, run.clone(), dataset, true, &mut tuning(When::Never, &mut console::say))?;
     console::say(format!("resuming after epoch {}", trainer.epochs_done()));
     Ok((trainer, run.root().to_owned()))
 }

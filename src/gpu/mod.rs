@@ -9,6 +9,7 @@ mod memory;
 mod shader;
 mod timing;
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,7 @@ pub use half::store_as_half;
 pub use kernel::{Binding, Kernel, Needs, Pipeline, fold};
 pub(crate) use memory::take_fitting;
 pub use memory::{BufferPool, MemoryUse, available_host_memory};
-pub use shader::{Shader, compose};
+pub use shader::{Shader, compose, fingerprint};
 pub use timing::{Clock, Stopwatch, Timing, processor_time, thread_time};
 
 use crate::{Error, Result};
@@ -111,9 +112,12 @@ impl Gpu {
         self.pipelines.get(self, kernel, bindings)
     }
 
-    /// Compiles many kernels side by side on all cores.
+    /// Compiles many kernels side by side on all cores, each once.
     pub fn compile_all(&self, kernels: &[(&Kernel, Vec<Binding>)]) -> Result<()> {
         use rayon::prelude::*;
+        let mut seen = HashSet::new();
+        let mut kernels: Vec<_> = kernels.iter().collect();
+        kernels.retain(|(kernel, bindings)| seen.insert((kernel.shader, &kernel.defs, &kernel.constants, bindings)));
         kernels.par_iter().try_for_each(|(kernel, bindings)| self.pipelines.get(self, kernel, bindings).map(drop))
     }
 

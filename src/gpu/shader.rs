@@ -89,6 +89,16 @@ fn parse(shader: Shader, defs: &[(&'static str, u32)]) -> Result<naga::Module> {
     Ok(module)
 }
 
+/// Tells a kernel's source, with all it may import, from any other.
+pub fn fingerprint(shader: Shader) -> blake3::Hash {
+    let mut hash = blake3::Hasher::new();
+    let shared = SHARED.iter().filter(|shared| shader.source.contains(import_name(shared)));
+    for part in std::iter::once(&shader).chain(shared) {
+        hash.update(part.path.as_bytes()).update(part.source.as_bytes());
+    }
+    hash.finalize()
+}
+
 /// `shared/grid.wgsl` is imported as `gatefold::grid`.
 fn import_name(shared: &Shader) -> &'static str {
     let line = shared.source.lines().find(|line| line.starts_with("#define_import_path")).unwrap_or("");

@@ -11,6 +11,7 @@ pub mod run;
 pub mod schedule;
 pub mod step;
 pub mod trainer;
+pub mod tuning;
 
 pub use config::{Augmentation, ClassWeights, Config, Precision};
 pub use loss_scale::LossScale;
@@ -20,3 +21,4 @@ pub use needs::Needs;
 pub use pretrained::Pretrained;
 pub use schedule::{LearningRate, Schedule};
 pub use trainer::{EpochReport, Observer, Outcome, StepReport, Trainer};
+pub use tuning::Tuning;

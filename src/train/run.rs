@@ -62,6 +62,11 @@ impl RunFolder {
         self.root.join("data")
     }
 
+    /// The kernels that the tuner chose, for `--resume`.
+    pub fn tune(&self) -> PathBuf {
+        self.root.join("tune.json")
+    }
+
     /// The score on the test set.
     pub fn test(&self) -> PathBuf {
         self.root.join("test.json")
@@ -83,7 +88,7 @@ impl RunFolder {
 
     /// Removes an earlier run's files, and nothing else.
     pub fn clear(&self) -> Result<()> {
-        for file in [self.config(), self.metrics(), self.last(), self.best(), self.test()] {
+        for file in [self.config(), self.metrics(), self.last(), self.best(), self.tune(), self.test()] {
             match fs::remove_file(&file) {
                 Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
                     return Err(Error::run(format!("{}: cannot be removed ({e})", file.display())));

@@ -12,6 +12,7 @@ use super::model::{Inference, probabilities};
 use super::pretrained::Pretrained;
 use super::run::{MetricsLog, RunFolder};
 use super::step::TrainingStep;
+use super::tuning::Tuning;
 use super::{ClassWeights, Config, LearningRate, LossScale, Needs, Precision};
 use crate::data::batch::even_weights;
 use crate::data::feed::{Batch, feed};
@@ -19,7 +20,7 @@ use crate::data::{Dataset, Epoch, Fit, Split};
 use crate::gpu::{BufferPool, Gpu};
 use crate::ops::adam::Adam;
 use crate::params::{ParameterStore, StepWords};
-use crate::plan::{Plan, Ticket};
+use crate::plan::{Choice, Plan, Ticket};
 use crate::tape::Arena;
 use crate::weights::{Best, Checkpoint, FORMAT, Header};
 use crate::{Error, Result};
@@ -94,12 +95,19 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// Records and plans the network, and starts from the seed or, with `resume`, from the run's last checkpoint.
+    /// Records the network, chooses its kernels, plans it, and starts from the seed or, with `resume`, from the run's last checkpoint.
     ///
     /// # Errors
     /// [`Error::Input`] if the batch does not fit, the checkpoint is of another network or data set, or the settings ask for
     /// what this data set has not.
-    pub fn new(gpu: &Arc<Gpu>, config: Config, run: RunFolder, dataset: Dataset, resume: bool) -> Result<Self> {
+    pub fn new(
+        gpu: &Arc<Gpu>,
+        config: Config,
+        run: RunFolder,
+        dataset: Dataset,
+        resume: bool,
+        tuning: &mut Tuning,
+    ) -> Result<Self> {
         let net = config.net_config(dataset.manifest.classes.len());
         if let Some(patience) = config.patience
             && dataset.manifest.indices(Split::Val).is_empty()
@@ -132,8 +140,10 @@ impl Trainer {
             store.write(gpu, Arena::Parameters, &parameters)?;
             store.write(gpu, Arena::State, &states)?;
         }
+        let choices = tuning.choices(gpu, &step.tape, &run, resume)?;
         let pool = BufferPool::default();
-        let plan = Plan::new(gpu, &step.tape, &store, &pool)?;
+        // Validation keeps to the rule, as `eval` does: both then give the same score.
+        let plan = Plan::with_choice(gpu, &step.tape, &store, &pool, Choice::Tuned(&choices))?;
         let inference = Inference::new(gpu, &header, &store, &pool, config.batch)?;
         let trainer = Self {
             gpu: Arc::clone(gpu),

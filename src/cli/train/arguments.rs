@@ -9,6 +9,7 @@ use crate::cli::data::{ColumnArguments, parse_fit};
 use crate::data::{Fit, parse_ratios};
 use crate::nets::{Freeze, Head};
 use crate::train::run::RunFolder;
+use crate::train::tuning::When;
 use crate::train::{Augmentation, ClassWeights, Config, Precision, Schedule};
 use crate::{Error, Result};
 
@@ -122,7 +123,31 @@ pub struct Arguments {
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
+    pub tuning: TuningArguments,
+    #[command(flatten)]
     pub gpu: GpuArguments,
+}
+
+/// Whether to look for the fastest kernels first.
+#[derive(Args, Clone, Copy, Default)]
+pub struct TuningArguments {
+    /// Try all kernels on this adapter first, for at most 20 seconds, also on a software adapter; what is found is kept for the
+    /// next time
+    #[arg(long, conflicts_with = "no_tune")]
+    tune: bool,
+    /// Take the kernels that a rule of thumb names; software adapters do so anyway
+    #[arg(long)]
+    no_tune: bool,
+}
+
+impl TuningArguments {
+    pub fn when(self) -> When {
+        match self {
+            Self { tune: true, .. } => When::Always,
+            Self { no_tune: true, .. } => When::Never,
+            _ => When::OnGpus,
+        }
+    }
 }
 
 impl Arguments {

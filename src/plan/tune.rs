@@ -1,0 +1,248 @@
+//! Finds the fastest kernel of each launch on this adapter: each candidate is verified against the plain one before it is timed.
+//!
+//! A tuner that only times will sooner or later pick a wrong kernel, so numbers that differ put a candidate out for good. So does a
+//! crash: what is about to be tried is written down first, and found there by the next start.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::choice::{Choice, Choices, admissible, attempt, choose, key};
+use super::{Prepared, Probe};
+use crate::gpu::{Gpu, Kernel, Stopwatch};
+use crate::tape::{Access, Launch, Tape};
+use crate::tensor::Tensor;
+use crate::{Error, Result};
+
+/// What a tuner tells while it works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Launches looked at, of so many.
+    Progress { done: usize, of: usize },
+    /// A candidate is out, and why.
+    Refused { launch: String, variant: String, why: String },
+}
+
+/// What a tuner did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Launches whose candidates were timed.
+    pub timed: usize,
+    /// Launches that take the rule's kernel because time ran out.
+    pub unreached: usize,
+    /// Launches that were known already.
+    pub known: usize,
+}
+
+/// Largest `||out - plain|| / ||plain||` of a candidate. Sums of thousands of f32 in another order differ by about 1e-6.
+const TOLERANCE: f64 = 1e-5;
+
+/// The same where outputs are kept in 16 bits.
+const HALF_TOLERANCE: f64 = 2e-3;
+
+/// Timed runs of a candidate, after the one that is verified.
+const RUNS: usize = 3;
+
+/// Another kernel than the rule's must be faster by this factor: a choice should not hang on noise.
+const MARGIN: f64 = 0.95;
+
+/// Looks for the fastest kernels of a tape's convolutions, dearest launches first.
+pub struct Tuner<'a> {
+    pub gpu: &'a Gpu,
+    /// No launch is begun after this time.
+    pub budget: Duration,
+    /// Where to write down what is being tried.
+    pub journal: Option<PathBuf>,
+    pub listen: &'a mut dyn FnMut(Event),
+}
+
+impl Tuner<'_> {
+    /// Adds a choice for each launch of the tape that has none yet. Launches that are not reached in time get the rule's kernel, so
+    /// that a second run takes the same kernels as the first.
+    ///
+    /// # Errors
+    /// [`Error::Run`] if the device is lost. What a candidate does wrong is no error.
+    pub fn tune(&mut self, tape: &Tape, choices: &mut Choices) -> Result<Report> {
+        let start = Instant::now();
+        self.read_journal(choices);
+        let mut report = Report::default();
+        let mut open: HashMap<String, (usize, u64)> = HashMap::new();
+        for (number, launch) in tape.launches.iter().enumerate() {
+            if launch.op != "conv2d" || self.candidates(tape, launch).len() < 2 {
+                continue;
+            }
+            let key = key(tape, launch);
+            if choices.variant(&key).is_some() {
+                report.known += 1;
+                continue;
+            }
+            open.entry(key).or_insert((number, 0)).1 += launch.flops;
+        }
+        let mut open: Vec<_> = open.into_iter().collect();
+        open.sort_by(|(a, (_, left)), (b, (_, right))| right.cmp(left).then_with(|| a.cmp(b)));
+        let of = open.len();
+        for (done, (key, (number, _))) in open.into_iter().enumerate() {
+            (self.listen)(Event::Progress { done, of });
+            let rule = choose(tape, &tape.launches[number], self.gpu.adapter(), Choice::Rule)?.variant();
+            let variant = if start.elapsed() < self.budget {
+                report.timed += 1;
+                self.fastest(tape, number, &key, choices, &rule)?
+            } else {
+                report.unreached += 1;
+                rule
+            };
+            choices.take(key, variant);
+        }
+        Ok(report)
+    }
+
+    /// The kernels worth timing: all but the plain one, and on a software adapter those made for it. There, kernels with workgroup
+    /// memory are slow, and drivers have crashed on them.
+    fn candidates<'l>(&self, tape: &Tape, launch: &'l Launch) -> Vec<&'l Kernel> {
+        let adapter = self.gpu.adapter();
+        let mut kernels = admissible(tape, launch, adapter);
+        kernels.pop();
+        kernels.retain(|kernel| !adapter.software || kernel.needs.software != Some(false));
+        kernels
+    }
+
+    fn fastest(&mut self, tape: &Tape, number: usize, key: &str, choices: &mut Choices, rule: &str) -> Result<String> {
+        // Where there is no memory for a trial there is none to find a better kernel with.
+        let Ok(bench) = Bench::new(self.gpu, tape, number) else { return self.gpu.check().map(|()| rule.to_owned()) };
+        let launch = &tape.launches[number];
+        let half = launch.operands.iter().any(|&(t, access)| access == Access::Write && tape.is_half(t));
+        let mut plain: Option<Vec<u32>> = None;
+        let mut times: Vec<(String, f64)> = vec![];
+        for kernel in self.candidates(tape, launch) {
+            let variant = kernel.variant();
+            if choices.is_refused(key, &variant) {
+                continue;
+            }
+            let reference = match &plain {
+                Some(reference) => reference,
+                None => {
+                    let last = admissible(tape, launch, self.gpu.adapter()).pop();
+                    let last = last.ok_or_else(|| Error::run(format!("no kernel for {}", launch.label())))?;
+                    plain.insert(bench.run(&bench.probe.prepare(last)?)?)
+                }
+            };
+            self.write_journal(Some(&attempt(key, &variant)));
+            let tried = bench.try_kernel(kernel, reference, half);
+            self.write_journal(None);
+            match tried {
+                Ok(seconds) => times.push((variant, seconds)),
+                Err(why) => {
+                    self.gpu.check()?;
+                    choices.refuse(key, &variant);
+                    (self.listen)(Event::Refused { launch: launch.label(), variant, why: why.to_string() });
+                }
+            }
+        }
+        let by_rule = times.iter().find(|(variant, _)| variant == rule).map_or(f64::INFINITY, |(_, seconds)| *seconds);
+        let best = times.into_iter().min_by(|a, b| a.1.total_cmp(&b.1));
+        let best = best.filter(|(_, seconds)| *seconds < MARGIN * by_rule).map(|(variant, _)| variant);
+        // If the rule's own kernel is refused and no other is left, the plain one is what remains.
+        let fallback = || if choices.is_refused(key, rule) { self.plain(tape, launch) } else { Some(rule.to_owned()) };
+        Ok(best.or_else(fallback).unwrap_or_else(|| rule.to_owned()))
+    }
+
+    fn plain(&self, tape: &Tape, launch: &Launch) -> Option<String> {
+        admissible(tape, launch, self.gpu.adapter()).pop().map(Kernel::variant)
+    }
+
+    /// An attempt that is still written down is one that the program did not survive.
+    fn read_journal(&mut self, choices: &mut Choices) {
+        let Some(path) = &self.journal else { return };
+        let Ok(text) = fs::read_to_string(path) else { return };
+        if let Some((launch, variant)) = text.trim().split_once(": ") {
+            choices.refuse_attempt(text.trim());
+            let why = "the program ended while it was tried".to_owned();
+            (self.listen)(Event::Refused { launch: launch.to_owned(), variant: variant.to_owned(), why });
+        }
+        let _ = fs::remove_file(path);
+    }
+
+    /// The journal is a help, not a need: where it cannot be written, tuning goes on.
+    fn write_journal(&self, attempt: Option<&str>) {
+        let Some(path) = &self.journal else { return };
+        let _ = match attempt {
+            Some(text) => fs::write(path, text),
+            None => fs::remove_file(path),
+        };
+    }
+}
+
+/// A launch on storage of its own, filled with random numbers.
+struct Bench<'a> {
+    probe: Probe<'a>,
+    stopwatch: Stopwatch,
+}
+
+/// What outputs hold before a kernel runs: a kernel that accumulates adds to it, one that forgets a place leaves it.
+const BEFORE: f32 = 1.0;
+
+impl<'a> Bench<'a> {
+    fn new(gpu: &'a Gpu, tape: &'a Tape, number: usize) -> Result<Self> {
+        let launch = &tape.launches[number];
+        let fill = |operand: usize, whole: Tensor| match launch.operands[operand].1 {
+            Access::Read => random(whole.shape.len(), operand as u32),
+            Access::Write => vec![BEFORE.to_bits(); whole.shape.len()],
+        };
+        Ok(Self { probe: Probe::new(gpu, tape, number, 0, &fill)?, stopwatch: Stopwatch::new(gpu)? })
+    }
+
+    /// Runs once and gives what the outputs then hold, as raw words.
+    fn run(&self, kernel: &Prepared) -> Result<Vec<u32>> {
+        let outputs = self.probe.outputs(&self.stopwatch, kernel)?;
+        Ok(outputs.into_iter().flat_map(|output| output.after).collect())
+    }
+
+    /// Seconds of one run of a kernel whose numbers are right.
+    fn try_kernel(&self, kernel: &Kernel, plain: &[u32], half: bool) -> Result<f64> {
+        let prepared = self.probe.prepare(kernel)?;
+        let error = distance(&self.run(&prepared)?, plain, half);
+        let tolerance = if half { HALF_TOLERANCE } else { TOLERANCE };
+        if error.is_nan() || error > tolerance {
+            return Err(Error::run(format!("its numbers differ from the plain kernel's by {error:.1e}")));
+        }
+        let timing = self.probe.time(&self.stopwatch, &prepared, RUNS)?;
+        Ok(timing.times.iter().min().map_or(f64::INFINITY, Duration::as_secs_f64))
+    }
+}
+
+/// Numbers from -0.5 to 0.5, as words. A block of them is repeated; its length is prime, so that no two channels or lines are alike.
+fn random(words: usize, seed: u32) -> Vec<u32> {
+    const BLOCK: usize = 65_537;
+    let mut state = seed.wrapping_mul(0x9e37_79b9) | 1;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        ((state >> 8) as f32 / 16_777_216.0 - 0.5).to_bits()
+    };
+    let block: Vec<u32> = (0..BLOCK.min(words)).map(|_| next()).collect();
+    block.into_iter().cycle().take(words).collect()
+}
+
+/// `||a - b|| / ||b||` of f32 numbers, or of f16 numbers, two to a word; NaN if a number is none.
+fn distance(a: &[u32], b: &[u32], half: bool) -> f64 {
+    let numbers = |word: u32| {
+        let part = |bits: u32| half::f16::from_bits(bits as u16).to_f64();
+        if half { [part(word), part(word >> 16)] } else { [f64::from(f32::from_bits(word)), 0.0] }
+    };
+    let (mut apart, mut norm) = (0.0, 0.0);
+    for (&a, &b) in a.iter().zip(b) {
+        for (a, b) in numbers(a).into_iter().zip(numbers(b)) {
+            apart += (a - b).powi(2);
+            norm += b.powi(2);
+        }
+    }
+    if norm == 0.0 { apart.sqrt() } else { (apart / norm).sqrt() }
+}
+
+/// The file in which a crash is noticed, beside a file of choices.
+pub fn journal_of(choices: &Path) -> PathBuf {
+    choices.with_extension("trying")
+}
+
+#[cfg(test)]
+mod tests;

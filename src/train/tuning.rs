@@ -1,0 +1,128 @@
+//! When to look for the fastest kernels, and where what was found is kept.
+//!
+//! Other kernels add in another order, so they give other bits. A run therefore keeps its choices (`tune.json`), and `--resume`
+//! takes them from there; and what was found is cached per adapter and driver, so that the same run again takes the same kernels.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::run::RunFolder;
+use crate::Result;
+use crate::gpu::Gpu;
+use crate::plan::tune::{Event, Tuner, journal_of};
+use crate::plan::{Choices, file_name};
+use crate::tape::Tape;
+
+/// Whether to tune.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum When {
+    /// On GPUs. On software adapters the rule of thumb names kernels that were chosen by measurement, and trials cost more than a
+    /// small training wins.
+    #[default]
+    OnGpus,
+    Always,
+    Never,
+}
+
+/// The time that looking for kernels may take.
+pub const BUDGET: Duration = Duration::from_secs(20);
+
+/// Between two lines of progress.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// How a trainer comes to its kernels.
+pub struct Tuning<'a> {
+    pub when: When,
+    pub budget: Duration,
+    /// The folder of the cache; `None` keeps nothing beyond the run.
+    pub cache: Option<PathBuf>,
+    /// Hears what happens, a line at a time.
+    pub say: &'a mut dyn FnMut(String),
+}
+
+/// `GATEFOLD_CACHE`, else the platform's folder for caches.
+pub fn cache_folder() -> Option<PathBuf> {
+    match std::env::var_os("GATEFOLD_CACHE") {
+        Some(folder) => Some(folder.into()),
+        None => dirs::cache_dir().map(|folder| folder.join("gatefold")),
+    }
+}
+
+impl Tuning<'_> {
+    /// The choices for a tape: those of the run that is resumed, else what is known of this adapter, and the rest by trial.
+    pub(super) fn choices(&mut self, gpu: &Gpu, tape: &Tape, run: &RunFolder, resume: bool) -> Result<Choices> {
+        let adapter = gpu.adapter();
+        if resume {
+            return Ok(match Choices::read(&run.tune(), adapter) {
+                Ok(choices) => choices.unwrap_or_else(|| Choices::new(adapter)),
+                Err(why) => {
+                    let path = run.tune();
+                    (self.say)(format!("note: {} {why}; the kernels are those of the rule of thumb", path.display()));
+                    Choices::new(adapter)
+                }
+            });
+        }
+        let wanted = match self.when {
+            When::OnGpus => !adapter.software,
+            When::Always => true,
+            When::Never => false,
+        };
+        if !wanted {
+            return Ok(Choices::new(adapter));
+        }
+        let file = self.file(gpu);
+        let known = file.as_ref().map_or(Ok(None), |file| Choices::read(file, adapter));
+        let known = known.unwrap_or_else(|why| {
+            let name = file_name(adapter);
+            (self.say)(format!("note: {name} in the cache folder {why}; it is built anew"));
+            None
+        });
+        let mut choices = known.unwrap_or_else(|| Choices::new(adapter));
+        self.search(gpu, tape, &mut choices, file.as_deref().map(journal_of))?;
+        if let Some(file) = &file
+            && let Err(e) = choices.write(file)
+        {
+            (self.say)(format!("note: the choice of kernels is not cached ({e})"));
+        }
+        let taken = choices.of_tape(tape);
+        taken.write(&run.tune())?;
+        Ok(taken)
+    }
+
+    /// The cache's file, in a folder that exists.
+    fn file(&mut self, gpu: &Gpu) -> Option<PathBuf> {
+        let folder = self.cache.as_ref()?;
+        if let Err(e) = fs::create_dir_all(folder) {
+            (self.say)(format!("note: the cache folder {} cannot be made ({e})", folder.display()));
+            return None;
+        }
+        Some(folder.join(file_name(gpu.adapter())))
+    }
+
+    fn search(&mut self, gpu: &Gpu, tape: &Tape, choices: &mut Choices, journal: Option<PathBuf>) -> Result<()> {
+        let (start, mut said) = (Instant::now(), Instant::now());
+        let say = &mut *self.say;
+        let mut listen = |event| match event {
+            Event::Progress { done, of } => {
+                if said.elapsed() >= EVERY {
+                    said = Instant::now();
+                    say(format!("choosing kernels: {done} of {of} shapes"));
+                }
+            }
+            Event::Refused { launch, variant, why } => {
+                say(format!("note: kernel {variant} is not used for {launch}: {why}"))
+            }
+        };
+        let report = Tuner { gpu, budget: self.budget, journal, listen: &mut listen }.tune(tape, choices)?;
+        if report.timed + report.unreached > 0 {
+            let unreached = match report.unreached {
+                0 => String::new(),
+                n => format!("; {n} more take the rule of thumb, since time was up"),
+            };
+            let seconds = start.elapsed().as_secs_f64();
+            (self.say)(format!("chose kernels for {} shapes in {seconds:.1} s{unreached}", report.timed));
+        }
+        Ok(())
+    }
+}
