@@ -22,7 +22,7 @@ mod slots;
 mod tests;
 pub mod tune;
 
-pub use choice::{Choice, Choices, admissible, choose, file_name};
+pub use choice::{Choice, Choices, admissible, choose};
 pub use largest::{LargeTensor, largest_tensors};
 pub use probe::{Output, Prepared, Probe, distinct_launches};
 pub use profile::LaunchTime;

@@ -6,6 +6,7 @@
 //! knows a genre by the finest detail alone; that is where scaling and compression leave their traces.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use image::RgbImage;
 use image::imageops::{self, FilterType};
@@ -16,7 +17,8 @@ use crate::data::dataset::{MANIFEST, PACK};
 use crate::data::{Cover, Dataset, Fit, Manifest, Split, pack};
 use crate::gpu::Gpu;
 use crate::train::run::{self, RunFolder};
-use crate::train::{Augmentation, Config, EpochReport, Metrics, Observer, StepReport, Trainer};
+use crate::train::tuning::When;
+use crate::train::{Augmentation, Config, EpochReport, Metrics, Observer, StepReport, Trainer, Tuning};
 use crate::{Error, Result};
 
 /// Patches are so many pixels wide and high.
@@ -280,7 +282,9 @@ fn score(
     let run = RunFolder::new(&folder.path().join("run"));
     run::create(&run)?;
     let data = Dataset::open(folder.path())?;
-    let outcome = Trainer::new(gpu, config, run, data, false)?.train(&mut Steps { steps: 1, progress })?;
+    // No kernel is worth a search here: the views are compared with each other, not with the clock.
+    let mut tuning = Tuning { when: When::Never, budget: Duration::ZERO, cache: None, say: &mut |_| {} };
+    let outcome = Trainer::new(gpu, config, run, data, false, &mut tuning)?.train(&mut Steps { steps: 1, progress })?;
     outcome.test.ok_or_else(|| Error::run("a view without a score"))
 }
 

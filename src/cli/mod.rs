@@ -20,7 +20,7 @@ use std::sync::Arc;
 use clap::{Args, Parser, Subcommand};
 
 use crate::Result;
-use crate::gpu::{Gpu, GpuOptions};
+use crate::gpu::{Gpu, GpuOptions, cache_folder};
 
 /// Teaches a GPU, any GPU, to read album covers.
 #[derive(Parser)]
@@ -58,7 +58,8 @@ struct GpuArguments {
 impl GpuArguments {
     /// Opens the adapter and says on stderr which one it is.
     fn open(&self) -> Result<Arc<Gpu>> {
-        let gpu = Gpu::open(&GpuOptions { adapter: self.adapter.clone(), checked: self.checked })?;
+        let options = GpuOptions { adapter: self.adapter.clone(), checked: self.checked };
+        let gpu = Gpu::open_cached(&options, cache_folder().as_deref())?;
         let adapter = gpu.adapter();
         console::say(format!("adapter: {} ({}, {})", adapter.name, adapter.kind, adapter.backend));
         Ok(Arc::new(gpu))

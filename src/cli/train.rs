@@ -16,7 +16,7 @@ use super::console::{self, duration};
 use super::data::prepare_data;
 use crate::data::source;
 use crate::data::{Dataset, write_atomically};
-use crate::gpu::Gpu;
+use crate::gpu::{Gpu, cache_folder};
 use crate::train::config::{Origin, WeightsFile};
 use crate::train::run::{self, RunFolder};
 use crate::train::tuning::{self, When};
@@ -80,7 +80,7 @@ pub fn start(
 
 /// How `train` chooses kernels.
 fn tuning(when: When, say: &mut dyn FnMut(String)) -> Tuning<'_> {
-    Tuning { when, budget: tuning::BUDGET, cache: tuning::cache_folder(), say }
+    Tuning { when, budget: tuning::BUDGET, cache: cache_folder(), say }
 }
 
 /// Reads the weights to start from, says what is left out of them, and takes over their normalisation.

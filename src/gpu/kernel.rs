@@ -135,6 +135,11 @@ impl PipelineCache {
         Ok(made)
     }
 
+    /// How many kernels are compiled.
+    pub(super) fn len(&self) -> usize {
+        self.pipelines.lock().map_or(0, |pipelines| pipelines.len())
+    }
+
     fn module(&self, gpu: &Gpu, key: &ModuleKey) -> Result<Arc<wgpu::ShaderModule>> {
         let mut modules = self.modules.lock().map_err(poisoned)?;
         if let Some(found) = modules.get(key) {
@@ -195,7 +200,7 @@ fn compile(gpu: &Gpu, kernel: &Kernel, bindings: &[Binding], module: &wgpu::Shad
             // Kernels write workgroup memory before they read it.
             zero_initialize_workgroup_memory: false,
         },
-        cache: None,
+        cache: gpu.compiled.as_ref().map(|compiled| &compiled.cache),
     });
     Pipeline { pipeline, layout }
 }

@@ -3,6 +3,7 @@
 //! Everything that talks to wgpu lives in this folder; the rest of the crate knows shapes and launches only.
 
 mod adapter;
+mod compiled;
 mod half;
 mod kernel;
 mod memory;
@@ -10,10 +11,12 @@ mod shader;
 mod timing;
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 pub use adapter::{AdapterSummary, list, no_adapter};
+pub use compiled::cache_folder;
 pub use half::store_as_half;
 pub use kernel::{Binding, Kernel, Needs, Pipeline, fold};
 pub(crate) use memory::take_fitting;
@@ -40,6 +43,8 @@ pub struct Gpu {
     summary: AdapterSummary,
     checked: bool,
     pipelines: kernel::PipelineCache,
+    /// Compiled kernels on disk, where the driver can and somebody asked.
+    compiled: Option<compiled::Compiled>,
     /// The first error wgpu reported outside an error scope, or the reason the device was lost.
     failure: Arc<Mutex<Option<String>>>,
 }
@@ -57,8 +62,16 @@ impl Gpu {
     /// # Errors
     /// [`Error::Input`] if no adapter matches, [`Error::Run`] if the driver refuses the device.
     pub fn open(options: &GpuOptions) -> Result<Self> {
+        Self::open_cached(options, None)
+    }
+
+    /// Like [`Gpu::open`]; compiled kernels are kept in files of a folder, where the driver hands them out.
+    ///
+    /// # Errors
+    /// As [`Gpu::open`]. A folder that is of no use is none: then nothing is kept.
+    pub fn open_cached(options: &GpuOptions, cache: Option<&Path>) -> Result<Self> {
         let (adapter, summary) = adapter::choose(options.adapter.as_deref())?;
-        let mut wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16;
+        let mut wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16 | wgpu::Features::PIPELINE_CACHE;
         let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
         if summary.cooperative_matrix {
             wanted |= wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
@@ -92,12 +105,14 @@ impl Gpu {
                 keep_first(&slot, format!("the device was lost ({reason:?}: {text}); the last checkpoint is intact"));
             }
         });
+        let compiled = cache.and_then(|folder| compiled::Compiled::open(&device, &summary, folder));
         Ok(Self {
             device,
             queue,
             summary,
             checked: options.checked,
             pipelines: kernel::PipelineCache::default(),
+            compiled,
             failure,
         })
     }
@@ -118,7 +133,13 @@ impl Gpu {
         let mut seen = HashSet::new();
         let mut kernels: Vec<_> = kernels.iter().collect();
         kernels.retain(|(kernel, bindings)| seen.insert((kernel.shader, &kernel.defs, &kernel.constants, bindings)));
-        kernels.par_iter().try_for_each(|(kernel, bindings)| self.pipelines.get(self, kernel, bindings).map(drop))
+        let known = self.pipelines.len();
+        kernels.par_iter().try_for_each(|(kernel, bindings)| self.pipelines.get(self, kernel, bindings).map(drop))?;
+        if let Some(compiled) = self.compiled.as_ref().filter(|_| self.pipelines.len() > known) {
+            // Without the file the next start takes longer, and that is all.
+            let _ = compiled.save();
+        }
+        Ok(())
     }
 
     /// Fails if the device was lost or an earlier call went wrong.

@@ -158,7 +158,7 @@ impl Conv {
         let tiled = tiled(shader!("conv2d/forward_tiled.wgsl"), y.shape.pixels(), self.cout(), 1);
         let tiled = quads(self.channels(tiled));
         let special = self.software_forward(bias.is_some());
-        tape.launch(in_order(launch, special, self.fills_lines(y.shape), registers).kernel(tiled).kernel(plain));
+        tape.launch(in_order(launch, special, self.fills_tiles(y.shape), registers).kernel(tiled).kernel(plain));
     }
 
     fn backward(&self, tape: &mut Tape, bias: Option<Tensor>) -> Result<()> {
@@ -223,7 +223,7 @@ impl Conv {
         let tiled = tiled(shader!("conv2d/grad_input_tiled.wgsl"), x.shape.pixels(), self.cin(), 1);
         let tiled = quads(self.channels(tiled));
         let special = self.software_grad_input(to.accumulate);
-        tape.launch(in_order(launch, special, self.fills_lines(x.shape), registers).kernel(tiled).kernel(plain));
+        tape.launch(in_order(launch, special, self.fills_tiles(x.shape), registers).kernel(tiled).kernel(plain));
     }
 
     fn grad_weight(&self, tape: &mut Tape, dy: Tensor, to: GradDestination) {
@@ -262,7 +262,7 @@ impl Conv {
             .constant("CIN", self.cin() as i64)
             .constant("COUT", self.cout() as i64);
         let special = self.software_grad_weight(splits.count, splits.count == 1 && to.accumulate);
-        tape.launch(in_order(launch, special, self.fills_lines(y.shape), registers).kernel(tiled).kernel(plain));
+        tape.launch(in_order(launch, special, self.fills_tiles(y.shape), registers).kernel(tiled).kernel(plain));
         splits.sum(tape, sums, to);
     }
 }

@@ -87,7 +87,7 @@ const FORMAT: u32 = 1;
 impl Choices {
     /// None yet.
     pub fn new(adapter: &AdapterSummary) -> Self {
-        Self { format: FORMAT, adapter: identity(adapter), kernels: BTreeMap::new(), refused: BTreeSet::new() }
+        Self { format: FORMAT, adapter: adapter.identity(), kernels: BTreeMap::new(), refused: BTreeSet::new() }
     }
 
     /// Reads a file of choices; `Ok(None)` if there is none.
@@ -104,7 +104,7 @@ impl Choices {
         if choices.format != FORMAT {
             return Err(format!("has format {} instead of {FORMAT}", choices.format));
         }
-        if choices.adapter != identity(adapter) {
+        if choices.adapter != adapter.identity() {
             return Err(format!("is of another adapter or driver ({})", choices.adapter));
         }
         Ok(Some(choices))
@@ -161,13 +161,4 @@ impl Choices {
 /// How an attempt is written down.
 pub(super) fn attempt(key: &str, variant: &str) -> String {
     format!("{key}: {variant}")
-}
-
-fn identity(adapter: &AdapterSummary) -> String {
-    format!("{}, {}, {}", adapter.name, adapter.backend, adapter.driver)
-}
-
-/// The name of the file that holds an adapter's choices.
-pub fn file_name(adapter: &AdapterSummary) -> String {
-    format!("tune-{}.json", &blake3::hash(identity(adapter).as_bytes()).to_hex()[..16])
 }

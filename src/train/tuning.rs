@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use super::run::RunFolder;
 use crate::Result;
 use crate::gpu::Gpu;
+use crate::plan::Choices;
 use crate::plan::tune::{Event, Tuner, journal_of};
-use crate::plan::{Choices, file_name};
 use crate::tape::Tape;
 
 /// Whether to tune.
@@ -41,14 +41,6 @@ pub struct Tuning<'a> {
     pub say: &'a mut dyn FnMut(String),
 }
 
-/// `GATEFOLD_CACHE`, else the platform's folder for caches.
-pub fn cache_folder() -> Option<PathBuf> {
-    match std::env::var_os("GATEFOLD_CACHE") {
-        Some(folder) => Some(folder.into()),
-        None => dirs::cache_dir().map(|folder| folder.join("gatefold")),
-    }
-}
-
 impl Tuning<'_> {
     /// The choices for a tape: those of the run that is resumed, else what is known of this adapter, and the rest by trial.
     pub(super) fn choices(&mut self, gpu: &Gpu, tape: &Tape, run: &RunFolder, resume: bool) -> Result<Choices> {
@@ -74,7 +66,7 @@ impl Tuning<'_> {
         let file = self.file(gpu);
         let known = file.as_ref().map_or(Ok(None), |file| Choices::read(file, adapter));
         let known = known.unwrap_or_else(|why| {
-            let name = file_name(adapter);
+            let name = adapter.cache_name("tune", "json");
             (self.say)(format!("note: {name} in the cache folder {why}; it is built anew"));
             None
         });
@@ -97,7 +89,7 @@ impl Tuning<'_> {
             (self.say)(format!("note: the cache folder {} cannot be made ({e})", folder.display()));
             return None;
         }
-        Some(folder.join(file_name(gpu.adapter())))
+        Some(folder.join(gpu.adapter().cache_name("tune", "json")))
     }
 
     fn search(&mut self, gpu: &Gpu, tape: &Tape, choices: &mut Choices, journal: Option<PathBuf>) -> Result<()> {

@@ -56,10 +56,17 @@ pub fn in_order(launch: Launch, special: Option<Kernel>, preferred: bool, regist
 }
 
 impl Conv {
-    /// Whether a map leaves few of the places in *lines*' tiles of 2 x 8 pixels empty. With a half of them empty, as on maps of
-    /// width 4, *registers* is faster by a quarter; with a quarter empty slower by as much.
-    pub fn fills_lines(&self, map: Shape) -> bool {
-        !self.has_lines() || 4 * map.h * map.w >= 3 * map.h.next_multiple_of(2) * map.w.next_multiple_of(8)
+    /// Whether a map leaves few places in the special kernel's tiles empty. With a half of them empty, as on maps of width 4 in
+    /// *lines*' tiles of 2 x 8 pixels, *registers* is faster by a quarter; with a quarter empty slower by as much.
+    pub fn fills_tiles(&self, map: Shape) -> bool {
+        let (height, width) = if self.has_lines() {
+            (map.h.next_multiple_of(2), map.w.next_multiple_of(8))
+        } else if self.has_points() {
+            return 4 * map.pixels() >= 3 * map.pixels().next_multiple_of(16);
+        } else {
+            (map.h, map.w.next_multiple_of(16))
+        };
+        4 * map.h * map.w >= 3 * height * width
     }
 
     /// Whether the window is 3x3 and steps pixel by pixel over a picture that is not normalised while it is loaded.

@@ -119,7 +119,7 @@ fn what_the_program_did_not_survive_is_not_tried_again() {
 #[test]
 fn files_come_back_and_bad_ones_say_why() {
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join(crate::plan::file_name(gpu().adapter()));
+    let file = folder.path().join(gpu().adapter().cache_name("tune", "json"));
     let (adapter, (tape, ..)) = (gpu(), convolution());
     let adapter = adapter.adapter();
     assert_eq!(Choices::read(&file, adapter), Ok(None));
@@ -132,7 +132,7 @@ fn files_come_back_and_bad_ones_say_why() {
     let newer = adapter.driver.clone() + " and newer";
     let other = crate::gpu::AdapterSummary { driver: newer, ..adapter.clone() };
     assert!(Choices::read(&file, &other).unwrap_err().contains("another adapter or driver"));
-    assert_ne!(crate::plan::file_name(&other), crate::plan::file_name(adapter));
+    assert_ne!(other.cache_name("tune", "json"), adapter.cache_name("tune", "json"));
     fs::write(&file, &text[..text.len() / 2]).unwrap();
     assert!(Choices::read(&file, adapter).unwrap_err().contains("damaged"));
     fs::write(&file, text.replace("\"format\": 1", "\"format\": 7")).unwrap();
