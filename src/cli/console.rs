@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use crate::data::Skipped;
+pub use crate::report::words::{duration, percent};
 use crate::{Error, Result};
 
 /// Writes to stdout. A reader that has gone away (`| head`) ends the program quietly, as it does other tools.
@@ -95,19 +96,4 @@ impl Drop for Progress {
             bar.finish_and_clear();
         }
     }
-}
-
-/// Seconds as people say them.
-pub fn duration(seconds: f64) -> String {
-    let whole = seconds.round() as u64;
-    match whole {
-        0..60 => format!("{seconds:.1} s"),
-        60..3600 => format!("{}:{:02} min", whole / 60, whole % 60),
-        _ => format!("{}:{:02} h", whole / 3600, whole / 60 % 60),
-    }
-}
-
-/// "12.3 %".
-pub fn percent(share: f64) -> String {
-    format!("{:.1} %", 100.0 * share)
 }

@@ -4,10 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::console;
-use super::explain;
-use super::train::{self, TrainingProgress};
-use super::{GpuArguments, sample};
+use super::train;
+use super::{GpuArguments, console, explain, report, sample};
 use crate::Result;
 use crate::data::sample::SampleOptions;
 use crate::data::{Dataset, Split};
@@ -17,7 +15,7 @@ use crate::train::model::Model;
 use crate::train::run::RunFolder;
 use crate::train::tuning::When;
 
-/// The main job on built-in data: sample, train, evaluate, explain
+/// The main job on built-in data: sample, train, evaluate, report, explain
 #[derive(Args)]
 pub struct Arguments {
     /// Folder to write (an earlier demo in it is replaced)
@@ -53,22 +51,23 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     config.check()?;
     RunFolder::new(&run).clear()?;
     let trainer = train::start(&table, config, None, &run, When::OnGpus, &arguments.gpu)?;
-    let mut progress = TrainingProgress::new(trainer.pictures_per_step());
-    let outcome = trainer.train(&mut progress)?;
-    drop(progress);
+    let gpu = trainer.gpu();
+    let outcome = train::train(trainer, true)?;
     train::finish(&outcome, &run, false)?;
+    report::after_training(&run, &gpu);
 
     let folder = RunFolder::open(&run)?;
     let dataset = Dataset::open(&folder.data())?;
     let test = dataset.manifest.indices(Split::Test);
     let step = test.len().div_ceil(SHOWN).max(1);
     let images: Vec<PathBuf> = test.iter().step_by(step).map(|&i| dataset.manifest.covers[i].path.clone()).collect();
-    let model = Model::load(&arguments.gpu.open()?, &folder.checkpoint()?)?;
+    let model = Model::load(&gpu, &folder.checkpoint()?)?;
     explain::explain(&model, &images, None, None, &maps)?;
     console::print(&format!(
-        "\ncovers:    {}\nrun:       {}\nheat maps: {}\n",
+        "\ncovers:    {}\nrun:       {}\nreport:    {}\nheat maps: {}\n",
         table.display(),
         run.display(),
+        folder.report().display(),
         maps.join(gallery::SHEET).display()
     ))
 }

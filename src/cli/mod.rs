@@ -10,6 +10,7 @@ mod explain;
 mod export;
 mod import;
 mod predict;
+mod report;
 mod sample;
 mod train;
 mod weights;
@@ -41,6 +42,7 @@ enum Command {
     Explain(explain::Arguments),
     Audit(audit::Arguments),
     Export(export::Arguments),
+    Report(report::Arguments),
     Demo(demo::Arguments),
 }
 
@@ -81,6 +83,7 @@ pub fn main() -> ExitCode {
             Err(e) => Err(e),
         },
         Command::Export(arguments) => export::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
     };
     match done {

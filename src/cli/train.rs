@@ -3,22 +3,25 @@
 mod arguments;
 mod dry_run;
 mod progress;
+mod seeds;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 use serde::Serialize;
 
 pub use arguments::Arguments;
 pub use progress::TrainingProgress;
 
-use super::GpuArguments;
 use super::console::{self, duration};
 use super::data::prepare_data;
+use super::{GpuArguments, report};
 use crate::data::source;
 use crate::data::{Dataset, write_atomically};
 use crate::gpu::{Gpu, cache_folder};
 use crate::train::config::{Origin, WeightsFile};
 use crate::train::run::{self, RunFolder};
+use crate::train::seeds::Seeds;
 use crate::train::tuning::{self, When};
 use crate::train::{Config, Metrics, Needs, Outcome, Pretrained, Trainer, Tuning};
 use crate::weights::Best;
@@ -30,21 +33,54 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     let Some(out) = &arguments.out else { return Err(Error::input("--out RUN is missing")) };
     let Some(data) = &arguments.data else { return Err(Error::input("DATA is missing")) };
-    let (trainer, root) = if arguments.resume {
-        resume(arguments, data, &RunFolder::open(out)?)?
+    if !arguments.seeds.is_empty() || (arguments.resume && Seeds::read(out)?.is_some()) {
+        return seeds::run(arguments, data, out);
+    }
+    let trainer = if arguments.resume {
+        let run = RunFolder::open(out)?;
+        let config = arguments.resumed(&Config::read(&run.config())?)?;
+        check_classes(arguments.classes, data, &config)?;
+        resume(data, config, &run, &arguments.gpu)?
     } else {
         let config = arguments.config()?;
         check_classes(arguments.classes, data, &config)?;
         let when = arguments.tuning.when();
-        (start(data, config, arguments.weights.as_deref(), out, when, &arguments.gpu)?, out.clone())
+        start(data, config, arguments.weights.as_deref(), out, when, &arguments.gpu)?
     };
+    let gpu = trainer.gpu();
+    let outcome = train(trainer, !arguments.no_tensorboard)?;
+    finish(&outcome, out, arguments.json)?;
+    report::after_training(out, &gpu);
+    Ok(())
+}
+
+/// Trains to the end, with progress.
+pub fn train(mut trainer: Trainer, tensorboard: bool) -> Result<Outcome> {
     for note in trainer.notes() {
         console::say(format!("note: {note}"));
     }
+    if !tensorboard {
+        trainer.without_tensorboard();
+    }
     let mut progress = TrainingProgress::new(trainer.pictures_per_step());
-    let outcome = trainer.train(&mut progress)?;
-    drop(progress);
-    finish(&outcome, &root, arguments.json)
+    trainer.train(&mut progress)
+}
+
+/// What is known of a new run before an hour of decoding.
+pub struct Checked {
+    config: Config,
+    pretrained: Option<Pretrained>,
+    gpu: Arc<Gpu>,
+    needs: Needs,
+}
+
+/// Checks a new run as far as it can be without decoding.
+pub fn check(data: &Path, config: Config, weights: Option<&Path>, gpu: &GpuArguments) -> Result<Checked> {
+    let classes = classes(data, &config)?;
+    let (config, pretrained) = pretrained(config, weights, classes)?;
+    let gpu = gpu.open()?;
+    let needs = Needs::of(&config, &config.net_config(classes), gpu.adapter())?;
+    Ok(Checked { config, pretrained, gpu, needs })
 }
 
 /// Prepares a new run up to its first step, from the seed or from a weights file.
@@ -58,11 +94,7 @@ pub fn start(
 ) -> Result<Trainer> {
     let run = RunFolder::new(out);
     run::check_new(&run)?;
-    let classes = classes(data, &config)?;
-    let (config, pretrained) = pretrained(config, weights, classes)?;
-    let gpu = gpu.open()?;
-    // Before an hour of decoding.
-    let needs = Needs::of(&config, &config.net_config(classes), gpu.adapter())?;
+    let Checked { config, pretrained, gpu, needs } = check(data, config, weights, gpu)?;
     run::create(&run)?;
     let prepared = prepare_data(data, &config, &run.data())?;
     console::say(dry_run::line(&needs));
@@ -70,7 +102,7 @@ pub fn start(
         console::say("note: --freeze without --weights: the frozen layers keep their random first values");
     }
     let file = pretrained.as_ref().map(|pretrained| pretrained.file.clone());
-    write_config(&run, &config, data, &gpu, &prepared.dataset, needs.parameters, file)?;
+    write_config(&run, &config, data, &gpu, &prepared.dataset, &needs, file)?;
     let trainer = Trainer::new(&gpu, config, run, prepared.dataset, false, &mut tuning(when, &mut console::say))?;
     if let Some(pretrained) = &pretrained {
         trainer.start_from(pretrained)?;
@@ -109,15 +141,14 @@ fn check_classes(wanted: Option<usize>, data: &Path, config: &Config) -> Result<
     Err(Error::input(format!("--classes {wanted}: {data} has {found}; leave the option out, it is for --dry-run")))
 }
 
-fn resume(arguments: &Arguments, data: &Path, run: &RunFolder) -> Result<(Trainer, PathBuf)> {
-    let config = arguments.resumed(run)?;
-    check_classes(arguments.classes, data, &config)?;
+/// Goes on with a run; `config` is its own, but that there may be more epochs.
+fn resume(data: &Path, config: Config, run: &RunFolder, gpu: &GpuArguments) -> Result<Trainer> {
     let dataset = Dataset::open(&run.data())?;
     run::check_same_data(data, &config, &dataset, run)?;
-    let gpu = arguments.gpu.open()?;
-    let trainer = Trainer::new(&gpu, config, run.clone(), dataset, true, &mut tuning(When::Never, &mut console::say))?;
+    let (gpu, say) = (gpu.open()?, &mut console::say);
+    let trainer = Trainer::new(&gpu, config, run.clone(), dataset, true, &mut tuning(When::Never, say))?;
     console::say(format!("resuming after epoch {}", trainer.epochs_done()));
-    Ok((trainer, run.root().to_owned()))
+    Ok(trainer)
 }
 
 fn write_config(
@@ -126,7 +157,7 @@ fn write_config(
     data: &Path,
     gpu: &Gpu,
     dataset: &Dataset,
-    parameters: usize,
+    needs: &Needs,
     weights: Option<WeightsFile>,
 ) -> Result<()> {
     let origin = Origin {
@@ -134,7 +165,10 @@ fn write_config(
         adapter: gpu.adapter().name.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         labels: dataset.manifest.classes.clone(),
-        parameters,
+        parameters: needs.parameters,
+        backend: Some(gpu.adapter().backend.clone()),
+        driver: Some(gpu.adapter().driver.clone()),
+        peak_bytes: Some(needs.peak_bytes),
         weights,
     };
     let text = Config { run: Some(origin), ..config.clone() }.to_toml()?;

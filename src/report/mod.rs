@@ -1,3 +1,14 @@
-//! Results as pages that can be sent to a friend.
+//! Results as pages that can be sent to a friend: one file each, no network.
 
+mod chart;
+pub mod compare;
+mod curves;
+mod gallery;
+mod heat_maps;
 pub mod page;
+pub mod run;
+mod scores;
+pub mod single;
+pub mod words;
+
+pub use run::Run;

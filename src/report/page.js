@@ -51,6 +51,7 @@ for (const chart of document.querySelectorAll("figure.chart[data-area]")) {
   readout.className = "readout";
   readout.hidden = true;
   chart.append(readout);
+  const percent = "percent" in chart.dataset;
   const short = (value) => String(Math.abs(value) >= 100 ? Math.round(value) : Number(value.toPrecision(3)));
   const move = (event) => {
     const box = svg.getBoundingClientRect();
@@ -59,7 +60,7 @@ for (const chart of document.querySelectorAll("figure.chart[data-area]")) {
     if (at < left - 4 || at > right + 4) { readout.hidden = true; return; }
     const lines = curves.filter((curve) => curve.points.length).map(({ name, points }) => {
       const nearest = points.reduce((best, point) => (Math.abs(point[0] - x) < Math.abs(best[0] - x) ? point : best));
-      return { x: nearest[0], text: `${name} ${short(nearest[1])}` };
+      return { x: nearest[0], text: `${name} ${percent ? (100 * nearest[1]).toFixed(1) + " %" : short(nearest[1])}` };
     });
     if (!lines.length) return;
     readout.replaceChildren();

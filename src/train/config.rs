@@ -2,12 +2,14 @@
 
 mod augmentation;
 pub(super) mod check;
+mod options;
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 pub use augmentation::Augmentation;
+pub use options::shown;
 
 use super::{LearningRate, Schedule};
 use crate::data::{Columns, Fit};
@@ -113,6 +115,14 @@ pub struct Origin {
     pub version: String,
     pub labels: Vec<String>,
     pub parameters: usize,
+    /// How the adapter is spoken to, and its driver; not in runs of older versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backend: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub driver: Option<String>,
+    /// All memory that training takes on the adapter; not in runs of older versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peak_bytes: Option<u64>,
     /// The file that the first weights came from; going on with the run does not need it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weights: Option<WeightsFile>,

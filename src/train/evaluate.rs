@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::metrics::Metrics;
 use super::model::{Model, probabilities};
+use super::predictions::Predictions;
 use super::run::RunFolder;
 use crate::data::source::{self, Columns};
 use crate::data::{Dataset, Pack, Skipped, Split, pack};
@@ -40,12 +41,21 @@ pub fn own(gpu: &Arc<Gpu>, run: &RunFolder, split: Option<Split>) -> Result<Eval
         let (name, root) = (split.map_or("all", Split::name), run.root().display());
         return Err(Error::input(format!("--split {name}: run {root} has no covers in it; name another set")));
     }
-    let pictures: Vec<_> = indices.iter().map(|&i| (dataset.pack.image(i), dataset.manifest.covers[i].label)).collect();
     let notes = match split {
         Some(Split::Test) => vec![],
         _ => vec!["these covers took part in training or in choosing the checkpoint: the score flatters".to_owned()],
     };
-    Ok(Evaluation { metrics: score(&model, &pictures)?, skipped: vec![], notes })
+    let counts = &model.header.training_counts;
+    let metrics = predictions(&model, &dataset, &indices)?.metrics(counts)?;
+    Ok(Evaluation { metrics, skipped: vec![], notes })
+}
+
+/// What a network answers for the covers `indices` of a data set with its classes and its picture size; there must be one.
+pub fn predictions(model: &Model, dataset: &Dataset, indices: &[usize]) -> Result<Predictions> {
+    let mut inference = model.inference(BATCH.min(indices.len()))?;
+    let logits = inference.logits(indices.iter().map(|&i| dataset.pack.image(i)), |_| {})?;
+    let probabilities = probabilities(&logits, model.header.net.outputs());
+    Ok(Predictions::new(dataset, indices, &model.header.labels, &probabilities))
 }
 
 /// Scores a network on other labelled covers, matched by class name. `renames` are pairs of their name and the network's

@@ -4,12 +4,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
+mod bootstrap;
+mod calibration;
+mod paired;
 mod text;
+mod threshold;
 
 #[cfg(test)]
 mod tests;
 
+pub use bootstrap::Intervals;
+pub use calibration::Calibration;
+pub use paired::{McNemar, holm};
 pub use text::Verdict;
+pub use threshold::{Curves, Point};
 
 /// The standard normal's 97.5 % point.
 const Z95: f64 = 1.959_963_984_540_054;
@@ -39,6 +47,9 @@ pub struct Metrics {
     pub majority_label: String,
     /// The accuracy expected of guessing evenly: one over the number of classes.
     pub chance: f64,
+    /// The accuracy expected of guessing each class as often as the training set has it. 0 in files of older versions.
+    #[serde(default)]
+    pub stratified: f64,
     /// Counts: rows are true classes, columns predicted ones.
     pub confusion: Vec<Vec<u64>>,
     /// Two classes: the probability that a cover of class 1 scores above one of class 0, ties counting half.
@@ -98,6 +109,9 @@ impl Metrics {
         let seen = per_class.iter().enumerate().filter(|(c, s)| s.support > 0 || column(*c) > 0);
         let right: u64 = (0..classes).map(|c| confusion[c][c]).sum();
         let majority = (1..classes).fold(0, |m, c| if training_counts[c] > training_counts[m] { c } else { m });
+        let trained = training_counts.iter().sum::<u64>() as f64;
+        let drawn = per_class.iter().zip(training_counts).map(|(s, &count)| s.support as f64 * count as f64 / trained);
+        let stratified = drawn.sum::<f64>() / n as f64;
         let roc_auc = if classes == 2 {
             let scores: Vec<f32> = rows.chunks_exact(2).map(|row| row[1]).collect();
             roc_auc(labels, &scores)
@@ -115,6 +129,7 @@ impl Metrics {
             majority: per_class[majority].support as f64 / n as f64,
             majority_label: names[majority].clone(),
             chance: 1.0 / classes as f64,
+            stratified,
             roc_auc,
             loss: loss / n as f64,
             confusion,

@@ -1,15 +1,16 @@
-//! A run folder: `config.toml`, `metrics.jsonl`, `last` and `best` checkpoints, `data/` and the final score.
+//! A run folder: `config.toml`, `metrics.jsonl` and `tensorboard/`, `last` and `best` checkpoints, `data/`, the final score with
+//! each cover's answer, and the report.
 
 use std::collections::HashSet;
-use std::fs::{self, File, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
+use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use super::Config;
 use crate::data::source;
-use crate::data::{Dataset, dataset, write_atomically};
+use crate::data::{Dataset, Split, dataset, write_atomically};
 use crate::{Error, Result};
 
 /// The files of a run.
@@ -72,9 +73,29 @@ impl RunFolder {
         self.root.join("test.json")
     }
 
-    /// The audit's folder.
+    /// What the network answered for each cover of the test set.
+    pub fn predictions(&self) -> PathBuf {
+        self.root.join("test-predictions.csv")
+    }
+
+    /// The folder of event files for TensorBoard.
+    pub fn tensorboard(&self) -> PathBuf {
+        self.root.join("tensorboard")
+    }
+
+    /// The page that shows it all.
+    pub fn report(&self) -> PathBuf {
+        self.root.join("report.html")
+    }
+
+    /// The folder that `audit --run` writes to, where the report looks.
     pub fn audit(&self) -> PathBuf {
         self.root.join("audit")
+    }
+
+    /// The folder of what heat maps were put to, where the report looks.
+    pub fn explain(&self) -> PathBuf {
+        self.root.join("explain")
     }
 
     /// The checkpoint to judge a run by: the best one, else the last.
@@ -88,10 +109,16 @@ impl RunFolder {
 
     /// Removes an earlier run's files, and nothing else.
     pub fn clear(&self) -> Result<()> {
-        for file in [self.config(), self.metrics(), self.last(), self.best(), self.tune(), self.test()] {
-            match fs::remove_file(&file) {
+        let files = [self.config(), self.metrics(), self.last(), self.best(), self.tune()];
+        let files = files.into_iter().chain([self.test(), self.predictions(), self.report()]);
+        // What was said of an earlier network must not stand in the new one's report.
+        let folders = [self.tensorboard(), self.audit(), self.explain()];
+        let files = files.map(|file| (fs::remove_file(&file), file));
+        let folders = folders.into_iter().map(|folder| (fs::remove_dir_all(&folder), folder));
+        for (done, path) in files.chain(folders) {
+            match done {
                 Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(Error::run(format!("{}: cannot be removed ({e})", file.display())));
+                    return Err(Error::run(format!("{}: cannot be removed ({e})", path.display())));
                 }
                 _ => {}
             }
@@ -106,40 +133,9 @@ impl RunFolder {
     }
 }
 
-/// `metrics.jsonl`, open for more lines.
-pub struct MetricsLog {
-    file: File,
-    path: PathBuf,
-}
-
-impl MetricsLog {
-    /// Opens the log, keeping the lines of steps before `step` (a resumed run writes the later ones again).
-    pub fn open(path: &Path, step: u64) -> Result<Self> {
-        let fault = |e: std::io::Error| Error::run(format!("{}: cannot be written ({e})", path.display()));
-        if path.exists() {
-            let kept: Vec<String> = BufReader::new(File::open(path).map_err(fault)?)
-                .lines()
-                .map_while(std::result::Result::ok)
-                .filter(|line| is_before(line, step))
-                .collect();
-            write_atomically(path, |file| kept.iter().try_for_each(|line| writeln!(file, "{line}")))?;
-        }
-        let file = OpenOptions::new().create(true).append(true).open(path).map_err(fault)?;
-        Ok(Self { file, path: path.to_owned() })
-    }
-
-    /// Appends one JSON object.
-    pub fn line(&mut self, value: &impl Serialize) -> Result<()> {
-        let text = serde_json::to_string(value).map_err(Error::run)?;
-        writeln!(self.file, "{text}")
-            .map_err(|e| Error::run(format!("{}: cannot be written ({e})", self.path.display())))
-    }
-}
-
-/// Lines count the steps done when they were written; a line that a crash cut off counts as later.
-fn is_before(line: &str, step: u64) -> bool {
-    let value: Option<serde_json::Value> = serde_json::from_str(line).ok();
-    value.and_then(|v| v.get("step")?.as_u64()).is_some_and(|at| at <= step)
+/// Whether a run has a test set whose answers are not written down, as in runs of older versions.
+pub fn answers_missing(run: &RunFolder) -> Result<bool> {
+    Ok(!run.predictions().is_file() && !Dataset::open(&run.data())?.manifest.indices(Split::Test).is_empty())
 }
 
 /// Checks that a new run may be made here.

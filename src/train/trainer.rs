@@ -4,13 +4,13 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde::Serialize;
-
 use super::config::check::no_validation;
+use super::log::{EpochReport, Line, Log, StepReport};
 use super::metrics::Metrics;
 use super::model::{Inference, probabilities};
+use super::predictions::Predictions;
 use super::pretrained::Pretrained;
-use super::run::{MetricsLog, RunFolder};
+use super::run::RunFolder;
 use super::step::TrainingStep;
 use super::tuning::Tuning;
 use super::{ClassWeights, Config, LearningRate, LossScale, Needs, Precision};
@@ -24,41 +24,6 @@ use crate::plan::{Choice, Plan, Ticket};
 use crate::tape::Arena;
 use crate::weights::{Best, Checkpoint, FORMAT, Header};
 use crate::{Error, Result};
-
-/// One step, as `metrics.jsonl` has it.
-#[derive(Clone, Debug, Serialize)]
-pub struct StepReport {
-    pub kind: &'static str,
-    /// Steps done, this one included.
-    pub step: u64,
-    pub epoch: u64,
-    pub loss: f64,
-    pub accuracy: f64,
-    /// `None` where it is no finite number: such a step of a run in mixed precision is skipped.
-    pub grad_norm: Option<f64>,
-    pub lr: f64,
-    /// What the loss is multiplied by after this step, in mixed precision.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub loss_scale: Option<f32>,
-}
-
-/// One epoch, as `metrics.jsonl` has it.
-#[derive(Clone, Debug, Serialize)]
-pub struct EpochReport {
-    pub kind: &'static str,
-    pub step: u64,
-    /// Epochs done, this one included.
-    pub epoch: u64,
-    pub train_loss: f64,
-    pub train_accuracy: f64,
-    /// `None` without a validation set.
-    pub val_loss: Option<f64>,
-    pub val_accuracy: Option<f64>,
-    pub seconds: f64,
-    pub images_per_second: f64,
-    /// Share of the time that training waited for a batch.
-    pub data_wait: f64,
-}
 
 /// Hears how training goes.
 pub trait Observer {
@@ -92,6 +57,8 @@ pub struct Trainer {
     plan: Plan,
     /// For validation and test; shares the training plan's storage.
     inference: Inference,
+    /// Whether to write event files for TensorBoard.
+    tensorboard: bool,
 }
 
 impl Trainer {
@@ -155,6 +122,7 @@ impl Trainer {
             step,
             plan,
             inference,
+            tensorboard: true,
         };
         let (warmup, steps) = (trainer.config.warmup, trainer.learning_rate().steps());
         if warmup > 0 && warmup >= steps {
@@ -199,6 +167,16 @@ impl Trainer {
         weights.apply(&self.gpu, &self.store)
     }
 
+    /// Leaves out the event files for TensorBoard. Before training.
+    pub fn without_tensorboard(&mut self) {
+        self.tensorboard = false;
+    }
+
+    /// The adapter it runs on.
+    pub fn gpu(&self) -> Arc<Gpu> {
+        Arc::clone(&self.gpu)
+    }
+
     /// What the user should know of the network at this size.
     pub fn notes(&self) -> &[String] {
         &self.step.notes
@@ -241,21 +219,18 @@ impl Trainer {
     /// Trains to the end, then scores the best checkpoint on the test set.
     pub fn train(mut self, observer: &mut dyn Observer) -> Result<Outcome> {
         let start = Instant::now();
-        let mut log = MetricsLog::open(&self.run.metrics(), self.header.step)?;
+        let mut log = Log::open(&self.run, self.header.step, self.tensorboard)?;
         observer.start(self.steps_per_epoch(), self.config.epochs, self.header.epoch);
         while self.header.epoch < self.config.epochs && !self.out_of_patience() {
             self.epoch(&mut log, observer)?;
         }
         let seconds = start.elapsed().as_secs_f64();
         let test = self.test()?;
-        if let Some(metrics) = &test {
-            self.run.write_json(&self.run.test(), metrics)?;
-        }
         let (epochs, best) = (self.header.epoch, self.header.best);
         Ok(Outcome { test, best, seconds, epochs, stopped_early: epochs < self.config.epochs })
     }
 
-    fn epoch(&mut self, log: &mut MetricsLog, observer: &mut dyn Observer) -> Result<()> {
+    fn epoch(&mut self, log: &mut Log, observer: &mut dyn Observer) -> Result<()> {
         let start = Instant::now();
         let order = self.epoch_order(self.header.epoch);
         let mut totals = Totals::default();
@@ -290,7 +265,7 @@ impl Trainer {
         }
         let training_seconds = start.elapsed().as_secs_f64();
         self.header.epoch += 1;
-        let validation = self.score(Split::Val)?;
+        let validation = self.validate()?;
         let this = Best {
             epoch: self.header.epoch,
             accuracy: validation.as_ref().map_or(0.0, |m| m.accuracy),
@@ -309,7 +284,6 @@ impl Trainer {
             Checkpoint::take(&self.gpu, &self.store, self.header.clone(), false)?.write(&self.run.best())?;
         }
         let report = EpochReport {
-            kind: "epoch",
             step: self.header.step,
             epoch: self.header.epoch,
             train_loss: totals.loss / totals.weight.max(1e-12),
@@ -320,7 +294,7 @@ impl Trainer {
             images_per_second: order.len() as f64 / training_seconds.max(1e-9),
             data_wait: waited.as_secs_f64() / training_seconds.max(1e-9),
         };
-        log.line(&report)?;
+        log.line(&Line::Epoch(report.clone()))?;
         // After the log: a crash in between repeats the epoch and writes its line again.
         last.write(&self.run.last())?;
         observer.epoch(&report, best);
@@ -357,7 +331,7 @@ impl Trainer {
         Submitted { ticket, step, rate, share, ends }: Submitted,
         group: &mut Group,
         totals: &mut Totals,
-        log: &mut MetricsLog,
+        log: &mut Log,
         observer: &mut dyn Observer,
     ) -> Result<()> {
         let results = self.plan.results(ticket)?;
@@ -386,7 +360,6 @@ impl Trainer {
         }
         let Group { correct, weight, .. } = std::mem::take(group);
         let report = StepReport {
-            kind: "step",
             step,
             epoch: self.header.epoch + 1,
             loss,
@@ -395,7 +368,7 @@ impl Trainer {
             lr: f64::from(rate),
             loss_scale: self.header.loss_scale.map(|scale| scale.factor),
         };
-        log.line(&report)?;
+        log.line(&Line::Step(report.clone()))?;
         observer.step(&report);
         Ok(())
     }
@@ -407,28 +380,37 @@ impl Trainer {
         Error::run(format!("step {step}: {what} is no finite number; try a smaller --lr{kept}"))
     }
 
-    /// The current weights' score on a split; `None` if the split is empty.
-    fn score(&mut self, split: Split) -> Result<Option<Metrics>> {
-        let (manifest, header) = (&self.dataset.manifest, &self.header);
-        let indices = manifest.indices(split);
+    /// What the current weights answer for a split; `None` if the split is empty.
+    fn predictions(&mut self, split: Split) -> Result<Option<Predictions>> {
+        let indices = self.dataset.manifest.indices(split);
         if indices.is_empty() {
             return Ok(None);
         }
         let logits = self.inference.logits(indices.iter().map(|&i| self.dataset.pack.image(i)), |_| {})?;
         if logits.iter().any(|v| !v.is_finite()) {
-            return Err(self.diverged(header.step, "an answer of the network"));
+            return Err(self.diverged(self.header.step, "an answer of the network"));
         }
-        let labels: Vec<usize> = indices.iter().map(|&i| manifest.covers[i].label).collect();
-        let probabilities = probabilities(&logits, header.net.outputs());
-        Metrics::new(&labels, &probabilities, &header.labels, &header.training_counts).map(Some)
+        let probabilities = probabilities(&logits, self.header.net.outputs());
+        Ok(Some(Predictions::new(&self.dataset, &indices, &self.header.labels, &probabilities)))
     }
 
+    /// The current weights' score on the validation set; `None` if it is empty.
+    fn validate(&mut self) -> Result<Option<Metrics>> {
+        let predictions = self.predictions(Split::Val)?;
+        predictions.map(|predictions| predictions.metrics(&self.header.training_counts)).transpose()
+    }
+
+    /// Scores the best checkpoint on the test set and writes down what came of it; `None` if the set is empty.
     fn test(&mut self) -> Result<Option<Metrics>> {
         let path = self.run.best();
         if path.is_file() {
             Checkpoint::read(&path)?.apply(&self.gpu, &self.store, false)?;
         }
-        self.score(Split::Test)
+        let Some(predictions) = self.predictions(Split::Test)? else { return Ok(None) };
+        let metrics = predictions.metrics(&self.header.training_counts)?;
+        predictions.write(&self.run.predictions())?;
+        self.run.write_json(&self.run.test(), &metrics)?;
+        Ok(Some(metrics))
     }
 }
 

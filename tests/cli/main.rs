@@ -9,5 +9,6 @@ mod fine_tuning;
 mod harmonise;
 mod output;
 mod precision;
+mod report;
 mod training;
 mod weights;

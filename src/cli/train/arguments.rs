@@ -8,7 +8,6 @@ use crate::cli::GpuArguments;
 use crate::cli::data::{ColumnArguments, parse_fit};
 use crate::data::{Fit, parse_ratios};
 use crate::nets::{Freeze, Head};
-use crate::train::run::RunFolder;
 use crate::train::tuning::When;
 use crate::train::{Augmentation, ClassWeights, Config, Precision, Schedule};
 use crate::{Error, Result};
@@ -113,6 +112,13 @@ pub struct Arguments {
     /// Decides the split, the first weights, the order, augmentation and dropout
     #[arg(long)]
     seed: Option<u64>,
+    /// Train once with each of these seeds, on one split, into RUN/seed-1 and so on; the scores' mean and deviation are told.
+    /// The split is that of --seed
+    #[arg(long, value_name = "1,2,3", value_delimiter = ',', conflicts_with = "dry_run")]
+    pub seeds: Vec<u64>,
+    /// Leave out the event files for TensorBoard (RUN/tensorboard)
+    #[arg(long)]
+    pub no_tensorboard: bool,
     /// Print what the run needs (parameters, memory, largest tensors, launches, operations) and stop
     #[arg(long)]
     pub dry_run: bool,
@@ -151,6 +157,11 @@ impl TuningArguments {
 }
 
 impl Arguments {
+    /// Whether a seed was named.
+    pub fn has_seed(&self) -> bool {
+        self.seed.is_some()
+    }
+
     /// Defaults, then the recipe, then the options.
     pub fn config(&self) -> Result<Config> {
         let mut config = self.recipe.as_deref().map_or_else(|| Ok(Config::default()), Config::recipe)?;
@@ -209,8 +220,10 @@ impl Arguments {
     }
 
     /// A run's own settings; options may repeat them, and raise the number of epochs.
-    pub fn resumed(&self, run: &RunFolder) -> Result<Config> {
-        let stored = Config::read(&run.config())?;
+    ///
+    /// # Errors
+    /// [`Error::Input`] if an option says otherwise.
+    pub fn resumed(&self, stored: &Config) -> Result<Config> {
         let mut wanted = stored.clone();
         self.override_with_options(&mut wanted)?;
         let epochs = wanted.epochs;
@@ -221,12 +234,10 @@ impl Arguments {
             )));
         }
         wanted.epochs = stored.epochs;
-        if self.recipe.is_some() || wanted != stored {
-            let config = run.config();
-            let text =
-                format!("--resume: other options than in {}; leave them out, or start a new run", config.display());
+        if self.recipe.is_some() || wanted != *stored {
+            let text = "--resume: other options than in the run's config.toml; leave them out, or start a new run";
             return Err(Error::input(text));
         }
-        Ok(Config { epochs, ..stored })
+        Ok(Config { epochs, ..stored.clone() })
     }
 }

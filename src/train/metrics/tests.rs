@@ -35,6 +35,8 @@ fn three_classes_by_hand() {
     close(m.macro_f1, (6.0 / 9.0 + 4.0 / 7.0 + 0.5) / 3.0, 1e-12);
     assert_eq!((m.majority, m.majority_label.as_str()), (0.3, "Pop"), "the training set's majority, not this set's");
     close(m.chance, 1.0 / 3.0, 1e-12);
+    // Shares of the training set, weighted with those of this one.
+    close(m.stratified, (4.0 * 10.0 + 3.0 * 20.0 + 3.0 * 5.0) / 35.0 / 10.0, 1e-12);
     assert_eq!(m.roc_auc, None);
     close(m.loss, -(6.0 * 0.8_f64.ln() + 4.0 * 0.1_f64.ln()) / 10.0, 1e-7);
     let pop = &m.per_class[1];
@@ -49,7 +51,7 @@ fn json_has_the_promised_keys() {
     let json = serde_json::to_value(&m).unwrap();
     let keys: Vec<_> = json.as_object().unwrap().keys().map(String::as_str).collect();
     let mut promised = vec!["n", "labels", "accuracy", "accuracy_ci", "balanced_accuracy", "macro_f1", "majority"];
-    promised.extend(["majority_label", "chance", "confusion", "roc_auc", "per_class", "loss"]);
+    promised.extend(["majority_label", "chance", "stratified", "confusion", "roc_auc", "per_class", "loss"]);
     let sorted = |mut v: Vec<&str>| {
         v.sort_unstable();
         v.join(" ")
@@ -148,4 +150,90 @@ fn refuses_what_makes_no_sense() {
     assert_eq!(code(&[0, 1], &[0.5, 0.5], &[1]), 1);
     assert_eq!(code(&[0, 1], &[0.5, 0.5], &[0, 0]), 1);
     assert!(Metrics::new(&[0], &[1.0], &names(&["only"]), &[1]).is_err());
+}
+
+#[test]
+fn the_calibration_error_is_the_mean_gap_of_the_bins() {
+    // Confidences 0.9 and 0.9 (one right), 0.6 (right): gaps 0.4 twice and 0.4 once.
+    let calibration = Calibration::new(&[0, 1, 1], &[0.9, 0.1, 0.9, 0.1, 0.4, 0.6], 2);
+    close(calibration.ece, (2.0 * 0.4 + 0.4) / 3.0, 1e-6);
+    let counts: Vec<_> = calibration.bins.iter().map(|bin| bin.count).collect();
+    assert_eq!(counts, [0, 0, 0, 0, 0, 1, 0, 0, 2, 0]);
+    close(calibration.bins[8].accuracy, 0.5, 1e-12);
+    close(calibration.bins[5].confidence, 0.6, 1e-6);
+    let perfect = Calibration::new(&[0, 1], &[1.0, 0.0, 0.0, 1.0], 2);
+    assert_eq!((perfect.ece, perfect.bins[9].count), (0.0, 2));
+}
+
+#[test]
+fn curves_over_thresholds_have_the_areas_that_scikit_learn_gives() {
+    // Its documentation's example: ROC-AUC 0.75, average precision 0.8333.
+    let curves = Curves::new(&[false, false, true, true], &[0.1, 0.4, 0.35, 0.8]).unwrap();
+    assert_eq!(curves.roc, [(0.0, 0.0), (0.0, 0.5), (0.5, 0.5), (0.5, 1.0), (1.0, 1.0)]);
+    close(curves.average_precision, 0.5 + 0.5 * 2.0 / 3.0, 1e-12);
+    assert_eq!((curves.prevalence, curves.precision_recall[0]), (0.5, (0.5, 1.0)));
+    // The area under the points is the rank statistic's, also with ties.
+    let (labels, scores) = ([0, 1, 1, 0, 1, 0, 0, 1], [0.2, 0.2, 0.7, 0.7, 0.9, 0.1, 0.7, 0.3]);
+    let is: Vec<bool> = labels.iter().map(|&label| label == 1).collect();
+    let curves = Curves::new(&is, &scores).unwrap();
+    let area: f64 = curves.roc.windows(2).map(|w| (w[1].0 - w[0].0) * (w[0].1 + w[1].1) / 2.0).sum();
+    close(area, roc_auc(&labels, &scores).unwrap(), 1e-12);
+    // All alike: a diagonal, and a precision of the prevalence.
+    let alike = Curves::new(&is, &[0.5; 8]).unwrap();
+    assert_eq!((alike.roc.as_slice(), alike.average_precision), (&[(0.0, 0.0), (1.0, 1.0)][..], 0.5));
+    assert_eq!(Curves::new(&[true, true], &[0.1, 0.2]), None);
+}
+
+#[test]
+fn mcnemar_is_the_exact_sign_test() {
+    let p = |first: u64, second: u64| {
+        let n = (first + second) as usize;
+        let right: Vec<bool> = (0..n + 3).map(|i| i < first as usize || i >= n).collect();
+        let other: Vec<bool> = (0..n + 3).map(|i| i >= first as usize).collect();
+        let test = McNemar::new(&right, &other);
+        assert_eq!((test.only_first, test.only_second), (first, second));
+        test.p
+    };
+    // scipy.stats.binomtest(k, n).pvalue
+    close(p(1, 7), 0.070_312_5, 1e-12);
+    close(p(7, 1), 0.070_312_5, 1e-12);
+    close(p(0, 6), 0.031_25, 1e-12);
+    close(p(12, 30), 0.007_915_897_334_897, 1e-12);
+    close(p(5, 5), 1.0, 1e-12);
+    close(p(0, 0), 1.0, 1e-12);
+    // Beyond the smallest f64 powers of two.
+    close(p(900, 1100), 8.457_089_535_504e-6, 1e-12);
+}
+
+#[test]
+fn holm_multiplies_the_smallest_most_and_keeps_the_order() {
+    let corrected = holm(&[0.04, 0.01, 0.03]);
+    [0.06, 0.03, 0.06].iter().zip(&corrected).for_each(|(&expected, &p)| close(p, expected, 1e-12));
+    assert_eq!(holm(&[0.9, 0.8]), [1.0, 1.0]);
+}
+
+#[test]
+fn bootstrap_intervals_hold_the_score_and_shrink_with_more_covers() {
+    let two = names(&["a", "b"]);
+    let interval = |n: usize| {
+        let labels: Vec<usize> = (0..n).map(|i| i % 2).collect();
+        let guesses: Vec<usize> = (0..n).map(|i| if i % 10 < 7 { i % 2 } else { 1 - i % 2 }).collect();
+        let rows = rows(&guesses, 2);
+        let metrics = Metrics::new(&labels, &rows, &two, &[1, 1]).unwrap();
+        let intervals = Intervals::new(&labels, &rows, &two, &[1, 1]).unwrap();
+        assert_eq!(intervals, Intervals::new(&labels, &rows, &two, &[1, 1]).unwrap(), "not repeatable");
+        for ([low, high], score) in [
+            (intervals.balanced_accuracy, metrics.balanced_accuracy),
+            (intervals.macro_f1, metrics.macro_f1),
+            (intervals.loss, metrics.loss),
+            (intervals.roc_auc.unwrap(), metrics.roc_auc.unwrap()),
+        ] {
+            assert!(low < score && score < high, "{low} {score} {high}");
+        }
+        intervals.balanced_accuracy
+    };
+    let (few, many) = (interval(50), interval(800));
+    // The binomial's: 1.96 sqrt(0.7 * 0.3 / 800) = 0.0318.
+    close((many[1] - many[0]) / 2.0, 0.031_8, 0.004);
+    assert!(few[1] - few[0] > 2.0 * (many[1] - many[0]));
 }

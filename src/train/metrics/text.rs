@@ -68,6 +68,7 @@ impl Metrics {
                 format!("95 % interval {:.1} to {} ({} {covers})", 100.0 * low, percent(high), self.n),
             ),
             (always, percent(self.majority), "the majority baseline".into()),
+            ("stratified".into(), percent(self.stratified), "guessing classes as often as training has them".into()),
             ("chance".into(), percent(self.chance), format!("{} classes", self.labels.len())),
             ("balanced accuracy".into(), percent(self.balanced_accuracy), "mean recall".into()),
             ("macro-F1".into(), format!("{:.3}", self.macro_f1), String::new()),

@@ -1,0 +1,158 @@
+//! `gatefold report`
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::GpuArguments;
+use super::console;
+use crate::gpu::Gpu;
+use crate::report::compare::{self, Pair};
+use crate::report::{Run, single};
+use crate::train::Metrics;
+use crate::train::metrics::Intervals;
+use crate::train::model::Model;
+use crate::train::run::{self, RunFolder};
+use crate::train::seeds::{Seeds, Spread};
+use crate::{Error, Result};
+
+/// Write what a run came to as one HTML file that can be sent around; several runs stand side by side
+#[derive(Args)]
+pub struct Arguments {
+    /// Run folders; the folder of a `train --seeds` stands for all its runs
+    #[arg(required = true, value_name = "RUN")]
+    runs: Vec<PathBuf>,
+    /// File to write [default: report.html in the run folder; needed for several]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Print the numbers as one JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    gpu: GpuArguments,
+}
+
+/// The numbers of a page.
+#[derive(Serialize)]
+struct Summary<'a> {
+    report: &'a Path,
+    runs: Vec<RunSummary<'a>>,
+    pairs: Vec<Pair>,
+    /// Of runs that differ in nothing but the seed.
+    spread: Option<Spread>,
+}
+
+#[derive(Serialize)]
+struct RunSummary<'a> {
+    run: &'a Path,
+    test: Option<&'a Metrics>,
+    intervals: Option<&'a Intervals>,
+    /// Expected calibration error.
+    ece: Option<f64>,
+}
+
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let mut roots = vec![];
+    for path in &arguments.runs {
+        match Seeds::read(path)? {
+            Some(seeds) => roots.extend(seeds.folders(path)),
+            None => roots.push(RunFolder::open(path)?.root().to_owned()),
+        }
+    }
+    let out = match (&arguments.out, arguments.runs.as_slice()) {
+        (Some(out), _) => out.clone(),
+        (None, [only]) => RunFolder::new(only).report(),
+        _ => return Err(Error::input("several runs: name the file to write with --out FILE")),
+    };
+    check_out(&out)?;
+    let runs = match roots.as_slice() {
+        [root] => vec![one(root, &out, &arguments.gpu)?],
+        roots => several(roots, &out, &arguments.gpu)?,
+    };
+    if arguments.json {
+        let all: Vec<&Run> = runs.iter().collect();
+        let runs = all.iter().map(|run| RunSummary {
+            run: run.folder.root(),
+            test: run.test.as_ref().map(|test| &test.metrics),
+            intervals: run.test.as_ref().map(|test| &test.intervals),
+            ece: run.test.as_ref().map(|test| test.calibration.ece),
+        });
+        let (pairs, spread) = (compare::pairs(&all), compare::spread(&all));
+        return console::json(&Summary { report: &out, runs: runs.collect(), pairs, spread });
+    }
+    console::print(&format!("wrote {}\n", out.display()))
+}
+
+/// What can be wrong with the file to write, before the work.
+fn check_out(out: &Path) -> Result<()> {
+    let folder = out.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let shown = out.display();
+    if out.is_dir() {
+        return Err(Error::input(format!("--out {shown}: is a folder; name a file in it, such as report.html")));
+    }
+    match folder.filter(|folder| !folder.is_dir()) {
+        Some(folder) => {
+            Err(Error::input(format!("--out {shown}: there is no folder {}; make it first", folder.display())))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The report of one run. Without an adapter it has no heat maps.
+fn one(root: &Path, out: &Path, gpu: &GpuArguments) -> Result<Run> {
+    let opened = gpu.open();
+    if let (Err(e), None) = (&opened, &gpu.adapter) {
+        console::say(format!("note: no heat maps in the report: {e}"));
+    } else if let Err(e) = opened {
+        return Err(e);
+    }
+    write(root, out, opened.ok().as_ref())
+}
+
+/// The report of a run, with heat maps if there is an adapter.
+fn write(root: &Path, out: &Path, gpu: Option<&Arc<Gpu>>) -> Result<Run> {
+    let model = gpu.map(|gpu| Model::load(gpu, &RunFolder::open(root)?.checkpoint()?)).transpose()?;
+    let run = Run::read(root, model.as_ref())?;
+    single::page(&run, model.as_ref(), out)?.write(out)?;
+    Ok(run)
+}
+
+/// The report of several runs.
+fn several(roots: &[PathBuf], out: &Path, gpu: &GpuArguments) -> Result<Vec<Run>> {
+    let mut runs = vec![];
+    let mut opened = None;
+    for root in roots {
+        // Only a run without answers for its test set needs an adapter.
+        let folder = RunFolder::open(root)?;
+        let model = if run::answers_missing(&folder)? {
+            if opened.is_none() {
+                opened = Some(gpu.open()?);
+            }
+            opened.as_ref().map(|gpu| Model::load(gpu, &folder.checkpoint()?)).transpose()?
+        } else {
+            None
+        };
+        runs.push(Run::read(root, model.as_ref())?);
+    }
+    compare::page(&runs)?.write(out)?;
+    Ok(runs)
+}
+
+/// Writes the report of a run that has just ended. Should that fail, the run is still whole, so it is only said.
+pub fn after_training(root: &Path, gpu: &Arc<Gpu>) {
+    let out = RunFolder::new(root).report();
+    match write(root, &out, Some(gpu)) {
+        Ok(_) => console::say(format!("report: {}", out.display())),
+        Err(e) => console::say(format!("note: the run is complete, but its report could not be written: {e}")),
+    }
+}
+
+/// Writes the report of several runs that have just ended; should that fail, it is only said.
+pub fn after_seeds(roots: &[PathBuf], out: &Path, gpu: &GpuArguments) {
+    match several(roots, out, gpu) {
+        Ok(_) => console::say(format!("report of all seeds: {}", out.display())),
+        Err(e) => console::say(format!("note: the runs are complete, but their report could not be written: {e}")),
+    }
+}

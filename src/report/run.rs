@@ -1,0 +1,155 @@
+//! A run as a report sees it: what its folder holds, read once.
+
+use std::path::Path;
+
+use super::words::command;
+use crate::data::{Dataset, Split};
+use crate::train::config::Origin;
+use crate::train::log;
+use crate::train::metrics::{Calibration, Intervals};
+use crate::train::model::Model;
+use crate::train::run::RunFolder;
+use crate::train::{Config, EpochReport, Metrics, Predictions, StepReport, evaluate};
+use crate::weights::{Checkpoint, Header};
+use crate::{Error, Result};
+
+/// A finished run, or one under way that has a checkpoint.
+pub struct Run {
+    pub folder: RunFolder,
+    /// The folder's name, to tell runs apart.
+    pub name: String,
+    pub config: Config,
+    pub origin: Origin,
+    pub steps: Vec<StepReport>,
+    pub epochs: Vec<EpochReport>,
+    pub dataset: Dataset,
+    /// Of the checkpoint that counts.
+    pub header: Header,
+    /// `None` without a test set.
+    pub test: Option<Test>,
+}
+
+/// The answers for the test set, and what they say.
+pub struct Test {
+    pub predictions: Predictions,
+    pub metrics: Metrics,
+    pub intervals: Intervals,
+    pub calibration: Calibration,
+}
+
+impl Test {
+    /// Scores answers; `training_counts` are the covers of each class in the training set.
+    ///
+    /// # Errors
+    /// As [`Metrics::new`].
+    pub fn new(predictions: Predictions, training_counts: &[u64]) -> Result<Self> {
+        let (truth, rows, labels) = (predictions.truth(), predictions.rows(), &predictions.labels);
+        let metrics = Metrics::new(&truth, &rows, labels, training_counts)?;
+        let intervals = Intervals::new(&truth, &rows, labels, training_counts)?;
+        let calibration = Calibration::new(&truth, &rows, labels.len());
+        Ok(Self { metrics, intervals, calibration, predictions })
+    }
+
+    /// For two classes: the probability of class 1 for each cover, and whether it is of class 1.
+    pub fn second_class(&self) -> Option<(Vec<bool>, Vec<f32>)> {
+        let covers = &self.predictions.covers;
+        (self.predictions.labels.len() == 2).then(|| {
+            (covers.iter().map(|c| c.label == 1).collect(), covers.iter().map(|c| c.probabilities[1]).collect())
+        })
+    }
+}
+
+impl Run {
+    /// Reads a run. If the answers for the test set are missing, they are made with `model` and written down.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the folder is no run, has no checkpoint yet, or a file is damaged.
+    pub fn read(root: &Path, model: Option<&Model>) -> Result<Self> {
+        let folder = RunFolder::open(root)?;
+        let mut config = Config::read(&folder.config())?;
+        let origin = config.run.take().ok_or_else(|| {
+            let path = folder.config();
+            Error::input(format!(
+                "{}: does not tell where the run came from; give the folder that train wrote",
+                path.display()
+            ))
+        })?;
+        let checkpoint = folder.checkpoint()?;
+        let header = Checkpoint::read(&checkpoint)?
+            .header
+            .ok_or_else(|| Error::input(format!("checkpoint {}: was not written by train", checkpoint.display())))?;
+        let (steps, epochs) = log::read(&folder.metrics())?;
+        let dataset = Dataset::open(&folder.data())?;
+        if dataset.manifest.classes != header.labels {
+            let (data, checkpoint) = (folder.data(), checkpoint.display());
+            return Err(Error::input(format!(
+                "checkpoint {checkpoint} does not belong to the data in {}",
+                data.display()
+            )));
+        }
+        let indices = dataset.manifest.indices(Split::Test);
+        let predictions = if indices.is_empty() {
+            None
+        } else if folder.predictions().is_file() {
+            Some(Predictions::read(&folder.predictions())?)
+        } else {
+            let model = model.ok_or_else(|| {
+                let path = folder.predictions();
+                Error::input(format!("{}: is missing, and without an adapter it cannot be made anew", path.display()))
+            })?;
+            let made = evaluate::predictions(model, &dataset, &indices)?;
+            made.write(&folder.predictions())?;
+            Some(made)
+        };
+        if let Some(of) = &predictions
+            && (of.labels != header.labels
+                || !of.covers.iter().map(|c| &c.hash).eq(indices.iter().map(|&i| &dataset.manifest.covers[i].hash)))
+        {
+            let path = folder.predictions();
+            return Err(Error::input(format!(
+                "{}: is not of this run's test set; delete it, and report makes it anew",
+                path.display()
+            )));
+        }
+        let test = predictions.map(|predictions| Test::new(predictions, &header.training_counts)).transpose()?;
+        let absolute = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
+        let name = absolute.file_name().map_or_else(|| "run".to_owned(), |name| name.to_string_lossy().into_owned());
+        Ok(Self { folder, name, config, origin, steps, epochs, dataset, header, test })
+    }
+
+    /// Covers in a split.
+    pub fn count(&self, split: Split) -> usize {
+        self.dataset.manifest.indices(split).len()
+    }
+
+    /// The share of validation covers that always answering the training set's most frequent class gets right.
+    pub fn validation_majority(&self) -> Option<f64> {
+        let (train, val) = (&self.header.training_counts, self.dataset.manifest.counts(Split::Val));
+        let most = (1..train.len()).fold(0, |most, c| if train[c] > train[most] { c } else { most });
+        let total: usize = val.iter().sum();
+        (total > 0).then(|| val[most] as f64 / total as f64)
+    }
+
+    /// Seconds of training and validation.
+    pub fn seconds(&self) -> f64 {
+        self.epochs.iter().map(|epoch| epoch.seconds).sum()
+    }
+
+    /// Median over epochs: other programs' load disturbs single ones.
+    pub fn images_per_second(&self) -> Option<f64> {
+        let mut speeds: Vec<f64> = self.epochs.iter().map(|epoch| epoch.images_per_second).collect();
+        speeds.sort_by(f64::total_cmp);
+        speeds.get(speeds.len() / 2).copied()
+    }
+
+    /// The command that repeats the run, with the options that differ from the defaults.
+    pub fn command(&self) -> String {
+        let config = self.folder.config();
+        let options = self.config.options().unwrap_or_else(|| vec!["--recipe".into(), config.display().to_string()]);
+        let weights =
+            self.origin.weights.iter().flat_map(|file| ["--weights".to_owned(), file.path.display().to_string()]);
+        let out = ["--out".to_owned(), format!("{}-again", self.name)];
+        let head = ["gatefold".to_owned(), "train".to_owned(), self.origin.data.display().to_string()];
+        command(head.into_iter().chain(out).chain(weights).chain(options))
+    }
+}

@@ -1,0 +1,43 @@
+//! Settings as the options that give them.
+
+use super::Config;
+
+/// Fields that no option gives: weights bring the normalisation along, recipes may leave batch-norm out.
+const WITHOUT_OPTION: [&str; 3] = ["mean", "deviation", "batch_norm"];
+
+impl Config {
+    /// The options of `train` that make these settings from the defaults, weights aside; `None` if only a recipe can.
+    pub fn options(&self) -> Option<Vec<String>> {
+        let table = |config: &Self| toml::Table::try_from(Self { run: None, ..config.clone() }).ok();
+        let (mine, default) = (table(self)?, table(&Self::default())?);
+        let from_weights = self.run.as_ref().is_some_and(|origin| origin.weights.is_some());
+        let mut options = vec![];
+        for (name, value) in mine.iter().filter(|(name, value)| default.get(*name) != Some(*value)) {
+            if WITHOUT_OPTION.contains(&name.as_str()) {
+                if from_weights && name != "batch_norm" {
+                    continue;
+                }
+                return None;
+            }
+            options.push(format!("--{}", name.replace('_', "-")));
+            match value {
+                toml::Value::Boolean(true) => {}
+                // A switch cannot be turned off.
+                toml::Value::Boolean(false) => return None,
+                other => options.push(shown(other)),
+            }
+        }
+        Some(options)
+    }
+}
+
+/// A setting as one types it.
+pub fn shown(value: &toml::Value) -> String {
+    match value {
+        toml::Value::String(text) => text.clone(),
+        // The settings are f32, whose shortest digits are those that were typed.
+        toml::Value::Float(number) => (*number as f32).to_string(),
+        toml::Value::Array(values) => values.iter().map(shown).collect::<Vec<_>>().join(","),
+        other => other.to_string(),
+    }
+}

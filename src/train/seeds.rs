@@ -1,0 +1,194 @@
+//! The same run with several seeds: how far its scores spread.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::run::RunFolder;
+use super::{Config, Metrics};
+use crate::data::files::cannot_read;
+use crate::weights::{Best, Checkpoint};
+use crate::{Error, Result};
+
+/// What `seeds.json` in the folder of several runs says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Seeds {
+    /// What all are trained on; the folder's own `data/` is made of it once, with one split.
+    pub data: PathBuf,
+    pub seeds: Vec<u64>,
+    /// The settings of all runs; its seed made the split.
+    pub config: Config,
+    /// Weights that all start from.
+    pub weights: Option<PathBuf>,
+    /// Runs that are finished.
+    pub runs: Vec<Finished>,
+    /// Of the runs that are finished, from two on.
+    pub spread: Option<Spread>,
+}
+
+/// One of several runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finished {
+    pub seed: u64,
+    pub run: PathBuf,
+    pub best: Option<Best>,
+    pub test: Option<Metrics>,
+}
+
+impl Seeds {
+    fn file(folder: &Path) -> PathBuf {
+        folder.join("seeds.json")
+    }
+
+    /// The folder of one seed's run.
+    pub fn folder(folder: &Path, seed: u64) -> PathBuf {
+        folder.join(format!("seed-{seed}"))
+    }
+
+    /// The folders of the runs that are finished.
+    pub fn folders(&self, folder: &Path) -> Vec<PathBuf> {
+        self.runs.iter().map(|run| Self::folder(folder, run.seed)).collect()
+    }
+
+    /// Reads the file; `None` if the folder has none.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it is damaged.
+    pub fn read(folder: &Path) -> Result<Option<Self>> {
+        let path = Self::file(folder);
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let text = std::fs::read_to_string(&path).map_err(|e| cannot_read(&path, &e))?;
+        let seeds: Self = serde_json::from_str(&text)
+            .map_err(|e| Error::input(format!("{}: damaged or of another version ({e})", path.display())))?;
+        Ok(Some(seeds))
+    }
+
+    /// Writes the file.
+    ///
+    /// # Errors
+    /// [`Error::Run`] if it cannot be written.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        RunFolder::new(folder).write_json(&Self::file(folder), self)
+    }
+
+    /// The settings of one seed's run. The data set is made already, so what says how to make it is left out.
+    pub fn config(&self, seed: u64) -> Config {
+        Config { seed, split: None, group: vec![], path: None, label: None, run: None, ..self.config.clone() }
+    }
+
+    /// Takes a finished run in, in the order of the seeds.
+    pub fn add(&mut self, finished: Finished) {
+        self.runs.retain(|run| run.seed != finished.seed);
+        self.runs.push(finished);
+        let place = |seed: u64| self.seeds.iter().position(|&other| other == seed);
+        self.runs.sort_by_key(|run| place(run.seed));
+        let tests: Option<Vec<&Metrics>> = self.runs.iter().map(|run| run.test.as_ref()).collect();
+        self.spread = tests.and_then(|tests| Spread::of(&tests));
+    }
+
+    /// A run that needs no more training; `None` if it does.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if one of its files is damaged.
+    pub fn finished(&self, folder: &Path, seed: u64) -> Result<Option<Finished>> {
+        let root = Self::folder(folder, seed);
+        let run = RunFolder::new(&root);
+        if !run.last().is_file() {
+            return Ok(None);
+        }
+        let Some(header) = Checkpoint::read(&run.last())?.header else { return Ok(None) };
+        let stopped = |best: Best| self.config.patience.is_some_and(|patience| best.epoch + patience <= header.epoch);
+        if header.epoch < self.config.epochs && !header.best.is_some_and(stopped) {
+            return Ok(None);
+        }
+        let test = match std::fs::read_to_string(run.test()) {
+            Ok(text) => Some(serde_json::from_str(&text).map_err(|e| {
+                Error::input(format!(
+                    "{}: damaged ({e}); delete it, and --resume scores the run again",
+                    run.test().display()
+                ))
+            })?),
+            // Without a test set there is no score; with one, the run was killed before it was scored.
+            Err(_) if super::run::answers_missing(&run)? => return Ok(None),
+            Err(_) => None,
+        };
+        Ok(Some(Finished { seed, run: root, best: header.best, test }))
+    }
+}
+
+/// A score over several runs.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    pub mean: f64,
+    /// Of the sample, over one less than the number of runs.
+    pub deviation: f64,
+    pub lowest: f64,
+    pub highest: f64,
+}
+
+impl Score {
+    /// `None` of fewer than two values, which do not spread.
+    fn of(values: &[f64]) -> Option<Self> {
+        let n = values.len();
+        if n < 2 {
+            return None;
+        }
+        let mean = values.iter().sum::<f64>() / n as f64;
+        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+        let (lowest, highest) = values.iter().fold((f64::MAX, f64::MIN), |(low, high), &v| (low.min(v), high.max(v)));
+        Some(Self { mean, deviation: (squares / (n - 1) as f64).sqrt(), lowest, highest })
+    }
+}
+
+/// The scores of several runs on the same test set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Spread {
+    pub accuracy: Score,
+    pub balanced_accuracy: Score,
+    pub macro_f1: Score,
+    pub loss: Score,
+    /// For two classes.
+    pub roc_auc: Option<Score>,
+}
+
+impl Spread {
+    /// `None` of fewer than two runs.
+    pub fn of(tests: &[&Metrics]) -> Option<Self> {
+        let score = |value: fn(&Metrics) -> f64| Score::of(&tests.iter().map(|m| value(m)).collect::<Vec<_>>());
+        let areas: Option<Vec<f64>> = tests.iter().map(|m| m.roc_auc).collect();
+        Some(Self {
+            accuracy: score(|m| m.accuracy)?,
+            balanced_accuracy: score(|m| m.balanced_accuracy)?,
+            macro_f1: score(|m| m.macro_f1)?,
+            loss: score(|m| m.loss)?,
+            roc_auc: areas.and_then(|areas| Score::of(&areas)),
+        })
+    }
+
+    /// Names, scores, and whether they are shares to be shown in percent.
+    pub fn scores(&self) -> Vec<(&'static str, Score, bool)> {
+        let mut scores = vec![
+            ("accuracy", self.accuracy, true),
+            ("balanced accuracy", self.balanced_accuracy, true),
+            ("macro-F1", self.macro_f1, false),
+            ("loss", self.loss, false),
+        ];
+        scores.extend(self.roc_auc.map(|score| ("ROC-AUC", score, false)));
+        scores
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_deviation_is_the_sample_s() {
+        let score = Score::of(&[0.2, 0.3, 0.4]).unwrap();
+        assert!((score.mean - 0.3).abs() < 1e-12 && (score.deviation - 0.1).abs() < 1e-12);
+        assert_eq!((score.lowest, score.highest), (0.2, 0.4));
+        assert_eq!(Score::of(&[0.2]), None);
+    }
+}
