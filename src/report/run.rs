@@ -145,7 +145,8 @@ impl Run {
     /// The command that repeats the run, with the options that differ from the defaults.
     pub fn command(&self) -> String {
         let config = self.folder.config();
-        let options = self.config.options().unwrap_or_else(|| vec!["--recipe".into(), config.display().to_string()]);
+        let options = Config { run: Some(self.origin.clone()), ..self.config.clone() }.options();
+        let options = options.unwrap_or_else(|| vec!["--recipe".into(), config.display().to_string()]);
         let weights =
             self.origin.weights.iter().flat_map(|file| ["--weights".to_owned(), file.path.display().to_string()]);
         let out = ["--out".to_owned(), format!("{}-again", self.name)];

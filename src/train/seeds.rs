@@ -75,7 +75,16 @@ impl Seeds {
 
     /// The settings of one seed's run. The data set is made already, so what says how to make it is left out.
     pub fn config(&self, seed: u64) -> Config {
-        Config { seed, split: None, group: vec![], path: None, label: None, run: None, ..self.config.clone() }
+        Config {
+            seed,
+            split: None,
+            group: vec![],
+            path: None,
+            label: None,
+            split_column: None,
+            run: None,
+            ..self.config.clone()
+        }
     }
 
     /// Takes a finished run in, in the order of the seeds.

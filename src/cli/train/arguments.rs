@@ -241,3 +241,35 @@ impl Arguments {
         Ok(Config { epochs, ..stored.clone() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    #[test]
+    fn settings_come_back_from_the_options_that_they_make() {
+        let mut changed = Config { net: "resnet50".into(), size: 96, lr: 0.1, balance: true, ..Config::default() };
+        changed.split = Some(parse_ratios("80,0,20").unwrap());
+        changed.augment = "flip,shift=0.25".parse().unwrap();
+        (changed.schedule, changed.step_every, changed.step_factor) = (Schedule::Step, Some(3), Some(0.3));
+        (changed.fit, changed.head, changed.clip) = (Fit::Pad, Head::Flatten, Some(1.5));
+        (changed.class_weights, changed.freeze) = (ClassWeights::None, Some(Freeze::from("layer2".to_owned())));
+        (changed.group, changed.label) = (vec!["artist".into(), "the album".into()], Some("genre".into()));
+        (changed.precision, changed.seed, changed.freeze_statistics) = (Precision::Mixed, 7, true);
+        for config in [Config::default(), changed] {
+            let options = config.options().unwrap();
+            let words = ["train", "covers", "--out", "run"].map(str::to_owned).into_iter().chain(options.clone());
+            assert_eq!(Line::try_parse_from(words).unwrap().arguments.config().unwrap(), config, "{options:?}");
+        }
+        assert_eq!(Config { batch_norm: false, ..Config::default() }.options(), None);
+        assert_eq!(Config { mean: [0.4; 3], ..Config::default() }.options(), None);
+    }
+}
