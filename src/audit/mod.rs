@@ -34,7 +34,7 @@ use self::source::Source;
 use self::swap::Swap;
 use self::table::{Nature, Table};
 use self::verdict::{Findings, Thresholds, Verdict};
-use self::views::Views;
+use self::views::{View, Views};
 use crate::data::split::{Item, join};
 use crate::data::{Dataset, Harmonise, Pipeline, Split};
 use crate::gpu::Gpu;
@@ -201,6 +201,7 @@ pub fn audit(dataset: &Dataset, options: &Options, steps: &Steps) -> Result<Audi
         controls: controls.as_ref(),
         harmonise: pack.pipeline().harmonise,
         leak: verdict::leak::text(&leaks),
+        finest: views.as_ref().and_then(finest),
         network: swap.as_ref().filter(|swap| swap.finding == swap::Finding::Shortcut).map(|swap| swap.text.clone()),
     }
     .verdict();
@@ -243,6 +244,13 @@ pub fn audit(dataset: &Dataset, options: &Options, steps: &Steps) -> Result<Audi
 /// Whether weak views can be scored.
 fn has_tests(dataset: &Dataset) -> bool {
     dataset.manifest.covers.iter().any(|cover| cover.split != Split::Train)
+}
+
+/// Mean recalls on the finest detail and on whole pictures, and chance, if the first is above it.
+fn finest(views: &Views) -> Option<[f64; 3]> {
+    let of = |wanted: View| views.views.iter().find(|view| view.view == wanted);
+    let (finest, full) = (of(View::Residual)?, of(View::Full)?);
+    finest.above_chance.then_some([finest.balanced_accuracy, full.balanced_accuracy, finest.chance])
 }
 
 /// Checks that squares of this size can be measured.

@@ -1,6 +1,7 @@
 //! `audit.json` and `audit.html`.
 
 mod charts;
+mod shared;
 
 use std::io::Write;
 use std::path::Path;
@@ -31,10 +32,10 @@ const CLASSES: usize = 8;
 pub fn write(audit: &Audit, out: &Path) -> Result<()> {
     let text = serde_json::to_string_pretty(audit).map_err(Error::run)?;
     write_atomically(&out.join("audit.json"), |file| writeln!(file, "{text}"))?;
-    page(audit).write(&out.join("audit.html"))
+    page(audit)?.write(&out.join("audit.html"))
 }
 
-fn page(audit: &Audit) -> Page {
+fn page(audit: &Audit) -> Result<Page> {
     let (headline, code) = (audit.verdict.verdict, audit.verdict.exit_code);
     let tone = if code == NOT_DETECTED.1 {
         Tone::Good
@@ -61,11 +62,18 @@ fn page(audit: &Audit) -> Page {
     if let Some(source) = &audit.source {
         sections.push(Section::new("source", "Where the pictures come from", self::source(source, audit)));
     }
+    sections.push(Section::new("leaks", "What sets and labels share", shared::leaks(&audit.leaks)?));
+    if let Some(views) = &audit.views {
+        sections.push(Section::new("views", "What parts of the pictures tell", shared::views(views)));
+    }
+    if let Some(swap) = &audit.swap {
+        sections.push(Section::new("swap", "Does the run's network follow the pipeline?", shared::swap(swap)));
+    }
     sections.push(Section::new("files", "What the files tell", files(audit)));
     sections.push(Section::new("limits", "What an audit cannot see", limits()));
     sections.push(Section::new("how", "How it was done", how(audit)));
     let name = audit.data.file_name().map_or_else(|| "data".into(), |name| name.to_string_lossy().into_owned());
-    Page { kicker: "Audit", title: format!("Can {name} be answered without looking?"), lead, sections }
+    Ok(Page { kicker: "Audit", title: format!("Can {name} be answered without looking?"), lead, sections })
 }
 
 fn told(audit: &Audit) -> Markup {

@@ -45,24 +45,43 @@ fn json(path: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// Writes pictures of 96 pixels as JPEG files, and a table of them with two sources that have nothing to do with the label.
-/// `planted` classes were stored large and scaled down.
-fn draw(root: &Path, classes: &[(&str, u64, bool)]) -> PathBuf {
-    let mut table = "path,label,scanner\n".to_owned();
-    for (k, &(class, count, planted)) in classes.iter().enumerate() {
+/// How a class came to its files.
+#[derive(Clone, Copy)]
+enum Way {
+    /// Made at 96 pixels, stored as JPEG once, kept as it came out.
+    Native,
+    /// The same after JPEG at twice the size.
+    Scaled,
+    /// Native, and stored as JPEG again.
+    Stored,
+}
+
+/// Writes pictures of 96 pixels, and a table of them with a source and sets that have nothing to do with the label.
+fn draw(root: &Path, classes: &[(&str, u64, Way)]) -> PathBuf {
+    let mut table = "path,label,scanner,set\n".to_owned();
+    for (k, &(class, count, way)) in classes.iter().enumerate() {
         fs::create_dir_all(root.join(class)).unwrap();
         (0..count).into_par_iter().for_each(|i| {
             let master = master(1000 * k as u64 + i);
-            let small = if planted { lanczos(&jpeg(&lanczos(&master, 200), 75), 96) } else { lanczos(&master, 96) };
-            fs::write(root.join(class).join(format!("{i:03}.jpg")), jpeg_bytes(&small, 92)).unwrap();
+            let native = || jpeg(&lanczos(&master, 96), 80);
+            let to = root.join(class).join(format!("{i:03}"));
+            match way {
+                Way::Native => native().save(to.with_extension("png")).unwrap(),
+                Way::Scaled => lanczos(&jpeg(&lanczos(&master, 190), 80), 96).save(to.with_extension("png")).unwrap(),
+                Way::Stored => fs::write(to.with_extension("jpg"), jpeg_bytes(&native(), 97)).unwrap(),
+            }
         });
-        (0..count).for_each(|i| table += &format!("{class}/{i:03}.jpg,{class},{}\n", ["A", "B"][i as usize % 2]));
+        let end = if matches!(way, Way::Stored) { "jpg" } else { "png" };
+        let set = |i: u64| ["train", "train", "train", "val", "test"][i as usize % 5];
+        (0..count).for_each(|i| {
+            table += &format!("{class}/{i:03}.{end},{class},{},{}\n", ["A", "B"][i as usize % 2], set(i));
+        });
     }
     fs::write(root.join("covers.csv"), table).unwrap();
     root.join("covers.csv")
 }
 
-/// Two classes of one source, and one that came another way.
+/// Data sets that all tests read and none changes.
 fn covers() -> &'static Path {
     static ROOT: OnceLock<PathBuf> = OnceLock::new();
     ROOT.get_or_init(|| {
@@ -71,9 +90,20 @@ fn covers() -> &'static Path {
         if root.exists() {
             fs::remove_dir_all(&root).unwrap();
         }
-        draw(&root.join("same"), &[("Folk", 100, false), ("Jazz", 100, false)]);
-        draw(&root.join("other"), &[("Folk", 70, false), ("Jazz", 70, true)]);
-        draw(&root.join("few"), &[("Folk", 12, false), ("Jazz", 12, false)]);
+        draw(&root.join("same"), &[("Folk", 90, Way::Native), ("Jazz", 90, Way::Native)]);
+        draw(&root.join("scaled"), &[("Folk", 50, Way::Native), ("Jazz", 50, Way::Scaled)]);
+        draw(&root.join("stored"), &[("Folk", 50, Way::Native), ("Jazz", 50, Way::Stored)]);
+        draw(&root.join("few"), &[("Folk", 12, Way::Native), ("Jazz", 12, Way::Native)]);
+        // Three covers of the training set are in the test set again, mirrored.
+        let table = draw(&root.join("leaking"), &[("Folk", 90, Way::Native), ("Jazz", 90, Way::Native)]);
+        let mut rows = fs::read_to_string(&table).unwrap();
+        for i in 0..3 {
+            let folder = root.join("leaking/Folk");
+            let picture = image::open(folder.join(format!("{:03}.png", 5 * i))).unwrap();
+            picture.fliph().save(folder.join(format!("mirrored-{i}.png"))).unwrap();
+            rows += &format!("Folk/mirrored-{i}.png,Folk,A,test\n");
+        }
+        fs::write(table, rows).unwrap();
         root
     })
 }
@@ -88,7 +118,11 @@ fn one_source_is_not_detected_and_the_seed_decides_the_bytes() {
     let arguments = |out| [&[text(&data), "--out", text(out), "--source", "scanner"], &SMALL[..]].concat();
     let done = audit(&arguments(&one));
     assert_eq!(done.code, 0, "{}\n{}", done.stdout, done.stderr);
-    assert!(done.stdout.starts_with("NOT DETECTED\n") && done.stdout.contains("would have found"), "{}", done.stdout);
+    assert!(
+        done.stdout.starts_with("NOT DETECTED\n") && done.stdout.contains("would have been found"),
+        "{}",
+        done.stdout
+    );
     assert!(!done.stdout.to_lowercase().contains("clean"));
     let told = json(&one.join("audit.json"));
     let wanted = ["verdict", "exit_code", "summary", "facts", "probes", "controls", "seed", "size", "version"];
@@ -108,16 +142,56 @@ fn one_source_is_not_detected_and_the_seed_decides_the_bytes() {
     assert_eq!(fs::read_dir(&one).unwrap().count(), 2);
 }
 
-#[test]
-fn a_class_that_came_another_way_is_a_shortcut() {
+/// What an audit of one of [`covers`] prints with `--json`.
+#[track_caller]
+fn told(data: &str, code: i32) -> Value {
     let out = tempfile::tempdir().unwrap();
-    let done = audit(&[&[text(&covers().join("other")), "--out", text(out.path()), "--json"], &SMALL[..]].concat());
-    assert_eq!(done.code, 10, "{}\n{}", done.stdout, done.stderr);
+    let done = audit(&[&[text(&covers().join(data)), "--out", text(out.path()), "--json"], &SMALL[..]].concat());
+    assert_eq!(done.code, code, "{data}\n{}\n{}", done.stdout, done.stderr);
     let told: Value = serde_json::from_str(&done.stdout).unwrap();
-    assert_eq!((told["verdict"].as_str(), told["exit_code"].as_u64()), (Some("SHORTCUT FOUND"), Some(10)));
+    assert_eq!((&told, told["exit_code"].as_i64()), (&json(&out.path().join("audit.json")), Some(i64::from(code))));
+    told
+}
+
+#[test]
+fn a_class_that_was_scaled_down_is_a_shortcut() {
+    let told = told("scaled", 10);
+    assert_eq!(told["verdict"], "SHORTCUT FOUND");
     let evidence = &told["evidence"][0];
     assert!(evidence["from"] == "pixels" && evidence["auc"].as_f64().unwrap() > 0.9, "{evidence}");
-    assert!(told["summary"].as_str().unwrap().contains("--harmonise"));
+    assert!(told["summary"].as_str().unwrap().contains("--harmonise"), "{}", told["summary"]);
+}
+
+#[test]
+fn a_class_that_was_stored_another_way_is_a_shortcut() {
+    let told = told("stored", 10);
+    let evidence = &told["evidence"][0];
+    assert!(evidence["from"] == "files" && evidence["auc"] == 1.0, "{evidence}");
+}
+
+#[test]
+fn harmonising_takes_the_shortcut() {
+    let dir = tempfile::tempdir().unwrap();
+    let (set, out) = (dir.path().join("set"), dir.path().join("audit"));
+    let import =
+        ["import", text(&covers().join("scaled")), "--out", text(&set), "--size", "96", "--harmonise", "64,60"];
+    assert!(Command::new(env!("CARGO_BIN_EXE_gatefold")).args(import).output().unwrap().status.success());
+    let done = audit(&[text(&set), "--out", text(&out), "--no-views"]);
+    assert_eq!(done.code, 0, "{}\n{}", done.stdout, done.stderr);
+    let told = json(&out.join("audit.json"));
+    assert_eq!((&told["size"], &told["harmonise"]["size"]), (&96.into(), &64.into()));
+    // The planted one is seen before harmonising; after it, little is left.
+    let planted = &told["controls"]["planted"];
+    assert!(planted["auc"].as_f64() > Some(0.9) && planted["after_harmonising"].as_f64() < Some(0.8), "{planted}");
+}
+
+#[test]
+fn covers_in_two_sets_are_a_leak() {
+    let told = told("leaking/covers.csv", 11);
+    assert_eq!(told["verdict"], "LEAK FOUND");
+    assert_eq!((&told["leaks"]["across_sets"], &told["leaks"]["kinds"]["mirrored"]), (&3.into(), &3.into()));
+    let summary = told["summary"].as_str().unwrap();
+    assert!(summary.starts_with("3 pairs of covers show the same picture in different sets"), "{summary}");
 }
 
 #[test]
