@@ -58,8 +58,6 @@ pub struct Arguments {
 
 /// Pictures that the tests take unless told otherwise: enough for an interval, few enough for a software adapter.
 const LIMIT: usize = 50;
-/// What the randomised layers are drawn from.
-const SEED: u64 = 1;
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     let tests = arguments.faithfulness || arguments.randomisation;
@@ -252,7 +250,7 @@ fn faithfulness_text(found: &Faithfulness) -> String {
 fn randomise(model: &Model, question: &Question, pictures: &Pictures, out: &Path) -> Result<Randomisation> {
     let progress = console::Progress::new("randomising", "maps");
     let at = |done: usize, total: usize| progress.at(done, total);
-    let (found, maps) = randomisation::randomise(model, question, pictures, SEED, &at)?;
+    let (found, maps) = randomisation::randomise(model, question, pictures, randomisation::SEED, &at)?;
     for (of, maps) in found.methods.iter().zip(maps) {
         let covers = pictures.pixels.iter().map(|picture| gallery::seen(model, picture));
         let rows = covers.zip(maps).map(|(cover, maps)| {
