@@ -43,6 +43,7 @@ fn distance(out: &[f32], reference: &[f32]) -> f64 {
 #[track_caller]
 fn assert_near(what: &str, out: &[f32], reference: &[f32], tolerance: f64) {
     let error = distance(out, reference);
+    println!("{what}: off by {error:.1e}");
     assert!(error <= tolerance, "{what}: off by {error:.2e}, allowed {tolerance:.0e}");
 }
 
@@ -146,6 +147,7 @@ fn compare(case: &Case, methods: &[Method]) {
                 };
                 let as_it_is = format!("{net}/{method} as it is/{class}");
                 let error = distance(&stretched(heat.values()), &stretched(&one(&as_it_is)));
+                println!("{as_it_is}: off by {error:.1e}");
                 assert!(error <= on_purpose, "{as_it_is} of picture {picture}: off by {error:.2e}");
             }
         }
