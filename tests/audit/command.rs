@@ -173,8 +173,8 @@ fn a_class_that_was_stored_another_way_is_a_shortcut() {
 fn harmonising_takes_the_shortcut() {
     let dir = tempfile::tempdir().unwrap();
     let (set, out) = (dir.path().join("set"), dir.path().join("audit"));
-    let import =
-        ["import", text(&covers().join("scaled")), "--out", text(&set), "--size", "96", "--harmonise", "64,60"];
+    let scaled = covers().join("scaled");
+    let import = ["import", text(&scaled), "--out", text(&set), "--size", "96", "--harmonise", "64,60"];
     assert!(Command::new(env!("CARGO_BIN_EXE_gatefold")).args(import).output().unwrap().status.success());
     let done = audit(&[text(&set), "--out", text(&out), "--no-views"]);
     assert_eq!(done.code, 0, "{}\n{}", done.stdout, done.stderr);
