@@ -97,8 +97,8 @@ struct Piece {
 /// # Errors
 /// [`Error::Input`] with the count and first reasons when more than half of the sources are bad; [`Error::Run`] if the
 /// work folder cannot be written, for one because the disk is full.
-pub fn decode(
-    sources: &[PathBuf],
+pub fn decode<S: AsRef<Path> + Sync>(
+    sources: &[S],
     sizes: &[u32],
     pipeline: impl Into<Pipeline>,
     work: &Path,
@@ -119,8 +119,8 @@ pub fn decode(
         let writing = scope.spawn(move || writer.write_all(receive));
         let mut outcome = Ok(());
         for sources_now in sources[pictures.len()..].chunks(chunk) {
-            let piece = |path: &PathBuf| {
-                let piece = piece(path, sizes, pipeline);
+            let piece = |source: &S| {
+                let piece = piece(source.as_ref(), sizes, pipeline);
                 progress(done.fetch_add(1, Ordering::Relaxed) + 1, sources.len());
                 piece
             };
@@ -138,6 +138,14 @@ pub fn decode(
     })?;
     let stored = pictures.iter().flatten().count();
     Ok(Decoded { pictures, sizes: sizes.to_vec(), pipeline, stored, work: work.to_owned() })
+}
+
+/// About how many bytes [`decode`] writes for so many files of these sizes, a finished data set's other files included.
+pub fn bytes_needed(files: usize, sizes: &[u32]) -> u64 {
+    // A line in the journal, one in the manifest, a name in the report.
+    const TEXT: usize = 512;
+    let squares: usize = sizes.iter().map(|&size| bytes_of(size) + 4).sum();
+    files as u64 * (squares + look::BYTES + TEXT) as u64
 }
 
 fn piece(path: &Path, sizes: &[u32], pipeline: Pipeline) -> Piece {
@@ -243,9 +251,9 @@ fn part(work: &Path, size: u32) -> PathBuf {
 }
 
 /// What an earlier, killed call has left that can be used: the outcomes of the first files.
-fn taken_over(
+fn taken_over<S: AsRef<Path>>(
     work: &Path,
-    sources: &[PathBuf],
+    sources: &[S],
     sizes: &[u32],
     pipeline: Pipeline,
 ) -> Result<Vec<Result<PictureInfo, BadPicture>>> {
@@ -270,10 +278,10 @@ fn taken_over(
 
     let mut pictures = Vec::new();
     let mut good = 0;
-    for (line, source) in lines.zip(sources) {
+    for (line, source) in lines.zip(sources.iter().map(S::as_ref)) {
         let Ok(entry) = serde_json::from_str::<Entry>(&line) else { break };
         good += usize::from(matches!(entry.outcome, Outcome::Good { .. }));
-        if entry.path != *source || (entry.bytes, entry.modified) != state_of(source) || good > room {
+        if entry.path != source || (entry.bytes, entry.modified) != state_of(source) || good > room {
             break;
         }
         pictures.push(entry.outcome.picture());
@@ -355,13 +363,13 @@ impl Writer {
     }
 }
 
-fn refuse_if_mostly_bad(sources: &[PathBuf], pictures: &[Result<PictureInfo, BadPicture>]) -> Result<()> {
+fn refuse_if_mostly_bad<S: AsRef<Path>>(sources: &[S], pictures: &[Result<PictureInfo, BadPicture>]) -> Result<()> {
     let bad = || sources.iter().zip(pictures).filter_map(|(path, p)| p.as_ref().err().map(|bad| (path, bad)));
     let count = bad().count();
     if count * 2 <= sources.len() {
         return Ok(());
     }
-    let first: Vec<String> = bad().take(3).map(|(path, bad)| format!("{}: {bad}", path.display())).collect();
+    let first: Vec<String> = bad().take(3).map(|(path, bad)| format!("{}: {bad}", path.as_ref().display())).collect();
     Err(Error::Input(format!(
         "{count} of {} pictures read so far cannot be used, more than half of all {}: {}{}; repair or remove them",
         pictures.len(),
@@ -372,105 +380,4 @@ fn refuse_if_mostly_bad(sources: &[PathBuf], pictures: &[Result<PictureInfo, Bad
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::data::Fit;
-    use image::Rgb;
-
-    fn sources(dir: &Path, count: u8) -> Vec<PathBuf> {
-        (0..count)
-            .map(|i| {
-                let path = dir.join(format!("{i:02}.png"));
-                RgbImage::from_fn(9, 7, |x, y| Rgb([i, x as u8 * 20, y as u8 * 30])).save(&path).unwrap();
-                path
-            })
-            .collect()
-    }
-
-    /// The finished packs of both sizes, and how many files the call had to read.
-    fn packs(sources: &[PathBuf], work: &Path, out: &Path) -> (Vec<Vec<u8>>, usize) {
-        let first = AtomicUsize::new(usize::MAX);
-        let sizes = [4, 6];
-        let decoded = decode(sources, &sizes, Fit::Crop, work, &|done, _| {
-            first.fetch_min(done, Ordering::Relaxed);
-        })
-        .unwrap();
-        let infos: Vec<&PictureInfo> = decoded.pictures.iter().flatten().collect();
-        let slots: Vec<u32> = (0..infos.len() as u32).collect();
-        let pack = |&size: &u32| {
-            decoded.finish(size, &slots, infos.iter().map(|info| info.hash.as_str()), out).unwrap();
-            fs::read(out).unwrap()
-        };
-        (sizes.iter().map(pack).collect(), sources.len() - first.into_inner())
-    }
-
-    #[test]
-    fn a_killed_call_is_taken_up_where_it_stopped_and_ends_in_the_same_bytes() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut sources = sources(dir.path(), 20);
-        sources.insert(3, dir.path().join("missing.png"));
-        let (work, out) = (dir.path().join("work"), dir.path().join("out"));
-        let (whole, read) = packs(&sources, &dir.path().join("other"), &out);
-        assert_eq!(read, 21);
-
-        // A call for the first half stands for one that was killed there; then its files are torn in different places.
-        for torn in 0..4 {
-            let _ = fs::remove_dir_all(&work);
-            decode(&sources[..11], &[4, 6], Fit::Crop, &work, &|_, _| {}).unwrap();
-            let tear = |name: &str, keep: usize| {
-                let bytes = fs::read(work.join(name)).unwrap();
-                fs::write(work.join(name), &bytes[..keep.min(bytes.len())]).unwrap();
-            };
-            let journal = fs::read(work.join(JOURNAL)).unwrap().len();
-            let expected = match torn {
-                0 => 10,
-                1 => {
-                    tear(JOURNAL, journal - 5);
-                    11
-                }
-                2 => {
-                    tear("squares-6", HEADER + 4 * bytes_of(6) + 10);
-                    21 - 5
-                }
-                _ => {
-                    tear(GREYS, 0);
-                    21
-                }
-            };
-            assert_eq!(packs(&sources, &work, &out), (whole.clone(), expected), "{torn}");
-        }
-    }
-
-    #[test]
-    fn work_for_other_files_or_sizes_is_not_taken_over() {
-        let dir = tempfile::tempdir().unwrap();
-        let sources = sources(dir.path(), 6);
-        let (work, out) = (dir.path().join("work"), dir.path().join("out"));
-        decode(&sources, &[4], Fit::Crop, &work, &|_, _| {}).unwrap();
-        assert_eq!(packs(&sources, &work, &out).1, 6);
-        decode(&sources, &[4, 6], Fit::Crop, &work, &|_, _| {}).unwrap();
-        RgbImage::from_pixel(5, 5, Rgb([1; 3])).save(&sources[2]).unwrap();
-        assert_eq!(packs(&sources, &work, &out).1, 4);
-    }
-
-    #[test]
-    fn absurd_shapes_are_set_aside() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut sources = sources(dir.path(), 4);
-        for (width, height) in [(1, 1), (3, 40), (900, 10)] {
-            let path = dir.path().join(format!("{width}x{height}.png"));
-            RgbImage::new(width, height).save(&path).unwrap();
-            sources.push(path);
-        }
-        let decoded = decode(&sources, &[4], Fit::Crop, &dir.path().join("work"), &|_, _| {}).unwrap();
-        let reasons: Vec<_> = decoded.pictures.iter().filter_map(|p| p.as_ref().err()).map(|b| &b.reason[..]).collect();
-        assert_eq!(
-            reasons,
-            [
-                "1x1 pixels: too small for a cover",
-                "3x40 pixels: too small for a cover",
-                "900x10 pixels: no cover has this shape"
-            ]
-        );
-    }
-}
+mod tests;

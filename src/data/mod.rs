@@ -24,6 +24,7 @@ mod preview;
 pub mod report;
 pub mod sample;
 pub mod source;
+pub mod space;
 pub mod split;
 mod stage;
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::dataset::{Dataset, MANIFEST, PACK, PREVIEW, pack_of};
+use super::decode;
 use super::files::cannot_write;
 use super::harmonise::Pipeline;
 use super::import::{ImportOptions, import};
@@ -12,8 +13,9 @@ use super::pack;
 use super::picture::Fit;
 use super::report::Report;
 use super::source::{Columns, Request, Skipped};
+use super::space;
 use super::split::{self, DEFAULT_RATIOS, Item, SplitReport};
-use super::stage::Stage;
+use super::stage::{self, Stage};
 use crate::{Error, Result};
 
 /// How to make a data set for training.
@@ -126,6 +128,7 @@ impl Reuse<'_> {
         }
         if with_pack.is_none() {
             check_originals(data, &manifest, pack.size())?;
+            space::check(dir, &stage::work_of(dir), decode::bytes_needed(manifest.covers.len(), &[options.size]))?;
         }
 
         let stage = Stage::open(dir)?;

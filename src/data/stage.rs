@@ -29,6 +29,11 @@ pub fn is_waiting(target: &Path) -> bool {
     target.join(FOLDER).join(READY).is_file()
 }
 
+/// Where an import into `target` keeps its files until they are finished.
+pub fn work_of(target: &Path) -> PathBuf {
+    target.join(FOLDER)
+}
+
 impl Stage {
     /// Makes `target` if need be, locks it, and moves a finished data set into place that a killed import left behind.
     ///
@@ -54,7 +59,7 @@ impl Stage {
 
     /// Where decoding keeps its files.
     pub fn work(&self) -> PathBuf {
-        self.target.join(FOLDER)
+        work_of(&self.target)
     }
 
     /// Where finished files wait; those of a killed import, until [`Stage::new_files`] empties it.

@@ -211,6 +211,26 @@ fn a_full_disk_leaves_the_old_data_set() {
 }
 
 #[test]
+fn what_cannot_fit_on_the_disk_is_refused_before_decoding() {
+    let dir = scratch();
+    draw(dir.path(), &[("Jazz", 9), ("Rock", 9)]);
+    let mut wish = options(dir.path());
+    // Packs of almost ten terabytes in all; on a larger disk this would be decoded.
+    if fs4::available_space(dir.path()).unwrap() > 9 << 40 {
+        return;
+    }
+    wish.sizes = (1..=8192).rev().collect();
+    refused(&wish, &["the decoded pictures need", "are free on its disk", "--out", "--size"]);
+    // A data set that is there is left alone.
+    let out = scratch();
+    let set = out.path().join("set");
+    good(&options(dir.path()), &set);
+    let before = files(&set);
+    assert!(run(&wish, &set).unwrap_err().to_string().contains("the decoded pictures need"));
+    assert_eq!(files(&set), before);
+}
+
+#[test]
 fn a_pack_of_another_version_is_refused_in_a_line() {
     let (dir, out) = (scratch(), scratch());
     draw(dir.path(), &[("Jazz", 9), ("Rock", 9)]);

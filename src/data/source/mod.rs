@@ -1,23 +1,23 @@
 //! Which pictures are there, and what is each labelled? Reads folders, tables and tags; decodes no picture.
 
+mod collect;
 mod folder;
 pub mod library;
 pub mod msd_i;
 mod table;
 pub(super) mod walk;
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use self::collect::{Found, collect};
 use self::table::Table;
 use self::walk::{Walk, state_of, walk};
 use super::dataset::{Dataset, MANIFEST};
 use super::files::cannot_read;
-use super::manifest::{Manifest, Split, number_classes};
+use super::manifest::{Manifest, Split};
 use crate::{Error, Result};
 
 /// A picture that was named by the source but is not in the data set.
@@ -92,6 +92,19 @@ pub struct Row {
     pub groups: Vec<String>,
     /// The set that the source puts it into.
     pub split: Option<Split>,
+}
+
+impl Row {
+    /// The path, which is UTF-8.
+    pub fn path_text(&self) -> &str {
+        self.path.to_str().unwrap_or_default()
+    }
+}
+
+impl AsRef<Path> for Row {
+    fn as_ref(&self) -> &Path {
+        &self.path
+    }
 }
 
 /// What else was found out about a source.
@@ -367,76 +380,13 @@ fn set_named(name: &str) -> Option<Split> {
     SETS.iter().find(|(known, _)| *known == name).map(|&(_, set)| set)
 }
 
-/// A picture as it is collected: before labels have numbers.
-pub(super) struct Found {
-    pub path: PathBuf,
-    pub label: String,
-    pub groups: Vec<String>,
-    pub split: Option<Split>,
-    /// Where it was named, for messages: "line 7".
-    pub origin: String,
-}
-
-/// Turns what was collected into a source: each file once, labels numbered.
-pub(super) fn collect(
-    kind: &'static str,
-    found: Vec<Found>,
-    group_columns: Vec<String>,
-    mut left_out: Vec<Skipped>,
-    notes: Vec<String>,
-) -> Source {
-    // A file named twice would be learned from and tested on. Same label: the first naming stays. Different labels:
-    // neither can be trusted.
-    let mut first: HashMap<PathBuf, usize> = HashMap::new();
-    let mut contradicted = vec![false; found.len()];
-    let mut repeated = vec![false; found.len()];
-    for (i, item) in found.iter().enumerate() {
-        let real = fs::canonicalize(&item.path).unwrap_or_else(|_| item.path.clone());
-        match first.entry(real) {
-            Entry::Vacant(place) => {
-                place.insert(i);
-            }
-            Entry::Occupied(place) => {
-                repeated[i] = true;
-                let before = *place.get();
-                let earlier = &found[before];
-                let reason = if earlier.label == item.label {
-                    format!("{}: the same file as {}", item.origin, earlier.origin)
-                } else {
-                    contradicted[before] = true;
-                    format!("{}: labelled `{}`, but `{}` in {}", item.origin, item.label, earlier.label, earlier.origin)
-                };
-                left_out.push(Skipped::new(&item.path, reason));
-            }
-        }
-    }
-    let mut labels = Vec::new();
-    let mut rows = Vec::new();
-    for (i, item) in found.into_iter().enumerate() {
-        if repeated[i] {
-            continue;
-        }
-        if contradicted[i] {
-            left_out.push(Skipped::new(&item.path, format!("{}: named again with another label", item.origin)));
-        } else if item.path.to_str().is_none() {
-            left_out.push(Skipped::new(&item.path, "its path is not UTF-8, which the manifest cannot hold: rename it"));
-        } else {
-            labels.push(item.label);
-            rows.push(Row { path: item.path, label: 0, groups: item.groups, split: item.split });
-        }
-    }
-    let (classes, indices) = number_classes(&labels);
-    for (row, index) in rows.iter_mut().zip(indices) {
-        row.label = index;
-    }
-    let grouping = (0..group_columns.len()).collect();
-    Source { kind, classes, group_columns, grouping, rows, left_out, notes, details: None }
-}
-
 /// Which of the columns that a source always has keep covers together: those of --group, else all.
 fn grouping(columns: &[String], request: &Request) -> Result<Vec<usize>> {
-    if request.columns.path.is_some() || request.columns.label.is_some() {
-        return Err(Error::Input(format!("{}: its columns are known: leave out --path and --label", request.shown())));
+    if [&request.columns.path, &request.columns.label, &request.columns.split].iter().any(|column| column.is_some()) {
+        return Err(Error::Input(format!(
+            "{}: its columns are known: leave out --path, --label and --split-column",
+            request.shown()
+        )));
     }
     let asked = &request.columns.groups;
     if asked.is_empty() {

@@ -1,0 +1,75 @@
+//! From what was found to a source: each file once, labels numbered.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fs;
+use std::path::PathBuf;
+
+use super::{Row, Skipped, Source};
+use crate::data::manifest::{Split, number_classes};
+
+/// A picture as it is collected: before labels have numbers.
+pub(super) struct Found {
+    pub path: PathBuf,
+    pub label: String,
+    pub groups: Vec<String>,
+    pub split: Option<Split>,
+    /// Where it was named, for messages: "line 7".
+    pub origin: String,
+}
+
+/// Turns what was collected into a source: each file once, labels numbered.
+pub(super) fn collect(
+    kind: &'static str,
+    found: Vec<Found>,
+    group_columns: Vec<String>,
+    mut left_out: Vec<Skipped>,
+    notes: Vec<String>,
+) -> Source {
+    // A file named twice would be learned from and tested on. Same label: the first naming stays. Different labels:
+    // neither can be trusted.
+    let mut first: HashMap<PathBuf, usize> = HashMap::new();
+    let mut contradicted = vec![false; found.len()];
+    let mut repeated = vec![false; found.len()];
+    for (i, item) in found.iter().enumerate() {
+        let real = fs::canonicalize(&item.path).unwrap_or_else(|_| item.path.clone());
+        match first.entry(real) {
+            Entry::Vacant(place) => {
+                place.insert(i);
+            }
+            Entry::Occupied(place) => {
+                repeated[i] = true;
+                let before = *place.get();
+                let earlier = &found[before];
+                let reason = if earlier.label == item.label {
+                    format!("{}: the same file as {}", item.origin, earlier.origin)
+                } else {
+                    contradicted[before] = true;
+                    format!("{}: labelled `{}`, but `{}` in {}", item.origin, item.label, earlier.label, earlier.origin)
+                };
+                left_out.push(Skipped::new(&item.path, reason));
+            }
+        }
+    }
+    let mut labels = Vec::new();
+    let mut rows = Vec::new();
+    for (i, item) in found.into_iter().enumerate() {
+        if repeated[i] {
+            continue;
+        }
+        if contradicted[i] {
+            left_out.push(Skipped::new(&item.path, format!("{}: named again with another label", item.origin)));
+        } else if item.path.to_str().is_none() {
+            left_out.push(Skipped::new(&item.path, "its path is not UTF-8, which the manifest cannot hold: rename it"));
+        } else {
+            labels.push(item.label);
+            rows.push(Row { path: item.path, label: 0, groups: item.groups, split: item.split });
+        }
+    }
+    let (classes, indices) = number_classes(&labels);
+    for (row, index) in rows.iter_mut().zip(indices) {
+        row.label = index;
+    }
+    let grouping = (0..group_columns.len()).collect();
+    Source { kind, classes, group_columns, grouping, rows, left_out, notes, details: None }
+}
