@@ -6,6 +6,7 @@ mod peers;
 use std::path::PathBuf;
 
 use clap::Args;
+use gatefold::train::Precision;
 use gatefold::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,9 @@ pub struct Arguments {
     batch: usize,
     #[arg(long, default_value_t = 128, requires = "net")]
     size: usize,
+    /// Our precision of feature maps
+    #[arg(long, value_enum, default_value_t, requires = "net")]
+    precision: Precision,
     /// Timed steps of each in a round
     #[arg(long, default_value_t = 3, requires = "net")]
     steps: usize,
@@ -102,8 +106,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         return Err(Error::input(format!("--without {unknown}: there is no such peer; there are: burn, torch")));
     }
     let load = arguments.net.as_ref().map(|net| {
-        let (batch, size) = (arguments.batch, arguments.size);
-        Load { net: net.clone(), batch, size, classes: 5 }
+        let Arguments { batch, size, precision, .. } = *arguments;
+        Load { net: net.clone(), batch, size, classes: 5, precision }
     });
     load.as_ref().map(Load::config).transpose()?;
     let cases = ours::cases(arguments.only.as_deref())?;

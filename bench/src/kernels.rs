@@ -5,18 +5,19 @@ use std::sync::Arc;
 
 use clap::Args;
 use gatefold::gpu::{Gpu, Stopwatch};
-use gatefold::nets::{self, NETS, NetConfig};
+use gatefold::nets::{self, NETS};
 use gatefold::plan::{Choice, Probe, admissible, choose, distinct_launches};
 use gatefold::tape::Tape;
-use gatefold::train::Config;
+use gatefold::train::Precision;
 use gatefold::train::step::TrainingStep;
 use gatefold::{Error, Result};
 use kernels_tests::{OPS, Row, RowKind};
 use serde::Serialize;
 
-use crate::contents::{TOLERANCE, contents, difference};
+use crate::contents::{contents, difference, tolerance};
 use crate::measure::{Measured, measure};
 use crate::roofline::Ceilings;
+use crate::session::{Load, check_precision};
 use crate::{Common, json};
 
 /// Time single kernels, forward and backward
@@ -38,6 +39,9 @@ pub struct Arguments {
     /// Width of the pictures in pixels, with --net
     #[arg(long, default_value_t = 224, requires = "net")]
     size: usize,
+    /// Precision of feature maps, with --net
+    #[arg(long, value_enum, default_value_t, requires = "net")]
+    precision: Precision,
     /// Every kernel that runs here, not just the one that training would take
     #[arg(long)]
     all: bool,
@@ -75,6 +79,8 @@ struct Timing {
     roofline_share_cpu: Option<f64>,
     /// Relative difference from the plain kernel's result.
     error: f64,
+    /// What that difference may be.
+    tolerance: f64,
     clock: String,
 }
 
@@ -99,6 +105,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         None => row_sources(arguments)?,
     };
     let gpu = arguments.common.open()?;
+    check_precision(arguments.precision, gpu.adapter())?;
     let ceilings = Ceilings::measure(&gpu, arguments.seconds)?;
     eprintln!(
         "ceilings: {:.1} GFLOP/s, copies {:.2} GB/s{}",
@@ -119,7 +126,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if arguments.common.json {
         json(&timings)?;
     }
-    let wrong: HashSet<_> = timings.iter().filter(|t| t.error > TOLERANCE).map(|t| &t.variant).collect();
+    let wrong: HashSet<_> = timings.iter().filter(|t| t.error > t.tolerance).map(|t| &t.variant).collect();
     match wrong.into_iter().next() {
         Some(variant) => Err(Error::run(format!("{variant}: its result differs from the plain kernel's, see above"))),
         None => Ok(()),
@@ -144,9 +151,10 @@ fn network_sources(net: &str, arguments: &Arguments) -> Result<Vec<Source>> {
         let smallest = NETS.iter().find(|known| known.name == *name).map_or(0, |known| known.smallest);
         // `all` takes what fits each of them; a network that was named is refused by its own rule.
         let size = if net == "all" { arguments.size.max(smallest) } else { arguments.size };
-        let config = Config { net: (*name).to_owned(), batch: arguments.batch, size, ..Config::default() };
-        config.check()?;
-        let net_config: NetConfig = config.net_config(5);
+        let load =
+            Load { net: (*name).to_owned(), batch: arguments.batch, size, classes: 5, precision: arguments.precision };
+        let config = load.config()?;
+        let net_config = config.net_config(load.classes);
         nets::find(&net_config)?;
         let tape = TrainingStep::record(&config, &net_config, config.batch)?.tape;
         Ok(Source { name: (*name).to_owned(), tape, only: None })
@@ -212,6 +220,7 @@ impl Bench<'_> {
                     roofline_share: self.ceilings.floor(flops, bytes) / median,
                     roofline_share_cpu: self.ceilings.cpu_floor(flops, bytes).zip(cpu).map(|(floor, cpu)| floor / cpu),
                     error,
+                    tolerance: tolerance(&reference),
                     clock: format!("{clock:?}"),
                 };
                 show(&timing, arguments.common.json);
@@ -232,7 +241,7 @@ fn show(timing: &Timing, as_json: bool) {
              {gbytes_per_s:>7.2} GB/s {share:>5.1} %"
         );
     }
-    if timing.error > TOLERANCE {
+    if timing.error > timing.tolerance {
         eprintln!("{op} {pass} {shape}: {variant} is {:.1e} from the plain kernel", timing.error);
     }
 }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gatefold::gpu::{BufferPool, Gpu, processor_time, thread_time};
+use gatefold::gpu::{AdapterSummary, BufferPool, Gpu, processor_time, thread_time};
 use gatefold::params::{ParameterStore, StepWords};
 use gatefold::plan::{Plan, Ticket};
 use gatefold::tape::Arena;
 use gatefold::train::step::TrainingStep;
-use gatefold::train::{Config, Needs};
+use gatefold::train::{Config, LossScale, Needs, Precision};
 use gatefold::{Error, Result};
 
 /// Which step.
@@ -18,12 +18,22 @@ pub struct Load {
     pub batch: usize,
     pub size: usize,
     pub classes: usize,
+    pub precision: Precision,
+}
+
+/// Half precision needs an adapter that has it.
+pub fn check_precision(precision: Precision, adapter: &AdapterSummary) -> Result<()> {
+    if precision == Precision::Mixed && !adapter.f16 {
+        return Err(Error::input(format!("--precision mixed: {} has no f16 in shaders", adapter.name)));
+    }
+    Ok(())
 }
 
 impl Load {
     /// The settings of the run, checked.
     pub fn config(&self) -> Result<Config> {
-        let config = Config { net: self.net.clone(), batch: self.batch, size: self.size, ..Config::default() };
+        let Self { batch, size, precision, .. } = *self;
+        let config = Config { net: self.net.clone(), batch, size, precision, ..Config::default() };
         config.check()?;
         if self.classes < 2 {
             return Err(Error::input(format!("--classes {}: must be at least 2", self.classes)));
@@ -35,7 +45,8 @@ impl Load {
 impl Load {
     /// As people say it.
     pub fn name(&self) -> String {
-        format!("{} at {} px, batch {}", self.net, self.size, self.batch)
+        let precision = if self.precision == Precision::Mixed { ", mixed precision" } else { "" };
+        format!("{} at {} px, batch {}{precision}", self.net, self.size, self.batch)
     }
 }
 
@@ -48,6 +59,8 @@ pub struct Session {
     labels: Vec<u32>,
     weights: Vec<f32>,
     number: u32,
+    /// What the loss is multiplied by, in mixed precision.
+    factor: f32,
     under_way: Option<Ticket>,
     /// When the last step was done, and the processor time until then.
     done: (Instant, Option<Duration>),
@@ -91,7 +104,8 @@ impl Session {
         let labels = (0..load.batch).map(|i| (i % load.classes) as u32).collect();
         let weights = vec![1.0; load.batch];
         let done = (start, processor_time());
-        Ok(Self { plan, needs, step, pixels, labels, weights, number: 0, under_way: None, done })
+        let factor = if load.precision == Precision::Mixed { LossScale::default().factor } else { 1.0 };
+        Ok(Self { plan, needs, step, pixels, labels, weights, number: 0, factor, under_way: None, done })
     }
 
     /// Submits a step and then waits for the one before, as training does. The first call only submits, and tells the time from
@@ -104,10 +118,14 @@ impl Session {
             learning_rate: 1e-3,
             bias_correction1: 1.0,
             bias_correction2: 1.0,
+            gradient_scale: 1.0 / self.factor,
             ..StepWords::default()
         };
         if let Some(input) = self.step.tape.step_input() {
             self.plan.write(input, &[words])?;
+        }
+        for &(seed, part) in &self.step.seeds {
+            self.plan.write(seed, &[part * self.factor])?;
         }
         self.plan.write(self.step.pixels, &self.pixels)?;
         self.plan.write(self.step.labels, &self.labels)?;

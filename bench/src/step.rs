@@ -4,6 +4,7 @@ mod first;
 mod profile;
 
 use clap::Args;
+use gatefold::train::Precision;
 use gatefold::{Error, Result};
 use serde::Serialize;
 
@@ -23,6 +24,9 @@ pub struct Arguments {
     size: usize,
     #[arg(long, default_value_t = 5)]
     classes: usize,
+    /// Precision of feature maps
+    #[arg(long, value_enum, default_value_t)]
+    precision: Precision,
     /// Timed steps, of which the median counts
     #[arg(long, default_value_t = 10)]
     steps: usize,
@@ -38,7 +42,8 @@ pub struct Arguments {
 
 impl Arguments {
     fn load(&self) -> Load {
-        Load { net: self.net.clone(), batch: self.batch, size: self.size, classes: self.classes }
+        let Self { batch, size, classes, precision, .. } = *self;
+        Load { net: self.net.clone(), batch, size, classes, precision }
     }
 }
 
@@ -47,7 +52,7 @@ struct StepTime {
     network: String,
     batch: usize,
     size: usize,
-    precision: &'static str,
+    precision: Precision,
     /// From the median step.
     images_per_second: f64,
     step_ms: f64,
@@ -137,7 +142,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         network: load.net.clone(),
         batch: load.batch,
         size: load.size,
-        precision: "f32",
+        precision: load.precision,
         images_per_second: load.batch as f64 / step_s,
         step_ms: step_s * 1e3,
         best_step_ms: walls.iter().copied().fold(f64::INFINITY, f64::min) * 1e3,

@@ -141,11 +141,11 @@ impl<'a> Probe<'a> {
     }
 
     /// Puts back what was there before the first run, runs the kernel once, and reads what it wrote: for each storage that
-    /// the launch writes, the words before and after.
+    /// the launch writes, the numbers before and after.
     ///
     /// # Errors
     /// If the device was lost.
-    pub fn outputs(&self, stopwatch: &Stopwatch, kernel: &Prepared) -> Result<Vec<Output<'_>>> {
+    pub fn outputs(&self, stopwatch: &Stopwatch, kernel: &Prepared) -> Result<Vec<Output>> {
         for (root, words) in &self.first {
             self.gpu.queue.write_buffer(&self.copies[0][root], 0, bytemuck::cast_slice(words));
         }
@@ -153,9 +153,10 @@ impl<'a> Probe<'a> {
         let mut roots: Vec<_> = self.first.keys().collect();
         roots.sort_unstable();
         let read = |root: &usize| {
-            let before = &self.first[root];
-            let bytes = self.gpu.read_buffer(&self.copies[0][root], 0, 4 * before.len() as u64)?;
-            Ok(Output { before, after: bytemuck::pod_collect_to_vec(&bytes) })
+            let before: &[u8] = bytemuck::cast_slice(&self.first[root]);
+            let after = self.gpu.read_buffer(&self.copies[0][root], 0, before.len() as u64)?;
+            let half = self.tape.values[*root].half;
+            Ok(Output { before: numbers(before, half), after: numbers(&after, half), half })
         };
         roots.into_iter().map(read).collect()
     }
@@ -167,8 +168,17 @@ fn halves(words: &[u32]) -> Vec<u32> {
     words.chunks(2).map(|pair| half(&pair[0]) | pair.get(1).map_or(0, half) << 16).collect()
 }
 
-/// What a launch did to one of its storages, as raw words.
-pub struct Output<'a> {
-    pub before: &'a [u32],
-    pub after: Vec<u32>,
+fn numbers(bytes: &[u8], half: bool) -> Vec<f32> {
+    if !half {
+        return bytemuck::pod_collect_to_vec(bytes);
+    }
+    bytemuck::pod_collect_to_vec::<_, u16>(bytes).into_iter().map(|bits| half::f16::from_bits(bits).to_f32()).collect()
+}
+
+/// What a launch did to one of its storages. Where whole numbers lie there, their bits are those of other numbers.
+pub struct Output {
+    pub before: Vec<f32>,
+    pub after: Vec<f32>,
+    /// Kept in half precision.
+    pub half: bool,
 }

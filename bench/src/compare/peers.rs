@@ -118,11 +118,12 @@ fn lines(peer: &str, load: Option<&Load>, answer: &Value) -> Option<Vec<Line>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use gatefold::train::Precision;
     use serde_json::json;
 
     #[test]
     fn both_forms_of_an_answer_are_read() {
-        let load = Load { net: "prognet".into(), batch: 8, size: 64, classes: 5 };
+        let load = Load { net: "prognet".into(), batch: 8, size: 64, classes: 5, precision: Precision::F32 };
         let step =
             json!({"precision": "f32", "step_ms": 3.5, "cpu_ms_per_step": null, "first_step_s": 1.0, "steps": 3});
         let one = lines("burn", Some(&load), &step).unwrap();

@@ -4,6 +4,7 @@ use std::env;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use gatefold::train::Precision;
 use gatefold::{Error, Result};
 
 use super::Arguments;
@@ -23,6 +24,9 @@ fn first_step(arguments: &Arguments, cache: &Path) -> Result<f64> {
     command.args(["step", &arguments.net, "--steps", "1", "--json"]);
     for (name, value) in [("--batch", arguments.batch), ("--size", arguments.size), ("--classes", arguments.classes)] {
         command.args([name, &value.to_string()]);
+    }
+    if arguments.precision == Precision::Mixed {
+        command.args(["--precision", "mixed"]);
     }
     if let Some(adapter) = &arguments.common.adapter {
         command.args(["--adapter", adapter]);
