@@ -47,10 +47,12 @@ impl Compiled {
             intact.then_some(data)
         });
         let descriptor = wgpu::PipelineCacheDescriptor { label: Some("kernels"), data, fallback: true };
+        let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
         // SAFETY: the data are what `get_data` gave for this adapter and driver (the file's name says so), and its hash tells that
         // they were not changed since. wgpu compares its own header too.
         let cache = unsafe { device.create_pipeline_cache(&descriptor) };
-        Some(Self { cache, file })
+        // What this driver cannot do is done without.
+        pollster::block_on(scope.pop()).is_none().then_some(Self { cache, file })
     }
 
     /// Writes what has been compiled.

@@ -11,4 +11,5 @@ mod output;
 mod precision;
 mod report;
 mod training;
+mod tuning;
 mod weights;
