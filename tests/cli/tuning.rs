@@ -42,7 +42,8 @@ fn choices_are_cached_kept_in_the_run_and_rebuilt_if_damaged() {
     // A run that is resumed takes its own choices, whatever the cache says.
     let whole = fs::read(&file).unwrap();
     fs::write(&file, &whole[..whole.len() / 2]).unwrap();
-    let resumed = train(&three().data, &run("second"), &["--resume", "--epochs", "2"]);
+    let second = run("second");
+    let resumed = train(&three().data, &second, &["--resume", "--epochs", "2"]);
     let resumed: Vec<&str> = resumed.into_iter().filter(|argument| !SMALL.contains(argument)).collect();
     let output = command(&resumed).env("GATEFOLD_CACHE", &cache).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
