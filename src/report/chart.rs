@@ -150,10 +150,11 @@ impl Chart {
         let area = self.draw_on(&root, x, y)?;
         root.present()?;
         drop(root);
-        // The page gives the size, and the figure around it says what it shows.
+        // The page gives the size, its figure says what is shown, and inside HTML there is no need of a name space.
         let body = svg.find("<svg").map_or(svg.as_str(), |start| &svg[start..]);
         let sized = format!("<svg width=\"{WIDTH}\" height=\"{HEIGHT}\"");
-        Ok((body.replacen(&sized, "<svg role=\"img\"", 1), area))
+        let svg = body.replacen(&sized, "<svg role=\"img\"", 1);
+        Ok((svg.replacen(" xmlns=\"http://www.w3.org/2000/svg\"", "", 1), area))
     }
 
     fn draw_on<DB: DrawingBackend>(

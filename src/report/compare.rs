@@ -136,12 +136,11 @@ fn lead(runs: &[&Run], names: &[String], pairs: &[Pair]) -> Markup {
 fn scores(runs: &[&Run], names: &[String]) -> Markup {
     let two = runs.iter().any(|run| run.header.labels.len() == 2);
     let interval = |[low, high]: [f64; 2]| format!("{:.1} – {:.1} %", 100.0 * low, 100.0 * high);
-    let missing = || Cell::Text("–".to_owned());
     let rows: Vec<Vec<Cell>> = runs
         .iter()
         .zip(names)
         .map(|(run, name)| {
-            let number = |value: Option<f64>, cell: fn(f64) -> Cell| value.map_or_else(missing, cell);
+            let number = |value: Option<f64>, cell: fn(f64) -> Cell| value.map_or(Cell::Missing, cell);
             let of = |score: fn(&Test) -> f64| run.test.as_ref().map(score);
             let decimal = |value: f64| Cell::decimal(value, 3);
             let ci = run.test.as_ref().map(|test| test.metrics.accuracy_ci);
@@ -149,7 +148,7 @@ fn scores(runs: &[&Run], names: &[String]) -> Markup {
                 Cell::Head(name.clone()),
                 Cell::Text(network(&run.config.net)),
                 number(of(|t| t.metrics.accuracy), Cell::percent),
-                ci.map_or_else(missing, |ci| Cell::Number(interval(ci), ci[0])),
+                ci.map_or(Cell::Missing, |ci| Cell::Number(interval(ci), ci[0])),
                 Cell::Markup(html! { @if let Some(test) = &run.test { div.inline { (scale(test.metrics.accuracy, Some(test.metrics.accuracy_ci))) } } }),
                 number(of(|t| t.metrics.majority), Cell::percent),
                 number(of(|t| t.metrics.balanced_accuracy), Cell::percent),
@@ -160,7 +159,7 @@ fn scores(runs: &[&Run], names: &[String]) -> Markup {
             if two {
                 cells.push(number(run.test.as_ref().and_then(|t| t.metrics.roc_auc), decimal));
             }
-            cells.push(run.test.as_ref().map_or_else(missing, |test| Cell::count(test.metrics.n as u64)));
+            cells.push(run.test.as_ref().map_or(Cell::Missing, |test| Cell::count(test.metrics.n as u64)));
             cells
         })
         .collect();
@@ -306,7 +305,7 @@ fn classes(runs: &[&Run], names: &[String]) -> Markup {
                     let scores = run.test.as_ref().map(|test| &test.metrics.per_class)?;
                     scores.iter().find(|score| score.label == *label).map(value)
                 };
-                let cells = runs.iter().map(|run| of(run).map_or_else(|| Cell::Text("–".to_owned()), cell));
+                let cells = runs.iter().map(|run| of(run).map_or(Cell::Missing, cell));
                 [Cell::Head(label.clone())].into_iter().chain(cells).collect()
             })
             .collect();
@@ -356,6 +355,6 @@ fn settings(runs: &[&Run], names: &[String]) -> Result<Markup> {
         @if rows.is_empty() { p { "All settings are the same." } } @else { (page::table("Settings that differ; all others are the same.", &head, &rows)) }
         (page::table("What each needed.", &head, &needs))
         h3 { "The same runs again" }
-        @for run in runs { pre { (run.command()) } }
+        @for run in runs { (page::command(&run.command())) }
     })
 }

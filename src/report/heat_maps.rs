@@ -25,7 +25,7 @@ pub fn markup(run: &Run) -> Result<Markup> {
                 "Maps can be wrong: some mark what does not matter, and some show edges whatever the network learned. This puts them to "
                 "the test, and the next report shows what came of it:"
             }
-            pre { (test) }
+            (page::command(&test))
         }
         @if let Some(found) = &faithful { (faithfulness(found)?) }
         @if let Some(found) = &random { (randomisation(found)?) }

@@ -130,6 +130,8 @@ pub enum Cell {
     /// A number as it is shown, and as it is sorted by.
     Number(String, f64),
     Markup(Markup),
+    /// No number where others have one.
+    Missing,
 }
 
 impl Cell {
@@ -154,6 +156,7 @@ impl Cell {
             Self::Text(text) => html! { td { (text) } },
             Self::Number(text, value) => html! { td.number data-value=(value) { (text) } },
             Self::Markup(markup) => html! { td { (markup) } },
+            Self::Missing => html! { td.number data-value="" { "–" } },
         }
     }
 }
@@ -177,6 +180,12 @@ pub fn table(caption: &str, head: &[&str], rows: &[Vec<Cell>]) -> Markup {
             }
         }
     }
+}
+
+/// A command to copy, broken between words only.
+pub fn command(command: &str) -> Markup {
+    let words = command.split(' ');
+    html! { pre.command { @for (place, word) in words.enumerate() { @if place > 0 { " " } span { (word) } } } }
 }
 
 /// A picture inside the page. `alt` also stands below it when it is enlarged.

@@ -98,9 +98,9 @@ pub fn scale(value: f64, interval: Option<[f64; 2]>) -> Markup {
 pub fn confusion(metrics: &Metrics) -> Markup {
     let totals: Vec<u64> = metrics.confusion.iter().map(|row| row.iter().sum()).collect();
     html! {
+        p.note { "Rows are true classes, columns answers. Shades are shares of the row; bold cells are right." }
         div.scroll {
             table.matrix {
-                caption { "Rows are true classes, columns answers. Shades are shares of the row; bold cells are right." }
                 thead {
                     tr { th {} @for label in &metrics.labels { th scope="col" { (label) } } th.number scope="col" { "covers" } }
                 }

@@ -116,7 +116,7 @@ fn audit(run: &Run, out: &Path) -> Markup {
         return html! {
             p { "Not audited yet. A good score can come from a shortcut, such as one class having been saved at another size or quality, or from copies of "
                 "training covers in the test set. This asks for both, and the next report shows what it found:" }
-            pre { (command) }
+            (page::command(&command))
         };
     };
     let tone = match verdict {
@@ -159,7 +159,7 @@ fn again(run: &Run) -> Result<Markup> {
         (page::facts(&facts))
         h3 { "The same run again" }
         p { "On the same adapter and driver, the same data and seed give the same weights and the same score, bit for bit." }
-        pre { (run.command()) }
+        (page::command(&run.command()))
         details { summary { "All settings" } pre { (run.config.to_toml()?) } }
     })
 }

@@ -2,7 +2,7 @@
 """Reads a run's event files back with TensorBoard's own package and compares them with metrics.jsonl.
 
     pip install tensorboard
-    python tests/tensorboard.py RUN
+    python tests/event_files.py RUN
 
 Ends with an error if a number is missing, there twice, or another one.
 """
