@@ -266,7 +266,7 @@ mod tests {
         let curve = Curve::new("loss <1>", (0..50).map(|i| (f64::from(i), 2.0 - f64::from(i) / 50.0)).collect());
         let chart = Chart { title: "Loss".into(), x: "step", curves: vec![curve], ..Chart::default() };
         let figure = chart.figure().unwrap().into_string();
-        assert_eq!(figure.matches("<polyline").count() - figure.matches("stroke=\"#E3E0D9\"").count(), 1, "{figure}");
+        assert_eq!(figure.matches("stroke=\"#2C6FA6\"").count(), 1, "{figure}");
         assert!(figure.contains("loss &lt;1&gt;") && figure.contains("data-range=\"0 49 "), "{figure}");
         assert!(figure.contains("viewBox=\"0 0 440 290\"") && !figure.contains("<?xml"));
         // Nothing to draw is no error.
