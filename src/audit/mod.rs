@@ -45,6 +45,8 @@ use crate::{Error, Result};
 pub struct Options<'a> {
     /// Where the pictures came from, for messages.
     pub data: &'a Path,
+    /// What was noticed when it was read: duplicates that were dropped, guessed columns.
+    pub notes: Vec<String>,
     pub seed: u64,
     /// The name of the source column, and its value for each cover.
     pub source: Option<(String, Vec<String>)>,
@@ -66,6 +68,8 @@ pub struct Audit {
     pub verdict: Verdict,
     pub version: &'static str,
     pub data: PathBuf,
+    /// What was noticed when it was read.
+    pub notes: Vec<String>,
     pub seed: u64,
     /// Pixels on a side of the squares that were measured.
     pub size: u32,
@@ -210,6 +214,7 @@ pub fn audit(dataset: &Dataset, options: &Options, steps: &Steps) -> Result<Audi
         verdict,
         version: env!("CARGO_PKG_VERSION"),
         data: options.data.to_owned(),
+        notes: options.notes.clone(),
         seed,
         size: pack.size(),
         pipeline: pack.pipeline(),

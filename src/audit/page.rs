@@ -62,7 +62,7 @@ fn page(audit: &Audit) -> Result<Page> {
     if let Some(source) = &audit.source {
         sections.push(Section::new("source", "Where the pictures come from", self::source(source, audit)));
     }
-    sections.push(Section::new("leaks", "What sets and labels share", shared::leaks(&audit.leaks)?));
+    sections.push(Section::new("leaks", "What sets and labels share", shared::leaks(&audit.leaks, &audit.notes)?));
     if let Some(views) = &audit.views {
         sections.push(Section::new("views", "What parts of the pictures tell", shared::views(views)));
     }

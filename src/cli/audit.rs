@@ -69,7 +69,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let about = |e: std::io::Error| Error::input(format!("--out {}: cannot be made ({e})", out.display()));
     std::fs::create_dir_all(&out).map_err(about)?;
     let work = tempfile::Builder::new().prefix(".audit-").tempdir_in(&out).map_err(about)?;
-    let dataset = open(data, arguments, config.as_ref(), work.path())?;
+    let (dataset, notes) = open(data, arguments, config.as_ref(), work.path())?;
     let source = arguments.source.as_ref().map(|column| {
         let values = source_of(data, &arguments.columns, column, &dataset)?;
         Ok((column.clone(), values))
@@ -86,6 +86,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     };
     let options = Options {
         data,
+        notes,
         seed: arguments.seed,
         source,
         gpu: gpu.as_ref(),
@@ -105,8 +106,8 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     Ok(ExitCode::from(audit.verdict.exit_code))
 }
 
-/// DATA as squares: as they are there, or decoded into `work`.
-fn open(data: &Path, arguments: &Arguments, config: Option<&Config>, work: &Path) -> Result<Dataset> {
+/// DATA as squares, as they are there or decoded into `work`, and what was noticed on the way.
+fn open(data: &Path, arguments: &Arguments, config: Option<&Config>, work: &Path) -> Result<(Dataset, Vec<String>)> {
     let fixed = config.map(|config| (config.size as u32, config.fit));
     let (mut size, mut fit) = fixed.unwrap_or((SIZE, Fit::Crop));
     if Dataset::is_at(data) && arguments.columns.group.is_none() {
@@ -117,7 +118,7 @@ fn open(data: &Path, arguments: &Arguments, config: Option<&Config>, work: &Path
         size = arguments.size.unwrap_or(size);
         check_size(size as usize)?;
         if let Some(there) = Dataset::open_at(data, size, fit)? {
-            return Ok(there);
+            return Ok((there, Vec::new()));
         }
     }
     size = arguments.size.unwrap_or(size);
@@ -139,7 +140,7 @@ fn open(data: &Path, arguments: &Arguments, config: Option<&Config>, work: &Path
         console::say(format!("note: {note}"));
     }
     console::skipped(&prepared.skipped);
-    Ok(prepared.dataset)
+    Ok((prepared.dataset, prepared.notes))
 }
 
 /// The value of the source column for each cover.

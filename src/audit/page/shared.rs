@@ -19,7 +19,7 @@ const THUMBNAIL: u32 = 160;
 ///
 /// # Errors
 /// [`crate::Error::Run`] if a picture cannot be put into the page.
-pub fn leaks(leaks: &Leaks) -> Result<Markup> {
+pub fn leaks(leaks: &Leaks, notes: &[String]) -> Result<Markup> {
     let kind = |pair: &Pair| serde_json::to_value(pair.kind).ok().and_then(|kind| kind.as_str().map(str::to_owned));
     let mut pairs = Vec::new();
     for pair in leaks.listed.iter().take(PAIRS) {
@@ -32,6 +32,7 @@ pub fn leaks(leaks: &Leaks) -> Result<Markup> {
             "mirrored. " (counted(leaks.pairs, "pair shows", "pairs show")) " the same picture; " (leaks.across_sets) " across sets, "
             (leaks.across_labels) " under different labels."
         }
+        @for note in notes { p.note { "Noted when the data was read: " (note) "." } }
         @if !pairs.is_empty() {
             ul.gallery {
                 @for (kind, pair, halves) in &pairs {
