@@ -136,10 +136,10 @@ fn the_peak_of_the_heat_map_lies_in_the_evidence() {
 #[test]
 fn what_the_heat_map_marks_matters_more_than_what_others_do() {
     let (Trained { model, dataset }, _) = genres();
-    let question = Question { methods: &[Method::GradCam, Method::LayerCam], layer: None, class: None };
-    let pictures = test_pictures(dataset, 7);
+    let question = Question { methods: &[Method::GradCam], layer: None, class: None };
+    let pictures = test_pictures(dataset, 8);
     let found = measure(model, &question, &pictures, &|_, _| {}).unwrap();
-    println!("{:#?}\n{:?}", found.maps, found.verdicts);
+    println!("{:?}", found.verdicts);
     for comparison in &found.comparisons {
         let against = [RANDOM, BLOB].contains(&comparison.against.as_str());
         assert!(against && comparison.beats == comparison.advantage.is_positive(), "{comparison:?}");
@@ -166,9 +166,9 @@ fn heat_maps_lose_their_likeness_as_layers_are_randomised() {
     let weights = || [Arena::Parameters, Arena::State].map(|arena| model.store.read(&model.gpu, arena).unwrap());
     let before = weights();
     let question = Question { methods: &[Method::GradCam, Method::HiResCam], layer: None, class: None };
-    let pictures = test_pictures(dataset, 4);
+    let pictures = test_pictures(dataset, 6);
     let (found, maps) = randomise(model, &question, &pictures, SEED, &|_, _| {}).unwrap();
-    println!("{:#?}", found.methods);
+    println!("{:?}", found.methods.iter().map(|method| &method.verdict).collect::<Vec<_>>());
     assert!(weights() == before, "the network must have its own weights again");
     assert_eq!(maps.len(), 2);
     for (method, maps) in found.methods.iter().zip(&maps) {
@@ -260,7 +260,7 @@ fn most_of_the_map_lies_on_a_planted_mark() {
         "{} covers: {on_mark:.2} of the map on the mark, other class {other_class:.2}, no mark {without_mark:.2}",
         marked.len()
     );
-    assert!(marked.len() >= 20);
+    assert!(marked.len() >= 15);
     assert!(on_mark > 0.6, "only {on_mark:.2} of the map lies on the mark");
     assert!(other_class < 0.2, "{other_class:.2} of the other class's map lies on the mark");
     assert!(without_mark < 0.3, "{without_mark:.2} of the map lies where no mark is");

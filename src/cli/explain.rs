@@ -231,7 +231,7 @@ fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
 fn faithfulness_text(found: &Faithfulness) -> String {
     let mut text = format!(
         "{:12} {:8} {:24} {:24} {:24}\n",
-        "map", "pictures", "deletion (less)", "insertion (more)", "ROAD (more)"
+        "map", "evidence", "deletion (less)", "insertion (more)", "ROAD (more)"
     );
     for map in &found.maps {
         let [deletion, insertion, road] = [map.deletion, map.insertion, map.road].map(|estimate| estimate.to_string());
