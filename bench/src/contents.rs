@@ -43,8 +43,7 @@ pub fn tolerance(outputs: &[Output]) -> f64 {
 pub fn difference(plain: &[Output], other: &[Output]) -> f64 {
     let (mut apart, mut changed) = (0.0_f64, 0.0_f64);
     for (plain, other) in plain.iter().zip(other) {
-        for ((&a, &b), &before) in plain.after.iter().zip(&other.after).zip(&plain.before) {
-            let [a, b, before] = [a, b, before].map(f64::from);
+        for ([before, a], [_, b]) in plain.numbers().zip(other.numbers()) {
             // A NaN in either makes the sum one.
             apart += (a - b) * (a - b);
             changed += (a - before) * (a - before);
@@ -58,8 +57,10 @@ pub fn difference(plain: &[Output], other: &[Output]) -> f64 {
 mod tests {
     use super::*;
 
-    fn output(after: [f32; 3]) -> [Output; 1] {
-        [Output { before: vec![0.0; 3], after: after.to_vec(), half: false }]
+    const BEFORE: [u32; 3] = [0; 3];
+
+    fn output(after: [f32; 3]) -> [Output<'static>; 1] {
+        [Output { before: &BEFORE, after: after.map(f32::to_bits).to_vec(), half: false }]
     }
 
     #[test]
@@ -69,5 +70,12 @@ mod tests {
         assert_eq!(difference(&plain, &output([1.0, 2.0, 5.0])), 1.0);
         assert!(difference(&plain, &output([1.0, f32::NAN, 2.0])) > tolerance(&plain));
         assert!(difference(&plain, &output([f32::INFINITY, 2.0, 2.0])) > tolerance(&plain));
+    }
+
+    #[test]
+    fn a_word_in_half_precision_is_two_numbers() {
+        // 1 and -2.
+        let output = Output { before: &[0], after: vec![0xc000_3c00], half: true };
+        assert_eq!(output.numbers().collect::<Vec<_>>(), [[0.0, 1.0], [0.0, -2.0]]);
     }
 }

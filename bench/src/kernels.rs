@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use gatefold::gpu::{Gpu, Stopwatch};
 use gatefold::nets::{self, NETS};
-use gatefold::plan::{Choice, Probe, admissible, choose, distinct_launches};
+use gatefold::plan::{Choice, Choices, Probe, admissible, choose, distinct_launches};
 use gatefold::tape::Tape;
 use gatefold::train::Precision;
 use gatefold::train::step::TrainingStep;
@@ -17,7 +17,7 @@ use serde::Serialize;
 use crate::contents::{contents, difference, tolerance};
 use crate::measure::{Measured, measure};
 use crate::roofline::Ceilings;
-use crate::session::{Load, check_precision};
+use crate::session::{Load, check_precision, known_choices};
 use crate::{Common, json};
 
 /// Time single kernels, forward and backward
@@ -115,7 +115,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             .gflops_per_cpu_s
             .map_or(String::new(), |rate| format!(", {rate:.1} GFLOP per second of processor time"))
     );
-    let mut bench = Bench { arguments, gpu: &gpu, stopwatch: Stopwatch::new(&gpu)?, ceilings, timings: vec![] };
+    let choices = if gpu.adapter().software { Choices::new(gpu.adapter()) } else { known_choices(&gpu) };
+    let mut bench =
+        Bench { arguments, gpu: &gpu, stopwatch: Stopwatch::new(&gpu)?, ceilings, choices, timings: vec![] };
     for source in &sources {
         bench.source(source)?;
     }
@@ -167,6 +169,8 @@ struct Bench<'a> {
     gpu: &'a Arc<Gpu>,
     stopwatch: Stopwatch,
     ceilings: Ceilings,
+    /// None on software adapters, where training goes by the rule of thumb.
+    choices: Choices,
     timings: Vec<Timing>,
 }
 
@@ -191,7 +195,7 @@ impl Bench<'_> {
             }
             let fill = |operand: usize, tensor| contents(launch, operand, tensor);
             let probe = Probe::new(gpu, tape, number, rotation(gpu), &fill)?;
-            let chosen = choose(tape, launch, gpu.adapter(), Choice::Rule)?;
+            let chosen = choose(tape, launch, gpu.adapter(), Choice::Tuned(&self.choices))?;
             let kernels = admissible(tape, launch, gpu.adapter());
             // The last one runs everywhere and is the plainest.
             let Some(plain) = kernels.last() else { continue };

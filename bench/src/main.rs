@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
-use gatefold::gpu::{Gpu, GpuOptions};
+use gatefold::gpu::{Gpu, GpuOptions, cache_folder};
 use gatefold::{Error, Result};
 use serde::Serialize;
 
@@ -45,7 +45,8 @@ struct Common {
 
 impl Common {
     fn open(&self) -> Result<Arc<Gpu>> {
-        let gpu = Gpu::open(&GpuOptions { adapter: self.adapter.clone(), checked: false })?;
+        let options = GpuOptions { adapter: self.adapter.clone(), checked: false };
+        let gpu = Gpu::open_cached(&options, cache_folder().as_deref())?;
         eprintln!("adapter: {} ({})", gpu.adapter().name, gpu.adapter().driver);
         Ok(Arc::new(gpu))
     }

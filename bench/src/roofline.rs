@@ -118,8 +118,8 @@ fn report(gpu: &Gpu, seconds: f64, all: bool) -> Result<Report> {
         let rate = timed(gpu, &stopwatch, seconds, |rounds| multiply_add(gpu, chains, rounds, false))?;
         report.note("multiply-add f32", "GFLOP/s", rate);
     }
-    for each in [1, 4] {
-        let rate = timed(gpu, &stopwatch, seconds, |_| copy(gpu, each))?;
+    for (width, each) in COPIES {
+        let rate = timed(gpu, &stopwatch, seconds, |_| copy(gpu, width, each))?;
         report.note("copy", "GB/s", rate);
     }
     if all {
@@ -201,15 +201,18 @@ fn multiply_add(gpu: &Gpu, chains: u32, rounds: usize, half: bool) -> Result<Loa
     Ok(Load { tape, amount: (items * rounds) as f64 * 8.0 * f64::from(chains) * 4.0 * 2.0 })
 }
 
-fn copy(gpu: &Gpu, each: usize) -> Result<Load> {
+/// Numbers of an element, and elements of an invocation.
+const COPIES: [(usize, usize); 4] = [(4, 1), (4, 4), (1, 1), (1, 4)];
+
+fn copy(gpu: &Gpu, width: usize, each: usize) -> Result<Load> {
     let adapter = gpu.adapter();
     // Larger than the caches: 256 MiB, or what the adapter binds.
     let most = adapter.max_binding_bytes.min(adapter.max_buffer_bytes).min(256 << 20);
     let words = (most / 4) as usize / 1024 * 1024;
     let mut tape = Tape::new();
     let [x, y] = [(); 2].map(|()| tape.scratch(Shape::vector(words)));
-    let items = words / 4 / each;
-    let kernel = Kernel::per_item(COPY, items).def("EACH", each as u32);
+    let items = words / width / each;
+    let kernel = Kernel::per_item(COPY, items).def("WIDTH", width as u32).def("EACH", each as u32);
     tape.launch(Launch::new("roofline", "copy").read(x).write(y).u32(items).kernel(kernel));
     Ok(Load { tape, amount: 2.0 * 4.0 * words as f64 })
 }
@@ -263,8 +266,8 @@ mod tests {
                 compose(MULTIPLY_ADD, &[("CHAINS", chains), ("HALF", half)]).unwrap();
             }
         }
-        for each in [1, 4] {
-            compose(COPY, &[("EACH", each)]).unwrap();
+        for (width, each) in COPIES {
+            compose(COPY, &[("WIDTH", width as u32), ("EACH", each as u32)]).unwrap();
         }
         // The one kernel that most adapters cannot run.
         compose(COOPERATIVE, &[("LANES", 32)]).unwrap();

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gatefold::gpu::{AdapterSummary, BufferPool, Gpu, processor_time, thread_time};
+use gatefold::gpu::{AdapterSummary, BufferPool, Gpu, cache_folder, processor_time, thread_time};
 use gatefold::params::{ParameterStore, StepWords};
-use gatefold::plan::{Plan, Ticket};
-use gatefold::tape::Arena;
+use gatefold::plan::tune::{Tuner, journal_of};
+use gatefold::plan::{Choice, Choices, Plan, Ticket};
+use gatefold::tape::{Arena, Tape};
 use gatefold::train::step::TrainingStep;
+use gatefold::train::tuning::{BUDGET, When};
 use gatefold::train::{Config, LossScale, Needs, Precision};
 use gatefold::{Error, Result};
 
@@ -81,7 +83,7 @@ pub struct StepSample {
 
 impl Session {
     /// Records and plans the step and initialises the parameters.
-    pub fn new(gpu: &Arc<Gpu>, load: &Load) -> Result<Self> {
+    pub fn new(gpu: &Arc<Gpu>, load: &Load, tune: When) -> Result<Self> {
         let config = load.config()?;
         let net_config = config.net_config(load.classes);
         let needs = Needs::of(&config, &net_config, gpu.adapter())?;
@@ -93,7 +95,9 @@ impl Session {
         if !states.is_empty() {
             store.write(gpu, Arena::State, &states)?;
         }
-        let plan = Plan::new(gpu, &step.tape, &store, &BufferPool::default())?;
+        let choices = choices(gpu, &step.tape, tune)?;
+        let choice = Choice::Tuned(&choices);
+        let plan = Plan::with_choice(gpu, &step.tape, &store, &BufferPool::default(), choice)?;
         // Noise: zeros would be faster than pictures.
         let mut noise = 1_u32;
         let mut random = || {
@@ -158,4 +162,28 @@ impl Session {
         let cpu = processor.zip(processor_then).map(|(now, then)| (now - then).as_secs_f64());
         Ok(((now - then).as_secs_f64(), cpu))
     }
+}
+
+/// What is known of this adapter's kernels, as training finds it.
+pub fn known_choices(gpu: &Gpu) -> Choices {
+    let file = cache_folder().map(|folder| folder.join(gpu.adapter().cache_name("tune", "json")));
+    let known = file.and_then(|file| Choices::read(&file, gpu.adapter()).ok().flatten());
+    known.unwrap_or_else(|| Choices::new(gpu.adapter()))
+}
+
+/// The kernels that training would take for this tape.
+fn choices(gpu: &Gpu, tape: &Tape, tune: When) -> Result<Choices> {
+    let wanted = tune == When::Always || (tune == When::OnGpus && !gpu.adapter().software);
+    if !wanted {
+        return Ok(Choices::new(gpu.adapter()));
+    }
+    let mut choices = known_choices(gpu);
+    let file = cache_folder().map(|folder| folder.join(gpu.adapter().cache_name("tune", "json")));
+    let file = file.filter(|file| file.parent().is_some_and(|folder| std::fs::create_dir_all(folder).is_ok()));
+    let journal = file.as_deref().map(journal_of);
+    Tuner { gpu, budget: BUDGET, journal, listen: &mut |_| () }.tune(tape, &mut choices)?;
+    if let Some(file) = file {
+        choices.write(&file)?;
+    }
+    Ok(choices)
 }

@@ -5,6 +5,7 @@ mod profile;
 
 use clap::Args;
 use gatefold::train::Precision;
+use gatefold::train::tuning::When;
 use gatefold::{Error, Result};
 use serde::Serialize;
 
@@ -27,6 +28,8 @@ pub struct Arguments {
     /// Precision of feature maps
     #[arg(long, value_enum, default_value_t)]
     precision: Precision,
+    #[command(flatten)]
+    tuning: Tuning,
     /// Timed steps, of which the median counts
     #[arg(long, default_value_t = 10)]
     steps: usize,
@@ -38,6 +41,27 @@ pub struct Arguments {
     first_step: bool,
     #[command(flatten)]
     common: Common,
+}
+
+/// As `train` has it.
+#[derive(Args, Clone, Copy)]
+struct Tuning {
+    /// Look for the fastest kernels first, also on a software adapter
+    #[arg(long, conflicts_with = "no_tune")]
+    tune: bool,
+    /// Take the kernels that a rule of thumb names; software adapters do so anyway
+    #[arg(long)]
+    no_tune: bool,
+}
+
+impl Tuning {
+    fn when(self) -> When {
+        match self {
+            Self { tune: true, .. } => When::Always,
+            Self { no_tune: true, .. } => When::Never,
+            _ => When::OnGpus,
+        }
+    }
 }
 
 impl Arguments {
@@ -97,7 +121,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         return Err(Error::input("--steps 0: must be at least 1"));
     }
     let gpu = arguments.common.open()?;
-    let mut session = Session::new(&gpu, &load)?;
+    let mut session = Session::new(&gpu, &load, arguments.tuning.when())?;
     session.run()?;
     let first_step_s = session.settle()?.wall;
 

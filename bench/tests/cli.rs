@@ -5,7 +5,9 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 fn bench(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_bench")).args(arguments).output().expect("the bench starts")
+    let cache = tempfile::tempdir().expect("a temporary folder");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bench"));
+    command.args(arguments).env("GATEFOLD_CACHE", cache.path()).output().expect("the bench starts")
 }
 
 fn json(arguments: &[&str]) -> Value {

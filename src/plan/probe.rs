@@ -141,11 +141,11 @@ impl<'a> Probe<'a> {
     }
 
     /// Puts back what was there before the first run, runs the kernel once, and reads what it wrote: for each storage that
-    /// the launch writes, the numbers before and after.
+    /// the launch writes, the words before and after.
     ///
     /// # Errors
     /// If the device was lost.
-    pub fn outputs(&self, stopwatch: &Stopwatch, kernel: &Prepared) -> Result<Vec<Output>> {
+    pub fn outputs(&self, stopwatch: &Stopwatch, kernel: &Prepared) -> Result<Vec<Output<'_>>> {
         for (root, words) in &self.first {
             self.gpu.queue.write_buffer(&self.copies[0][root], 0, bytemuck::cast_slice(words));
         }
@@ -153,10 +153,10 @@ impl<'a> Probe<'a> {
         let mut roots: Vec<_> = self.first.keys().collect();
         roots.sort_unstable();
         let read = |root: &usize| {
-            let before: &[u8] = bytemuck::cast_slice(&self.first[root]);
-            let after = self.gpu.read_buffer(&self.copies[0][root], 0, before.len() as u64)?;
+            let before = &self.first[root];
+            let bytes = self.gpu.read_buffer(&self.copies[0][root], 0, 4 * before.len() as u64)?;
             let half = self.tape.values[*root].half;
-            Ok(Output { before: numbers(before, half), after: numbers(&after, half), half })
+            Ok(Output { before, after: bytemuck::pod_collect_to_vec(&bytes), half })
         };
         roots.into_iter().map(read).collect()
     }
@@ -168,17 +168,25 @@ fn halves(words: &[u32]) -> Vec<u32> {
     words.chunks(2).map(|pair| half(&pair[0]) | pair.get(1).map_or(0, half) << 16).collect()
 }
 
-fn numbers(bytes: &[u8], half: bool) -> Vec<f32> {
-    if !half {
-        return bytemuck::pod_collect_to_vec(bytes);
-    }
-    bytemuck::pod_collect_to_vec::<_, u16>(bytes).into_iter().map(|bits| half::f16::from_bits(bits).to_f32()).collect()
+/// What a launch did to one of its storages, as raw words.
+pub struct Output<'a> {
+    pub before: &'a [u32],
+    pub after: Vec<u32>,
+    /// Each word holds two numbers in half precision.
+    pub half: bool,
 }
 
-/// What a launch did to one of its storages. Where whole numbers lie there, their bits are those of other numbers.
-pub struct Output {
-    pub before: Vec<f32>,
-    pub after: Vec<f32>,
-    /// Kept in half precision.
-    pub half: bool,
+impl Output<'_> {
+    /// The numbers before and after, pairwise.
+    pub fn numbers(&self) -> impl Iterator<Item = [f64; 2]> {
+        let parts: &[u32] = if self.half { &[0, 16] } else { &[0] };
+        let number = |word: u32, shift: u32| match self.half {
+            true => half::f16::from_bits((word >> shift) as u16).to_f64(),
+            false => f64::from(f32::from_bits(word)),
+        };
+        let words = self.before.iter().zip(&self.after);
+        words.flat_map(move |(&before, &after)| {
+            parts.iter().map(move |&part| [number(before, part), number(after, part)])
+        })
+    }
 }

@@ -14,6 +14,7 @@ use gatefold::params::ParameterStore;
 use gatefold::plan::Plan;
 use gatefold::tape::Tape;
 use gatefold::tensor::{Shape, Tensor};
+use gatefold::train::tuning::When;
 use gatefold::{Error, Result};
 use serde::Deserialize;
 
@@ -165,7 +166,7 @@ fn time(gpu: &Arc<Gpu>, case: &Case, wanted: [bool; 2], phase: usize, seconds: f
 
 /// Times `steps` training steps after the first.
 pub fn step(gpu: &Arc<Gpu>, load: &Load, steps: usize) -> Result<Line> {
-    let mut session = Session::new(gpu, load)?;
+    let mut session = Session::new(gpu, load, When::OnGpus)?;
     session.run()?;
     let first_step_s = Some(session.settle()?.wall);
     let mut samples = vec![];

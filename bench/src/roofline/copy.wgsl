@@ -1,5 +1,11 @@
-// y = x, in vec4s: EACH of them per invocation, as far apart as the grid is wide.
+// y = x: EACH Elements per invocation, as far apart as the grid is wide.
 #import gatefold::grid
+
+#if WIDTH == 4
+alias Element = vec4<f32>;
+#else
+alias Element = f32;
+#endif
 
 struct Params {
     // Invocations.
@@ -7,8 +13,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> x: array<Element>;
+@group(0) @binding(2) var<storage, read_write> y: array<Element>;
 
 @compute @workgroup_size(64)
 fn main(

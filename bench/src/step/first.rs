@@ -10,7 +10,8 @@ use gatefold::{Error, Result};
 use super::Arguments;
 
 /// Where drivers and Gatefold keep what they compiled or tuned.
-const CACHES: [&str; 4] = ["XDG_CACHE_HOME", "MESA_SHADER_CACHE_DIR", "__GL_SHADER_DISK_CACHE_PATH", "CUDA_CACHE_PATH"];
+const CACHES: [&str; 5] =
+    ["GATEFOLD_CACHE", "XDG_CACHE_HOME", "MESA_SHADER_CACHE_DIR", "__GL_SHADER_DISK_CACHE_PATH", "CUDA_CACHE_PATH"];
 
 /// Takes the first step in two processes, one after the other, that share a cache folder which is empty at first. In seconds.
 pub fn cold_and_warm(arguments: &Arguments) -> Result<(f64, f64)> {
@@ -27,6 +28,9 @@ fn first_step(arguments: &Arguments, cache: &Path) -> Result<f64> {
     }
     if arguments.precision == Precision::Mixed {
         command.args(["--precision", "mixed"]);
+    }
+    for (name, given) in [("--tune", arguments.tuning.tune), ("--no-tune", arguments.tuning.no_tune)] {
+        command.args(given.then_some(name));
     }
     if let Some(adapter) = &arguments.common.adapter {
         command.args(["--adapter", adapter]);
