@@ -242,6 +242,14 @@ impl Config {
         NetConfig { net, size, classes, dropout: self.dropout, batch_norm: self.batch_norm, head: self.head }
     }
 
+    /// Pictures at a time in validation, which computes and stores in 32 bits: as many as find room in the training step's storage.
+    pub fn validation_batch(&self) -> usize {
+        match self.precision {
+            Precision::F32 => self.batch,
+            Precision::Mixed => self.batch.div_ceil(2),
+        }
+    }
+
     /// The learning rate over a run with this many optimiser steps in an epoch.
     pub fn learning_rate(&self, steps_per_epoch: u64) -> LearningRate {
         LearningRate {

@@ -88,7 +88,7 @@ impl Needs {
         let layout = Layout::new(tape, true);
         // Validation runs in the training plan's storage; its own inputs and results come on top.
         let normalisation = (config.mean, config.deviation);
-        let validation = model::recorded(net, config.size, normalisation, config.batch, Taps::None)?;
+        let validation = model::recorded(net, config.size, normalisation, config.validation_batch(), Taps::None)?;
         let validation = Layout::new(&validation.tape, false);
         let (memory, spec) = (layout.memory(), tape.spec());
         let activation_bytes = memory.slots + validation.slots_beyond(&layout);

@@ -111,7 +111,7 @@ impl Trainer {
         let pool = BufferPool::default();
         // Validation keeps to the rule, as `eval` does: both then give the same score.
         let plan = Plan::with_choice(gpu, &step.tape, &store, &pool, Choice::Tuned(&choices))?;
-        let inference = Inference::new(gpu, &header, &store, &pool, config.batch)?;
+        let inference = Inference::new(gpu, &header, &store, &pool, config.validation_batch())?;
         let trainer = Self {
             gpu: Arc::clone(gpu),
             config,
