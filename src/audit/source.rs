@@ -10,6 +10,8 @@ use super::table::Table;
 
 /// What rarer sources are called together.
 const OTHERS: &str = "(others)";
+/// At most so many sources are asked about, the largest: each takes a thousand fits.
+const MOST: usize = 8;
 
 /// What the source column tells.
 #[derive(Clone, Debug, Serialize)]
@@ -45,12 +47,15 @@ pub fn source(
 ) -> Source {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     values.iter().for_each(|value| *counts.entry(value).or_default() += 1);
-    let mut names: Vec<String> = counts
+    let mut common: Vec<(&str, usize)> = counts
         .iter()
         .filter(|&(value, &count)| !value.is_empty() && count >= LEAST_PICTURES)
-        .map(|(value, _)| (*value).to_owned())
+        .map(|(v, n)| (*v, *n))
         .collect();
-    if counts.iter().any(|(value, &count)| value.is_empty() || count < LEAST_PICTURES) {
+    common.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
+    common.truncate(MOST);
+    let mut names: Vec<String> = common.into_iter().map(|(value, _)| value.to_owned()).collect();
+    if counts.keys().any(|value| !names.iter().any(|name| name == value)) {
         names.push(OTHERS.to_owned());
     }
     let others = names.len() - 1;
