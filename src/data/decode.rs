@@ -107,6 +107,7 @@ pub fn decode<S: AsRef<Path> + Sync>(
     let pipeline = pipeline.into();
     fs::create_dir_all(work).map_err(|e| cannot_write(work, &e))?;
     let mut pictures = taken_over(work, sources, sizes, pipeline)?;
+    pictures.reserve_exact(sources.len() - pictures.len());
     let mut writer = Writer::open(work, sizes, pipeline, &pictures)?;
     let done = AtomicUsize::new(pictures.len());
     progress(pictures.len(), sources.len());

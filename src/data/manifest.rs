@@ -1,5 +1,6 @@
 //! The list of covers that a data set consists of, and its file `manifest.csv`.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -181,9 +182,8 @@ impl Manifest {
 
 /// The distinct labels, sorted, and for each label its index among them.
 pub(super) fn number_classes(labels: &[String]) -> (Vec<String>, Vec<usize>) {
-    let mut classes = labels.to_vec();
-    classes.sort_unstable();
-    classes.dedup();
+    let known: BTreeSet<&str> = labels.iter().map(String::as_str).collect();
+    let classes: Vec<String> = known.into_iter().map(str::to_owned).collect();
     let indices = labels.iter().map(|label| classes.partition_point(|class| class < label)).collect();
     (classes, indices)
 }

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use super::collect::{Found, Origin, collect};
 use super::walk::Walk;
-use super::{Found, Skipped, Source, collect};
+use super::{Skipped, Source};
 use crate::data::manifest::Split;
 use crate::{Error, Result};
 
@@ -50,7 +51,7 @@ pub(super) fn read(data: &Path, root: &Path, walk: &Walk) -> Result<Source> {
             label: class.to_owned(),
             groups: Vec::new(),
             split,
-            origin: format!("class `{class}`"),
+            origin: Origin::Class,
         });
     }
     if found.is_empty() {
@@ -132,7 +133,7 @@ pub(super) fn read_pair(positive: &(PathBuf, Walk), negative: &(PathBuf, Walk)) 
             label: class.clone(),
             groups: Vec::new(),
             split: None,
-            origin: format!("class `{class}`"),
+            origin: Origin::Class,
         }));
     }
     let counts: Vec<String> = counts.iter().map(|(class, count)| format!("{class} ({count})")).collect();

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use serde::Serialize;
 
+use super::collect::{Found, Origin, collect};
 use super::walk::{File, Walk};
-use super::{Details, Found, Request, Skipped, Source, collect, grouping};
+use super::{Details, Request, Skipped, Source, grouping};
 use crate::data::audio::{self, Track};
 use crate::data::genres::{GenreTable, parts};
 use crate::data::picture::fault;
@@ -115,7 +116,7 @@ pub(super) fn read(data: &Path, root: &Path, walk: &Walk, request: &Request) -> 
         report.taken += 1;
         let album = &tracks[0].track.album;
         let groups = vec![artist_of(tracks), if album.is_empty() { folder_of(first) } else { album.clone() }];
-        let origin = format!("album of {}", first.display());
+        let origin = Origin::Named(format!("album of {}", first.display()));
         found.push(Found { path, label: (*class).to_owned(), groups, split: None, origin });
     }
     report.unmapped = unmapped.into_iter().collect();

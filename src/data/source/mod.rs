@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use self::collect::{Found, collect};
 use self::table::Table;
 use self::walk::{Walk, state_of, walk};
 use super::dataset::{Dataset, MANIFEST};

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::collect::{Found, Origin, collect};
 use super::table::Table;
 use super::walk::Walk;
-use super::{Details, Found, Request, Source, collect, grouping};
+use super::{Details, Request, Source, grouping};
 use crate::data::manifest::Split;
 use crate::{Error, Result};
 
@@ -97,7 +98,7 @@ pub(super) fn read(table: &Table, images: Option<&Walk>, request: &Request) -> R
             label: genre,
             groups: vec![tracks[0].artist.clone(), name.clone()],
             split: Some(set),
-            origin: format!("album {name}"),
+            origin: Origin::Named(format!("album {name}")),
         });
     }
     report.artists = sets_of.len();

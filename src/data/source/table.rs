@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::collect::{Found, Origin, collect};
 use super::walk::is_picture;
-use super::{Columns, Found, Source, collect, set_named};
+use super::{Columns, Source, set_named};
 use crate::data::files::cannot_read;
 use crate::data::manifest::{Split, not_csv};
 use crate::{Error, Result};
@@ -236,7 +237,7 @@ impl Table {
                 label: label.to_owned(),
                 groups: group_places.iter().map(|&place| record[place].trim().to_owned()).collect(),
                 split: split_place.map(|place| self.set_at(line, place, &record[place])).transpose()?,
-                origin: format!("line {line}"),
+                origin: Origin::Line(line),
             });
             Ok(())
         })?;
@@ -308,7 +309,7 @@ fn check_files_exist(data: &Path, folder: &Path, found: &[Found]) -> Result<()> 
         return Ok(());
     };
     let names: Vec<String> =
-        missing.iter().take(3).map(|item| format!("{} ({})", item.path.display(), item.origin)).collect();
+        missing.iter().take(3).map(|item| format!("{} ({})", item.path.display(), item.origin())).collect();
     let more = if missing.len() > names.len() { ", …" } else { "" };
     let remedy = if first.path.starts_with(folder) {
         format!("paths in it start at {}", folder.display())
