@@ -25,7 +25,7 @@ pub fn contents(launch: &Launch, operand: usize, tensor: Tensor) -> Vec<u32> {
             constant.map_or(1, |&(_, value)| value.unsigned_abs())
         };
         let area = (extent("KERNEL_Y") * extent("KERNEL_X")).clamp(1, 256);
-        return (0..words).map(|_| (0..4).fold(0, |word, _| word << 8 | random() % area)).collect();
+        return (0..words).map(|_| (0..4).fold(0, |word, _| (word << 8) | (random() % area))).collect();
     }
     let from = if tensor.shape.pixels() == 1 { 0.5 } else { -1.0 };
     let width = if tensor.shape.pixels() == 1 { 1.0 } else { 2.0 };

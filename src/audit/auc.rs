@@ -133,7 +133,7 @@ mod tests {
     fn an_interval_holds_its_area_and_shrinks_with_more_groups() {
         let mut dice = ChaCha8Rng::seed_from_u64(1);
         let mut width = |count: usize, per_group: usize| {
-            let labels: Vec<bool> = (0..count).map(|i| (i / per_group) % 2 == 0).collect();
+            let labels: Vec<bool> = (0..count).map(|i| (i / per_group).is_multiple_of(2)).collect();
             // Pictures of a group score alike.
             let mut scores: Vec<f64> = Vec::new();
             for i in 0..count {

@@ -131,6 +131,9 @@ pub fn of_run(gpu: &Arc<Gpu>, run: &RunFolder, progress: &(dyn Fn(usize, usize) 
     swap(&dataset, model.pipeline(), &mut answer, progress)
 }
 
+/// Class probabilities, a row for each of these squares.
+type Answer<'a> = dyn FnMut(&[&[u8]]) -> Result<Vec<f32>> + 'a;
+
 /// Brings the test covers of `dataset` through their own and another class's typical pipeline, then through `pipeline` to the
 /// size of the pack, and compares the answers. `answer` gives, for squares of the pack's size, a row of class probabilities
 /// each. `progress(done, total)` counts covers.
@@ -140,7 +143,7 @@ pub fn of_run(gpu: &Arc<Gpu>, run: &RunFolder, progress: &(dyn Fn(usize, usize) 
 pub fn swap(
     dataset: &Dataset,
     pipeline: Pipeline,
-    answer: &mut dyn FnMut(&[&[u8]]) -> Result<Vec<f32>>,
+    answer: &mut Answer,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Swap> {
     let manifest = &dataset.manifest;

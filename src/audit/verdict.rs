@@ -141,9 +141,9 @@ pub struct Findings<'a> {
 impl Findings<'_> {
     pub fn verdict(&self) -> Verdict {
         let mut noted = Vec::new();
-        let mut evidence = self.from_files();
-        evidence.extend(self.from_pixels(&mut noted));
-        evidence.extend(self.from_source(&mut noted));
+        let mut evidence = self.evidence_in_files();
+        evidence.extend(self.evidence_in_pixels(&mut noted));
+        evidence.extend(self.evidence_in_source(&mut noted));
         if let Some(text) = &self.network {
             evidence.push(Evidence {
                 from: "network",
@@ -183,7 +183,7 @@ impl Findings<'_> {
         Verdict { verdict, exit_code, summary, evidence, noted, minimum_detectable: minimum }
     }
 
-    fn from_files(&self) -> Vec<Evidence> {
+    fn evidence_in_files(&self) -> Vec<Evidence> {
         let Some(files) = self.files else { return Vec::new() };
         let found = files.classes.iter().filter(|class| file_rule(class) == Finding::Shortcut);
         found
@@ -200,7 +200,7 @@ impl Findings<'_> {
             .collect()
     }
 
-    fn from_pixels(&self, noted: &mut Vec<String>) -> Vec<Evidence> {
+    fn evidence_in_pixels(&self, noted: &mut Vec<String>) -> Vec<Evidence> {
         let mut out = Vec::new();
         for ((class, after), &drop) in self.pixels.classes.iter().zip(&self.harmonised.classes).zip(self.drops) {
             let features = strongest(self.pixels, class, 3);
@@ -242,7 +242,7 @@ impl Findings<'_> {
         out
     }
 
-    fn from_source(&self, noted: &mut Vec<String>) -> Vec<Evidence> {
+    fn evidence_in_source(&self, noted: &mut Vec<String>) -> Vec<Evidence> {
         let Some(source) = self.source else { return Vec::new() };
         let depends = source.cramers_v >= LEAST_V && source.p <= 0.05;
         let how = format!(

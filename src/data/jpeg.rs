@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn compressing_again_loses_with_the_quality() {
-        let noise = |x: u32, y: u32| ((x * 7919 ^ y * 104_729).wrapping_mul(2_654_435_761) >> 24) as u8;
+        let noise = |x: u32, y: u32| (((x * 7919) ^ (y * 104_729)).wrapping_mul(2_654_435_761) >> 24) as u8;
         let picture = RgbImage::from_fn(48, 40, |x, y| Rgb([noise(x, y), x as u8 * 5, 100]));
         let lost = |quality, subsampled| {
             let after = recompressed(&picture, quality, subsampled).unwrap();

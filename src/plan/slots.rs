@@ -32,6 +32,9 @@ struct Tenant {
     last: usize,
 }
 
+/// Bytes of a slot, and its tenants with their offsets.
+type Slot = (u64, Vec<(Tenant, u64)>);
+
 impl Tenant {
     fn meets(&self, other: &Self) -> bool {
         self.first <= other.last && other.first <= self.last
@@ -64,10 +67,10 @@ impl Slots {
         let mut tenants: Vec<Tenant> = lives.iter().filter(own).map(tenant).collect();
         tenants.sort_by_key(|t| (std::cmp::Reverse(t.bytes), t.first, t.last, t.root));
 
-        let mut slots: Vec<(u64, Vec<(Tenant, u64)>)> = vec![];
+        let mut slots: Vec<Slot> = vec![];
         let mut places = HashMap::new();
         for tenant in tenants {
-            let room = |(slot, (size, others)): (usize, &(u64, Vec<(Tenant, u64)>))| {
+            let room = |(slot, (size, others)): (usize, &Slot)| {
                 let beside: Vec<_> = others.iter().filter(|(other, _)| tenant.meets(other)).collect();
                 if beside.iter().any(|(other, _)| apart.contains(&(tenant.root, other.root))) {
                     return None;
