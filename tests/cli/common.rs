@@ -166,10 +166,6 @@ pub fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     fn walk(root: &Path, folder: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            if path.ends_with("tensorboard") {
-                // Event files hold the time of day.
-                continue;
-            }
             if path.is_dir() {
                 walk(root, &path, found);
             } else {

@@ -64,13 +64,8 @@ fn training_leaves_a_report_with_the_numbers_of_the_score() {
     for key in ["accuracy", "majority", "chance", "stratified", "balanced_accuracy"] {
         assert!(html.contains(&percent(&score[key])), "{key} is missing");
     }
-    for ends in ["accuracy_ci"] {
-        assert!(html.contains(&format!(
-            "{:.1} % – {:.1} %",
-            100.0 * score[ends][0].as_f64().unwrap(),
-            100.0 * score[ends][1].as_f64().unwrap()
-        )));
-    }
+    let [low, high] = [0, 1].map(|end| 100.0 * score["accuracy_ci"][end].as_f64().unwrap());
+    assert!(html.contains(&format!("{low:.1} % – {high:.1} %")));
     for row in score["per_class"].as_array().unwrap() {
         let cell = format!("<th scope=\"row\">{}</th>", row["label"].as_str().unwrap());
         assert!(html.contains(&cell) && html.contains(&format!("{:.3}", row["f1"].as_f64().unwrap())), "{row}");
