@@ -53,10 +53,13 @@ fn native(first: u64) -> [Table; 2] {
     class(first, |number, master| jpeg(&lanczos(&master, SIDE), quality(number)))
 }
 
+/// What is done to a picture.
+type Change = fn(&RgbImage) -> RgbImage;
+
 #[test]
 fn scaled_pictures_are_told_from_native_ones_whatever_the_filter() {
     let native = native(0);
-    let scaled: [(&str, fn(&RgbImage) -> RgbImage); 5] = [
+    let scaled: [(&str, Change); 5] = [
         ("triangle", |p| resize(p, SIDE, SIDE, FilterType::Triangle)),
         ("cubic", |p| resize(p, SIDE, SIDE, FilterType::CatmullRom)),
         ("gaussian", |p| resize(p, SIDE, SIDE, FilterType::Gaussian)),
