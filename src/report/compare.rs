@@ -178,7 +178,7 @@ fn scores(runs: &[&Run], names: &[String]) -> Markup {
     if two {
         head.push("ROC-AUC");
     }
-    head.push("test covers");
+    head.push("covers");
     page::table("Each run's best epoch on its own test set.", &head, &rows)
 }
 

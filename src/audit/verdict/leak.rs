@@ -12,10 +12,12 @@ pub fn text(leaks: &Leaks) -> Option<String> {
         if count == 1 { "1 pair of covers shows".into() } else { format!("{count} pairs of covers show") }
     };
     if leaks.across_sets > 0 {
+        let seen = leaks.covers_seen_in_training;
         found.push(format!(
-            "{} the same picture in different sets, so that {} covers of test or validation were seen in training",
+            "{} the same picture in different sets, so that {} of test or validation {} seen in training",
             pairs(leaks.across_sets),
-            leaks.covers_seen_in_training
+            if seen == 1 { "1 cover".into() } else { format!("{seen} covers") },
+            if seen == 1 { "was" } else { "were" },
         ));
     }
     if leaks.across_labels > 0 {
