@@ -83,7 +83,9 @@ impl View {
     pub fn meaning(self) -> &'static str {
         match self {
             Self::Full => "what this small network reads off the whole picture",
-            Self::Residual => "noise, compression and scaling tell the classes apart: no content is left",
+            Self::Residual => {
+                "noise, compression and scaling tell the classes apart, or the finest edges of what is shown"
+            }
             Self::Border => "frames, scanner edges or layout at the edge tell the classes apart",
             Self::Patches => "texture and colour tell the classes apart, without any composition",
             Self::Colours => "colours alone tell the classes apart: content, or how a source was scanned",

@@ -124,7 +124,7 @@ pub fn swap(swap: &Swap) -> Markup {
     html! {
         p {
             "The run's network was shown its test covers after they went through another class's typical size and compression, and "
-            "through their own. " (swap.text)
+            "through their own: " (swap.text) "."
         }
         @if !swap.classes.is_empty() {
             (table(
