@@ -3,7 +3,7 @@
 //! [`Layout`] is pure arithmetic: it knows the memory a tape needs before anything is allocated. [`Plan`] makes the buffers,
 //! bind groups and pipelines, and replays the launches with one submission per step.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, mpsc};
 
@@ -28,10 +28,7 @@ pub use probe::{Output, Prepared, Probe, distinct_launches};
 pub use profile::LaunchTime;
 use slots::Slots;
 
-/// Uniform blocks lie this far apart: the largest alignment an adapter may ask for.
-const UNIFORM_STRIDE: u64 = BLOCK_BYTES;
-
-/// Room for the uniform block of one launch.
+/// Room for the uniform block of one launch. Blocks lie this far apart: the largest alignment an adapter may ask for.
 const BLOCK_BYTES: u64 = 256;
 
 /// Which storage every value of a tape gets.
@@ -61,7 +58,7 @@ impl Layout {
             roots().map(|v| (v.bytes(), v.shape)).max_by_key(|&(bytes, _)| bytes).unwrap_or((0, Shape::vector(0)));
         let memory = MemoryUse {
             slots: slots.sizes.iter().sum(),
-            fixed: fixed + UNIFORM_STRIDE * tape.launches.len() as u64,
+            fixed: fixed + BLOCK_BYTES * tape.launches.len() as u64,
             parameters: tape.spec().bytes(if training { tape.trained_words() } else { 0 }),
             largest_tensor,
         };
@@ -130,14 +127,22 @@ pub struct Plan {
     host: HashMap<usize, wgpu::Buffer>,
     /// Tensor id -> root, first word, stride.
     views: HashMap<usize, crate::tape::View>,
-    /// Kept results in read-back order: root, first byte, bytes.
-    results: Vec<(usize, u64, u64)>,
-    /// Those of them that are kept in half precision.
-    halves: HashSet<usize>,
+    /// In read-back order.
+    results: Vec<Kept>,
     result_bytes: u64,
     staging: [wgpu::Buffer; 2],
     turn: usize,
     memory: MemoryUse,
+}
+
+/// A value that the host can read after a run.
+struct Kept {
+    root: usize,
+    /// Its first byte in the read-back.
+    offset: u64,
+    bytes: u64,
+    /// Its numbers have two bytes.
+    half: bool,
 }
 
 /// A submitted run whose results have not been looked at yet. At most two may be under way, and each must be handed to
@@ -194,7 +199,7 @@ impl Plan {
                 gpu.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(words));
             }
             if value.home == Home::Result {
-                results.push((root, result_bytes, bytes));
+                results.push(Kept { root, offset: result_bytes, bytes, half: value.half });
                 result_bytes += bytes;
             }
             host.insert(root, buffer.clone());
@@ -206,9 +211,8 @@ impl Plan {
             .map(|id| (id, tape.view(Tensor { id, shape: tape.values[id].shape })))
             .filter(|(_, view)| host.contains_key(&view.root))
             .collect();
-        let halves = results.iter().map(|&(root, ..)| root).filter(|&root| tape.values[root].half).collect();
         let (gpu, phases, memory) = (Arc::clone(gpu), tape.phases(), layout.memory);
-        Ok(Self { gpu, steps, phases, slots, host, views, results, halves, result_bytes, staging, turn: 0, memory })
+        Ok(Self { gpu, steps, phases, slots, host, views, results, result_bytes, staging, turn: 0, memory })
     }
 
     fn steps(
@@ -234,8 +238,8 @@ impl Plan {
             let pipeline = gpu.pipeline(kernel, &tape.bindings(launch))?;
             let block = wgpu::BufferBinding {
                 buffer: &uniform_buffer,
-                offset: i as u64 * UNIFORM_STRIDE,
-                size: wgpu::BufferSize::new(UNIFORM_STRIDE),
+                offset: i as u64 * BLOCK_BYTES,
+                size: wgpu::BufferSize::new(BLOCK_BYTES),
             };
             let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(block) }];
             for (binding, &(tensor, _)) in (1..).zip(&launch.operands) {
@@ -277,7 +281,7 @@ impl Plan {
 
     /// Fills all reused storage and all kept results with NaN, so that a test sees what no kernel wrote.
     pub fn poison(&self) {
-        let kept = self.results.iter().map(|(root, ..)| &self.host[root]);
+        let kept = self.results.iter().map(|kept| &self.host[&kept.root]);
         for buffer in self.slots.iter().chain(kept) {
             self.gpu.queue.write_buffer(buffer, 0, &vec![0xff; buffer.size() as usize]);
         }
@@ -302,7 +306,7 @@ impl Plan {
         }
         let staging = self.turn;
         self.turn = 1 - self.turn;
-        for &(root, offset, bytes) in &self.results {
+        for &Kept { root, offset, bytes, .. } in &self.results {
             encoder.copy_buffer_to_buffer(&self.host[&root], 0, &self.staging[staging], offset, bytes);
         }
         let submission = self.gpu.queue.submit([encoder.finish()]);
@@ -388,9 +392,9 @@ impl Results<'_> {
         let missing = || Error::run("a result that was not kept");
         let view = self.plan.views.get(&tensor.id).ok_or_else(missing)?;
         let mut kept = self.plan.results.iter();
-        let &(_, offset, bytes) = kept.find(|(root, ..)| *root == view.root).ok_or_else(missing)?;
+        let &Kept { offset, bytes, half, .. } = kept.find(|kept| kept.root == view.root).ok_or_else(missing)?;
         let range = offset as usize..(offset + bytes) as usize;
-        let words: Vec<f32> = if self.plan.halves.contains(&view.root) {
+        let words: Vec<f32> = if half {
             let halves: Vec<u16> = bytemuck::pod_collect_to_vec(&self.bytes[range]);
             halves.into_iter().map(|bits| half::f16::from_bits(bits).to_f32()).collect()
         } else {

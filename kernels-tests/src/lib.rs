@@ -43,6 +43,7 @@ ops! {
     global_avg_pool,
     grad_norm,
     input,
+    loss,
     max_pool,
     relu,
     sigmoid_cross_entropy,

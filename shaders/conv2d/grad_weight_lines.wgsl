@@ -30,16 +30,6 @@ override ACCUMULATE: bool = false;
 // `sums` is `splits` times the weights' gradient; the gradient itself if there is one split.
 @group(0) @binding(3) var<storage, read_write> sums: array<vec4<f32>>;
 
-// Sums of one tap: four input channels, four output channels to the left and four to the right.
-struct Tap {
-    left: line::Block,
-    right: line::Block,
-}
-
-fn add(sum: Tap, a: line::Line, left: line::Line, right: line::Line) -> Tap {
-    return Tap(line::outer_line(sum.left, a, left), line::outer_line(sum.right, a, right));
-}
-
 fn quad_x(spot: i32, k: u32) -> vec4<f32> {
     return select(vec4<f32>(0.0), x[u32(max(spot, 0)) + k], spot >= 0);
 }
@@ -62,19 +52,6 @@ fn upstream(s: line::Spots, k: u32) -> line::Line {
     );
 }
 
-// The eight pixels of a row that lie under its left, middle or right tap.
-fn under_left(q: line::Reach) -> line::Line {
-    return line::Line(q.a, q.b, q.c, q.d, q.e, q.f, q.g, q.h);
-}
-
-fn under_middle(q: line::Reach) -> line::Line {
-    return line::Line(q.b, q.c, q.d, q.e, q.f, q.g, q.h, q.i);
-}
-
-fn under_right(q: line::Reach) -> line::Line {
-    return line::Line(q.c, q.d, q.e, q.f, q.g, q.h, q.i, q.j);
-}
-
 fn store(row: u32, column4: u32, left: vec4<f32>, right: vec4<f32>, two: bool) {
     let i = row * params.cout / 4u + column4;
     if ACCUMULATE {
@@ -91,7 +68,7 @@ fn store(row: u32, column4: u32, left: vec4<f32>, right: vec4<f32>, two: bool) {
     }
 }
 
-fn store_tap(row: u32, column4: u32, tap: Tap, two: bool) {
+fn store_tap(row: u32, column4: u32, tap: line::Tap, two: bool) {
     store(row, column4, tap.left.a, tap.right.a, two);
     store(row + 1u, column4, tap.left.b, tap.right.b, two);
     store(row + 2u, column4, tap.left.c, tap.right.c, two);
@@ -125,7 +102,7 @@ fn main(
     let height = i32(params.height);
     let width = i32(params.width);
     let out_width = i32(params.out_width);
-    let none = Tap(line::empty(), line::empty());
+    let none = line::empty_tap();
     var t0 = none;
     var t1 = none;
     var t2 = none;
@@ -151,17 +128,17 @@ fn main(
         let right = upstream(d, next4);
         let before = column - PAD_LEFT;
         let q0 = reach(line::spots(from_x, before, 1, x_step, width, top >= 0 && top < height), row4);
-        t0 = add(t0, under_left(q0), left, right);
-        t1 = add(t1, under_middle(q0), left, right);
-        t2 = add(t2, under_right(q0), left, right);
+        t0 = line::add_to_tap(t0, line::under_left(q0), left, right);
+        t1 = line::add_to_tap(t1, line::under_middle(q0), left, right);
+        t2 = line::add_to_tap(t2, line::under_right(q0), left, right);
         let q1 = reach(line::spots(from_x + x_line, before, 1, x_step, width, top + 1 >= 0 && top + 1 < height), row4);
-        t3 = add(t3, under_left(q1), left, right);
-        t4 = add(t4, under_middle(q1), left, right);
-        t5 = add(t5, under_right(q1), left, right);
+        t3 = line::add_to_tap(t3, line::under_left(q1), left, right);
+        t4 = line::add_to_tap(t4, line::under_middle(q1), left, right);
+        t5 = line::add_to_tap(t5, line::under_right(q1), left, right);
         let q2 = reach(line::spots(from_x + 2 * x_line, before, 1, x_step, width, top + 2 >= 0 && top + 2 < height), row4);
-        t6 = add(t6, under_left(q2), left, right);
-        t7 = add(t7, under_middle(q2), left, right);
-        t8 = add(t8, under_right(q2), left, right);
+        t6 = line::add_to_tap(t6, line::under_left(q2), left, right);
+        t7 = line::add_to_tap(t7, line::under_middle(q2), left, right);
+        t8 = line::add_to_tap(t8, line::under_right(q2), left, right);
         column += 8;
         if column >= out_width {
             column = 0;

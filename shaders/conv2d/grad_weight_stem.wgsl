@@ -34,16 +34,6 @@ override ACCUMULATE: bool = false;
 // `sums` is `splits` times the weights' gradient; the gradient itself if there is one split.
 @group(0) @binding(3) var<storage, read_write> sums: array<vec4<f32>>;
 
-// Sums of one tap: four input channels, four output channels to the left and four to the right.
-struct Tap {
-    left: line::Block,
-    right: line::Block,
-}
-
-fn add(sum: Tap, a: line::Line, left: line::Line, right: line::Line) -> Tap {
-    return Tap(line::outer_line(sum.left, a, left), line::outer_line(sum.right, a, right));
-}
-
 fn quad_x(spot: i32, k: u32) -> vec4<f32> {
     return select(vec4<f32>(0.0), x[u32(max(spot, 0)) + k], spot >= 0);
 }
@@ -66,19 +56,6 @@ fn upstream(s: line::Spots, k: u32) -> line::Line {
     );
 }
 
-// The eight pixels of a row that lie under its left, middle or right tap.
-fn under_left(q: line::Reach) -> line::Line {
-    return line::Line(q.a, q.b, q.c, q.d, q.e, q.f, q.g, q.h);
-}
-
-fn under_middle(q: line::Reach) -> line::Line {
-    return line::Line(q.b, q.c, q.d, q.e, q.f, q.g, q.h, q.i);
-}
-
-fn under_right(q: line::Reach) -> line::Line {
-    return line::Line(q.c, q.d, q.e, q.f, q.g, q.h, q.i, q.j);
-}
-
 fn store(row: u32, column4: u32, left: vec4<f32>, right: vec4<f32>, two: bool) {
     let i = row * params.cout / 4u + column4;
     if ACCUMULATE {
@@ -95,7 +72,7 @@ fn store(row: u32, column4: u32, left: vec4<f32>, right: vec4<f32>, two: bool) {
     }
 }
 
-fn store_tap(row: u32, column4: u32, tap: Tap, two: bool) {
+fn store_tap(row: u32, column4: u32, tap: line::Tap, two: bool) {
     store(row, column4, tap.left.a, tap.right.a, two);
     store(row + 1u, column4, tap.left.b, tap.right.b, two);
     store(row + 2u, column4, tap.left.c, tap.right.c, two);
@@ -129,7 +106,7 @@ fn main(
     let dy_step = i32(params.dy_stride / 4u);
     let width = i32(params.width);
     let out_width = i32(params.out_width);
-    let none = Tap(line::empty(), line::empty());
+    let none = line::empty_tap();
     var t0 = none;
     var t1 = none;
     var t2 = none;
@@ -155,14 +132,14 @@ fn main(
         let before = column * 2 - PAD_LEFT;
         let even = reach(line::spots(from_x, before, 2, x_step, width, inside), row4);
         let last = quad_x(line::spot(from_x, before + 20, x_step, width, inside), row4);
-        t0 = add(t0, under_left(even), left, right);
-        t2 = add(t2, under_middle(even), left, right);
-        t4 = add(t4, under_right(even), left, right);
-        t6 = add(t6, line::Line(even.d, even.e, even.f, even.g, even.h, even.i, even.j, last), left, right);
+        t0 = line::add_to_tap(t0, line::under_left(even), left, right);
+        t2 = line::add_to_tap(t2, line::under_middle(even), left, right);
+        t4 = line::add_to_tap(t4, line::under_right(even), left, right);
+        t6 = line::add_to_tap(t6, line::under_fourth(even, last), left, right);
         let odd = reach(line::spots(from_x, before + 1, 2, x_step, width, inside), row4);
-        t1 = add(t1, under_left(odd), left, right);
-        t3 = add(t3, under_middle(odd), left, right);
-        t5 = add(t5, under_right(odd), left, right);
+        t1 = line::add_to_tap(t1, line::under_left(odd), left, right);
+        t3 = line::add_to_tap(t3, line::under_middle(odd), left, right);
+        t5 = line::add_to_tap(t5, line::under_right(odd), left, right);
         column += 8;
         if column >= out_width {
             column = 0;

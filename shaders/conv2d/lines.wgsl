@@ -4,27 +4,19 @@
 #import gatefold::grid
 #import gatefold::line
 
-#ifdef INPUT_GRADIENT
 struct Params {
-    pixels: u32,         // n * height * width of dx
+    pixels: u32,         // n * height * width
+#ifdef INPUT_GRADIENT
     height: u32,         // of dx
     width: u32,
     source_height: u32,  // of dy
     source_width: u32,
-    cin: u32,
-    cout: u32,
-    source_offset: u32,
-    source_stride: u32,
-    offset: u32,
-    stride: u32,
-}
 #else
-struct Params {
-    pixels: u32,         // n * height * width of y
     source_height: u32,  // of x
     source_width: u32,
     height: u32,         // of y
     width: u32,
+#endif
     cin: u32,
     cout: u32,
     source_offset: u32,
@@ -32,7 +24,6 @@ struct Params {
     offset: u32,
     stride: u32,
 }
-#endif
 
 // Where the window of the first pixel begins: rows and columns before the source.
 override ABOVE: i32 = 0;

@@ -4,27 +4,13 @@
 #import gatefold::line
 #import gatefold::normalise
 
-#ifdef INPUT_GRADIENT
 struct Params {
-    pixels: u32,         // n * height * width
-    height: u32,         // of dx; dy is as large
-    width: u32,
-    source_height: u32,
-    source_width: u32,
-    cin: u32,
-    cout: u32,
-    source_offset: u32,
-    source_stride: u32,
-    offset: u32,
-    stride: u32,
-}
-#else
-struct Params {
-    pixels: u32,         // n * height * width
-    source_height: u32,  // of x; y is as large
-    source_width: u32,
+    pixels: u32,  // n * height * width
+    // Of the input and of the output, which are as large.
     height: u32,
     width: u32,
+    out_height: u32,
+    out_width: u32,
     cin: u32,
     cout: u32,
     source_offset: u32,
@@ -32,7 +18,6 @@ struct Params {
     offset: u32,
     stride: u32,
 }
-#endif
 
 override ACCUMULATE: bool = false;
 override BIAS: bool = false;

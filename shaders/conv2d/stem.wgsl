@@ -67,7 +67,7 @@ fn reach(s: line::Spots, k: u32) -> line::Reach {
 }
 
 fn add(sum: line::Line, w: Row, even: line::Reach, odd: line::Reach, last: vec4<f32>) -> line::Line {
-    let six = line::Line(even.d, even.e, even.f, even.g, even.h, even.i, even.j, last);
+    let six = line::under_fourth(even, last);
     return line::add(line::add_taps(line::add_taps(sum, w.even, even), w.odd, odd), w.last, six);
 }
 

@@ -159,3 +159,35 @@ fn outer_line(sum: Block, a: Line, b: Line) -> Block {
     s = outer(s, a.g, b.g);
     return outer(s, a.h, b.h);
 }
+
+// Sums of one tap: four input channels, four output channels to the left and four to the right.
+struct Tap {
+    left: Block,
+    right: Block,
+}
+
+fn empty_tap() -> Tap {
+    return Tap(empty(), empty());
+}
+
+fn add_to_tap(sum: Tap, a: Line, left: Line, right: Line) -> Tap {
+    return Tap(outer_line(sum.left, a, left), outer_line(sum.right, a, right));
+}
+
+// The eight pixels of a row that lie under its left, middle or right tap.
+fn under_left(q: Reach) -> Line {
+    return Line(q.a, q.b, q.c, q.d, q.e, q.f, q.g, q.h);
+}
+
+fn under_middle(q: Reach) -> Line {
+    return Line(q.b, q.c, q.d, q.e, q.f, q.g, q.h, q.i);
+}
+
+fn under_right(q: Reach) -> Line {
+    return Line(q.c, q.d, q.e, q.f, q.g, q.h, q.i, q.j);
+}
+
+// Those under a fourth tap, to the right of the three: `next` follows the ten pixels.
+fn under_fourth(q: Reach, next: vec4<f32>) -> Line {
+    return Line(q.d, q.e, q.f, q.g, q.h, q.i, q.j, next);
+}

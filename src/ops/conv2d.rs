@@ -120,6 +120,11 @@ impl Conv {
         self.window.padding != [0; 4]
     }
 
+    /// Only kernels without normalisation add a bias.
+    fn biased(&self, kernel: Kernel, bias: bool) -> Kernel {
+        if self.before.is_some() { kernel } else { kernel.constant("BIAS", bias) }
+    }
+
     /// The kernel that normalises, if the input is to be normalised.
     fn normalising(&self, kernel: Kernel) -> Kernel {
         if self.before.is_some() { kernel.def("NORMALISE", 1) } else { kernel }
@@ -145,10 +150,7 @@ impl Conv {
             .view(x)
             .view(y)
             .flops(self.flops());
-        let common = |kernel: Kernel| {
-            let kernel = self.normalising(self.geometry(kernel));
-            if self.before.is_some() { kernel } else { kernel.constant("BIAS", bias.is_some()) }
-        };
+        let common = |kernel: Kernel| self.biased(self.normalising(self.geometry(kernel)), bias.is_some());
         let quads = |kernel: Kernel| common(kernel).constant("PADDED", self.padded());
         let tiles = y.shape.pixels().div_ceil(8) * self.cout().div_ceil(8);
         let registers = quads(registers(shader!("conv2d/forward_registers.wgsl"), tiles));
@@ -204,24 +206,18 @@ impl Conv {
             .view(dy)
             .view(dx)
             .flops(self.flops());
-        let quads = |kernel: Kernel| {
-            // Only a 1x1 window that steps pixel by pixel meets every input pixel under its every tap.
-            let gaps = self.padded() || self.window.area() != 1 || self.window.stride != [1, 1];
-            self.geometry(kernel).constant("PADDED", i64::from(gaps)).constant("ACCUMULATE", accumulate)
-        };
+        let common = |kernel: Kernel| self.geometry(kernel).constant("ACCUMULATE", accumulate);
         // Tiles keep to one class of pixels, see the file.
         let [sh, sw] = self.window.stride;
         let class = x.shape.n * x.shape.h.div_ceil(sh) * x.shape.w.div_ceil(sw);
         let tiles = sh * sw * class.div_ceil(8) * self.cin().div_ceil(8);
-        let registers = registers(shader!("conv2d/grad_input_registers.wgsl"), tiles);
-        let registers = self.geometry(registers).constant("ACCUMULATE", accumulate);
-        let plain = self
-            .geometry(Kernel::per_item(shader!("conv2d/grad_input_plain.wgsl"), x.shape.len()))
-            .constant("ACCUMULATE", accumulate)
+        let registers = common(registers(shader!("conv2d/grad_input_registers.wgsl"), tiles));
+        let plain = common(Kernel::per_item(shader!("conv2d/grad_input_plain.wgsl"), x.shape.len()))
             .constant("CIN", self.cin() as i64)
             .constant("COUT", self.cout() as i64);
         let tiled = tiled(shader!("conv2d/grad_input_tiled.wgsl"), x.shape.pixels(), self.cin(), 1);
-        let tiled = quads(self.channels(tiled));
+        // Only a plain matrix product meets every input pixel under its every tap.
+        let tiled = common(self.channels(tiled)).constant("PADDED", !self.has_points());
         let special = self.software_grad_input(to.accumulate);
         tape.launch(in_order(launch, special, self.fills_tiles(x.shape), registers).kernel(tiled).kernel(plain));
     }

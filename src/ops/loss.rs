@@ -59,14 +59,15 @@ pub(crate) fn check_class_weights(op: &str, weights: &[f32]) -> Result<()> {
     }
 }
 
-/// Adds up one record per sample, each of which begins with weighted loss, weight, weighted hit and one (or four zeros).
-pub(crate) fn total(tape: &mut Tape, op: &'static str, records: Tensor, logits: Tensor) -> Loss {
-    let loss = tape.output(Shape::vector(1), &[logits]);
+/// Adds up one record per sample, `n x 1 x 1 x c` with `c` a multiple of 4: each begins with weighted loss, weight, weighted hit and
+/// one (or four zeros). The loss needs a gradient if `logits` do; the launch is counted as `op`'s.
+pub fn loss(tape: &mut Tape, op: &'static str, records: Tensor, logits: Tensor) -> Loss {
+    let mean = tape.output(Shape::vector(1), &[logits]);
     let stats = tape.scratch(Shape::vector(4));
-    let launch = Launch::new(op, "total").read(records).write(loss).write(stats);
-    let launch = launch.u32(records.shape.n).u32(records.shape.c / 4).view(loss).view(stats);
+    let launch = Launch::new(op, "total").read(records).write(mean).write(stats);
+    let launch = launch.u32(records.shape.n).u32(records.shape.c / 4).view(mean).view(stats);
     tape.launch(launch.kernel(Kernel::per_group(shader!("loss/total.wgsl"), 1)));
-    Loss { loss, stats }
+    Loss { loss: mean, stats }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Cross-entropy of a sigmoid: two classes and one logit.
 
 pub use super::loss::{Loss, Targets};
-use super::loss::{check_class_weights, check_targets, total};
+use super::loss::{check_class_weights, check_targets, loss};
 use crate::gpu::Kernel;
 use crate::tape::{Launch, Tape};
 use crate::tensor::{Shape, Tensor};
@@ -41,7 +41,7 @@ pub fn sigmoid_cross_entropy(
     let launch = Launch::new(OP, "forward").read(logits).read(targets.labels).read(targets.weights).write(records);
     let launch = launch.u32(n).f32(label_smoothing).f32(class_weights[0]).f32(class_weights[1]).view(logits);
     tape.launch(launch.kernel(Kernel::per_item(shader!("sigmoid_cross_entropy/sample.wgsl"), n)));
-    let result = total(tape, OP, records, logits);
+    let result = loss(tape, OP, records, logits);
 
     let (labels, loss) = (targets.labels, result);
     tape.on_backward(&[logits], move |tape| {

@@ -1,7 +1,7 @@
 //! Cross-entropy of a softmax, as `torch.nn.functional.cross_entropy` defines it, with a weight per sample on top.
 
 pub use super::loss::{Loss, Targets};
-use super::loss::{check_class_weights, check_targets, total};
+use super::loss::{check_class_weights, check_targets, loss};
 use crate::gpu::Kernel;
 use crate::tape::{Launch, Tape};
 use crate::tensor::{Shape, Tensor};
@@ -50,7 +50,7 @@ pub fn softmax_cross_entropy(
     };
     let launch = launch.kernel(kernel(Kernel::per_group(shader, n), 64)).kernel(kernel(Kernel::per_item(shader, n), 1));
     tape.launch(launch);
-    let result = total(tape, OP, records, logits);
+    let result = loss(tape, OP, records, logits);
 
     let (labels, loss) = (targets.labels, result);
     tape.on_backward(&[logits], move |tape| {

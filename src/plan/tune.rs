@@ -112,7 +112,7 @@ impl Tuner<'_> {
         let Ok(bench) = Bench::new(self.gpu, tape, number) else { return self.gpu.check().map(|()| rule.to_owned()) };
         let launch = &tape.launches[number];
         let half = launch.operands.iter().any(|&(t, access)| access == Access::Write && tape.is_half(t));
-        let mut plain: Option<Vec<u32>> = None;
+        let mut plain: Option<Vec<f64>> = None;
         let mut times: Vec<(String, f64)> = vec![];
         for kernel in self.candidates(tape, launch) {
             let variant = kernel.variant();
@@ -192,16 +192,16 @@ impl<'a> Bench<'a> {
         Ok(Self { probe: Probe::new(gpu, tape, number, 0, &fill)?, stopwatch: Stopwatch::new(gpu)? })
     }
 
-    /// Runs once and gives what the outputs then hold, as raw words.
-    fn run(&self, kernel: &Prepared) -> Result<Vec<u32>> {
+    /// Runs once and gives the numbers that the outputs then hold.
+    fn run(&self, kernel: &Prepared) -> Result<Vec<f64>> {
         let outputs = self.probe.outputs(&self.stopwatch, kernel)?;
-        Ok(outputs.into_iter().flat_map(|output| output.after).collect())
+        Ok(outputs.iter().flat_map(|output| output.numbers().map(|[_, after]| after)).collect())
     }
 
     /// Seconds of one run of a kernel whose numbers are right.
-    fn try_kernel(&self, kernel: &Kernel, plain: &[u32], half: bool) -> Result<f64> {
+    fn try_kernel(&self, kernel: &Kernel, plain: &[f64], half: bool) -> Result<f64> {
         let prepared = self.probe.prepare(kernel)?;
-        let error = distance(&self.run(&prepared)?, plain, half);
+        let error = distance(&self.run(&prepared)?, plain);
         let tolerance = if half { HALF_TOLERANCE } else { TOLERANCE };
         if error.is_nan() || error > tolerance {
             return Err(Error::run(format!("its numbers differ from the plain kernel's by {error:.1e}")));
@@ -223,19 +223,10 @@ fn random(words: usize, seed: u32) -> Vec<u32> {
     block.into_iter().cycle().take(words).collect()
 }
 
-/// `||a - b|| / ||b||` of f32 numbers, or of f16 numbers, two to a word; NaN if a number is none.
-fn distance(a: &[u32], b: &[u32], half: bool) -> f64 {
-    let numbers = |word: u32| {
-        let part = |bits: u32| half::f16::from_bits(bits as u16).to_f64();
-        if half { [part(word), part(word >> 16)] } else { [f64::from(f32::from_bits(word)), 0.0] }
-    };
-    let (mut apart, mut norm) = (0.0, 0.0);
-    for (&a, &b) in a.iter().zip(b) {
-        for (a, b) in numbers(a).into_iter().zip(numbers(b)) {
-            apart += (a - b).powi(2);
-            norm += b.powi(2);
-        }
-    }
+/// `||a - b|| / ||b||`; NaN if a number is none.
+fn distance(a: &[f64], b: &[f64]) -> f64 {
+    let apart: f64 = a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum();
+    let norm: f64 = b.iter().map(|b| b.powi(2)).sum();
     if norm == 0.0 { apart.sqrt() } else { (apart / norm).sqrt() }
 }
 

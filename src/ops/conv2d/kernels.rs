@@ -93,7 +93,7 @@ impl Conv {
     }
 
     /// Whether the convolution is a plain matrix product.
-    fn has_points(&self) -> bool {
+    pub fn has_points(&self) -> bool {
         self.window.area() == 1 && self.window.stride == [1, 1] && !self.padded()
     }
 
@@ -111,7 +111,7 @@ impl Conv {
         } else {
             return None;
         };
-        Some(self.common(kernel, bias))
+        Some(self.biased(kernel, bias))
     }
 
     /// The same for the gradient by the input.
@@ -146,10 +146,5 @@ impl Conv {
             return None;
         };
         Some(kernel.constant("ACCUMULATE", accumulate))
-    }
-
-    /// Only kernels without normalisation add a bias.
-    fn common(&self, kernel: Kernel, bias: bool) -> Kernel {
-        if self.before.is_some() { kernel } else { kernel.constant("BIAS", bias) }
     }
 }
