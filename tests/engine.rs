@@ -53,7 +53,7 @@ fn modest() -> AdapterSummary {
         subgroup_max: 32,
         f16: false,
         timestamps: false,
-        cooperative_matrix: false,
+        cooperative_matrix: None,
     }
 }
 

@@ -224,7 +224,7 @@ impl Bench<'_> {
                     roofline_share: self.ceilings.floor(flops, bytes) / median,
                     roofline_share_cpu: self.ceilings.cpu_floor(flops, bytes).zip(cpu).map(|(floor, cpu)| floor / cpu),
                     error,
-                    tolerance: tolerance(&reference),
+                    tolerance: tolerance(&reference, kernel.rounds_factors()),
                     clock: format!("{clock:?}"),
                 };
                 show(&timing, arguments.common.json);

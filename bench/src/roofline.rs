@@ -40,7 +40,7 @@ pub struct Ceilings {
     pub copy_gbytes_per_s: f64,
     /// Of f16; `None` where the adapter has none.
     pub f16_gflops: Option<f64>,
-    /// Of 16 x 16 cooperative matrices, f16 to f32; `None` where the adapter has none.
+    /// Of square cooperative matrices, f16 to f32; `None` where the adapter has none.
     pub cooperative_gflops: Option<f64>,
     /// Per second of processor time, on software adapters: stands on a busy machine too.
     pub gflops_per_cpu_s: Option<f64>,
@@ -131,11 +131,11 @@ fn report(gpu: &Gpu, seconds: f64, all: bool) -> Result<Report> {
         } else {
             report.skipped.push("multiply-add f16: skipped, the adapter has no f16 in shaders".into());
         }
-        if adapter.cooperative_matrix && adapter.f16 {
-            let rate = timed(gpu, &stopwatch, seconds, |rounds| cooperative(gpu, rounds))?;
+        if let Some(side) = adapter.cooperative_matrix {
+            let rate = timed(gpu, &stopwatch, seconds, |rounds| cooperative(gpu, side, rounds))?;
             report.note("cooperative matrix", "GFLOP/s", rate);
         } else {
-            let line = "cooperative matrix: skipped, the adapter has no 16x16 form from f16 to f32";
+            let line = "cooperative matrix: skipped, the adapter has no square form from f16 to f32";
             report.skipped.push(line.into());
         }
     }
@@ -217,16 +217,16 @@ fn copy(gpu: &Gpu, width: usize, each: usize) -> Result<Load> {
     Ok(Load { tape, amount: 2.0 * 4.0 * words as f64 })
 }
 
-fn cooperative(gpu: &Gpu, rounds: usize) -> Result<Load> {
+fn cooperative(gpu: &Gpu, side: u32, rounds: usize) -> Result<Load> {
     const TILES: usize = 64;
-    let (lanes, groups) = (gpu.adapter().subgroup_max, 1 << 13);
+    let (lanes, groups, area) = (gpu.adapter().subgroup_max, 1 << 13, (side * side) as usize);
     let mut tape = Tape::new();
-    let x = tape.scratch(Shape::vector(TILES * 128));
-    let y = tape.scratch(Shape::vector(groups * 256));
-    let mut kernel = Kernel::per_group(COOPERATIVE, groups).def("LANES", lanes);
+    let x = tape.scratch(Shape::vector(TILES * area / 2));
+    let y = tape.scratch(Shape::vector(groups * area));
+    let mut kernel = Kernel::per_group(COOPERATIVE, groups).def("LANES", lanes).def("SIDE", side);
     (kernel.workgroups, kernel.needs.invocations) = (fold(groups), lanes);
     tape.launch(Launch::new("roofline", "cooperative").read(x).write(y).u32(rounds).u32(TILES).kernel(kernel));
-    Ok(Load { tape, amount: (groups * rounds) as f64 * 8.0 * 2.0 * 16.0 * 16.0 * 16.0 })
+    Ok(Load { tape, amount: (groups * rounds * area) as f64 * 8.0 * 2.0 * f64::from(side) })
 }
 
 impl Report {
@@ -270,7 +270,9 @@ mod tests {
             compose(COPY, &[("WIDTH", width as u32), ("EACH", each as u32)]).unwrap();
         }
         // The one kernel that most adapters cannot run.
-        compose(COOPERATIVE, &[("LANES", 32)]).unwrap();
+        for side in [8, 16] {
+            compose(COOPERATIVE, &[("LANES", 32), ("SIDE", side)]).unwrap();
+        }
     }
 
     #[test]

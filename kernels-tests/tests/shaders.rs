@@ -123,8 +123,8 @@ fn every_variant_is_valid_and_bound_as_its_op_declares() {
                 continue;
             }
         };
-        // No capability beyond WebGPU's core: such a kernel runs on every adapter.
-        if let Err(e) = Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module) {
+        // No capability beyond WebGPU's core but what it says it needs: such a kernel runs on every adapter.
+        if let Err(e) = Validator::new(ValidationFlags::all(), capabilities(users[0].1)).validate(&module) {
             faults.insert(format!("{name}: {}", e.emit_to_string(shader.source)));
         }
         faults.extend(module_faults(&module).into_iter().map(|fault| format!("{name}: {fault}")));
@@ -155,8 +155,9 @@ fn every_kernel_of_a_step_in_mixed_precision_is_valid() {
                 let name = format!("{} with halves at {halves:?}", kernel.variant());
                 let mut module = compose(kernel.shader, &kernel.defs).expect(&name);
                 store_as_half(&mut module, &halves).expect(&name);
-                // Nothing but 16-bit numbers is asked for beyond WebGPU's core.
-                let checked = Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16).validate(&module);
+                // Nothing but 16-bit numbers is asked for besides.
+                let capabilities = capabilities(kernel) | Capabilities::SHADER_FLOAT16;
+                let checked = Validator::new(ValidationFlags::all(), capabilities).validate(&module);
                 assert!(checked.is_ok(), "{name}: {}", checked.unwrap_err().emit_to_string(kernel.shader.source));
                 let faults = binding_faults(&module, launch);
                 assert!(faults.is_empty(), "{name}: {faults:?}");
@@ -164,6 +165,24 @@ fn every_kernel_of_a_step_in_mixed_precision_is_valid() {
         }
     }
     assert!(seen.len() > 40, "only {} kernels", seen.len());
+}
+
+/// What the adapter must have for a kernel beyond WebGPU's core.
+fn capabilities(kernel: &Kernel) -> Capabilities {
+    match kernel.needs.cooperative {
+        Some(_) => Capabilities::COOPERATIVE_MATRIX | Capabilities::SHADER_FLOAT16 | Capabilities::SUBGROUP,
+        None => Capabilities::empty(),
+    }
+}
+
+#[test]
+fn convolutions_have_kernels_for_matrices_of_both_sides() {
+    let mut found = BTreeSet::new();
+    for kernel in launches().iter().flat_map(|launch| &launch.kernels) {
+        found.extend(kernel.needs.cooperative.map(|side| (kernel.shader.path, side)));
+    }
+    let passes = ["conv2d/forward_matrix.wgsl", "conv2d/grad_input_matrix.wgsl", "conv2d/grad_weight_matrix.wgsl"];
+    assert_eq!(found, passes.into_iter().flat_map(|path| [(path, 8), (path, 16)]).collect());
 }
 
 /// One compute entry point called `main`, and no atomics on floats, whose order of addition would change from run to run.
@@ -256,7 +275,10 @@ fn the_last_kernel_of_every_launch_runs_everywhere() {
         let last = launch.kernels.last().expect("a launch has a kernel");
         let needs = last.needs;
         assert!(
-            !needs.aligned && needs.workgroup_memory <= EVERYWHERE && needs.invocations <= 256,
+            !needs.aligned
+                && needs.cooperative.is_none()
+                && needs.workgroup_memory <= EVERYWHERE
+                && needs.invocations <= 256,
             "{}: {} needs {needs:?}",
             launch.label(),
             last.variant()

@@ -61,7 +61,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             a.max_invocations,
             yes(a.f16),
             yes(a.timestamps),
-            yes(a.cooperative_matrix),
+            a.cooperative_matrix.map_or("no".into(), |side| format!("{side} x {side}, f16 to f32")),
         );
     }
     console::print(&format!("{text}* would be used; choose another with --adapter INDEX or --adapter NAME\n"))

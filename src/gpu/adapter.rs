@@ -24,8 +24,8 @@ pub struct AdapterSummary {
     pub subgroup_max: u32,
     pub f16: bool,
     pub timestamps: bool,
-    /// Products of 16 x 16 matrices of f16 with f32 sums.
-    pub cooperative_matrix: bool,
+    /// Side of the square matrices of f16 that it multiplies with f32 sums, if it has matrix units.
+    pub cooperative_matrix: Option<u32>,
 }
 
 /// WebGPU's own words for the back ends that have compute shaders with storage buffers of useful size.
@@ -75,16 +75,22 @@ fn summarise(index: usize, adapter: &wgpu::Adapter) -> AdapterSummary {
         subgroup_max: info.subgroup_max_size,
         f16: features.contains(wgpu::Features::SHADER_F16),
         timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
-        cooperative_matrix: features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX)
-            && adapter.cooperative_matrix_properties().iter().any(is_half_to_single),
+        cooperative_matrix: features
+            .contains(MATRIX_FEATURES)
+            .then(|| adapter.cooperative_matrix_properties().iter().filter_map(side).max())
+            .flatten(),
     }
 }
 
-/// The one form of cooperative matrices that kernels use.
-fn is_half_to_single(form: &wgpu::CooperativeMatrixProperties) -> bool {
+/// What kernels with cooperative matrices use: their factors are f16, and subgroups divide the work by their numbers.
+pub(super) const MATRIX_FEATURES: wgpu::Features =
+    wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX.union(wgpu::Features::SHADER_F16).union(wgpu::Features::SUBGROUP);
+
+/// The side of a form of cooperative matrices, if it is square and from f16 to f32. wgpu lists no sides but 8 and 16.
+fn side(form: &wgpu::CooperativeMatrixProperties) -> Option<u32> {
+    let square = form.m_size == form.n_size && form.n_size == form.k_size;
     let types = (form.ab_type, form.cr_type);
-    [form.m_size, form.n_size, form.k_size] == [16; 3]
-        && types == (wgpu::CooperativeScalarType::F16, wgpu::CooperativeScalarType::F32)
+    (square && types == (wgpu::CooperativeScalarType::F16, wgpu::CooperativeScalarType::F32)).then_some(form.m_size)
 }
 
 /// All adapters of this machine, in the order that `--adapter INDEX` counts, and the index that would be used.
@@ -160,7 +166,7 @@ mod tests {
             subgroup_max: 8,
             f16: false,
             timestamps: false,
-            cooperative_matrix: false,
+            cooperative_matrix: None,
         }
     }
 

@@ -5,8 +5,8 @@
 use std::collections::HashSet;
 
 use naga::{
-    Arena, Block, Expression, Function, GlobalVariable, Handle, Module, Range, Scalar, ScalarKind, Span, Statement,
-    Type, TypeInner, VectorSize,
+    Arena, Block, CooperativeData, Expression, Function, GlobalVariable, Handle, Module, Range, Scalar, ScalarKind,
+    Span, Statement, Type, TypeInner, VectorSize,
 };
 
 use crate::{Error, Result};
@@ -132,8 +132,18 @@ impl Rewritten {
             }
             E::As { expr, kind, convert } => E::As { expr: at(expr), kind: *kind, convert: *convert },
             E::ArrayLength(array) => E::ArrayLength(at(array)),
+            // Matrices are loaded from workgroup memory, never from a binding, so they stay what they are.
+            E::CooperativeLoad { columns, rows, role, data } if !self.half_pointer[data.pointer.index()] => {
+                let data = self.matrix_place(data);
+                E::CooperativeLoad { columns: *columns, rows: *rows, role: *role, data }
+            }
+            E::CooperativeMultiplyAdd { a, b, c } => E::CooperativeMultiplyAdd { a: at(a), b: at(b), c: at(c) },
             other => return Err(Error::run(format!("half precision: no kernel was expected to use {other:?}"))),
         })
+    }
+
+    fn matrix_place(&self, data: &CooperativeData) -> CooperativeData {
+        CooperativeData { pointer: self.at(data.pointer), stride: self.at(data.stride), row_major: data.row_major }
     }
 
     fn block(&mut self, old: Block) -> Result<Block> {
@@ -169,6 +179,9 @@ impl Rewritten {
                         block.push(S::Emit(Range::new_from_bounds(value, value)), span);
                     }
                     S::Store { pointer, value }
+                }
+                S::CooperativeStore { target, ref data } if !self.half_pointer[data.pointer.index()] => {
+                    S::CooperativeStore { target: self.at(target), data: self.matrix_place(data) }
                 }
                 S::Call { function, arguments, result } => S::Call {
                     function,

@@ -17,6 +17,9 @@ pub struct Needs {
     pub invocations: u32,
     /// `Some(true)`: made for software adapters; `Some(false)`: made for GPUs. Only a preference.
     pub software: Option<bool>,
+    /// Side of the cooperative matrices that it multiplies. It rounds all factors to f16, so it is only for launches whose maps are
+    /// half.
+    pub cooperative: Option<u32>,
 }
 
 /// One way to compute a launch.
@@ -77,10 +80,16 @@ impl Kernel {
         name
     }
 
+    /// Whether it rounds what it multiplies to `f16`. That moves a sum by as much as keeping the sum itself in 16 bits would.
+    pub fn rounds_factors(&self) -> bool {
+        self.needs.cooperative.is_some()
+    }
+
     /// Whether this adapter can run it at all.
     pub fn runs_on(&self, adapter: &AdapterSummary) -> bool {
         self.needs.workgroup_memory <= adapter.workgroup_memory_bytes
             && self.needs.invocations <= adapter.max_invocations
+            && self.needs.cooperative.is_none_or(|side| adapter.cooperative_matrix == Some(side))
     }
 }
 

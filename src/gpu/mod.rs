@@ -73,8 +73,8 @@ impl Gpu {
         let (adapter, summary) = adapter::choose(options.adapter.as_deref())?;
         let mut wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16 | wgpu::Features::PIPELINE_CACHE;
         let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
-        if summary.cooperative_matrix {
-            wanted |= wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
+        if summary.cooperative_matrix.is_some() {
+            wanted |= adapter::MATRIX_FEATURES;
             // SAFETY: wgpu asks for this because an experimental feature may have bugs of its own. Kernels with matrices are the
             // crate's own and their results are compared with those without.
             experimental_features = unsafe { wgpu::ExperimentalFeatures::enabled() };

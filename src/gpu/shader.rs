@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use naga_oil::compose::preprocess::Preprocessor;
 use naga_oil::compose::{
     ComposableModuleDescriptor, Composer, NagaModuleDescriptor, ShaderDefValue, ShaderLanguage, ShaderType,
 };
@@ -32,6 +33,7 @@ const SHARED: &[Shader] = &[
     shader!("shared/element.wgsl"),
     shader!("shared/grid.wgsl"),
     shader!("shared/line.wgsl"),
+    shader!("shared/matrix.wgsl"),
     shader!("shared/normalise.wgsl"),
     shader!("shared/random.wgsl"),
     shader!("shared/reduce.wgsl"),
@@ -42,19 +44,17 @@ const SHARED: &[Shader] = &[
 /// # Errors
 /// [`Error::Run`] with the file and naga's own message: only a developer can meet it.
 pub fn compose(shader: Shader, defs: &[(&'static str, u32)]) -> Result<naga::Module> {
-    // `naga_oil` 0.23 copies the operands of `coopLoad` and `coopStore` without renumbering them, so these kernels do without it
-    // and import nothing.
+    let fault = |text: String| Error::run(format!("shader {}: {text}", shader.path));
+    let definitions: HashMap<_, _> =
+        defs.iter().map(|&(name, value)| (name.to_owned(), ShaderDefValue::UInt(value))).collect();
+    // `naga_oil` 0.23 copies the operands of `coopLoad` and `coopStore` without renumbering them.
     if shader.source.contains("enable wgpu_cooperative_matrix;") {
-        return parse(shader, defs);
+        let preprocessed = Preprocessor::default().preprocess(&in_one(shader), &definitions);
+        return parse(&preprocessed.map_err(|e| fault(e.to_string()))?.preprocessed_source).map_err(fault);
     }
     // What this adapter can do is checked when the module is made; here all of WGSL is right.
     let mut composer = Composer::default().with_capabilities(naga::valid::Capabilities::all());
-    let fault = |composer: &Composer, e: naga_oil::compose::ComposerError| {
-        Error::run(format!("shader {}: {}", shader.path, e.emit_to_string(composer)))
-    };
-    let definitions: HashMap<_, _> =
-        defs.iter().map(|&(name, value)| (name.to_owned(), ShaderDefValue::UInt(value))).collect();
-    for shared in SHARED.iter().filter(|shared| shader.source.contains(import_name(shared))) {
+    for shared in imports(shader) {
         let added = composer.add_composable_module(ComposableModuleDescriptor {
             source: shared.source,
             file_path: shared.path,
@@ -63,7 +63,7 @@ pub fn compose(shader: Shader, defs: &[(&'static str, u32)]) -> Result<naga::Mod
             ..Default::default()
         });
         if let Err(e) = added {
-            return Err(fault(&composer, e));
+            return Err(fault(e.emit_to_string(&composer)));
         }
     }
     let composed = composer.make_naga_module(NagaModuleDescriptor {
@@ -73,34 +73,45 @@ pub fn compose(shader: Shader, defs: &[(&'static str, u32)]) -> Result<naga::Mod
         shader_defs: definitions,
         ..Default::default()
     });
-    composed.map_err(|e| fault(&composer, e))
+    composed.map_err(|e| fault(e.emit_to_string(&composer)))
 }
 
-/// A shader that is complete in itself but for `#{NAME}`.
-fn parse(shader: Shader, defs: &[(&'static str, u32)]) -> Result<naga::Module> {
-    let source = shader.source.to_owned();
-    let source =
-        defs.iter().fold(source, |source, (name, value)| source.replace(&format!("#{{{name}}}"), &value.to_string()));
-    let fault = |text: String| Error::run(format!("shader {}: {text}", shader.path));
-    let module = naga::front::wgsl::parse_str(&source).map_err(|e| fault(e.emit_to_string(&source)))?;
+/// A shader with the text of its imports behind it; their names lose the module's, so no two of them may define the same one.
+fn in_one(shader: Shader) -> String {
+    let mut source = shader.source.to_owned();
+    for shared in imports(shader) {
+        let name = import_name(shared);
+        let module = name.rsplit("::").next().unwrap_or(name);
+        source = source.replace(&format!("#import {name}\n"), "\n").replace(&format!("{module}::"), "");
+        source += shared.source;
+    }
+    source
+}
+
+/// WGSL without directives; what is wrong with it comes in naga's words.
+fn parse(source: &str) -> Result<naga::Module, String> {
+    let module = naga::front::wgsl::parse_str(source).map_err(|e| e.emit_to_string(source))?;
     let (flags, capabilities) = (naga::valid::ValidationFlags::all(), naga::valid::Capabilities::all());
     let checked = naga::valid::Validator::new(flags, capabilities).validate(&module);
-    checked.map_err(|e| fault(e.emit_to_string(&source)))?;
+    checked.map_err(|e| e.emit_to_string(source))?;
     Ok(module)
 }
 
 /// Tells a kernel's source, with all it may import, from any other.
 pub fn fingerprint(shader: Shader) -> blake3::Hash {
     let mut hash = blake3::Hasher::new();
-    let shared = SHARED.iter().filter(|shared| shader.source.contains(import_name(shared)));
-    for part in std::iter::once(&shader).chain(shared) {
+    for part in std::iter::once(shader).chain(imports(shader)) {
         hash.update(part.path.as_bytes()).update(part.source.as_bytes());
     }
     hash.finalize()
 }
 
+fn imports(shader: Shader) -> impl Iterator<Item = Shader> {
+    SHARED.iter().copied().filter(move |shared| shader.source.contains(import_name(*shared)))
+}
+
 /// `shared/grid.wgsl` is imported as `gatefold::grid`.
-fn import_name(shared: &Shader) -> &'static str {
+fn import_name(shared: Shader) -> &'static str {
     let line = shared.source.lines().find(|line| line.starts_with("#define_import_path")).unwrap_or("");
     line.trim_start_matches("#define_import_path").trim()
 }

@@ -1,9 +1,10 @@
 //! Two-dimensional convolution (cross-correlation, as everybody's networks have it).
 //!
 //! Three passes, each an implicit matrix product, each in several kernels: *plain* (one number per invocation, any layout),
-//! *registers* (8 x 8 outputs per invocation, no workgroup memory, for software adapters) and *tiled* (64 x 64 outputs per
-//! workgroup through workgroup memory, for GPUs). For software adapters, *lines* computes 3x3 windows that step pixel by pixel,
-//! *points* 1x1 windows and *stem* first layers: larger tiles that do more with each number they load.
+//! *registers* (8 x 8 outputs per invocation, no workgroup memory, for software adapters), *tiled* (64 x 64 outputs per
+//! workgroup through workgroup memory, for GPUs) and *matrix* (the same on matrix units, in mixed precision). For software
+//! adapters, *lines* computes 3x3 windows that step pixel by pixel, *points* 1x1 windows and *stem* first layers: larger tiles
+//! that do more with each number they load.
 
 use super::batch_norm::{BatchNorm, Normalisation};
 use super::window::Window;
@@ -15,7 +16,7 @@ use crate::{Error, Result, shader};
 mod kernels;
 mod splits;
 
-use kernels::{in_order, registers, tiled};
+use kernels::{in_order, matrix, registers, tiled};
 use splits::{Splits, WANTED_INVOCATIONS};
 
 /// Slides `weight` over `x`.
@@ -159,8 +160,11 @@ impl Conv {
             .constant("COUT", self.cout() as i64);
         let tiled = tiled(shader!("conv2d/forward_tiled.wgsl"), y.shape.pixels(), self.cout(), 1);
         let tiled = quads(self.channels(tiled));
+        let matrix = matrix(shader!("conv2d/forward_matrix.wgsl"), y.shape.pixels(), self.cout(), 1);
+        let matrix = matrix.map(|kernel| quads(self.channels(kernel)));
         let special = self.software_forward(bias.is_some());
-        tape.launch(in_order(launch, special, self.fills_tiles(y.shape), registers).kernel(tiled).kernel(plain));
+        let launch = in_order(launch, special, self.fills_tiles(y.shape), registers);
+        tape.launch(matrix.into_iter().fold(launch, Launch::kernel).kernel(tiled).kernel(plain));
     }
 
     fn backward(&self, tape: &mut Tape, bias: Option<Tensor>) -> Result<()> {
@@ -218,8 +222,11 @@ impl Conv {
         let tiled = tiled(shader!("conv2d/grad_input_tiled.wgsl"), x.shape.pixels(), self.cin(), 1);
         // Only a plain matrix product meets every input pixel under its every tap.
         let tiled = common(self.channels(tiled)).constant("PADDED", !self.has_points());
+        let matrix = matrix(shader!("conv2d/grad_input_matrix.wgsl"), x.shape.pixels(), self.cin(), 1);
+        let matrix = matrix.map(|kernel| common(self.channels(kernel)).constant("PADDED", !self.has_points()));
         let special = self.software_grad_input(to.accumulate);
-        tape.launch(in_order(launch, special, self.fills_tiles(x.shape), registers).kernel(tiled).kernel(plain));
+        let launch = in_order(launch, special, self.fills_tiles(x.shape), registers);
+        tape.launch(matrix.into_iter().fold(launch, Launch::kernel).kernel(tiled).kernel(plain));
     }
 
     fn grad_weight(&self, tape: &mut Tape, dy: Tensor, to: GradDestination) {
@@ -257,8 +264,11 @@ impl Conv {
         let plain = common(Kernel::per_item(shader!("conv2d/grad_weight_plain.wgsl"), weights * splits.count))
             .constant("CIN", self.cin() as i64)
             .constant("COUT", self.cout() as i64);
+        let matrix = matrix(shader!("conv2d/grad_weight_matrix.wgsl"), rows, self.cout(), splits.count);
+        let matrix = matrix.map(|kernel| common(self.channels(kernel)));
         let special = self.software_grad_weight(splits.count, splits.count == 1 && to.accumulate);
-        tape.launch(in_order(launch, special, self.fills_tiles(y.shape), registers).kernel(tiled).kernel(plain));
+        let launch = in_order(launch, special, self.fills_tiles(y.shape), registers);
+        tape.launch(matrix.into_iter().fold(launch, Launch::kernel).kernel(tiled).kernel(plain));
         splits.sum(tape, sums, to);
     }
 }

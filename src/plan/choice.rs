@@ -31,7 +31,9 @@ pub fn admissible<'a>(tape: &Tape, launch: &'a Launch, adapter: &AdapterSummary)
         let view = tape.view(tensor);
         (view.offset | view.stride | tensor.shape.c).is_multiple_of(4)
     });
-    launch.kernels.iter().filter(|k| (aligned || !k.needs.aligned) && k.runs_on(adapter)).collect()
+    let half = launch.maps().all(|map| tape.is_half(map));
+    let fits = |k: &&Kernel| (aligned || !k.needs.aligned) && (half || k.needs.cooperative.is_none());
+    launch.kernels.iter().filter(fits).filter(|k| k.runs_on(adapter)).collect()
 }
 
 /// The kernel that a launch takes.

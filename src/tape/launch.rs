@@ -101,6 +101,11 @@ impl Launch {
         &self.operands
     }
 
+    /// The feature maps among them: those whose place and stride the kernels are told.
+    pub fn maps(&self) -> impl Iterator<Item = Tensor> {
+        self.words.iter().filter_map(|word| if let Word::Offset(map) = word { Some(*map) } else { None })
+    }
+
     /// Numbers in its uniform block.
     pub fn block_words(&self) -> usize {
         self.words.len()

@@ -1,4 +1,4 @@
-// Matrix units: four independent sums of 16 x 16 products of f16 matrices, in f32. Each subgroup works by itself.
+// Matrix units: four independent sums of products of square f16 matrices, in f32. Each subgroup works by itself.
 enable f16;
 enable wgpu_cooperative_matrix;
 
@@ -8,6 +8,9 @@ struct Params {
     tiles: u32,
 }
 
+const SIDE: u32 = #{SIDE}u;
+const AREA: u32 = SIDE * SIDE;
+
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f16>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
@@ -15,10 +18,10 @@ struct Params {
 @compute @workgroup_size(#{LANES})
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let number = group.x + groups.x * (group.y + groups.y * group.z);
-    let tile = (number % params.tiles) * 256u;
-    let a = coopLoad<coop_mat16x16<f16, A>>(&x[tile], 16u);
-    let b = coopLoad<coop_mat16x16<f16, B>>(&x[tile], 16u);
-    var p = coopLoad<coop_mat16x16<f32, C>>(&y[number * 256u], 16u);
+    let tile = (number % params.tiles) * AREA;
+    let a = coopLoad<coop_mat#{SIDE}x#{SIDE}<f16, A>>(&x[tile], SIDE);
+    let b = coopLoad<coop_mat#{SIDE}x#{SIDE}<f16, B>>(&x[tile], SIDE);
+    var p = coopLoad<coop_mat#{SIDE}x#{SIDE}<f32, C>>(&y[number * AREA], SIDE);
     var q = p;
     var r = p;
     var s = p;
@@ -32,5 +35,5 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         r = coopMultiplyAdd(a, b, r);
         s = coopMultiplyAdd(a, b, s);
     }
-    coopStore(p + q + r + s, &y[number * 256u], 16u);
+    coopStore(p + q + r + s, &y[number * AREA], SIDE);
 }

@@ -42,8 +42,33 @@ pub fn tiled(shader: Shader, rows: usize, columns: usize, splits: usize) -> Kern
         defs: vec![],
         constants: vec![],
         workgroups: fold(rows.div_ceil(64) * columns.div_ceil(64) * splits),
-        needs: Needs { aligned: true, invocations: 64, workgroup_memory, software: Some(false) },
+        needs: Needs { aligned: true, invocations: 64, workgroup_memory, software: Some(false), ..Needs::default() },
     }
+}
+
+/// Sides of the cooperative matrices that adapters have: 16 is NVIDIA's and AMD's, 8 Apple's and Mesa's software adapter's.
+const SIDES: [u32; 2] = [16, 8];
+
+/// A kernel on matrix units, for each of the sides: one tile of four by four matrices per workgroup and split.
+pub fn matrix(shader: Shader, rows: usize, columns: usize, splits: usize) -> [Kernel; 2] {
+    SIDES.map(|side| {
+        let tile = 4 * side as usize;
+        // Two tiles of f16 that are 2 sides deep, with gaps, four matrices of f32, and where each row comes from.
+        let workgroup_memory = 2 * (2 * 4 * side * (2 * side + 8)) + 16 * side * side + 12 * 4 * side;
+        Kernel {
+            shader,
+            defs: vec![("SIDE", side)],
+            constants: vec![],
+            workgroups: fold(rows.div_ceil(tile) * columns.div_ceil(tile) * splits),
+            needs: Needs {
+                aligned: true,
+                invocations: 128,
+                workgroup_memory,
+                software: Some(false),
+                cooperative: Some(side),
+            },
+        }
+    })
 }
 
 /// The two kernels for software adapters, the better one first: the special one only if it is `preferred`.

@@ -1,0 +1,193 @@
+// Gradient of a convolution by its input on matrix units: a workgroup computes a tile of pixels x channels of dx, in quarters that
+// its subgroups take among themselves, each 2 x 2 matrices of f16 factors and f32 sums. For GPUs, in mixed precision.
+//
+// Rows of the product are input pixels, columns input channels, and the sum runs over taps and output channels. Matrices come out
+// of workgroup memory, as in the forward pass.
+enable f16;
+enable wgpu_cooperative_matrix;
+#import gatefold::grid
+#import gatefold::matrix
+
+struct Params {
+    pixels: u32,       // n * height * width of dx
+    height: u32,
+    width: u32,
+    out_height: u32,
+    out_width: u32,
+    cin: u32,
+    cout: u32,
+    dy_offset: u32,
+    dy_stride: u32,
+    dx_offset: u32,
+    dx_stride: u32,
+}
+
+override KERNEL_H: u32 = 1u;
+override KERNEL_W: u32 = 1u;
+override STRIDE_H: u32 = 1u;
+override STRIDE_W: u32 = 1u;
+override PAD_TOP: i32 = 0;
+override PAD_LEFT: i32 = 0;
+override PADDED: bool = false;
+override ACCUMULATE: bool = false;
+override CIN4: u32 = 1u;   // input channels / 4
+override COUT4: u32 = 1u;  // output channels / 4
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> dx: array<vec4<f32>>;
+
+const DEPTH4: u32 = matrix::DEPTH / 4u;
+const ROW: u32 = matrix::DEPTH + matrix::GAP;
+
+// Pixels x steps of the sum.
+var<workgroup> dy_tile: array<f16, matrix::TILE * ROW>;
+// Input channels x steps of the sum.
+var<workgroup> w_tile: array<f16, matrix::TILE * ROW>;
+var<workgroup> origins: array<Origin, matrix::TILE>;
+
+// An input pixel in padded coordinates, and the first pixel of its picture in dy.
+struct Origin {
+    row: i32,
+    column: i32,
+    picture: i32,
+}
+
+fn origin(pixel: u32) -> Origin {
+    let p = min(pixel, params.pixels - 1u);
+    let line = p / params.width;
+    let picture = line / params.height;
+    return Origin(
+        i32(line - picture * params.height) + PAD_TOP,
+        i32(p - line * params.width) + PAD_LEFT,
+        i32(picture * params.out_height),
+    );
+}
+
+// Four channels of the output pixel whose window has the input pixel under this tap, or zeros if there is none.
+fn upstream(p: Origin, tap_row: u32, tap_column: u32, channel4: u32) -> vec4<f32> {
+    let down = p.row - i32(tap_row);
+    let across = p.column - i32(tap_column);
+    let row = down / i32(STRIDE_H);
+    let column = across / i32(STRIDE_W);
+    if PADDED {
+        let hit = down >= 0 && row * i32(STRIDE_H) == down && row < i32(params.out_height)
+            && across >= 0 && column * i32(STRIDE_W) == across && column < i32(params.out_width);
+        if !hit {
+            return vec4<f32>(0.0);
+        }
+    }
+    let source = u32((p.picture + row) * i32(params.out_width) + column);
+    return dy[(params.dy_offset + source * params.dy_stride) / 4u + channel4];
+}
+
+// Loads DEPTH steps of the sum from `k` (in vec4 of taps times output channels) on.
+fn load(lane: u32, k: u32, first_column: u32) {
+    let step = k + lane % DEPTH4;
+    let tap = step / COUT4;
+    let tap_row = tap / KERNEL_W;
+    let tap_column = tap - tap_row * KERNEL_W;
+    let channel4 = step - tap * COUT4;
+    for (var row = lane / DEPTH4; row < matrix::TILE; row += matrix::LANES / DEPTH4) {
+        let channel = first_column + row;
+        var value = vec4<f32>(0.0);
+        var factor = vec4<f32>(0.0);
+        if tap_row < KERNEL_H {
+            value = upstream(origins[row], tap_row, tap_column, channel4);
+            if channel < CIN4 * 4u {
+                factor = weight[(tap * CIN4 * 4u + channel) * COUT4 + channel4];
+            }
+        }
+        let to = row * ROW + lane % DEPTH4 * 4u;
+        dy_tile[to] = f16(value.x);
+        dy_tile[to + 1u] = f16(value.y);
+        dy_tile[to + 2u] = f16(value.z);
+        dy_tile[to + 3u] = f16(value.w);
+        w_tile[to] = f16(factor.x);
+        w_tile[to + 1u] = f16(factor.y);
+        w_tile[to + 2u] = f16(factor.z);
+        w_tile[to + 3u] = f16(factor.w);
+    }
+}
+
+fn store(pixel: u32, column4: u32, sum: vec4<f32>) {
+    if pixel < params.pixels && column4 < CIN4 {
+        let to = (params.dx_offset + pixel * params.dx_stride) / 4u + column4;
+        var value = sum;
+        if ACCUMULATE {
+            value += dx[to];
+        }
+        dx[to] = value;
+    }
+}
+
+// Stores the finished matrices of some quarters, which begin at this pixel and channel in the first of them.
+fn store_all(lane: u32, first: u32, quarters: u32, pixel: u32, column4: u32) {
+    for (var item = lane; item < quarters * matrix::FINISHED; item += matrix::LANES) {
+        let place = matrix::place(first, item);
+        store(pixel + place.x, column4 + place.y, matrix::quad(item));
+    }
+}
+
+@compute @workgroup_size(128)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(subgroup_id) subgroup: u32,
+    @builtin(num_subgroups) subgroups: u32,
+) {
+    let tile = grid::linear_group(group, groups);
+    let column_tiles = (CIN4 + matrix::SIDE - 1u) / matrix::SIDE;
+    let row_tile = tile / column_tiles;
+    let first_column4 = (tile - row_tile * column_tiles) * matrix::SIDE;
+    let first_pixel = row_tile * matrix::TILE;
+    if lane < matrix::TILE {
+        origins[lane] = origin(first_pixel + lane);
+    }
+    workgroupBarrier();
+
+    for (var first = 0u; first < matrix::QUARTERS; first += subgroups) {
+        let quarter = (first + subgroup) % matrix::QUARTERS;
+        let down = quarter / 2u * matrix::HALF * ROW;
+        let across = quarter % 2u * matrix::HALF * ROW;
+        var c00 = matrix::Sum();
+        var c01 = matrix::Sum();
+        var c10 = matrix::Sum();
+        var c11 = matrix::Sum();
+        for (var k = 0u; k < KERNEL_H * KERNEL_W * COUT4; k += DEPTH4) {
+            load(lane, k, first_column4 * 4u);
+            workgroupBarrier();
+            for (var j = 0u; j < matrix::DEPTH; j += matrix::SIDE) {
+                let a0 = coopLoadT<matrix::Left>(&dy_tile[down + j], ROW);
+                let a1 = coopLoadT<matrix::Left>(&dy_tile[down + matrix::SIDE * ROW + j], ROW);
+                let b0 = coopLoad<matrix::Right>(&w_tile[across + j], ROW);
+                let b1 = coopLoad<matrix::Right>(&w_tile[across + matrix::SIDE * ROW + j], ROW);
+                c00 = coopMultiplyAdd(a0, b0, c00);
+                c01 = coopMultiplyAdd(a0, b1, c01);
+                c10 = coopMultiplyAdd(a1, b0, c10);
+                c11 = coopMultiplyAdd(a1, b1, c11);
+            }
+            workgroupBarrier();
+        }
+        let quarters = min(subgroups, matrix::QUARTERS);
+        let to = quarter % quarters * matrix::SIDE * matrix::SIDE;
+        coopStoreT(c00, &matrix::finished[to], matrix::SIDE);
+        workgroupBarrier();
+        store_all(lane, first, quarters, first_pixel, first_column4);
+        workgroupBarrier();
+        coopStoreT(c01, &matrix::finished[to], matrix::SIDE);
+        workgroupBarrier();
+        store_all(lane, first, quarters, first_pixel, first_column4 + matrix::SIDE / 4u);
+        workgroupBarrier();
+        coopStoreT(c10, &matrix::finished[to], matrix::SIDE);
+        workgroupBarrier();
+        store_all(lane, first, quarters, first_pixel + matrix::SIDE, first_column4);
+        workgroupBarrier();
+        coopStoreT(c11, &matrix::finished[to], matrix::SIDE);
+        workgroupBarrier();
+        store_all(lane, first, quarters, first_pixel + matrix::SIDE, first_column4 + matrix::SIDE / 4u);
+        workgroupBarrier();
+    }
+}

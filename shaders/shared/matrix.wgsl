@@ -1,0 +1,39 @@
+#define_import_path gatefold::matrix
+
+// What kernels on matrix units have in common. A workgroup computes a tile of 4 x 4 matrices in quarters that its subgroups take
+// among themselves. Subgroups of 32 take a quarter each. Smaller ones are more than there are quarters: the rest do the same again
+// and store the same numbers. Larger ones are fewer, and take several rounds.
+
+alias Left = coop_mat#{SIDE}x#{SIDE}<f16, A>;
+alias Right = coop_mat#{SIDE}x#{SIDE}<f16, B>;
+alias Sum = coop_mat#{SIDE}x#{SIDE}<f32, C>;
+
+const LANES: u32 = 128u;
+const SIDE: u32 = #{SIDE}u;
+const HALF: u32 = 2u * SIDE;
+const TILE: u32 = 4u * SIDE;
+const QUARTERS: u32 = 4u;
+// Steps of the sum whose factors are in workgroup memory at a time.
+const DEPTH: u32 = 2u * SIDE;
+// Rows of factors lie 16 bytes further apart than they are long, so that neighbours fall into other banks.
+const GAP: u32 = 8u;
+
+// A finished matrix of each quarter, on its way to storage.
+var<workgroup> finished: array<f32, QUARTERS * SIDE * SIDE>;
+const FINISHED: u32 = SIDE * SIDE / 4u;
+
+// Four neighbours of the finished matrices. There are FINISHED in each.
+fn quad(item: u32) -> vec4<f32> {
+    let i = item * 4u;
+    return vec4<f32>(finished[i], finished[i + 1u], finished[i + 2u], finished[i + 3u]);
+}
+
+// Where they lie, counted from the first number of the first quarter's matrix: row, and column in vec4.
+fn place(first: u32, item: u32) -> vec2<u32> {
+    let quarter = first + item / FINISHED;
+    let inside = item % FINISHED;
+    return vec2<u32>(
+        quarter / 2u * HALF + inside / (SIDE / 4u),
+        quarter % 2u * (HALF / 4u) + inside % (SIDE / 4u),
+    );
+}
