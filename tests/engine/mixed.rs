@@ -1,10 +1,10 @@
 //! Training steps whose feature maps are kept in 16 bits.
 
 use gatefold::gpu::AdapterSummary;
-use gatefold::plan::Layout;
+use gatefold::plan::{Choice, Layout, choose};
 use gatefold::tape::Arena;
 use gatefold::train::step::TrainingStep;
-use gatefold::train::{Config, Needs, Precision};
+use gatefold::train::{Augmentation, Config, Needs, Precision};
 
 use super::gpu;
 use super::training::Training;
@@ -56,6 +56,42 @@ fn the_gradient_is_that_of_full_precision_but_for_rounding() {
         assert!(error > 0.0 && error < 0.25, "{net}: gradients differ by {error}");
         assert!((full.0 / mixed.0 - 1.0).abs() < 0.01, "{net}: losses {} and {}", full.0, mixed.0);
         assert!((full.1 / mixed.1 - 1.0).abs() < 0.05, "{net}: norms {} and {}", full.1, mixed.1);
+    }
+}
+
+#[test]
+fn training_on_matrix_units_goes_as_it_goes_without() {
+    if gpu().adapter().cooperative_matrix.is_none() {
+        return;
+    }
+    let augment = Augmentation::default();
+    let config = Config { batch: 8, augment, ..config("small", Precision::Mixed) };
+    // Of the kernels for this network's convolutions, number 2 is the one with matrices; the last one is plain.
+    let losses = [2, usize::MAX].map(|number| {
+        let recorded = TrainingStep::record(&config, &config.net_config(3), config.batch).unwrap();
+        let with_matrices = recorded.tape.launches().iter().filter(|launch| {
+            let kernel = choose(&recorded.tape, launch, gpu().adapter(), Choice::Number(number)).unwrap();
+            kernel.needs.cooperative.is_some()
+        });
+        // Four layers, three passes; the first layer's input has no gradient.
+        assert_eq!(with_matrices.count(), if number == 2 { 11 } else { 0 });
+        let mut training = Training::with_choice(recorded, &config, Choice::Number(number));
+        training.write(0..8);
+        for &(seed, part) in &training.recorded.seeds {
+            training.plan.write(seed, &[part * 1024.0]).unwrap();
+        }
+        let losses: Vec<f32> = (0..12)
+            .map(|step| {
+                training.write_scaled_step(step, 1, 1.0 / 1024.0);
+                training.plan.run().unwrap().get(training.recorded.loss).unwrap()[0]
+            })
+            .collect();
+        losses
+    });
+    let [matrices, plain] = losses;
+    assert!(matrices[11] < 0.7 * matrices[0], "losses {matrices:?} {plain:?}");
+    for (a, b) in matrices.iter().zip(&plain) {
+        assert!((a / b - 1.0).abs() < 0.02, "losses {matrices:?} and {plain:?}");
     }
 }
 

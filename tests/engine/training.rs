@@ -5,7 +5,7 @@ use std::ops::Range;
 use gatefold::gpu::BufferPool;
 use gatefold::ops::adam::Adam;
 use gatefold::params::{ParameterStore, StepWords};
-use gatefold::plan::Plan;
+use gatefold::plan::{Choice, Plan};
 use gatefold::tape::Arena;
 use gatefold::train::Config;
 use gatefold::train::step::TrainingStep;
@@ -26,13 +26,17 @@ impl Training {
     }
 
     pub fn of(recorded: TrainingStep, config: &Config) -> Self {
+        Self::with_choice(recorded, config, Choice::Rule)
+    }
+
+    pub fn with_choice(recorded: TrainingStep, config: &Config, choice: Choice) -> Self {
         let store = ParameterStore::for_training(&gpu(), &recorded.tape).unwrap();
         let (parameters, states) = recorded.tape.spec().initial(1);
         store.write(&gpu(), Arena::Parameters, &parameters).unwrap();
         if !states.is_empty() {
             store.write(&gpu(), Arena::State, &states).unwrap();
         }
-        let plan = Plan::new(&gpu(), &recorded.tape, &store, &BufferPool::default()).unwrap();
+        let plan = Plan::with_choice(&gpu(), &recorded.tape, &store, &BufferPool::default(), choice).unwrap();
         Self { recorded, store, plan, image_bytes: 3 * config.size * config.size }
     }
 

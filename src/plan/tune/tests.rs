@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::*;
 use crate::gpu::{BufferPool, GpuOptions};
+use crate::ops::concat::copy;
 use crate::ops::conv2d::conv2d;
 use crate::ops::window::Window;
 use crate::params::ParameterStore;
@@ -138,4 +139,33 @@ fn files_come_back_and_bad_ones_say_why() {
     assert!(Choices::read(&file, adapter).unwrap_err().contains("damaged"));
     fs::write(&file, text.replace("\"format\": 1", "\"format\": 7")).unwrap();
     assert!(Choices::read(&file, adapter).unwrap_err().contains("format 7"));
+}
+
+#[test]
+fn rounding_the_weights_is_tolerated_and_seen() {
+    let Some(side) = gpu().adapter().cooperative_matrix else { return };
+    let mut tape = Tape::new();
+    tape.keep_halves(true);
+    let whole = tape.input(Shape::new(2, 9, 11, 8));
+    let x = copy(&mut tape, whole);
+    let weight = tape.input(Shape::new(3, 3, 8, 12));
+    let y = conv2d(&mut tape, x, weight, None, Window::square(3, 1, 1)).unwrap();
+    let number = tape.launches.iter().position(|launch| launch.op == "conv2d").unwrap();
+    let offered = |tape: &Tape| {
+        let kernels = admissible(tape, &tape.launches[number], gpu().adapter());
+        kernels.iter().any(|kernel| kernel.needs.cooperative.is_some())
+    };
+    assert!(offered(&tape));
+    // Where the sums are kept in full, nothing but the weights is rounded, and nobody may choose it.
+    tape.keep_full(y);
+    assert!(!offered(&tape));
+    let launch = &tape.launches[number];
+    let matrix = launch.kernels.iter().find(|kernel| kernel.needs.cooperative == Some(side)).unwrap();
+    let gpu = gpu();
+    let bench = Bench::new(&gpu, &tape, number).unwrap();
+    let run = |kernel: &Kernel| bench.run(&bench.probe.prepare(kernel).unwrap()).unwrap();
+    let plain = run(launch.kernels.last().unwrap());
+    let error = distance(&run(matrix), &plain);
+    assert!(error > 10.0 * TOLERANCE && 4.0 * error < HALF_TOLERANCE, "{error}");
+    assert!(bench.try_kernel(matrix, &plain, false).is_err() && bench.try_kernel(matrix, &plain, true).is_ok());
 }
