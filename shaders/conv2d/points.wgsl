@@ -1,5 +1,6 @@
 // A convolution of one tap that steps pixel by pixel, or its gradient by the input: a plain matrix product. An invocation
 // computes 16 pixels x COLUMNS channels, 16 or 32. No workgroup memory: software adapters pay dearly for barriers.
+#import gatefold::epilogue
 #import gatefold::grid
 #import gatefold::line
 #import gatefold::normalise
@@ -90,7 +91,7 @@ fn store(pixel: u32, column4: u32, columns4: u32, v: vec4<f32>) {
         if ACCUMULATE {
             target_map[i] += v;
         } else {
-            target_map[i] = v;
+            target_map[i] = epilogue::four(v, pixel * columns4 + column4, column4);
         }
     }
 }

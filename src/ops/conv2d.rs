@@ -149,7 +149,8 @@ impl Conv {
             .u32(self.cout())
             .view(x)
             .view(y)
-            .flops(self.flops());
+            .flops(self.flops())
+            .with_epilogue();
         let common = |kernel: Kernel| self.biased(self.normalising(self.geometry(kernel)), bias.is_some());
         let quads = |kernel: Kernel| common(kernel).constant("PADDED", self.padded());
         let tiles = y.shape.pixels().div_ceil(8) * self.cout().div_ceil(8);
