@@ -157,6 +157,8 @@ pub fn rows() -> Vec<Row> {
         row("3x3 stride 2", Shape::new(2, 9, 8, 8), 8, Window::square(3, 2, 1), true),
         row("1x1", Shape::new(2, 5, 6, 24), 20, point, false),
         row("1x1 stride 2", Shape::new(2, 5, 6, 8), 4, Window::square(1, 2, 0), false),
+        row("1x1 stride 2, many tiles", Shape::new(2, 13, 11, 36), 72, Window::square(1, 2, 0), true),
+        row("1x1 stride 3x2", Shape::new(1, 11, 10, 12), 20, Window { stride: [3, 2], ..point }, false),
         row("7x7 stride 2 of 4", Shape::new(2, 15, 13, 4), 8, Window::square(7, 2, 3), false),
         row("2x5, stride 2x1, asymmetric padding", Shape::new(2, 7, 6, 8), 8, uneven, true),
         row("1x7", Shape::new(1, 4, 9, 4), 8, Window { kernel: [1, 7], stride: [1, 1], padding: [0, 0, 3, 3] }, false),

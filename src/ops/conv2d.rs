@@ -120,6 +120,11 @@ impl Conv {
         self.window.padding != [0; 4]
     }
 
+    /// Whether the convolution is a plain matrix product: every input pixel is under one tap.
+    fn is_product(&self) -> bool {
+        self.window.area() == 1 && self.window.stride == [1, 1] && !self.padded()
+    }
+
     /// Only kernels without normalisation add a bias.
     fn biased(&self, kernel: Kernel, bias: bool) -> Kernel {
         if self.before.is_some() { kernel } else { kernel.constant("BIAS", bias) }
@@ -218,7 +223,7 @@ impl Conv {
             .constant("COUT", self.cout() as i64);
         let tiled = tiled(shader!("conv2d/grad_input_tiled.wgsl"), x.shape.pixels(), self.cin(), 1);
         // Only a plain matrix product meets every input pixel under its every tap.
-        let tiled = common(self.channels(tiled)).constant("PADDED", !self.has_points());
+        let tiled = common(self.channels(tiled)).constant("PADDED", !self.is_product());
         let special = self.software_grad_input(to.accumulate);
         tape.launch(in_order(launch, special, self.fills_tiles(x.shape), registers).kernel(tiled).kernel(plain));
     }
