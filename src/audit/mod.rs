@@ -147,16 +147,13 @@ pub fn audit(dataset: &Dataset, options: &Options, steps: &Steps) -> Result<Audi
     let size = pack.size() as usize;
     check_size(size)?;
     let labels: Vec<usize> = manifest.covers.iter().map(|cover| cover.label).collect();
-    let items: Vec<Item> = manifest
-        .covers
-        .iter()
-        .map(|cover| Item { label: cover.label, groups: &cover.groups, key: &cover.hash, before: None })
-        .collect();
+    let columns: Vec<usize> = (0..manifest.group_columns.len()).collect();
+    let items: Vec<Item> = manifest.covers.iter().map(|cover| cover.item(&columns)).collect();
     let groups = join(&items);
     let pictures = Pictures { classes: &manifest.classes, labels: &labels, groups: &groups };
     let seed = options.seed;
 
-    let paths: Vec<&Path> = manifest.covers.iter().map(|cover| cover.path.as_path()).collect();
+    let paths: Vec<&Path> = manifest.covers.iter().map(|cover| cover.texts.path()).collect();
     let facts = Facts::read(&paths, &*steps("reading headers", "files"));
     let (files, mixed_files, file_table) = ask_files(&facts, pictures, seed, steps);
 

@@ -2,11 +2,14 @@
 //! unmoved by covers that are added.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fmt;
+
+use blake3::Hash;
 
 use super::disjoint::Disjoint;
 use super::manifest::Split;
+use super::texts::{Texts, short_hash};
 use crate::{Error, Result};
 
 /// Train, val and test in the shares most papers use.
@@ -51,11 +54,13 @@ pub fn normalise(ratios: [f64; 3]) -> Result<[f64; 3]> {
 pub struct Item<'a> {
     /// Index of its class.
     pub label: usize,
-    /// Its values in the group columns; empty ones join nothing. Upper and lower case count as the same.
-    pub groups: &'a [String],
+    /// Its values in all group columns.
+    pub texts: &'a Texts,
+    /// The columns that keep covers together; empty values join nothing. Upper and lower case count as the same.
+    pub columns: &'a [usize],
     /// What identifies it wherever it lies (the hash of its content): its place among covers without a group depends
     /// on this and on the seed, not on the order of the items.
-    pub key: &'a str,
+    pub key: Hash,
     /// The set it was in before covers were added, which it keeps.
     pub before: Option<Split>,
 }
@@ -282,41 +287,43 @@ impl Group {
 /// For each item the number of its group; groups are numbered by their first item.
 pub fn join(items: &[Item]) -> Vec<usize> {
     let mut groups = Disjoint::new(items.len());
-    let mut first: HashMap<(usize, String), usize> = HashMap::new();
-    for (i, item) in items.iter().enumerate() {
-        for value in values(item) {
-            let other = *first.entry(value).or_insert(i);
-            groups.join(i, other);
+    let key = |(column, value): (usize, String)| short_hash(format!("{column} {value}").as_bytes());
+    let mut all: Vec<([u8; 16], u32)> =
+        (0..).zip(items).flat_map(|(i, item)| values(item).map(move |value| (key(value), i))).collect();
+    all.sort_unstable();
+    for same in all.chunk_by(|a, b| a.0 == b.0) {
+        same.iter().for_each(|&(_, i)| groups.join(same[0].1 as usize, i as usize));
+    }
+    drop(all);
+    let mut numbers = vec![0; items.len()];
+    let mut next = 0;
+    for i in 0..items.len() {
+        let root = groups.root(i);
+        if root == i {
+            numbers[i] = next;
+            next += 1;
+        } else {
+            // A root is the first of its group, so it has its number.
+            numbers[i] = numbers[root];
         }
     }
-    let mut numbers = HashMap::new();
-    (0..items.len())
-        .map(|i| {
-            let next = numbers.len();
-            *numbers.entry(groups.root(i)).or_insert(next)
-        })
-        .collect()
+    numbers
 }
 
 fn values<'a>(item: &Item<'a>) -> impl Iterator<Item = (usize, String)> + use<'a> {
-    let filled = |(column, value): (usize, &'a String)| {
-        let value = value.trim();
+    let Item { texts, columns, .. } = *item;
+    columns.iter().enumerate().filter_map(|(column, &place)| {
+        let value = texts.group(place).trim();
         (!value.is_empty()).then(|| (column, value.to_lowercase()))
-    };
-    item.groups.iter().enumerate().filter_map(filled)
+    })
 }
 
 fn gather(items: &[Item], group_of: &[usize], seed: u64) -> Vec<Group> {
-    let mut members: Vec<Vec<usize>> = Vec::new();
-    for (i, &group) in group_of.iter().enumerate() {
-        if group == members.len() {
-            members.push(Vec::new());
-        }
-        members[group].push(i);
-    }
-    let gather_one = |(id, members): (usize, Vec<usize>)| {
-        let mut labels: Vec<(usize, usize)> = Vec::new();
-        for &i in &members {
+    let mut order: Vec<usize> = (0..items.len()).collect();
+    order.sort_by_key(|&i| group_of[i]);
+    let gather_one = |(id, members): (usize, &[usize])| {
+        let mut labels: Vec<(usize, usize)> = Vec::with_capacity(1);
+        for &i in members {
             match labels.iter_mut().find(|(label, _)| *label == items[i].label) {
                 Some((_, count)) => *count += 1,
                 None => labels.push((items[i].label, 1)),
@@ -325,20 +332,20 @@ fn gather(items: &[Item], group_of: &[usize], seed: u64) -> Vec<Group> {
         let label = labels.iter().max_by_key(|&&(label, count)| (count, Reverse(label))).map_or(0, |&(label, _)| label);
         let were = |set: Split| members.iter().filter(|&&i| items[i].before == Some(set)).count();
         let before = Split::ALL.into_iter().filter(|&set| were(set) > 0).max_by_key(|&set| were(set));
-        Group { id, labels, label, chance: chance(items, &members, seed), before: before.map(|set| set as usize) }
+        Group { id, labels, label, chance: chance(items, members, seed), before: before.map(|set| set as usize) }
     };
-    members.into_iter().enumerate().map(gather_one).collect()
+    order.chunk_by(|&a, &b| group_of[a] == group_of[b]).enumerate().map(gather_one).collect()
 }
 
 /// A group's place in the order of chance: decided by the seed and its first value, or its cover if it has no values.
 fn chance(items: &[Item], members: &[usize], seed: u64) -> [u8; 32] {
     let value = members.iter().flat_map(|&i| values(&items[i])).min();
-    let key = members.iter().map(|&i| items[i].key).min().unwrap_or_default();
     let mut hasher = blake3::Hasher::new();
     hasher.update(&seed.to_le_bytes());
     match value {
         Some((column, value)) => hasher.update(format!("group {column} {value}").as_bytes()),
-        None => hasher.update(format!("cover {key}").as_bytes()),
+        // What has no value has joined nothing, so it is alone.
+        None => hasher.update(format!("cover {}", items[members[0]].key).as_bytes()),
     };
     hasher.finalize().into()
 }
