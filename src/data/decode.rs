@@ -4,7 +4,7 @@
 //! journal with a line per file. Squares are synced before the journal tells of them, so what the journal tells is there.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -307,8 +307,8 @@ fn setting_of(sizes: &[u32], pipeline: Pipeline) -> Setting {
 
 /// The files of a work folder, open for more.
 struct Writer {
-    parts: Vec<File>,
-    greys: File,
+    parts: Vec<BufWriter<File>>,
+    greys: BufWriter<File>,
     journal: File,
     work: PathBuf,
 }
@@ -327,7 +327,7 @@ impl Writer {
             let mut file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?;
             file.set_len(length as u64)?;
             file.seek(SeekFrom::End(0))?;
-            Ok(file)
+            Ok(BufWriter::with_capacity(1 << 18, file))
         };
         let open_part = |size: &u32| open(&part(work, *size), HEADER + stored * bytes_of(*size));
         let parts = sizes.iter().map(open_part).collect::<io::Result<Vec<_>>>().map_err(failed)?;
@@ -358,15 +358,14 @@ impl Writer {
     }
 
     fn write(&mut self, chunk: &[Piece]) -> io::Result<()> {
-        let mut bytes = Vec::new();
         for (i, part) in self.parts.iter_mut().enumerate() {
-            bytes.clear();
-            chunk.iter().filter_map(|piece| piece.squares.get(i)).for_each(|square| bytes.extend_from_slice(square));
-            part.write_all(&bytes)?;
-            part.sync_data()?;
+            chunk.iter().filter_map(|piece| piece.squares.get(i)).try_for_each(|square| part.write_all(square))?;
         }
-        self.greys.write_all(&chunk.iter().flat_map(|piece| piece.grey.iter().copied()).collect::<Vec<u8>>())?;
-        self.greys.sync_data()?;
+        chunk.iter().try_for_each(|piece| self.greys.write_all(&piece.grey))?;
+        for file in self.parts.iter_mut().chain([&mut self.greys]) {
+            file.flush()?;
+            file.get_ref().sync_data()?;
+        }
         let mut lines = Vec::new();
         for Piece { path, bytes, modified, picture, .. } in chunk {
             let entry = Entry { path: path.clone(), bytes: *bytes, modified: *modified, outcome: Outcome::of(picture) };
