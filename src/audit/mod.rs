@@ -35,7 +35,7 @@ use self::swap::Swap;
 use self::table::{Nature, Table};
 use self::verdict::{Findings, Thresholds, Verdict};
 use self::views::{View, Views};
-use crate::data::split::{Item, join};
+use crate::data::split::{Items, join};
 use crate::data::{Dataset, Harmonise, Pipeline, Split};
 use crate::gpu::Gpu;
 use crate::train::run::RunFolder;
@@ -148,8 +148,7 @@ pub fn audit(dataset: &Dataset, options: &Options, steps: &Steps) -> Result<Audi
     check_size(size)?;
     let labels: Vec<usize> = manifest.covers.iter().map(|cover| cover.label).collect();
     let columns: Vec<usize> = (0..manifest.group_columns.len()).collect();
-    let items: Vec<Item> = manifest.covers.iter().map(|cover| cover.item(&columns)).collect();
-    let groups = join(&items);
+    let groups = join(&Items::new(manifest.covers.len(), |i| manifest.covers[i].item(&columns)));
     let pictures = Pictures { classes: &manifest.classes, labels: &labels, groups: &groups };
     let seed = options.seed;
 

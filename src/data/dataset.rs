@@ -9,7 +9,7 @@ use super::manifest::Manifest;
 use super::pack::Pack;
 use super::picture::Fit;
 use super::report::Report;
-use super::split::{Item, SplitReport};
+use super::split::{Items, SplitReport};
 use super::stage;
 use crate::{Error, Result};
 
@@ -120,7 +120,7 @@ impl Dataset {
     pub fn split_report(&self) -> SplitReport {
         let covers = &self.manifest.covers;
         let columns: Vec<usize> = (0..self.manifest.group_columns.len()).collect();
-        let items: Vec<Item> = covers.iter().map(|cover| cover.item(&columns)).collect();
+        let items = Items::new(covers.len(), |i| covers[i].item(&columns));
         let splits: Vec<_> = covers.iter().map(|c| c.split).collect();
         SplitReport::new(&self.manifest.classes, &items, &splits)
     }

@@ -77,16 +77,17 @@ pub fn find(candidates: &[Candidate], greys: &Greys) -> Vec<Group> {
     let looks: Vec<u64> = distinct.iter().map(|&i| candidates[i].info.look).collect();
     // Some rows at a time: of a picture that is there a thousand times over, the first rows join all copies, and no later
     // row looks at them again.
-    let all: Vec<usize> = (0..distinct.len()).collect();
-    for rows in all.chunks(ROWS * rayon::current_num_threads()) {
+    let step = ROWS * rayon::current_num_threads();
+    for start in (0..distinct.len()).step_by(step) {
+        let rows = start..distinct.len().min(start + step);
         let roots: Vec<usize> = distinct.iter().map(|&i| covers.root(i)).collect();
         let alike = |a: usize, b: usize| {
             distance(looks[a], looks[b]) <= MOST_DISTANT
                 && roots[a] != roots[b]
                 && correlation(greys.of(distinct[a]), greys.of(distinct[b])) >= LEAST_CORRELATION
         };
-        let of_row = |&a: &usize| (a + 1..looks.len()).filter(|&b| alike(a, b)).map(|b| (a, b)).collect();
-        let pairs: Vec<Vec<(usize, usize)>> = rows.par_iter().map(of_row).collect();
+        let of_row = |a: usize| (a + 1..looks.len()).filter(|&b| alike(a, b)).map(|b| (a, b)).collect();
+        let pairs: Vec<Vec<(usize, usize)>> = rows.into_par_iter().map(of_row).collect();
         for (a, b) in pairs.into_iter().flatten() {
             covers.join(distinct[a], distinct[b]);
         }

@@ -14,7 +14,7 @@ use super::picture::Fit;
 use super::report::Report;
 use super::source::{Columns, Request, Skipped};
 use super::space;
-use super::split::{self, DEFAULT_RATIOS, Item, SplitReport};
+use super::split::{self, DEFAULT_RATIOS, Items, SplitReport};
 use super::stage::{self, Stage};
 use crate::{Error, Result};
 
@@ -109,9 +109,10 @@ impl Reuse<'_> {
         }
         if !keep_split {
             let ratios = split::normalise(options.split.unwrap_or(DEFAULT_RATIOS))?;
-            let items: Vec<Item> = manifest.covers.iter().map(|cover| cover.item(&grouping)).collect();
+            let items = Items::new(manifest.covers.len(), |i| manifest.covers[i].item(&grouping));
             let splits = split::assign(&manifest.classes, &items, ratios, options.seed)
                 .map_err(|e| Error::Input(format!("{}: {e}", data.display())))?;
+            drop(items);
             manifest.covers.iter_mut().zip(splits).for_each(|(cover, split)| cover.split = split);
             (told.split, told.seed) = (Some(ratios), options.seed);
             told.grouped_by = grouping.iter().map(|&place| manifest.group_columns[place].clone()).collect();

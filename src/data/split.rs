@@ -65,6 +65,28 @@ pub struct Item<'a> {
     pub before: Option<Split>,
 }
 
+/// What a split needs to know of all covers. Each is made when it is asked for: together they would take more memory than all
+/// else that is known of the covers.
+pub struct Items<'a> {
+    count: usize,
+    at: Box<dyn Fn(usize) -> Item<'a> + 'a>,
+}
+
+impl<'a> Items<'a> {
+    /// `count` items, of which `at` gives the one with each number.
+    pub fn new(count: usize, at: impl Fn(usize) -> Item<'a> + 'a) -> Self {
+        Self { count, at: Box::new(at) }
+    }
+
+    fn at(&self, i: usize) -> Item<'a> {
+        (self.at)(i)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Item<'a>> {
+        (0..self.count).map(|i| self.at(i))
+    }
+}
+
 /// Assigns each item to a set.
 ///
 /// Items that share a value in any group column are a *group* and land in the same set, also through others. A number
@@ -80,7 +102,7 @@ pub struct Item<'a> {
 /// # Errors
 /// [`Error::Input`] naming the class if it has fewer covers, or fewer groups, than there are sets to fill, and if
 /// `ratios` make no sense.
-pub fn assign(classes: &[String], items: &[Item], ratios: [f64; 3], seed: u64) -> Result<Vec<Split>> {
+pub fn assign(classes: &[String], items: &Items, ratios: [f64; 3], seed: u64) -> Result<Vec<Split>> {
     let ratios = normalise(ratios)?;
     let wanted: Vec<usize> = (0..3).filter(|&set| ratios[set] > 0.0).collect();
     let group_of = join(items);
@@ -116,7 +138,7 @@ pub fn assign(classes: &[String], items: &[Item], ratios: [f64; 3], seed: u64) -
 
 /// Puts each group whole into one set of a split that was given: the set that holds most of its items; of equal ones test
 /// before val before train, so that a published test set loses nothing. Tells which items were moved.
-pub fn unite(items: &[Item], splits: &mut [Split]) -> Vec<usize> {
+pub fn unite(items: &Items, splits: &mut [Split]) -> Vec<usize> {
     let group_of = join(items);
     let mut counts: Vec<[usize; 3]> = Vec::new();
     for (&group, &split) in group_of.iter().zip(&*splits) {
@@ -285,52 +307,42 @@ impl Group {
 }
 
 /// For each item the number of its group; groups are numbered by their first item.
-pub fn join(items: &[Item]) -> Vec<usize> {
-    let mut groups = Disjoint::new(items.len());
-    let key = |(column, value): (usize, String)| short_hash(format!("{column} {value}").as_bytes());
-    let mut all: Vec<([u8; 16], u32)> =
-        (0..).zip(items).flat_map(|(i, item)| values(item).map(move |value| (key(value), i))).collect();
-    all.sort_unstable();
-    for same in all.chunk_by(|a, b| a.0 == b.0) {
-        same.iter().for_each(|&(_, i)| groups.join(same[0].1 as usize, i as usize));
-    }
-    drop(all);
-    let mut numbers = vec![0; items.len()];
-    let mut next = 0;
-    for i in 0..items.len() {
-        let root = groups.root(i);
-        if root == i {
-            numbers[i] = next;
-            next += 1;
-        } else {
-            // A root is the first of its group, so it has its number.
-            numbers[i] = numbers[root];
+pub fn join(items: &Items) -> Vec<usize> {
+    let mut groups = Disjoint::new(items.count);
+    let columns = items.iter().map(|item| item.columns.len()).max().unwrap_or(0);
+    let mut hashes: Vec<([u8; 16], u32)> = Vec::new();
+    for column in 0..columns {
+        let hash = |(i, item): (u32, Item)| Some((short_hash(value(&item, column)?.as_bytes()), i));
+        hashes.clear();
+        hashes.extend((0..).zip(items.iter()).filter_map(hash));
+        hashes.sort_unstable();
+        for same in hashes.chunk_by(|a, b| a.0 == b.0) {
+            same.iter().for_each(|&(_, i)| groups.join(same[0].1 as usize, i as usize));
         }
     }
-    numbers
+    groups.numbered()
 }
 
-fn values<'a>(item: &Item<'a>) -> impl Iterator<Item = (usize, String)> + use<'a> {
-    let Item { texts, columns, .. } = *item;
-    columns.iter().enumerate().filter_map(|(column, &place)| {
-        let value = texts.group(place).trim();
-        (!value.is_empty()).then(|| (column, value.to_lowercase()))
-    })
+/// The value that keeps it together with others, in the column of this number; none if it is empty.
+fn value(item: &Item, column: usize) -> Option<String> {
+    let value = item.texts.group(*item.columns.get(column)?).trim();
+    (!value.is_empty()).then(|| value.to_lowercase())
 }
 
-fn gather(items: &[Item], group_of: &[usize], seed: u64) -> Vec<Group> {
-    let mut order: Vec<usize> = (0..items.len()).collect();
+fn gather(items: &Items, group_of: &[usize], seed: u64) -> Vec<Group> {
+    let mut order: Vec<usize> = (0..items.count).collect();
     order.sort_by_key(|&i| group_of[i]);
     let gather_one = |(id, members): (usize, &[usize])| {
         let mut labels: Vec<(usize, usize)> = Vec::with_capacity(1);
         for &i in members {
-            match labels.iter_mut().find(|(label, _)| *label == items[i].label) {
+            let own = items.at(i).label;
+            match labels.iter_mut().find(|(label, _)| *label == own) {
                 Some((_, count)) => *count += 1,
-                None => labels.push((items[i].label, 1)),
+                None => labels.push((own, 1)),
             }
         }
         let label = labels.iter().max_by_key(|&&(label, count)| (count, Reverse(label))).map_or(0, |&(label, _)| label);
-        let were = |set: Split| members.iter().filter(|&&i| items[i].before == Some(set)).count();
+        let were = |set: Split| members.iter().filter(|&&i| items.at(i).before == Some(set)).count();
         let before = Split::ALL.into_iter().filter(|&set| were(set) > 0).max_by_key(|&set| were(set));
         Group { id, labels, label, chance: chance(items, members, seed), before: before.map(|set| set as usize) }
     };
@@ -338,21 +350,23 @@ fn gather(items: &[Item], group_of: &[usize], seed: u64) -> Vec<Group> {
 }
 
 /// A group's place in the order of chance: decided by the seed and its first value, or its cover if it has no values.
-fn chance(items: &[Item], members: &[usize], seed: u64) -> [u8; 32] {
-    let value = members.iter().flat_map(|&i| values(&items[i])).min();
+fn chance(items: &Items, members: &[usize], seed: u64) -> [u8; 32] {
+    let values = members.iter().map(|&i| items.at(i)).flat_map(|item| {
+        (0..item.columns.len()).filter_map(move |column| value(&item, column).map(|value| (column, value)))
+    });
     let mut hasher = blake3::Hasher::new();
     hasher.update(&seed.to_le_bytes());
-    match value {
+    match values.min() {
         Some((column, value)) => hasher.update(format!("group {column} {value}").as_bytes()),
         // What has no value has joined nothing, so it is alone.
-        None => hasher.update(format!("cover {}", items[members[0]].key).as_bytes()),
+        None => hasher.update(format!("cover {}", items.at(members[0]).key).as_bytes()),
     };
     hasher.finalize().into()
 }
 
-fn count_labels(classes: usize, items: &[Item]) -> Vec<usize> {
+fn count_labels(classes: usize, items: &Items) -> Vec<usize> {
     let mut totals = vec![0; classes];
-    for item in items {
+    for item in items.iter() {
         totals[item.label] += 1;
     }
     totals
@@ -397,7 +411,7 @@ pub struct SplitReport {
 
 impl SplitReport {
     /// Counts what `splits` gives to each class; the slices belong together index by index.
-    pub fn new(classes: &[String], items: &[Item], splits: &[Split]) -> Self {
+    pub fn new(classes: &[String], items: &Items, splits: &[Split]) -> Self {
         let group_of = join(items);
         let mut covers = vec![[0; 3]; classes.len()];
         let mut group_sizes = vec![0; group_of.iter().max().map_or(0, |&last| last + 1)];

@@ -12,8 +12,8 @@ fn item((label, texts, key): &Row) -> Item<'_> {
     Item { label: *label, texts, columns: &[0, 1], key: blake3::hash(key.as_bytes()), before: None }
 }
 
-fn items(rows: &[Row]) -> Vec<Item<'_>> {
-    rows.iter().map(item).collect()
+fn items(rows: &[Row]) -> Items<'_> {
+    Items::new(rows.len(), |i| item(&rows[i]))
 }
 
 fn groups(values: &[&str]) -> Texts {
@@ -82,8 +82,7 @@ fn what_was_in_a_set_before_stays_there_even_where_classes_are_small() {
     let rows = singles(2, 9);
     let few = assign(&classes(2), &items(&rows[..8]), DEFAULT_RATIOS, 3).unwrap();
     for seed in 0..20 {
-        let mut all = items(&rows);
-        all.iter_mut().zip(&few).for_each(|(item, &split)| item.before = Some(split));
+        let all = Items::new(rows.len(), |i| Item { before: few.get(i).copied(), ..item(&rows[i]) });
         let many = assign(&classes(2), &all, DEFAULT_RATIOS, seed).unwrap();
         assert_eq!(few, many[..8]);
     }

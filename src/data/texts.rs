@@ -1,7 +1,7 @@
 //! The texts of covers: where each lies, and the values that group it.
 //!
 //! Path and groups as strings of their own would be most of the memory that an import needs. So the texts of all covers lie
-//! end to end in a temporary file that is memory-mapped: the system may drop its pages whenever it needs the room.
+//! end to end in temporary files that are memory-mapped: the system may drop their pages whenever it needs the room.
 
 use std::fmt;
 use std::fs::File;
@@ -14,14 +14,21 @@ use memmap2::Mmap;
 /// The path of one cover and its values in the group columns. Sixteen bytes; a clone copies no text.
 #[derive(Clone, Default)]
 pub struct Texts {
-    all: Arc<Bytes>,
+    segment: Arc<Bytes>,
     /// Where its record begins: for each text its length, a u32, and its bytes; before the first, the length of all of it.
     start: usize,
 }
 
 /// Texts as they are collected.
 #[derive(Debug, Default)]
-pub struct TextsBuilder(Vec<u8>);
+pub struct TextsBuilder {
+    finished: Vec<Bytes>,
+    /// Records that are still in memory.
+    last: Vec<u8>,
+}
+
+/// Bytes of records that are written to one file.
+const SEGMENT: usize = 1 << 20;
 
 #[derive(Debug)]
 enum Bytes {
@@ -39,32 +46,45 @@ impl Default for Bytes {
 impl TextsBuilder {
     /// Adds the texts of one cover.
     pub fn push(&mut self, path: &str, groups: impl IntoIterator<Item = impl AsRef<str>>) {
-        let start = self.0.len();
+        let start = self.last.len();
         self.push_length(0);
         self.push_text(path);
         groups.into_iter().for_each(|value| self.push_text(value.as_ref()));
-        let length = self.0.len() - start - LENGTH;
-        self.0[start..][..LENGTH].copy_from_slice(&(length as u32).to_le_bytes());
+        let length = self.last.len() - start - LENGTH;
+        self.last[start..][..LENGTH].copy_from_slice(&(length as u32).to_le_bytes());
+        if self.last.len() >= SEGMENT {
+            self.finish_segment();
+        }
     }
 
     fn push_text(&mut self, text: &str) {
         self.push_length(text.len());
-        self.0.extend_from_slice(text.as_bytes());
+        self.last.extend_from_slice(text.as_bytes());
     }
 
     fn push_length(&mut self, length: usize) {
-        self.0.extend_from_slice(&(length as u32).to_le_bytes());
+        self.last.extend_from_slice(&(length as u32).to_le_bytes());
+    }
+
+    fn finish_segment(&mut self) {
+        let bytes = mapped(&self.last).map_or_else(|_| Bytes::Heap(self.last.clone()), Bytes::Mapped);
+        self.last.clear();
+        self.finished.push(bytes);
     }
 
     /// The texts of each cover, in the order in which they were added.
-    pub fn finish(self) -> impl Iterator<Item = Texts> {
-        let all = Arc::new(mapped(&self.0).map_or(Bytes::Heap(self.0), Bytes::Mapped));
-        let mut start = 0;
-        std::iter::from_fn(move || {
-            let (length, _) = split_length(all.get().get(start..)?)?;
-            let texts = Texts { all: all.clone(), start };
-            start += LENGTH + length;
-            Some(texts)
+    pub fn finish(mut self) -> impl Iterator<Item = Texts> {
+        if !self.last.is_empty() {
+            self.finish_segment();
+        }
+        self.finished.into_iter().map(Arc::new).flat_map(|segment| {
+            let mut start = 0;
+            std::iter::from_fn(move || {
+                let (length, _) = split_length(segment.get().get(start..)?)?;
+                let texts = Texts { segment: segment.clone(), start };
+                start += LENGTH + length;
+                Some(texts)
+            })
         })
     }
 }
@@ -105,7 +125,7 @@ impl Texts {
     pub fn of(path: &str, groups: &[&str]) -> Self {
         let mut all = TextsBuilder::default();
         all.push(path, groups);
-        Self { all: Arc::new(Bytes::Heap(all.0)), start: 0 }
+        Self { segment: Arc::new(Bytes::Heap(all.last)), start: 0 }
     }
 
     /// The file.
@@ -129,7 +149,7 @@ impl Texts {
     }
 
     fn iter(&self) -> impl Iterator<Item = &str> {
-        let record = split_length(&self.all.get()[self.start..]).and_then(|(length, rest)| rest.get(..length));
+        let record = split_length(&self.segment.get()[self.start..]).and_then(|(length, rest)| rest.get(..length));
         let mut rest = record.unwrap_or_default();
         std::iter::from_fn(move || {
             let (text, after) = split_length(rest).and_then(|(length, rest)| rest.split_at_checked(length))?;
@@ -163,7 +183,6 @@ mod tests {
             [("/a/ü 1.jpg", &["AC/DC", ""]), ("", &[]), ("/b\n\".png", &["", "x"]), ("/c", &["längst"])];
         let mut builder = TextsBuilder::default();
         covers.iter().for_each(|(path, groups)| builder.push(path, *groups));
-        let heap = Bytes::Heap(builder.0.clone());
         let texts: Vec<Texts> = builder.finish().collect();
         assert_eq!(texts.len(), covers.len());
         for (texts, (path, groups)) in texts.iter().zip(covers) {
@@ -171,8 +190,16 @@ mod tests {
             assert_eq!(*texts, Texts::of(path, groups));
         }
         assert_eq!((texts[0].group(0), texts[0].group(1), texts[0].group(2)), ("AC/DC", "", ""));
-        assert_eq!(texts[0].all.get(), heap.get());
         assert_ne!(texts[0], texts[1]);
+    }
+
+    #[test]
+    fn more_texts_than_fit_into_one_file_come_back_too() {
+        let (mut builder, long) = (TextsBuilder::default(), "x".repeat(SEGMENT / 3));
+        (0..10).for_each(|i| builder.push(&format!("/{i}"), [&long]));
+        let texts: Vec<Texts> = builder.finish().collect();
+        assert!(texts.iter().enumerate().all(|(i, t)| t.path_text() == format!("/{i}") && t.group(0) == long));
+        assert_eq!((texts.len(), texts[0].segment.get() == texts[9].segment.get()), (10, false));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::data::pack::{Pack, PictureInfo};
 use crate::data::preview;
 use crate::data::report::Report;
 use crate::data::source::{Row, Skipped, Source};
-use crate::data::split::{self, Item};
+use crate::data::split::{self, Item, Items};
 use crate::data::stage::Stage;
 use crate::data::texts::TextsBuilder;
 use crate::{Error, Result};
@@ -163,14 +163,10 @@ impl Job<'_> {
             // Where duplicates are known; before, it is empty.
             columns.push(self.source.group_columns.len());
         }
-        let items: Vec<Item> = rows
-            .iter()
-            .enumerate()
-            .map(|(i, row)| {
-                let key = key(i);
-                Item { label: row.label, texts: &row.texts, columns: &columns, key, before: before.get(&key).copied() }
-            })
-            .collect();
+        let items = Items::new(rows.len(), |i| {
+            let (Row { label, texts, .. }, key) = (&rows[i], key(i));
+            Item { label: *label, texts, columns: &columns, key, before: before.get(&key).copied() }
+        });
         match self.ratios {
             Some(ratios) => {
                 let splits = split::assign(&self.source.classes, &items, ratios, self.options.seed)
