@@ -5,6 +5,7 @@
 //! value lives may still change, because [`concat`](crate::ops::concat) turns its parts into channel slices after they
 //! were recorded. [`crate::plan`] makes buffers and bind groups of the finished list.
 
+mod fuse;
 mod gradients;
 mod launch;
 mod recompute;
@@ -12,6 +13,7 @@ mod recompute;
 use std::collections::HashMap;
 use std::ops::Range;
 
+pub(crate) use fuse::Follow;
 pub use gradients::GradDestination;
 pub(crate) use launch::Word;
 pub use launch::{Access, Launch};
@@ -80,6 +82,9 @@ pub(crate) struct View {
     pub stride: usize,
 }
 
+/// Most storage bindings of a launch: what every adapter has.
+const MOST_OPERANDS: usize = 8;
+
 type Backward = Box<dyn FnOnce(&mut Tape) -> Result<()>>;
 
 /// A recording. See the module's text.
@@ -105,6 +110,8 @@ pub struct Tape {
     /// Where phases end in the list of launches; the last one ends with the list.
     phases: Vec<usize>,
     names: Vec<(String, Tensor)>,
+    /// Values that never exist because their maker goes on with them at once, and what it stores instead; see [`Tape::fuse`].
+    absorbed: HashMap<usize, usize>,
     taps: Vec<String>,
     step: Option<Tensor>,
     streams: u32,
@@ -339,13 +346,18 @@ impl Tape {
     }
 
     pub fn launch(&mut self, launch: Launch) {
-        debug_assert!(!launch.kernels.is_empty() && launch.operands.len() <= 8, "{}", launch.label());
+        debug_assert!(!launch.kernels.is_empty() && launch.operands.len() <= MOST_OPERANDS, "{}", launch.label());
         self.launches.push(launch);
     }
 
     /// The launches so far, in order.
     pub fn launches(&self) -> &[Launch] {
         &self.launches
+    }
+
+    /// What a launch stores in place of each value that never exists since [`Tape::fuse`], by their numbers.
+    pub(crate) fn absorbed(&self) -> &HashMap<usize, usize> {
+        &self.absorbed
     }
 
     /// Leaves the backward half of an op; dropped if none of its inputs needs a gradient.

@@ -269,10 +269,10 @@ fn a_folder_per_class_becomes_a_data_set() {
     assert!(made.skipped[0].path.ends_with("broken.JPG") && made.skipped[0].reason.starts_with("not a picture"));
     assert!(made.notes.len() == 1 && made.notes[0].contains("passed over 1 files"), "{:?}", made.notes);
     for (i, cover) in manifest.covers.iter().enumerate() {
-        let full = load_rgb(&cover.path).unwrap();
+        let full = load_rgb(cover.texts.path()).unwrap();
         assert_eq!((cover.width, cover.height), full.dimensions());
         assert_eq!(made.dataset.pack.image(i)[..3], full[(0, 0)].0);
-        let class = cover.path.parent().unwrap().file_name().unwrap().to_str().unwrap();
+        let class = cover.texts.path().parent().unwrap().file_name().unwrap().to_str().unwrap();
         assert_eq!(manifest.classes[cover.label], class);
     }
     let again = Dataset::open(&dir).unwrap();
@@ -331,7 +331,7 @@ fn no_artist_is_in_two_sets() {
     assert_eq!(manifest.covers.len(), 60);
     let mut set_of = HashMap::new();
     for cover in &manifest.covers {
-        assert_eq!(*set_of.entry(&cover.groups[0]).or_insert(cover.split), cover.split);
+        assert_eq!(*set_of.entry(cover.texts.group(0)).or_insert(cover.split), cover.split);
     }
     for split in Split::ALL {
         assert!(manifest.counts(split).iter().all(|&count| count > 0));

@@ -20,6 +20,8 @@ use gatefold::train::step::TrainingStep;
 
 #[path = "engine/fine_tuning.rs"]
 mod fine_tuning;
+#[path = "engine/fuse.rs"]
+mod fuse;
 #[path = "engine/mixed.rs"]
 mod mixed;
 #[path = "engine/recompute.rs"]

@@ -124,7 +124,7 @@ fn the_peak_of_the_heat_map_lies_in_the_evidence() {
             continue;
         }
         correct += 1;
-        let [x, y, w, h] = boxes[&cover.path];
+        let [x, y, w, h] = boxes[cover.texts.path()];
         let hit = |(px, py): (u32, u32)| (x..x + w).contains(&px) && (y..y + h).contains(&py);
         inside += usize::from(explanation.heat.peak(SIZE, SIZE).is_some_and(hit));
     }
@@ -246,7 +246,7 @@ fn most_of_the_map_lies_on_a_planted_mark() {
         if cover.label != 0 {
             continue;
         }
-        let number: usize = cover.path.file_stem().unwrap().to_str().unwrap().parse().unwrap();
+        let number: usize = cover.texts.path().file_stem().unwrap().to_str().unwrap().parse().unwrap();
         let place = mark_place(number);
         let mut share = |pixels: &[u8], class| {
             share_on_mark(&explainer.explain(pixels, Some(class)).unwrap().heat, place).unwrap_or(0.0)

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use gatefold::Result;
 use gatefold::gpu::{BufferPool, Gpu};
+use gatefold::ops::add::add_relu;
 use gatefold::ops::batch_norm::{BatchNorm, batch_norm, batch_norm_relu};
 use gatefold::ops::concat::{Stack, concat};
 use gatefold::ops::relu::relu as op_relu;
@@ -114,6 +115,28 @@ fn rectified(name: &str, shape: Shape, training: bool) -> Row {
     if training { row.state(|x| moved(&x[0])) } else { row }
 }
 
+/// The end of a residual block in training: normalisation, sum and ReLU in one launch.
+fn added(name: &str, shape: Shape) -> Row {
+    let vector = Input::parameter(Shape::vector(shape.c));
+    let sum = |x: &[Array]| reference(&x[..3], true).zip(&x[3], |a, b| a + b);
+    Row::new(
+        "batch_norm",
+        name,
+        vec![Input::map(shape), vector.clone(), vector, Input::map(shape)],
+        move |tape, x| {
+            let y = record(tape, x[0], x[1], x[2], true)?;
+            Ok(vec![add_relu(tape, y, x[3])?])
+        },
+        move |x| vec![relu::reference(&sum(x))],
+    )
+    .backward(move |x, dy| {
+        let dsum = relu::gradient(&sum(x), dy);
+        gradients(&x[..3], &dsum, true).into_iter().chain([dsum]).collect()
+    })
+    .state(|x| moved(&x[0]))
+    .fused()
+}
+
 /// Two normalisations of a stack, one before its second part is there: the first part's statistics are computed once.
 fn stacked(name: &str, channels: [usize; 2]) -> Row {
     let [a, b] = channels;
@@ -220,6 +243,8 @@ pub fn rows() -> Vec<Row> {
         rectified("training, ReLU, many blocks", Shape::new(2, 47, 53, 8), true),
         rectified("inference, ReLU, even", Shape::new(2, 4, 6, 8), false),
         rectified("inference, ReLU, odd sizes", Shape::new(1, 5, 7, 5), false),
+        added("training, sum, ReLU, even", Shape::new(2, 4, 6, 8)),
+        added("training, sum, ReLU, odd sizes", Shape::new(3, 5, 7, 5)),
         stacked("a stack, aligned", [4, 8]),
         stacked("a stack, odd", [3, 6]),
         row("inference, even", Shape::new(2, 4, 6, 8), false),

@@ -8,7 +8,7 @@ use gatefold::params::{ParameterStore, StepWords};
 use gatefold::plan::{Choice, Plan, admissible};
 use gatefold::tape::{Arena, Launch, Tape};
 use gatefold::tensor::{Shape, Tensor};
-use gatefold::{Result, ops};
+use gatefold::{Error, Result, ops};
 
 use crate::array::{Array, relative_error};
 use crate::row::{Checked, Input, Row, RowKind};
@@ -198,6 +198,9 @@ fn record(row: &Row, placement: Placement) -> Result<Recording> {
     let gradients = tensors.iter().map(|&tensor| tape.grad(tensor)).collect::<Result<Vec<_>>>()?;
     for &kept in outputs.iter().chain(gradients.iter().flatten()) {
         tape.keep(kept);
+    }
+    if row.fused && tape.fuse() == 0 && placement == Placement::Dense {
+        return Err(Error::run(format!("{} {}: nothing is fused", row.op, row.name)));
     }
     Ok(Recording { tape, written, outputs, seed, gradients })
 }

@@ -1,6 +1,9 @@
 //! Two-dimensional convolution.
 
+use gatefold::ops::add::add_relu;
+use gatefold::ops::batch_norm::batch_norm as op_batch_norm;
 use gatefold::ops::conv2d::{conv2d, norm_relu_conv2d};
+use gatefold::ops::relu::relu as op_relu;
 use gatefold::ops::window::Window;
 use gatefold::tensor::Shape;
 
@@ -99,6 +102,51 @@ fn normalised(name: &str, x: Shape, cout: usize, window: Window, training: bool)
     })
 }
 
+/// A row of a convolution and a ReLU in one launch, with the gradient of both.
+fn then_relu(name: &str, x: Shape, cout: usize, window: Window) -> Row {
+    let weight = Shape::new(window.kernel[0], window.kernel[1], x.c, cout);
+    let (h, w) = window.output("row", x).expect("rows fit");
+    let y = Shape::new(x.n, h, w, cout);
+    let sum = move |a: &[Array]| forward(&a[0], &a[1], Some(&a[2]), window, y);
+    Row::new(
+        "conv2d",
+        name,
+        vec![Input::map(x), Input::parameter(weight), Input::parameter(Shape::vector(cout))],
+        move |tape, t| {
+            let y = conv2d(tape, t[0], t[1], Some(t[2]), window)?;
+            Ok(vec![op_relu(tape, y)])
+        },
+        move |a| vec![relu::reference(&sum(a))],
+    )
+    .backward(move |a, dy| backward(&a[0], &a[1], window, &relu::gradient(&sum(a), dy)).to_vec())
+    .fused()
+}
+
+/// A row of what ends a residual block in inference, in one launch: convolution, batch-norm, sum and ReLU.
+fn then_all(name: &str, x: Shape, cout: usize, window: Window) -> Row {
+    let weight = Shape::new(window.kernel[0], window.kernel[1], x.c, cout);
+    let (h, w) = window.output("row", x).expect("rows fit");
+    let y = Shape::new(x.n, h, w, cout);
+    let vector = Input::parameter(Shape::vector(cout));
+    Row::new(
+        "conv2d",
+        name,
+        vec![Input::map(x), Input::parameter(weight), vector.clone(), vector, Input::map(y)],
+        move |tape, t| {
+            let y = conv2d(tape, t[0], t[1], None, window)?;
+            let norm = batch_norm::norm(tape, t[2], t[3], false);
+            let y = op_batch_norm(tape, y, &norm, false)?;
+            Ok(vec![add_relu(tape, t[4], y)?])
+        },
+        move |a| {
+            let y = forward(&a[0], &a[1], None, window, y);
+            let normalised = batch_norm::reference(&[y, a[2].clone(), a[3].clone()], false);
+            vec![relu::reference(&normalised.zip(&a[4], |a, b| a + b))]
+        },
+    )
+    .fused()
+}
+
 pub fn rows() -> Vec<Row> {
     let same = Window::square(3, 1, 1);
     let point = Window::square(1, 1, 0);
@@ -109,6 +157,8 @@ pub fn rows() -> Vec<Row> {
         row("3x3 stride 2", Shape::new(2, 9, 8, 8), 8, Window::square(3, 2, 1), true),
         row("1x1", Shape::new(2, 5, 6, 24), 20, point, false),
         row("1x1 stride 2", Shape::new(2, 5, 6, 8), 4, Window::square(1, 2, 0), false),
+        row("1x1 stride 2, many tiles", Shape::new(2, 13, 11, 36), 72, Window::square(1, 2, 0), true),
+        row("1x1 stride 3x2", Shape::new(1, 11, 10, 12), 20, Window { stride: [3, 2], ..point }, false),
         row("7x7 stride 2 of 4", Shape::new(2, 15, 13, 4), 8, Window::square(7, 2, 3), false),
         row("2x5, stride 2x1, asymmetric padding", Shape::new(2, 7, 6, 8), 8, uneven, true),
         row("1x7", Shape::new(1, 4, 9, 4), 8, Window { kernel: [1, 7], stride: [1, 1], padding: [0, 0, 3, 3] }, false),
@@ -131,6 +181,17 @@ pub fn rows() -> Vec<Row> {
         normalised("normalised 3x3 stride 2", Shape::new(2, 7, 8, 8), 8, Window::square(3, 2, 0), true),
         normalised("normalised 1x1, inference", Shape::new(2, 5, 6, 8), 12, point, false),
     ]);
+    let shapes = [
+        ("3x3", Shape::new(2, 7, 11, 12), 20, same),
+        ("3x3 stride 2", Shape::new(2, 9, 8, 8), 8, Window::square(3, 2, 1)),
+        ("1x1", Shape::new(2, 13, 11, 36), 72, point),
+        ("7x7 stride 2", Shape::new(1, 37, 41, 4), 20, Window::square(7, 2, 3)),
+        ("uneven", Shape::new(2, 7, 6, 5), 3, uneven),
+    ];
+    for (name, x, cout, window) in shapes {
+        rows.push(then_relu(&format!("{name}, then ReLU"), x, cout, window));
+        rows.push(then_all(&format!("{name}, then normalise, add, ReLU"), x, cout, window));
+    }
     let bench = [
         ("3x3 64->64 at 56x56", Shape::new(4, 56, 56, 64), 64, same),
         ("3x3 256->256 at 14x14", Shape::new(4, 14, 14, 256), 256, same),
@@ -142,6 +203,9 @@ pub fn rows() -> Vec<Row> {
     ];
     rows.extend(bench.map(|(name, x, cout, window)| row(name, x, cout, window, false).bench()));
     rows.push(normalised("normalised 1x1 256->128 at 28x28", Shape::new(4, 28, 28, 256), 128, point, true).bench());
+    rows.push(
+        then_all("1x1 64->256 at 56x56, then normalise, add, ReLU", Shape::new(4, 56, 56, 64), 256, point).bench(),
+    );
     rows.push(row("1x1 256->128 at 28x28", Shape::new(4, 28, 28, 256), 128, point, false).bench());
     rows
 }

@@ -69,6 +69,8 @@ pub struct Row {
     pub tolerance: f64,
     /// Too large for a reference: timed by the bench only.
     pub bench: bool,
+    /// Its launches are to be fused.
+    pub fused: bool,
     pub kind: RowKind,
 }
 
@@ -86,7 +88,7 @@ impl Row {
     ) -> Self {
         let (record, forward) = (Box::new(record), Box::new(forward));
         let kind = RowKind::Op { inputs, record, forward, backward: None, state: None, sliceable: true };
-        Self { op, name: name.into(), tolerance: TOLERANCE, bench: false, kind }
+        Self { op, name: name.into(), tolerance: TOLERANCE, bench: false, fused: false, kind }
     }
 
     /// A row that runs itself.
@@ -96,7 +98,7 @@ impl Row {
         run: impl Fn(&Arc<Gpu>, Choice) -> Result<Vec<Checked>> + 'static,
     ) -> Self {
         let kind = RowKind::Custom(Box::new(run));
-        Self { op, name: name.into(), tolerance: TOLERANCE, bench: false, kind }
+        Self { op, name: name.into(), tolerance: TOLERANCE, bench: false, fused: false, kind }
     }
 
     /// The gradient of the reference.
@@ -129,6 +131,13 @@ impl Row {
     #[must_use]
     pub fn tolerance(mut self, tolerance: f64) -> Self {
         self.tolerance = tolerance;
+        self
+    }
+
+    /// Its launches are fused, as a network's are ([`Tape::fuse`]). With dense tensors there must be some that can be.
+    #[must_use]
+    pub fn fused(mut self) -> Self {
+        self.fused = true;
         self
     }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use gatefold::gpu::{Kernel, Shader, compose, store_as_half};
 use gatefold::nets::NETS;
 use gatefold::tape::{Access, Launch};
+use gatefold::train::model::{Taps, recorded};
 use gatefold::train::step::TrainingStep;
 use gatefold::train::{Config, Precision};
 use kernels_tests::{OPS, collect_kernels, rows};
@@ -29,6 +30,9 @@ fn launches() -> Vec<Launch> {
             Config { net: net.name.into(), size: net.smallest, batch: 2, accumulate, clip, ..Config::default() };
         let step = TrainingStep::record(&config, &config.net_config(classes), config.batch).expect(net.name);
         launches.extend(step.tape.launches().to_vec());
+        let header = (config.mean, config.deviation);
+        let inference = recorded(&config.net_config(classes), config.size, header, 2, Taps::None).expect(net.name);
+        launches.extend(inference.tape.launches().to_vec());
     }
     launches
 }

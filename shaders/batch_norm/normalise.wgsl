@@ -1,5 +1,6 @@
-// y = (x - mean) * scale + beta, rectified if wanted; scale is gamma over the deviation. The mean is taken off first: folded into beta, a large common offset
-// would cost the digits that matter.
+// y = (x - mean) * scale + beta, rectified if wanted; scale is gamma over the deviation. The mean is taken off first: folded into
+// beta, a large common offset would cost the digits that matter.
+#import gatefold::epilogue
 #import gatefold::grid
 
 #if VECTOR == 4
@@ -52,6 +53,11 @@ fn main(
         if RELU {
             value = max(value, Element(0.0));
         }
+#if VECTOR == 4
+        value = epilogue::four(value, pixel * channels + channel, channel);
+#else
+        value = epilogue::one(value, pixel * channels + channel, channel);
+#endif
         y[(params.y_offset + pixel * params.y_stride) / #{VECTOR}u + channel] = value;
     }
 }

@@ -5,6 +5,7 @@
 // out of workgroup memory, where all factors are f16: in storage pixels have gaps and edges, and the weights are f32.
 enable f16;
 enable wgpu_cooperative_matrix;
+#import gatefold::epilogue
 #import gatefold::grid
 #import gatefold::matrix
 #import gatefold::normalise
@@ -133,6 +134,7 @@ fn store(pixel: u32, column4: u32, sum: vec4<f32>) {
             value += bias[column4];
         }
 #endif
+        value = epilogue::end_four(value, pixel * COUT4 + column4, column4);
         y[(params.y_offset + pixel * params.y_stride) / 4u + column4] = value;
     }
 }

@@ -1,4 +1,5 @@
 // Convolution, one output number per invocation: the plain variant, for any alignment, that the others are checked against.
+#import gatefold::epilogue
 #import gatefold::grid
 #import gatefold::normalise
 
@@ -84,5 +85,5 @@ fn main(
             }
         }
     }
-    y[params.y_offset + pixel * params.y_stride + channel] = sum;
+    y[params.y_offset + pixel * params.y_stride + channel] = epilogue::one(sum, pixel * COUT + channel, channel);
 }

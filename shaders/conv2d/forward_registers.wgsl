@@ -2,6 +2,7 @@
 // x as vec4 along the input channels. No workgroup memory: software adapters pay dearly for barriers.
 //
 // Rows of the product are output pixels, columns output channels, and the sum runs over taps and input channels.
+#import gatefold::epilogue
 #import gatefold::grid
 #import gatefold::normalise
 
@@ -91,9 +92,11 @@ fn store(pixel: u32, column4: u32, left: vec4<f32>, right: vec4<f32>) {
         return;
     }
     let to = (params.y_offset + pixel * params.y_stride) / 4u + column4;
-    y[to] = left;
-    if column4 + 1u < params.cout / 4u {
-        y[to + 1u] = right;
+    let cout4 = params.cout / 4u;
+    let at = pixel * cout4 + column4;
+    y[to] = epilogue::four(left, at, column4);
+    if column4 + 1u < cout4 {
+        y[to + 1u] = epilogue::four(right, at + 1u, column4 + 1u);
     }
 }
 

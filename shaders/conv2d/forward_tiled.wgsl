@@ -2,6 +2,7 @@
 // of its 64 invocations 8 x 8 of them. For GPUs.
 //
 // Rows of the product are output pixels, columns output channels, and the sum runs over taps and input channels, 16 at a time.
+#import gatefold::epilogue
 #import gatefold::grid
 #import gatefold::normalise
 
@@ -119,6 +120,7 @@ fn store(pixel: u32, column4: u32, sum: vec4<f32>) {
             value += bias[column4];
         }
 #endif
+        value = epilogue::four(value, pixel * COUT4 + column4, column4);
         y[(params.y_offset + pixel * params.y_stride) / 4u + column4] = value;
     }
 }

@@ -1,16 +1,15 @@
-// Gradient by its weights of a convolution of one tap that steps pixel by pixel: an invocation computes 16 input channels x 16
-// output channels, summed over some lines of pixels. No workgroup memory: software adapters pay dearly for barriers. The sums
+// Gradient by its weights of a convolution of one tap: an invocation computes 16 input channels x 16 output channels, summed over some lines of pixels. No workgroup memory: software adapters pay dearly for barriers. The sums
 // of all splits are added up in order by `sum_splits`.
 #import gatefold::grid
 #import gatefold::line
 #import gatefold::normalise
 
 struct Params {
-    lines: u32,            // n * height
+    lines: u32,            // n * out_height
     lines_per_split: u32,
-    height: u32,           // of x; dy is as large
+    height: u32,           // of x
     width: u32,
-    out_height: u32,
+    out_height: u32,       // of dy
     out_width: u32,
     cin: u32,
     cout: u32,
@@ -21,6 +20,8 @@ struct Params {
     dy_stride: u32,
 }
 
+override STRIDE_H: u32 = 1u;
+override STRIDE_W: u32 = 1u;
 override ACCUMULATE: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -79,6 +80,18 @@ struct Quads {
 
 fn quads(first: u32, count: u32) -> Quads {
     return Quads(first, min(first + 1u, count - 1u), min(first + 2u, count - 1u), min(first + 3u, count - 1u));
+}
+
+// First vec4 of the pixel of x that an output pixel saw.
+fn under(pixel: u32) -> u32 {
+    var seen = pixel;
+    if STRIDE_H * STRIDE_W > 1u {
+        let out_row = grid::quotient(pixel, params.out_width, 1.0 / f32(params.out_width));
+        let picture = grid::quotient(out_row, params.out_height, 1.0 / f32(params.out_height));
+        let row = picture * params.height + (out_row - picture * params.out_height) * STRIDE_H;
+        seen = row * params.width + (pixel - out_row * params.out_width) * STRIDE_W;
+    }
+    return (params.x_offset + seen * params.x_stride) / 4u;
 }
 
 fn upstream(pixel: u32, q: Quads) -> Sixteen {
@@ -143,10 +156,10 @@ fn main(
     var r2 = none;
     var r3 = none;
     let first_line = split * params.lines_per_split;
-    let end = min(first_line + params.lines_per_split, params.lines) * params.width;
+    let end = min(first_line + params.lines_per_split, params.lines) * params.out_width;
     // Two pixels at a time; the one past the end counts as zeros.
-    for (var pixel = first_line * params.width; pixel < end; pixel += 2u) {
-        let i = (params.x_offset + pixel * params.x_stride) / 4u;
+    for (var pixel = first_line * params.out_width; pixel < end; pixel += 2u) {
+        let i = under(pixel);
         let d = upstream(pixel, columns);
         r0 = add(r0, normalise::four(x[i + rows.q0], n0), d);
         r1 = add(r1, normalise::four(x[i + rows.q1], n1), d);
@@ -154,7 +167,7 @@ fn main(
         r3 = add(r3, normalise::four(x[i + rows.q3], n3), d);
         let next = min(pixel + 1u, end - 1u);
         let share = select(0.0, 1.0, pixel + 1u < end);
-        let j = (params.x_offset + next * params.x_stride) / 4u;
+        let j = under(next);
         let e = upstream(next, columns);
         r0 = add(r0, share * normalise::four(x[j + rows.q0], n0), e);
         r1 = add(r1, share * normalise::four(x[j + rows.q1], n1), e);

@@ -1,6 +1,7 @@
 // A convolution of 3x3 taps that steps pixel by pixel, or its gradient by the input, which is one too: with the taps turned round
 // and input and output changed about. An invocation computes 2 rows x 8 pixels x 8 channels and reads each source pixel once for
 // all taps of its tile. No workgroup memory: software adapters pay dearly for barriers.
+#import gatefold::epilogue
 #import gatefold::grid
 #import gatefold::line
 
@@ -82,16 +83,17 @@ fn store(pixel: u32, inside: bool, column4: u32, left: vec4<f32>, right: vec4<f3
         return;
     }
     let i = (params.offset + pixel * params.stride) / 4u + column4;
+    let at = pixel * (params.cout / 4u) + column4;
     if ACCUMULATE {
         target_map[i] += left;
     } else {
-        target_map[i] = left;
+        target_map[i] = epilogue::four(left, at, column4);
     }
     if two {
         if ACCUMULATE {
             target_map[i + 1u] += right;
         } else {
-            target_map[i + 1u] = right;
+            target_map[i + 1u] = epilogue::four(right, at + 1u, column4 + 1u);
         }
     }
 }

@@ -1,15 +1,22 @@
-// A convolution of one tap that steps pixel by pixel, or its gradient by the input: a plain matrix product. An invocation
-// computes 16 pixels x COLUMNS channels, 16 or 32. No workgroup memory: software adapters pay dearly for barriers.
+// A convolution of one tap, or its gradient by the input: a plain matrix product. An invocation computes 16 pixels x COLUMNS
+// channels, 16 or 32. No workgroup memory: software adapters pay dearly for barriers.
+//
+// Where it steps over pixels, the gradient's rows are still the output's pixels. Each of them stores what the pixel under it
+// gets, and zeros for those that the step leaves out.
+#import gatefold::epilogue
 #import gatefold::grid
 #import gatefold::line
 #import gatefold::normalise
 
 struct Params {
-    pixels: u32,  // n * height * width
-    // Of the input and of the output, which are as large.
-    height: u32,
+#ifdef INPUT_GRADIENT
+    pixels: u32,      // n * height * width
+#else
+    pixels: u32,      // n * out_height * out_width
+#endif
+    height: u32,      // of the convolution's input
     width: u32,
-    out_height: u32,
+    out_height: u32,  // of its output
     out_width: u32,
     cin: u32,
     cout: u32,
@@ -19,6 +26,8 @@ struct Params {
     stride: u32,
 }
 
+override STRIDE_H: u32 = 1u;
+override STRIDE_W: u32 = 1u;
 override ACCUMULATE: bool = false;
 override BIAS: bool = false;
 
@@ -66,33 +75,106 @@ fn add(sum: line::Line, w: mat4x4<f32>, q: line::Line) -> line::Line {
 #endif
 }
 
-// First vec4 of a source pixel. Those past the last one are computed like it and not stored.
-fn spot(pixel: u32) -> u32 {
-    return (params.source_offset + min(pixel, params.pixels - 1u) * params.source_stride) / 4u;
+fn strided() -> bool {
+    return STRIDE_H * STRIDE_W > 1u;
 }
 
-fn load(p: u32, k: u32, norm: normalise::Four) -> line::Line {
-    return line::Line(
-        normalise::four(source[spot(p) + k], norm),
-        normalise::four(source[spot(p + 1u) + k], norm),
-        normalise::four(source[spot(p + 2u) + k], norm),
-        normalise::four(source[spot(p + 3u) + k], norm),
-        normalise::four(source[spot(p + 4u) + k], norm),
-        normalise::four(source[spot(p + 5u) + k], norm),
-        normalise::four(source[spot(p + 6u) + k], norm),
-        normalise::four(source[spot(p + 7u) + k], norm),
+// The convolution's output pixels: the rows of the product.
+fn rows() -> u32 {
+#ifdef INPUT_GRADIENT
+    if strided() {
+        return params.pixels / (params.height * params.width) * (params.out_height * params.out_width);
+    }
+#endif
+    return params.pixels;
+}
+
+// The input pixel under an output pixel: its row, its column and its number.
+struct Under {
+    row: u32,
+    column: u32,
+    pixel: u32,
+}
+
+fn under(p: u32) -> Under {
+    let out_row = p / params.out_width;
+    let picture = out_row / params.out_height;
+    let row = (out_row - picture * params.out_height) * STRIDE_H;
+    let column = (p - out_row * params.out_width) * STRIDE_W;
+    return Under(row, column, (picture * params.height + row) * params.width + column);
+}
+
+// First vec4 of a source pixel. Those past the last one are computed like it and not stored.
+fn spot(p: u32) -> u32 {
+    var pixel = min(p, rows() - 1u);
+#ifndef INPUT_GRADIENT
+    if strided() {
+        pixel = under(pixel).pixel;
+    }
+#endif
+    return (params.source_offset + pixel * params.source_stride) / 4u;
+}
+
+// First vec4s of eight source pixels.
+struct Spots {
+    a: u32,
+    b: u32,
+    c: u32,
+    d: u32,
+    e: u32,
+    f: u32,
+    g: u32,
+    h: u32,
+}
+
+fn spots(p: u32) -> Spots {
+    return Spots(
+        spot(p), spot(p + 1u), spot(p + 2u), spot(p + 3u), spot(p + 4u), spot(p + 5u), spot(p + 6u), spot(p + 7u),
     );
 }
 
-fn store(pixel: u32, column4: u32, columns4: u32, v: vec4<f32>) {
-    if pixel < params.pixels && column4 < columns4 {
-        let i = (params.offset + pixel * params.stride) / 4u + column4;
-        if ACCUMULATE {
-            target_map[i] += v;
-        } else {
-            target_map[i] = v;
-        }
+fn load(s: Spots, k: u32, norm: normalise::Four) -> line::Line {
+    return line::Line(
+        normalise::four(source[s.a + k], norm),
+        normalise::four(source[s.b + k], norm),
+        normalise::four(source[s.c + k], norm),
+        normalise::four(source[s.d + k], norm),
+        normalise::four(source[s.e + k], norm),
+        normalise::four(source[s.f + k], norm),
+        normalise::four(source[s.g + k], norm),
+        normalise::four(source[s.h + k], norm),
+    );
+}
+
+fn put(pixel: u32, column4: u32, v: vec4<f32>) {
+    let i = (params.offset + pixel * params.stride) / 4u + column4;
+    if ACCUMULATE {
+        target_map[i] += v;
+    } else {
+        target_map[i] = v;
     }
+}
+
+fn store(p: u32, column4: u32, columns4: u32, v: vec4<f32>) {
+    if p >= rows() || column4 >= columns4 {
+        return;
+    }
+#ifdef INPUT_GRADIENT
+    if strided() {
+        let u = under(p);
+        put(u.pixel, column4, v);
+        if !ACCUMULATE {
+            let down = min(STRIDE_H, params.height - u.row);
+            let across = min(STRIDE_W, params.width - u.column);
+            for (var i = 1u; i < down * across; i++) {
+                let row = i / across;
+                put(u.pixel + row * params.width + i - row * across, column4, vec4<f32>(0.0));
+            }
+        }
+        return;
+    }
+#endif
+    put(p, column4, epilogue::four(v, p * columns4 + column4, column4));
 }
 
 fn store_line(p: u32, column4: u32, columns4: u32, v: line::Line) {
@@ -136,9 +218,11 @@ fn main(
     let row_tile = tile / column_tiles;
     let column4 = (tile - row_tile * column_tiles) * (#{COLUMNS}u / 4u);
     let pixel = row_tile * 16u;
-    if pixel >= params.pixels {
+    if pixel >= rows() {
         return;
     }
+    let above = spots(pixel);
+    let below = spots(pixel + 8u);
     // Columns past the last one are computed like it and not stored.
     let c1 = min(column4 + 1u, columns4 - 1u);
     let c2 = min(column4 + 2u, columns4 - 1u);
@@ -168,8 +252,8 @@ fn main(
 #endif
     for (var k = 0u; k < depth4; k++) {
         let norm = norm_of(k);
-        let a = load(pixel, k, norm);
-        let b = load(pixel + 8u, k, norm);
+        let a = load(above, k, norm);
+        let b = load(below, k, norm);
         let w0 = matrix(k, column4);
         a0 = add(a0, w0, a);
         b0 = add(b0, w0, b);

@@ -4,6 +4,7 @@
 //
 // Under eight pixels, the taps 1, 3 and 5 see the odd columns of the source just as a row of three taps sees ten neighbours, and so
 // do the taps 0, 2 and 4 the even columns. Tap 6 sees the even columns from the fourth to the eleventh.
+#import gatefold::epilogue
 #import gatefold::grid
 #import gatefold::line
 
@@ -76,9 +77,11 @@ fn store(pixel: u32, inside: bool, column4: u32, left: vec4<f32>, right: vec4<f3
         return;
     }
     let i = (params.y_offset + pixel * params.y_stride) / 4u + column4;
-    y[i] = left;
-    if column4 + 1u < params.cout / 4u {
-        y[i + 1u] = right;
+    let cout4 = params.cout / 4u;
+    let at = pixel * cout4 + column4;
+    y[i] = epilogue::four(left, at, column4);
+    if column4 + 1u < cout4 {
+        y[i + 1u] = epilogue::four(right, at + 1u, column4 + 1u);
     }
 }
 

@@ -190,7 +190,7 @@ impl Setting<'_> {
         let (size, pipeline) = (self.dataset.pack.size(), Pipeline::from(self.dataset.pack.fit()));
         let done = AtomicUsize::new(0);
         let one = |&place: &usize| {
-            let original = load_rgb(&self.dataset.manifest.covers[own[place]].path);
+            let original = load_rgb(self.dataset.manifest.covers[own[place]].texts.path());
             let picture = original.and_then(|original| if detour { remake::detour(&original) } else { Ok(original) });
             let square = picture.and_then(|picture| pipeline.square(&picture, size));
             progress(done.fetch_add(1, Ordering::Relaxed) + 1, wanted.len());

@@ -35,7 +35,7 @@ use self::swap::Swap;
 use self::table::{Nature, Table};
 use self::verdict::{Findings, Thresholds, Verdict};
 use self::views::{View, Views};
-use crate::data::split::{Item, join};
+use crate::data::split::{Items, join};
 use crate::data::{Dataset, Harmonise, Pipeline, Split};
 use crate::gpu::Gpu;
 use crate::train::run::RunFolder;
@@ -147,16 +147,12 @@ pub fn audit(dataset: &Dataset, options: &Options, steps: &Steps) -> Result<Audi
     let size = pack.size() as usize;
     check_size(size)?;
     let labels: Vec<usize> = manifest.covers.iter().map(|cover| cover.label).collect();
-    let items: Vec<Item> = manifest
-        .covers
-        .iter()
-        .map(|cover| Item { label: cover.label, groups: &cover.groups, key: &cover.hash, before: None })
-        .collect();
-    let groups = join(&items);
+    let columns: Vec<usize> = (0..manifest.group_columns.len()).collect();
+    let groups = join(&Items::new(manifest.covers.len(), |i| manifest.covers[i].item(&columns)));
     let pictures = Pictures { classes: &manifest.classes, labels: &labels, groups: &groups };
     let seed = options.seed;
 
-    let paths: Vec<&Path> = manifest.covers.iter().map(|cover| cover.path.as_path()).collect();
+    let paths: Vec<&Path> = manifest.covers.iter().map(|cover| cover.texts.path()).collect();
     let facts = Facts::read(&paths, &*steps("reading headers", "files"));
     let (files, mixed_files, file_table) = ask_files(&facts, pictures, seed, steps);
 

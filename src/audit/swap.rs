@@ -164,7 +164,7 @@ pub fn swap(
         let mut count = Count::default();
         for chunk in covers.chunks(BATCH) {
             let swapped = |&i: &usize| -> Option<(usize, [RgbImage; 2])> {
-                let full = picture::load_rgb(&manifest.covers[i].path).ok()?;
+                let full = picture::load_rgb(manifest.covers[i].texts.path()).ok()?;
                 let through = |origin: &Origin| {
                     let seen = origin.applied(&full, pipeline.fit)?;
                     pipeline.square(&seen, dataset.pack.size()).ok()
@@ -280,7 +280,7 @@ fn origin(manifest: &Manifest, class: usize) -> Option<Origin> {
     let mut sides: Vec<u32> =
         of_class.iter().map(|&i| manifest.covers[i].width.min(manifest.covers[i].height)).collect();
     sides.sort_unstable();
-    let read = |i: &usize| picture::read(&manifest.covers[*i].path).ok();
+    let read = |i: &usize| picture::read(manifest.covers[*i].texts.path()).ok();
     let files: Vec<Option<jpeg::Compression>> =
         spread(of_class, MOST_FILES).par_iter().filter_map(read).map(|bytes| jpeg::compression(&bytes)).collect();
     let jpegs: Vec<jpeg::Compression> = files.iter().copied().flatten().collect();

@@ -270,7 +270,7 @@ fn score(
         let square = RgbImage::from_raw(size, size, dataset.pack.image(i).to_vec());
         square.map(|square| view.of(&square, effort.side, seed, i as u64).into_raw()).unwrap_or_default()
     });
-    let hashes = manifest.covers.iter().map(|cover| cover.hash.as_str());
+    let hashes = manifest.covers.iter().map(|cover| cover.hash);
     pack::write(&folder.path().join(PACK), effort.side, Fit::Crop.into(), squares, hashes)?;
     let config = Config {
         net: NET.into(),

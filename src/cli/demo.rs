@@ -60,7 +60,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let dataset = Dataset::open(&folder.data())?;
     let test = dataset.manifest.indices(Split::Test);
     let step = test.len().div_ceil(SHOWN).max(1);
-    let images: Vec<PathBuf> = test.iter().step_by(step).map(|&i| dataset.manifest.covers[i].path.clone()).collect();
+    let images: Vec<PathBuf> =
+        test.iter().step_by(step).map(|&i| dataset.manifest.covers[i].texts.path().to_owned()).collect();
     let model = Model::load(&gpu, &folder.checkpoint()?)?;
     explain::explain(&model, &images, None, None, &maps)?;
     console::print(&format!(

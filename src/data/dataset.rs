@@ -9,7 +9,7 @@ use super::manifest::Manifest;
 use super::pack::Pack;
 use super::picture::Fit;
 use super::report::Report;
-use super::split::{Item, SplitReport};
+use super::split::{Items, SplitReport};
 use super::stage;
 use crate::{Error, Result};
 
@@ -92,8 +92,7 @@ impl Dataset {
     }
 
     fn fits(&self, pack: &Pack) -> bool {
-        pack.len() == self.manifest.covers.len()
-            && pack.belongs_to(self.manifest.covers.iter().map(|c| c.hash.as_str()))
+        pack.len() == self.manifest.covers.len() && pack.belongs_to(self.manifest.covers.iter().map(|c| c.hash))
     }
 
     /// Whether `dir` looks like a folder that [`import`](super::import()) wrote.
@@ -120,8 +119,8 @@ impl Dataset {
     /// How many covers of which class are in which set. Groups are those of all of the manifest's group columns.
     pub fn split_report(&self) -> SplitReport {
         let covers = &self.manifest.covers;
-        let items: Vec<Item> =
-            covers.iter().map(|c| Item { label: c.label, groups: &c.groups, key: &c.hash, before: None }).collect();
+        let columns: Vec<usize> = (0..self.manifest.group_columns.len()).collect();
+        let items = Items::new(covers.len(), |i| covers[i].item(&columns));
         let splits: Vec<_> = covers.iter().map(|c| c.split).collect();
         SplitReport::new(&self.manifest.classes, &items, &splits)
     }

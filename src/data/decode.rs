@@ -4,11 +4,12 @@
 //! journal with a line per file. Squares are synced before the journal tells of them, so what the journal tells is there.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 
+use blake3::Hash;
 use image::RgbImage;
 use memmap2::Mmap;
 use rayon::prelude::*;
@@ -57,7 +58,7 @@ struct Entry {
     outcome: Outcome,
 }
 
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Outcome {
     Good { width: u32, height: u32, hash: String, look: u64 },
@@ -65,10 +66,22 @@ enum Outcome {
 }
 
 impl Outcome {
-    fn picture(self) -> Result<PictureInfo, BadPicture> {
+    fn of(picture: &Result<PictureInfo, BadPicture>) -> Self {
+        match picture {
+            &Ok(PictureInfo { width, height, hash, look }) => {
+                Self::Good { width, height, hash: hash.to_string(), look }
+            }
+            Err(bad) => Self::Bad(bad.reason.clone()),
+        }
+    }
+
+    /// None if the journal is damaged.
+    fn picture(self) -> Option<Result<PictureInfo, BadPicture>> {
         match self {
-            Self::Good { width, height, hash, look } => Ok(PictureInfo { width, height, hash, look }),
-            Self::Bad(reason) => Err(BadPicture::new(reason)),
+            Self::Good { width, height, hash, look } => {
+                Some(Ok(PictureInfo { width, height, hash: Hash::from_hex(hash).ok()?, look }))
+            }
+            Self::Bad(reason) => Some(Err(BadPicture::new(reason))),
         }
     }
 }
@@ -81,9 +94,12 @@ struct Setting {
     pipeline: Pipeline,
 }
 
-/// What one file gave: its line, its squares in the order of the sizes, its grey picture.
+/// What one file gave: what it is, its squares in the order of the sizes, its grey picture.
 struct Piece {
-    entry: Entry,
+    path: PathBuf,
+    bytes: u64,
+    modified: u64,
+    picture: Result<PictureInfo, BadPicture>,
     squares: Vec<RgbImage>,
     grey: Vec<u8>,
 }
@@ -126,7 +142,7 @@ pub fn decode<S: AsRef<Path> + Sync>(
                 piece
             };
             let pieces: Vec<Piece> = sources_now.par_iter().map(piece).collect();
-            pictures.extend(pieces.iter().map(|piece| piece.entry.outcome.clone().picture()));
+            pictures.extend(pieces.iter().map(|piece| piece.picture.clone()));
             outcome = refuse_if_mostly_bad(sources, &pictures);
             // A writer that has gone away has its own error, which counts below.
             if outcome.is_err() || send.send(pieces).is_err() {
@@ -151,8 +167,8 @@ pub fn bytes_needed(files: usize, sizes: &[u32]) -> u64 {
 
 fn piece(path: &Path, sizes: &[u32], pipeline: Pipeline) -> Piece {
     let (bytes, modified) = state_of(path);
-    let entry = |outcome| Entry { path: path.to_owned(), bytes, modified, outcome };
-    let bad = |reason: String| Piece { entry: entry(Outcome::Bad(reason)), squares: Vec::new(), grey: Vec::new() };
+    let piece = |picture, squares, grey| Piece { path: path.to_owned(), bytes, modified, picture, squares, grey };
+    let bad = |reason: String| piece(Err(BadPicture::new(reason)), Vec::new(), Vec::new());
     let (full, hash) = match picture::load_hashed(path) {
         Ok(loaded) => loaded,
         Err(e) => return bad(e.reason),
@@ -169,7 +185,7 @@ fn piece(path: &Path, sizes: &[u32], pipeline: Pipeline) -> Piece {
         Ok(squares) => squares,
         Err(BadPicture { reason }) => return bad(reason),
     };
-    Piece { entry: entry(Outcome::Good { width, height, hash, look: look.hash }), squares, grey: look.grey.to_vec() }
+    piece(Ok(PictureInfo { width, height, hash, look: look.hash }), squares, look.grey.to_vec())
 }
 
 impl Decoded {
@@ -196,13 +212,7 @@ impl Decoded {
     ///
     /// # Errors
     /// [`Error::Run`] if the disk is full or fails.
-    pub fn finish<'a>(
-        &self,
-        size: u32,
-        slots: &[u32],
-        hashes: impl Iterator<Item = &'a str>,
-        path: &Path,
-    ) -> Result<()> {
+    pub fn finish(&self, size: u32, slots: &[u32], hashes: impl Iterator<Item = Hash>, path: &Path) -> Result<()> {
         let part = part(&self.work, size);
         let finish = || {
             let mut file = OpenOptions::new().read(true).write(true).open(&part)?;
@@ -285,7 +295,8 @@ fn taken_over<S: AsRef<Path>>(
         if entry.path != source || (entry.bytes, entry.modified) != state_of(source) || good > room {
             break;
         }
-        pictures.push(entry.outcome.picture());
+        let Some(picture) = entry.outcome.picture() else { break };
+        pictures.push(picture);
     }
     Ok(pictures)
 }
@@ -296,8 +307,8 @@ fn setting_of(sizes: &[u32], pipeline: Pipeline) -> Setting {
 
 /// The files of a work folder, open for more.
 struct Writer {
-    parts: Vec<File>,
-    greys: File,
+    parts: Vec<BufWriter<File>>,
+    greys: BufWriter<File>,
     journal: File,
     work: PathBuf,
 }
@@ -316,7 +327,7 @@ impl Writer {
             let mut file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?;
             file.set_len(length as u64)?;
             file.seek(SeekFrom::End(0))?;
-            Ok(file)
+            Ok(BufWriter::with_capacity(1 << 18, file))
         };
         let open_part = |size: &u32| open(&part(work, *size), HEADER + stored * bytes_of(*size));
         let parts = sizes.iter().map(open_part).collect::<io::Result<Vec<_>>>().map_err(failed)?;
@@ -324,14 +335,16 @@ impl Writer {
         // The journal is written anew, since it may end in the middle of a line.
         let journal = (|| {
             let path = work.join(JOURNAL);
-            let mut text = serde_json::to_string(&setting_of(sizes, pipeline))? + "\n";
-            if !pictures.is_empty() {
-                let lines = BufReader::new(File::open(&path)?).lines().skip(1).take(pictures.len());
-                for line in lines {
-                    text += &(line? + "\n");
+            super::write_atomically(&path, |file| {
+                serde_json::to_writer(&mut *file, &setting_of(sizes, pipeline))?;
+                file.write_all(b"\n")?;
+                if pictures.is_empty() {
+                    return Ok(());
                 }
-            }
-            super::write_atomically(&path, |file| file.write_all(text.as_bytes())).map_err(io::Error::other)?;
+                let lines = BufReader::new(File::open(&path)?).lines().skip(1).take(pictures.len());
+                lines.into_iter().try_for_each(|line| writeln!(file, "{}", line?))
+            })
+            .map_err(io::Error::other)?;
             let mut file = OpenOptions::new().append(true).open(&path)?;
             file.seek(SeekFrom::End(0))?;
             Ok(file)
@@ -345,18 +358,18 @@ impl Writer {
     }
 
     fn write(&mut self, chunk: &[Piece]) -> io::Result<()> {
-        let mut bytes = Vec::new();
         for (i, part) in self.parts.iter_mut().enumerate() {
-            bytes.clear();
-            chunk.iter().filter_map(|piece| piece.squares.get(i)).for_each(|square| bytes.extend_from_slice(square));
-            part.write_all(&bytes)?;
-            part.sync_data()?;
+            chunk.iter().filter_map(|piece| piece.squares.get(i)).try_for_each(|square| part.write_all(square))?;
         }
-        self.greys.write_all(&chunk.iter().flat_map(|piece| piece.grey.iter().copied()).collect::<Vec<u8>>())?;
-        self.greys.sync_data()?;
+        chunk.iter().try_for_each(|piece| self.greys.write_all(&piece.grey))?;
+        for file in self.parts.iter_mut().chain([&mut self.greys]) {
+            file.flush()?;
+            file.get_ref().sync_data()?;
+        }
         let mut lines = Vec::new();
-        for piece in chunk {
-            serde_json::to_writer(&mut lines, &piece.entry)?;
+        for Piece { path, bytes, modified, picture, .. } in chunk {
+            let entry = Entry { path: path.clone(), bytes: *bytes, modified: *modified, outcome: Outcome::of(picture) };
+            serde_json::to_writer(&mut lines, &entry)?;
             lines.push(b'\n');
         }
         self.journal.write_all(&lines)?;

@@ -22,6 +22,21 @@ impl Disjoint {
         let (a, b) = (self.root(a), self.root(b));
         self.0[a.max(b)] = a.min(b);
     }
+
+    /// For each number that of its set; sets are numbered by their smallest numbers.
+    pub fn numbered(mut self) -> Vec<usize> {
+        let mut sets = 0;
+        for i in 0..self.0.len() {
+            // What comes before has the number of its set already.
+            self.0[i] = if self.0[i] == i {
+                sets += 1;
+                sets - 1
+            } else {
+                self.0[self.0[i]]
+            };
+        }
+        self.0
+    }
 }
 
 #[cfg(test)]
@@ -36,5 +51,10 @@ mod tests {
         }
         let roots: Vec<usize> = (0..6).map(|i| sets.root(i)).collect();
         assert_eq!(roots, [0, 1, 2, 1, 1, 1]);
+        assert_eq!(sets.numbered(), [0, 1, 2, 1, 1, 1]);
+        let mut gaps = Disjoint::new(5);
+        gaps.join(0, 2);
+        gaps.join(3, 4);
+        assert_eq!(gaps.numbered(), [0, 1, 0, 2, 2]);
     }
 }

@@ -1,15 +1,13 @@
 //! Which pictures show the same cover?
 
-use std::collections::HashMap;
-
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::decode::Greys;
 use super::disjoint::Disjoint;
 use super::look::{contrast, correlation, distance};
-use super::manifest::Split;
 use super::pack::PictureInfo;
+use super::source::Row;
 
 /// Perceptual hashes further apart than this are of different covers.
 pub const MOST_DISTANT: u32 = 10;
@@ -25,11 +23,8 @@ const ROWS: usize = 32;
 /// What is known of a usable picture when duplicates are looked for.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate<'a> {
-    pub path: &'a str,
+    pub row: &'a Row,
     pub info: &'a PictureInfo,
-    pub label: usize,
-    /// The set that the source puts it into.
-    pub split: Option<Split>,
 }
 
 /// Pictures of one cover, and which of them stays.
@@ -70,52 +65,52 @@ pub struct ToldMember {
 /// pictures take seconds.
 pub fn find(candidates: &[Candidate], greys: &Greys) -> Vec<Group> {
     let mut covers = Disjoint::new(candidates.len());
-    let mut first_of: HashMap<&str, usize> = HashMap::new();
-    let mut distinct = Vec::new();
-    for (i, candidate) in candidates.iter().enumerate() {
-        match first_of.get(candidate.info.hash.as_str()) {
-            Some(&first) => covers.join(first, i),
-            None => {
-                first_of.insert(&candidate.info.hash, i);
-                distinct.push(i);
-            }
-        }
+    let mut by_file: Vec<usize> = (0..candidates.len()).collect();
+    by_file.sort_unstable_by_key(|&i| (candidates[i].info.hash.as_bytes(), i));
+    for copies in by_file.chunk_by(|&a, &b| candidates[a].info.hash == candidates[b].info.hash) {
+        copies.iter().for_each(|&i| covers.join(copies[0], i));
     }
-    distinct.retain(|&i| contrast(greys.of(i)) >= LEAST_CONTRAST);
+    drop(by_file);
+    let is_first = |&i: &usize| covers.root(i) == i;
+    let distinct: Vec<usize> =
+        (0..candidates.len()).filter(is_first).filter(|&i| contrast(greys.of(i)) >= LEAST_CONTRAST).collect();
     let looks: Vec<u64> = distinct.iter().map(|&i| candidates[i].info.look).collect();
     // Some rows at a time: of a picture that is there a thousand times over, the first rows join all copies, and no later
     // row looks at them again.
-    let all: Vec<usize> = (0..distinct.len()).collect();
-    for rows in all.chunks(ROWS * rayon::current_num_threads()) {
+    let step = ROWS * rayon::current_num_threads();
+    for start in (0..distinct.len()).step_by(step) {
+        let rows = start..distinct.len().min(start + step);
         let roots: Vec<usize> = distinct.iter().map(|&i| covers.root(i)).collect();
         let alike = |a: usize, b: usize| {
             distance(looks[a], looks[b]) <= MOST_DISTANT
                 && roots[a] != roots[b]
                 && correlation(greys.of(distinct[a]), greys.of(distinct[b])) >= LEAST_CORRELATION
         };
-        let of_row = |&a: &usize| (a + 1..looks.len()).filter(|&b| alike(a, b)).map(|b| (a, b)).collect();
-        let pairs: Vec<Vec<(usize, usize)>> = rows.par_iter().map(of_row).collect();
+        let of_row = |a: usize| (a + 1..looks.len()).filter(|&b| alike(a, b)).map(|b| (a, b)).collect();
+        let pairs: Vec<Vec<(usize, usize)>> = rows.into_par_iter().map(of_row).collect();
         for (a, b) in pairs.into_iter().flatten() {
             covers.join(distinct[a], distinct[b]);
         }
     }
-    let mut members: HashMap<usize, Vec<usize>> = HashMap::new();
-    for i in 0..candidates.len() {
-        members.entry(covers.root(i)).or_default().push(i);
-    }
-    let mut groups: Vec<Vec<usize>> = members.into_values().filter(|members| members.len() > 1).collect();
-    groups.sort_unstable();
-    groups.into_iter().map(|members| Group { kept: best(candidates, &members), members }).collect()
+    // The first of a group is its root; here are the others.
+    let mut others: Vec<(usize, usize)> =
+        (0..candidates.len()).map(|i| (covers.root(i), i)).filter(|(root, i)| root != i).collect();
+    others.sort_unstable();
+    let group = |others: &[(usize, usize)]| {
+        let members: Vec<usize> = [others[0].0].into_iter().chain(others.iter().map(|&(_, i)| i)).collect();
+        Group { kept: best(candidates, &members), members }
+    };
+    others.chunk_by(|a, b| a.0 == b.0).map(group).collect()
 }
 
 fn best(candidates: &[Candidate], members: &[usize]) -> Option<usize> {
-    let label = candidates[members[0]].label;
-    if members.iter().any(|&i| candidates[i].label != label) {
+    let label = candidates[members[0]].row.label;
+    if members.iter().any(|&i| candidates[i].row.label != label) {
         return None;
     }
     let worth = |&&i: &&usize| {
-        let Candidate { info, split, .. } = candidates[i];
-        (split.map(|split| split as usize), u64::from(info.width) * u64::from(info.height), std::cmp::Reverse(i))
+        let Candidate { row, info } = candidates[i];
+        (row.split.map(|split| split as usize), u64::from(info.width) * u64::from(info.height), std::cmp::Reverse(i))
     };
     members.iter().max_by_key(worth).copied()
 }
@@ -124,10 +119,10 @@ fn best(candidates: &[Candidate], members: &[usize]) -> Option<usize> {
 pub fn told(group: &Group, candidates: &[Candidate], classes: &[String], greys: &Greys) -> Told {
     let to = group.kept.unwrap_or(group.members[0]);
     let member = |&i: &usize| {
-        let Candidate { path, info, label, .. } = candidates[i];
+        let Candidate { row, info } = candidates[i];
         ToldMember {
-            path: path.to_owned(),
-            label: classes[label].clone(),
+            path: row.texts.path_text().to_owned(),
+            label: classes[row.label].clone(),
             width: info.width,
             height: info.height,
             distance: distance(info.look, candidates[to].info.look),
@@ -135,7 +130,7 @@ pub fn told(group: &Group, candidates: &[Candidate], classes: &[String], greys: 
         }
     };
     Told {
-        kept: group.kept.map(|i| candidates[i].path.to_owned()),
+        kept: group.kept.map(|i| candidates[i].row.texts.path_text().to_owned()),
         members: group.members.iter().map(member).collect(),
     }
 }

@@ -14,7 +14,7 @@ use super::manifest::{self, DUPLICATES};
 use super::pack::MAX_SIZE;
 use super::picture::Fit;
 use super::report::Report;
-use super::source::{Request, Row, Source};
+use super::source::{Request, Source};
 use super::space;
 use super::split::{self, DEFAULT_RATIOS, SplitReport};
 use super::stage::{self, Stage};
@@ -104,9 +104,8 @@ pub fn import(options: &ImportOptions, dir: &Path, progress: &(dyn Fn(usize, usi
         state,
     };
     // An impossible wish is told now, not after an hour of decoding.
-    let draft: Vec<(&Row, &str)> = job.source.rows.iter().map(|row| (row, row.path_text())).collect();
-    job.split(&draft, &[], &HashMap::new())?;
-    drop(draft);
+    let by_path = |i: usize| blake3::hash(job.source.rows[i].texts.path_text().as_bytes());
+    job.split(&job.source.rows, by_path, &HashMap::new())?;
 
     space::check(dir, &stage::work_of(dir), decode::bytes_needed(job.source.rows.len(), &options.sizes))?;
     let stage = Stage::open(dir)?;
@@ -173,18 +172,18 @@ fn add_sizes(
     let covers = &dataset.manifest.covers;
     space::check(dir, &stage::work_of(dir), decode::bytes_needed(covers.len(), &missing))?;
     let stage = Stage::open(dir)?;
-    let paths: Vec<PathBuf> = covers.iter().map(|cover| cover.path.clone()).collect();
+    let paths: Vec<PathBuf> = covers.iter().map(|cover| cover.texts.path().to_owned()).collect();
     let decoded = decode(&paths, &missing, options.pipeline(), &stage.work(), progress)?;
     let changed = covers.iter().zip(&decoded.pictures).find(|(c, p)| p.as_ref().map_or(true, |p| p.hash != c.hash));
     if let Some((cover, _)) = changed {
         return Err(Error::Input(format!(
             "{}: changed since it was imported, though its size and time did not: touch it and import again",
-            cover.path.display()
+            cover.texts.path().display()
         )));
     }
     let slots: Vec<u32> = (0..covers.len() as u32).collect();
     for &size in &missing {
-        let hashes = covers.iter().map(|cover| cover.hash.as_str());
+        let hashes = covers.iter().map(|cover| cover.hash);
         decoded.finish(size, &slots, hashes, &dir.join(pack_of(size)))?;
     }
     stage.clear();

@@ -1,12 +1,15 @@
 //! The list of covers that a data set consists of, and its file `manifest.csv`.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use blake3::Hash;
 use serde::{Deserialize, Serialize};
 
 use super::files::{cannot_read, write_atomically};
+use super::split::Item;
+use super::texts::{Texts, TextsBuilder};
 use crate::{Error, Result};
 
 /// The columns every manifest has; group columns follow them.
@@ -54,22 +57,28 @@ impl fmt::Display for Split {
 /// One cover of a data set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cover {
-    /// Where the picture file lay when the data set was made; absolute.
-    pub path: PathBuf,
+    /// Where the picture file lay when the data set was made, absolute; and a value for each of
+    /// [`Manifest::group_columns`], empty where unknown.
+    pub texts: Texts,
     /// Index into [`Manifest::classes`].
     pub label: usize,
-    /// One value for each of [`Manifest::group_columns`]; empty where unknown.
-    pub groups: Vec<String>,
     /// The set it belongs to.
     pub split: Split,
     /// Width of the file's picture in pixels, after turning.
     pub width: u32,
     /// Height of the file's picture in pixels, after turning.
     pub height: u32,
-    /// BLAKE3 of the picture's bytes, in hexadecimal digits.
-    pub hash: String,
+    /// BLAKE3 of the picture's bytes.
+    pub hash: Hash,
     /// Perceptual hash, see [`Look`](super::look::Look); sixteen hexadecimal digits in the file.
     pub look: u64,
+}
+
+impl Cover {
+    /// What a new split needs to know of it, if these group columns keep covers together.
+    pub fn item<'a>(&'a self, columns: &'a [usize]) -> Item<'a> {
+        Item { label: self.label, texts: &self.texts, columns, key: self.hash, before: None }
+    }
 }
 
 /// All covers of a data set, in the order in which the pack holds their pixels.
@@ -77,7 +86,7 @@ pub struct Cover {
 pub struct Manifest {
     /// Names of the classes, sorted; each has at least one cover.
     pub classes: Vec<String>,
-    /// Names of the columns that [`Cover::groups`] holds.
+    /// Names of the columns that the covers' [texts](Cover::texts) have values for.
     pub group_columns: Vec<String>,
     /// The covers.
     pub covers: Vec<Cover>,
@@ -101,12 +110,8 @@ impl Manifest {
     /// Writes the manifest as CSV with a header line, replacing `path` in one step.
     ///
     /// # Errors
-    /// [`Error::Run`] if the file cannot be written, [`Error::Input`] if a cover's path is not UTF-8 (a CSV could not
-    /// name it again).
+    /// [`Error::Run`] if the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
-        if let Some(cover) = self.covers.iter().find(|cover| cover.path.to_str().is_none()) {
-            return Err(Error::Input(format!("{}: the path is not UTF-8: rename it", cover.path.display())));
-        }
         write_atomically(path, |file| {
             let mut csv = csv::Writer::from_writer(file);
             csv.write_record(COLUMNS.into_iter().chain(self.group_columns.iter().map(String::as_str)))?;
@@ -114,15 +119,15 @@ impl Manifest {
                 let (width, height) = (cover.width.to_string(), cover.height.to_string());
                 let look = format!("{:016x}", cover.look);
                 let own = [
-                    cover.path.to_str().unwrap_or_default(),
+                    cover.texts.path_text(),
                     &self.classes[cover.label],
                     cover.split.name(),
                     &width,
                     &height,
-                    &cover.hash,
+                    &cover.hash.to_hex(),
                     &look,
                 ];
-                csv.write_record(own.into_iter().chain(cover.groups.iter().map(String::as_str)))?;
+                csv.write_record(own.into_iter().chain(cover.texts.groups()))?;
             }
             csv.flush()
         })
@@ -145,10 +150,10 @@ impl Manifest {
         }
         let group_places: Vec<usize> = (0..header.len()).filter(|place| !own.contains(place)).collect();
 
-        let mut labels = Vec::new();
-        let mut covers = Vec::new();
-        for record in csv.records() {
-            let record = record.map_err(|e| not_csv(path, e))?;
+        let (mut texts, mut labels) = (TextsBuilder::default(), Labels::default());
+        let mut covers: Vec<Cover> = Vec::new();
+        let mut record = csv::StringRecord::new();
+        while csv.read_record(&mut record).map_err(|e| not_csv(path, e))? {
             let line = record.position().map_or(0, csv::Position::line);
             let [file, label, split, width, height, hash, look] = own.map(|place| &record[place]);
             let pixels = |name: &str, text: &str| {
@@ -157,35 +162,49 @@ impl Manifest {
             if label.is_empty() {
                 return Err(bad(line, "no label".into()));
             }
-            labels.push(label.to_owned());
+            texts.push(file, group_places.iter().map(|&place| &record[place]));
             covers.push(Cover {
-                path: PathBuf::from(file),
-                label: 0,
-                groups: group_places.iter().map(|&place| record[place].to_owned()).collect(),
+                texts: Texts::default(),
+                label: labels.number(label),
                 split: Split::from_name(split)
                     .ok_or_else(|| bad(line, format!("split `{split}` is not train, val or test")))?,
                 width: pixels("width", width)?,
                 height: pixels("height", height)?,
-                hash: hash.to_owned(),
                 look: u64::from_str_radix(look, 16)
                     .map_err(|_| bad(line, format!("phash `{look}` is no perceptual hash")))?,
+                hash: Hash::from_hex(hash).map_err(|_| bad(line, format!("hash `{hash}` is no BLAKE3")))?,
             });
         }
-        let (classes, indices) = number_classes(&labels);
-        for (cover, index) in covers.iter_mut().zip(indices) {
-            cover.label = index;
+        let (classes, class_of) = labels.sorted();
+        for (cover, texts) in covers.iter_mut().zip(texts.finish()) {
+            (cover.texts, cover.label) = (texts, class_of[cover.label]);
         }
         let group_columns = group_places.iter().map(|&place| header[place].to_owned()).collect();
         Ok(Self { classes, group_columns, covers })
     }
 }
 
-/// The distinct labels, sorted, and for each label its index among them.
-pub(super) fn number_classes(labels: &[String]) -> (Vec<String>, Vec<usize>) {
-    let known: BTreeSet<&str> = labels.iter().map(String::as_str).collect();
-    let classes: Vec<String> = known.into_iter().map(str::to_owned).collect();
-    let indices = labels.iter().map(|label| classes.partition_point(|class| class < label)).collect();
-    (classes, indices)
+/// Numbers for labels as they are met.
+#[derive(Debug, Default)]
+pub(super) struct Labels(BTreeMap<String, usize>);
+
+impl Labels {
+    /// The label's number: how many others were met before it.
+    pub fn number(&mut self, label: &str) -> usize {
+        if let Some(&number) = self.0.get(label) {
+            return number;
+        }
+        let next = self.0.len();
+        self.0.insert(label.to_owned(), next);
+        next
+    }
+
+    /// The labels, sorted, and for each number its label's place among them.
+    pub fn sorted(self) -> (Vec<String>, Vec<usize>) {
+        let mut place_of = vec![0; self.0.len()];
+        self.0.values().enumerate().for_each(|(place, &number)| place_of[number] = place);
+        (self.0.into_keys().collect(), place_of)
+    }
 }
 
 /// The error for a table the csv crate stumbled over.
@@ -211,13 +230,12 @@ mod tests {
 
     fn manifest() -> Manifest {
         let cover = |path: &str, label, split, group: &str| Cover {
-            path: path.into(),
+            texts: Texts::of(path, &[group, ""]),
             label,
-            groups: vec![group.into(), String::new()],
             split,
             width: 300,
             height: 200,
-            hash: "ab12".into(),
+            hash: blake3::hash(path.as_bytes()),
             look: 0xfe,
         };
         Manifest {
@@ -254,6 +272,7 @@ mod tests {
             ("path,label,split,width,height,hash,phash\na,b\n", "line 2: 2 fields"),
             ("path,label,split,width,height,hash,phash\na,,val,1,1,x,0\n", "line 2: no label"),
             ("path,label,split,width,height,hash,phash\na,b,val,1,1,x,zz\n", "line 2: phash `zz`"),
+            ("path,label,split,width,height,hash,phash\na,b,val,1,1,x,0\n", "line 2: hash `x`"),
         ] {
             std::fs::write(&path, text).unwrap();
             let error = Manifest::read(&path).unwrap_err();

@@ -27,6 +27,7 @@ pub mod source;
 pub mod space;
 pub mod split;
 mod stage;
+pub mod texts;
 
 pub use batch::Epoch;
 pub use dataset::Dataset;
@@ -39,3 +40,4 @@ pub use picture::{BadPicture, Fit, Picture};
 pub use prepare::{PrepareOptions, Prepared, prepare};
 pub use source::{Columns, Place, Request, Skipped, Source};
 pub use split::{SplitReport, parse_ratios};
+pub use texts::Texts;

@@ -22,6 +22,7 @@ use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use blake3::Hash;
 use memmap2::Mmap;
 use tempfile::TempDir;
 
@@ -149,20 +150,20 @@ impl Pack {
     }
 
     /// Whether the pack holds the pictures with these hashes, in this order.
-    pub fn belongs_to<'a>(&self, hashes: impl Iterator<Item = &'a str>) -> bool {
+    pub fn belongs_to(&self, hashes: impl Iterator<Item = Hash>) -> bool {
         contents(hashes) == self.contents
     }
 }
 
 /// Makes a pack of `file`, which holds room for the header and `stored` squares: writes header and slots, and syncs it.
 /// `hashes` are those of the pictures, in the order of `slots`.
-pub(super) fn finish<'a>(
+pub(super) fn finish(
     file: &mut File,
     size: u32,
     pipeline: Pipeline,
     stored: usize,
     slots: &[u32],
-    hashes: impl Iterator<Item = &'a str>,
+    hashes: impl Iterator<Item = Hash>,
 ) -> io::Result<()> {
     let squares = HEADER as u64 + bytes_of(size) as u64 * stored as u64;
     file.set_len(squares)?;
@@ -191,12 +192,12 @@ pub(super) fn finish<'a>(
 ///
 /// # Errors
 /// [`Error::Run`] if the disk is full or fails.
-pub fn write<'a>(
+pub fn write(
     path: &Path,
     size: u32,
     pipeline: Pipeline,
     squares: impl Iterator<Item = Vec<u8>>,
-    hashes: impl ExactSizeIterator<Item = &'a str>,
+    hashes: impl ExactSizeIterator<Item = Hash>,
 ) -> Result<()> {
     let write = || {
         let mut file = File::create(path)?;
@@ -214,7 +215,7 @@ pub struct Built {
     /// For each file, in order, what it is or why it was left out.
     pub pictures: Vec<Result<PictureInfo, BadPicture>>,
     /// Of the usable ones.
-    hashes: Vec<String>,
+    hashes: Vec<Hash>,
     decoded: Decoded,
     path: PathBuf,
     /// Removed with everything in it when this is dropped.
@@ -228,19 +229,19 @@ impl Built {
     /// [`Error::Run`] if the disk is full or fails.
     pub fn commit(self) -> Result<()> {
         let slots: Vec<u32> = (0..self.hashes.len() as u32).collect();
-        self.decoded.finish(self.decoded.sizes[0], &slots, self.hashes.iter().map(String::as_str), &self.path)
+        self.decoded.finish(self.decoded.sizes[0], &slots, self.hashes.iter().copied(), &self.path)
     }
 }
 
 /// What is known of a picture beside its pixels.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PictureInfo {
     /// Width of the file's picture in pixels, after turning.
     pub width: u32,
     /// Height of the file's picture in pixels, after turning.
     pub height: u32,
-    /// BLAKE3 of the picture's bytes, in hexadecimal digits.
-    pub hash: String,
+    /// BLAKE3 of the picture's bytes.
+    pub hash: Hash,
     /// Its perceptual hash, see [`Look`](super::look::Look).
     pub look: u64,
 }
@@ -263,14 +264,14 @@ pub fn build(
     let work = tempfile::Builder::new().prefix(".pack-").tempdir_in(folder).map_err(|e| cannot_write(path, &e))?;
     let mut decoded = decode::decode(sources, &[size], pipeline, work.path(), progress)?;
     let pictures = std::mem::take(&mut decoded.pictures);
-    let hashes = pictures.iter().flatten().map(|info| info.hash.clone()).collect();
+    let hashes = pictures.iter().flatten().map(|info| info.hash).collect();
     Ok(Built { pictures, hashes, decoded, path: path.to_owned(), _work: work })
 }
 
-fn contents<'a>(hashes: impl Iterator<Item = &'a str>) -> [u8; 32] {
+fn contents(hashes: impl Iterator<Item = Hash>) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
     for hash in hashes {
-        hasher.update(hash.as_bytes()).update(b"\n");
+        hasher.update(hash.to_hex().as_bytes()).update(b"\n");
     }
     hasher.finalize().into()
 }
@@ -312,7 +313,7 @@ mod tests {
         assert!(!path.exists());
         let good: Vec<bool> = built.pictures.iter().map(Result::is_ok).collect();
         assert_eq!(good, [false, true, false, true, true, true]);
-        let hashes: Vec<String> = built.pictures.iter().flatten().map(|info| info.hash.clone()).collect();
+        let hashes: Vec<Hash> = built.pictures.iter().flatten().map(|info| info.hash).collect();
         built.commit().unwrap();
         // Once for each file, and once before the first.
         assert_eq!(calls.into_inner(), 7);
@@ -321,8 +322,8 @@ mod tests {
         assert_eq!((pack.len(), pack.size(), pack.fit()), (4, 4, Fit::Pad));
         let middle = |i: usize| pack.image(i)[(2 * 4 + 2) * 3..][..3].to_vec();
         assert_eq!([middle(0), middle(1), middle(3)], [[0, 100, 200], [2, 100, 200], [4, 100, 200]]);
-        assert!(pack.belongs_to(hashes.iter().map(String::as_str)));
-        assert!(!pack.belongs_to(hashes.iter().rev().map(String::as_str)));
+        assert!(pack.belongs_to(hashes.iter().copied()));
+        assert!(!pack.belongs_to(hashes.iter().rev().copied()));
     }
 
     #[test]

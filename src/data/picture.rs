@@ -106,13 +106,13 @@ pub fn load_rgb(path: &Path) -> Result<RgbImage, BadPicture> {
     decode_caught(&read(path)?)
 }
 
-/// As [`load_rgb`], with the BLAKE3 of the picture's bytes in hexadecimal digits.
+/// As [`load_rgb`], with the BLAKE3 of the picture's bytes.
 ///
 /// # Errors
 /// As [`load`].
-pub fn load_hashed(path: &Path) -> Result<(RgbImage, String), BadPicture> {
+pub fn load_hashed(path: &Path) -> Result<(RgbImage, blake3::Hash), BadPicture> {
     let bytes = read(path)?;
-    Ok((decode_caught(&bytes)?, blake3::hash(&bytes).to_hex().to_string()))
+    Ok((decode_caught(&bytes)?, blake3::hash(&bytes)))
 }
 
 /// Why these bytes of a picture file will not do, as far as can be told without decoding them.

@@ -14,7 +14,7 @@ use super::picture::Fit;
 use super::report::Report;
 use super::source::{Columns, Request, Skipped};
 use super::space;
-use super::split::{self, DEFAULT_RATIOS, Item, SplitReport};
+use super::split::{self, DEFAULT_RATIOS, Items, SplitReport};
 use super::stage::{self, Stage};
 use crate::{Error, Result};
 
@@ -109,19 +109,10 @@ impl Reuse<'_> {
         }
         if !keep_split {
             let ratios = split::normalise(options.split.unwrap_or(DEFAULT_RATIOS))?;
-            let groups: Vec<Vec<String>> = manifest
-                .covers
-                .iter()
-                .map(|cover| grouping.iter().map(|&place| cover.groups[place].clone()).collect())
-                .collect();
-            let items: Vec<Item> = manifest
-                .covers
-                .iter()
-                .zip(&groups)
-                .map(|(cover, groups)| Item { label: cover.label, groups, key: &cover.hash, before: None })
-                .collect();
+            let items = Items::new(manifest.covers.len(), |i| manifest.covers[i].item(&grouping));
             let splits = split::assign(&manifest.classes, &items, ratios, options.seed)
                 .map_err(|e| Error::Input(format!("{}: {e}", data.display())))?;
+            drop(items);
             manifest.covers.iter_mut().zip(splits).for_each(|(cover, split)| cover.split = split);
             (told.split, told.seed) = (Some(ratios), options.seed);
             told.grouped_by = grouping.iter().map(|&place| manifest.group_columns[place].clone()).collect();
@@ -133,12 +124,12 @@ impl Reuse<'_> {
 
         let stage = Stage::open(dir)?;
         let new = stage.new_files()?;
-        let hashes = || manifest.covers.iter().map(|cover| cover.hash.as_str());
+        let hashes = || manifest.covers.iter().map(|cover| cover.hash);
         if with_pack.is_some() {
             let name = if pack.size() == options.size { PACK.to_owned() } else { pack_of(options.size) };
             link_or_copy(&data.join(name), &new.join(PACK))?;
         } else {
-            let paths: Vec<PathBuf> = manifest.covers.iter().map(|cover| cover.path.clone()).collect();
+            let paths: Vec<PathBuf> = manifest.covers.iter().map(|cover| cover.texts.path().to_owned()).collect();
             // A harmonised data set stays harmonised at any size.
             let pipeline = Pipeline { fit: options.fit, ..pack.pipeline() };
             let built = pack::build(&new.join(PACK), &paths, options.size, pipeline, progress)?;
@@ -211,7 +202,7 @@ fn opened(dir: &Path) -> Result<Prepared> {
 }
 
 fn check_originals(data: &Path, manifest: &Manifest, size: u32) -> Result<()> {
-    let gone: Vec<&Cover> = manifest.covers.iter().filter(|cover| !cover.path.is_file()).collect();
+    let gone: Vec<&Cover> = manifest.covers.iter().filter(|cover| !cover.texts.path().is_file()).collect();
     gone.first().map_or(Ok(()), |first| {
         Err(Error::Input(format!(
             "{}: {} of its {} original pictures are gone ({}, …), so it cannot be decoded at another size or fit: use \
@@ -219,7 +210,7 @@ fn check_originals(data: &Path, manifest: &Manifest, size: u32) -> Result<()> {
             data.display(),
             gone.len(),
             manifest.covers.len(),
-            first.path.display()
+            first.texts.path().display()
         )))
     })
 }

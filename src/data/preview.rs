@@ -28,7 +28,7 @@ pub fn draw(manifest: &Manifest, pack: &Pack) -> RgbImage {
     (0..manifest.covers.len()).for_each(|i| chosen[manifest.covers[i].label].push(i));
     let counts: Vec<usize> = chosen.iter().map(Vec::len).collect();
     for covers in &mut chosen {
-        covers.sort_by(|&a, &b| manifest.covers[a].hash.cmp(&manifest.covers[b].hash));
+        covers.sort_by(|&a, &b| manifest.covers[a].hash.as_bytes().cmp(manifest.covers[b].hash.as_bytes()));
         covers.truncate(SHOWN);
     }
     let rows = |covers: &Vec<usize>| (covers.len() as u32).div_ceil(IN_ROW);

@@ -2,11 +2,14 @@
 //! unmoved by covers that are added.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fmt;
+
+use blake3::Hash;
 
 use super::disjoint::Disjoint;
 use super::manifest::Split;
+use super::texts::{Texts, short_hash};
 use crate::{Error, Result};
 
 /// Train, val and test in the shares most papers use.
@@ -51,13 +54,37 @@ pub fn normalise(ratios: [f64; 3]) -> Result<[f64; 3]> {
 pub struct Item<'a> {
     /// Index of its class.
     pub label: usize,
-    /// Its values in the group columns; empty ones join nothing. Upper and lower case count as the same.
-    pub groups: &'a [String],
+    /// Its values in all group columns.
+    pub texts: &'a Texts,
+    /// The columns that keep covers together; empty values join nothing. Upper and lower case count as the same.
+    pub columns: &'a [usize],
     /// What identifies it wherever it lies (the hash of its content): its place among covers without a group depends
     /// on this and on the seed, not on the order of the items.
-    pub key: &'a str,
+    pub key: Hash,
     /// The set it was in before covers were added, which it keeps.
     pub before: Option<Split>,
+}
+
+/// What a split needs to know of all covers. Each is made when it is asked for: together they would take more memory than all
+/// else that is known of the covers.
+pub struct Items<'a> {
+    count: usize,
+    at: Box<dyn Fn(usize) -> Item<'a> + 'a>,
+}
+
+impl<'a> Items<'a> {
+    /// `count` items, of which `at` gives the one with each number.
+    pub fn new(count: usize, at: impl Fn(usize) -> Item<'a> + 'a) -> Self {
+        Self { count, at: Box::new(at) }
+    }
+
+    fn at(&self, i: usize) -> Item<'a> {
+        (self.at)(i)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Item<'a>> {
+        (0..self.count).map(|i| self.at(i))
+    }
 }
 
 /// Assigns each item to a set.
@@ -75,7 +102,7 @@ pub struct Item<'a> {
 /// # Errors
 /// [`Error::Input`] naming the class if it has fewer covers, or fewer groups, than there are sets to fill, and if
 /// `ratios` make no sense.
-pub fn assign(classes: &[String], items: &[Item], ratios: [f64; 3], seed: u64) -> Result<Vec<Split>> {
+pub fn assign(classes: &[String], items: &Items, ratios: [f64; 3], seed: u64) -> Result<Vec<Split>> {
     let ratios = normalise(ratios)?;
     let wanted: Vec<usize> = (0..3).filter(|&set| ratios[set] > 0.0).collect();
     let group_of = join(items);
@@ -111,7 +138,7 @@ pub fn assign(classes: &[String], items: &[Item], ratios: [f64; 3], seed: u64) -
 
 /// Puts each group whole into one set of a split that was given: the set that holds most of its items; of equal ones test
 /// before val before train, so that a published test set loses nothing. Tells which items were moved.
-pub fn unite(items: &[Item], splits: &mut [Split]) -> Vec<usize> {
+pub fn unite(items: &Items, splits: &mut [Split]) -> Vec<usize> {
     let group_of = join(items);
     let mut counts: Vec<[usize; 3]> = Vec::new();
     for (&group, &split) in group_of.iter().zip(&*splits) {
@@ -280,72 +307,66 @@ impl Group {
 }
 
 /// For each item the number of its group; groups are numbered by their first item.
-pub fn join(items: &[Item]) -> Vec<usize> {
-    let mut groups = Disjoint::new(items.len());
-    let mut first: HashMap<(usize, String), usize> = HashMap::new();
-    for (i, item) in items.iter().enumerate() {
-        for value in values(item) {
-            let other = *first.entry(value).or_insert(i);
-            groups.join(i, other);
+pub fn join(items: &Items) -> Vec<usize> {
+    let mut groups = Disjoint::new(items.count);
+    let columns = items.iter().map(|item| item.columns.len()).max().unwrap_or(0);
+    let mut hashes: Vec<([u8; 16], u32)> = Vec::new();
+    for column in 0..columns {
+        let hash = |(i, item): (u32, Item)| Some((short_hash(value(&item, column)?.as_bytes()), i));
+        hashes.clear();
+        hashes.extend((0..).zip(items.iter()).filter_map(hash));
+        hashes.sort_unstable();
+        for same in hashes.chunk_by(|a, b| a.0 == b.0) {
+            same.iter().for_each(|&(_, i)| groups.join(same[0].1 as usize, i as usize));
         }
     }
-    let mut numbers = HashMap::new();
-    (0..items.len())
-        .map(|i| {
-            let next = numbers.len();
-            *numbers.entry(groups.root(i)).or_insert(next)
-        })
-        .collect()
+    groups.numbered()
 }
 
-fn values<'a>(item: &Item<'a>) -> impl Iterator<Item = (usize, String)> + use<'a> {
-    let filled = |(column, value): (usize, &'a String)| {
-        let value = value.trim();
-        (!value.is_empty()).then(|| (column, value.to_lowercase()))
-    };
-    item.groups.iter().enumerate().filter_map(filled)
+/// The value that keeps it together with others, in the column of this number; none if it is empty.
+fn value(item: &Item, column: usize) -> Option<String> {
+    let value = item.texts.group(*item.columns.get(column)?).trim();
+    (!value.is_empty()).then(|| value.to_lowercase())
 }
 
-fn gather(items: &[Item], group_of: &[usize], seed: u64) -> Vec<Group> {
-    let mut members: Vec<Vec<usize>> = Vec::new();
-    for (i, &group) in group_of.iter().enumerate() {
-        if group == members.len() {
-            members.push(Vec::new());
-        }
-        members[group].push(i);
-    }
-    let gather_one = |(id, members): (usize, Vec<usize>)| {
-        let mut labels: Vec<(usize, usize)> = Vec::new();
-        for &i in &members {
-            match labels.iter_mut().find(|(label, _)| *label == items[i].label) {
+fn gather(items: &Items, group_of: &[usize], seed: u64) -> Vec<Group> {
+    let mut order: Vec<usize> = (0..items.count).collect();
+    order.sort_by_key(|&i| group_of[i]);
+    let gather_one = |(id, members): (usize, &[usize])| {
+        let mut labels: Vec<(usize, usize)> = Vec::with_capacity(1);
+        for &i in members {
+            let own = items.at(i).label;
+            match labels.iter_mut().find(|(label, _)| *label == own) {
                 Some((_, count)) => *count += 1,
-                None => labels.push((items[i].label, 1)),
+                None => labels.push((own, 1)),
             }
         }
         let label = labels.iter().max_by_key(|&&(label, count)| (count, Reverse(label))).map_or(0, |&(label, _)| label);
-        let were = |set: Split| members.iter().filter(|&&i| items[i].before == Some(set)).count();
+        let were = |set: Split| members.iter().filter(|&&i| items.at(i).before == Some(set)).count();
         let before = Split::ALL.into_iter().filter(|&set| were(set) > 0).max_by_key(|&set| were(set));
-        Group { id, labels, label, chance: chance(items, &members, seed), before: before.map(|set| set as usize) }
+        Group { id, labels, label, chance: chance(items, members, seed), before: before.map(|set| set as usize) }
     };
-    members.into_iter().enumerate().map(gather_one).collect()
+    order.chunk_by(|&a, &b| group_of[a] == group_of[b]).enumerate().map(gather_one).collect()
 }
 
 /// A group's place in the order of chance: decided by the seed and its first value, or its cover if it has no values.
-fn chance(items: &[Item], members: &[usize], seed: u64) -> [u8; 32] {
-    let value = members.iter().flat_map(|&i| values(&items[i])).min();
-    let key = members.iter().map(|&i| items[i].key).min().unwrap_or_default();
+fn chance(items: &Items, members: &[usize], seed: u64) -> [u8; 32] {
+    let values = members.iter().map(|&i| items.at(i)).flat_map(|item| {
+        (0..item.columns.len()).filter_map(move |column| value(&item, column).map(|value| (column, value)))
+    });
     let mut hasher = blake3::Hasher::new();
     hasher.update(&seed.to_le_bytes());
-    match value {
+    match values.min() {
         Some((column, value)) => hasher.update(format!("group {column} {value}").as_bytes()),
-        None => hasher.update(format!("cover {key}").as_bytes()),
+        // What has no value has joined nothing, so it is alone.
+        None => hasher.update(format!("cover {}", items.at(members[0]).key).as_bytes()),
     };
     hasher.finalize().into()
 }
 
-fn count_labels(classes: usize, items: &[Item]) -> Vec<usize> {
+fn count_labels(classes: usize, items: &Items) -> Vec<usize> {
     let mut totals = vec![0; classes];
-    for item in items {
+    for item in items.iter() {
         totals[item.label] += 1;
     }
     totals
@@ -390,7 +411,7 @@ pub struct SplitReport {
 
 impl SplitReport {
     /// Counts what `splits` gives to each class; the slices belong together index by index.
-    pub fn new(classes: &[String], items: &[Item], splits: &[Split]) -> Self {
+    pub fn new(classes: &[String], items: &Items, splits: &[Split]) -> Self {
         let group_of = join(items);
         let mut covers = vec![[0; 3]; classes.len()];
         let mut group_sizes = vec![0; group_of.iter().max().map_or(0, |&last| last + 1)];

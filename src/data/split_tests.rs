@@ -1,13 +1,23 @@
+use std::collections::HashMap;
+
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::*;
 
 /// A cover for the tests: label, group values, key.
-type Row = (usize, Vec<String>, String);
+type Row = (usize, Texts, String);
 
-fn items(rows: &[Row]) -> Vec<Item<'_>> {
-    rows.iter().map(|(label, groups, key)| Item { label: *label, groups, key, before: None }).collect()
+fn item((label, texts, key): &Row) -> Item<'_> {
+    Item { label: *label, texts, columns: &[0, 1], key: blake3::hash(key.as_bytes()), before: None }
+}
+
+fn items(rows: &[Row]) -> Items<'_> {
+    Items::new(rows.len(), |i| item(&rows[i]))
+}
+
+fn groups(values: &[&str]) -> Texts {
+    Texts::of("", values)
 }
 
 fn classes(count: usize) -> Vec<String> {
@@ -16,7 +26,7 @@ fn classes(count: usize) -> Vec<String> {
 
 /// `count` covers of each class, each on its own.
 fn singles(classes: usize, count: usize) -> Vec<Row> {
-    (0..classes * count).map(|i| (i % classes, Vec::new(), format!("key{i}"))).collect()
+    (0..classes * count).map(|i| (i % classes, groups(&[]), format!("key{i}"))).collect()
 }
 
 fn said(result: Result<Vec<Split>>) -> String {
@@ -60,7 +70,7 @@ fn covers_without_groups_come_near_the_ratio() {
 fn covers_that_are_added_move_no_others() {
     let mut rows = singles(3, 120);
     for (i, row) in rows.iter_mut().enumerate().take(200) {
-        row.1 = vec![format!("artist{}", i / 6 * 3 + i % 3), String::new()];
+        row.1 = groups(&[&format!("artist{}", i / 6 * 3 + i % 3), ""]);
     }
     let few = assign(&classes(3), &items(&rows[..240]), DEFAULT_RATIOS, 5).unwrap();
     let many = assign(&classes(3), &items(&rows), DEFAULT_RATIOS, 5).unwrap();
@@ -72,8 +82,7 @@ fn what_was_in_a_set_before_stays_there_even_where_classes_are_small() {
     let rows = singles(2, 9);
     let few = assign(&classes(2), &items(&rows[..8]), DEFAULT_RATIOS, 3).unwrap();
     for seed in 0..20 {
-        let mut all = items(&rows);
-        all.iter_mut().zip(&few).for_each(|(item, &split)| item.before = Some(split));
+        let all = Items::new(rows.len(), |i| Item { before: few.get(i).copied(), ..item(&rows[i]) });
         let many = assign(&classes(2), &all, DEFAULT_RATIOS, seed).unwrap();
         assert_eq!(few, many[..8]);
     }
@@ -104,7 +113,7 @@ fn sets_get_from_half_to_one_and_a_half_of_their_share_of_a_class() {
 #[test]
 fn given_sets_are_united_by_group() {
     use Split::{Test, Train, Val};
-    let row = |artist: &str| (0, vec![artist.to_owned()], String::new());
+    let row = |artist: &str| (0, groups(&[artist]), String::new());
     let rows = [row("A"), row("a"), row("A"), row("B"), row("B"), row("C"), row("")];
     let mut splits = [Train, Train, Test, Train, Test, Val, Train];
     assert_eq!(unite(&items(&rows), &mut splits), [2, 3]);
@@ -115,7 +124,7 @@ fn given_sets_are_united_by_group() {
 fn the_split_depends_on_the_seed_and_not_on_the_order() {
     let mut rows = singles(2, 50);
     for (i, row) in rows.iter_mut().enumerate().take(60) {
-        row.1 = vec![format!("artist{}", i / 4)];
+        row.1 = groups(&[&format!("artist{}", i / 4)]);
     }
     let by_key = |rows: &[Row], seed| -> Vec<(String, Split)> {
         let splits = assign(&classes(2), &items(rows), DEFAULT_RATIOS, seed).unwrap();
@@ -132,7 +141,7 @@ fn the_split_depends_on_the_seed_and_not_on_the_order() {
 
 #[test]
 fn columns_join_through_one_another_and_empty_values_do_not() {
-    let row = |artist: &str, album: &str, key: &str| (0, vec![artist.to_owned(), album.to_owned()], key.to_owned());
+    let row = |artist: &str, album: &str, key: &str| (0, groups(&[artist, album]), key.to_owned());
     let rows = [
         row("A", "x", "0"),
         row("B", " X ", "1"),
@@ -162,7 +171,7 @@ fn random_groups_never_span_sets() {
                 let label = if below(10) == 0 { below(class_count) } else { artist % class_count };
                 let artist = if below(8) == 0 { String::new() } else { format!("artist{artist}") };
                 let album = if below(3) == 0 { format!("album{}", below(400)) } else { String::new() };
-                (label, vec![artist, album], format!("key{i}"))
+                (label, groups(&[&artist, &album]), format!("key{i}"))
             })
             .collect();
         let ratios = [[70.0, 15.0, 15.0], [80.0, 0.0, 20.0], [0.6, 0.2, 0.2]][round % 3];
@@ -180,8 +189,8 @@ fn random_groups_never_span_sets() {
         }
         for column in 0..2 {
             let mut set_of_value = HashMap::new();
-            for (row, &split) in rows.iter().zip(&splits).filter(|(row, _)| !row.1[column].is_empty()) {
-                assert_eq!(*set_of_value.entry(&row.1[column]).or_insert(split), split, "round {round}");
+            for (row, &split) in rows.iter().zip(&splits).filter(|(row, _)| !row.1.group(column).is_empty()) {
+                assert_eq!(*set_of_value.entry(row.1.group(column)).or_insert(split), split, "round {round}");
             }
         }
 
@@ -216,8 +225,9 @@ fn random_groups_never_span_sets() {
 
 #[test]
 fn many_small_groups_come_near_the_ratio() {
-    let rows: Vec<Row> =
-        (0..3000).map(|i| (i % 3, vec![format!("artist{}", i * i % 991 * 3 + i % 3)], format!("key{i}"))).collect();
+    let rows: Vec<Row> = (0..3000)
+        .map(|i| (i % 3, groups(&[&format!("artist{}", i * i % 991 * 3 + i % 3)]), format!("key{i}")))
+        .collect();
     let splits = assign(&classes(3), &items(&rows), [70.0, 15.0, 15.0], 5).unwrap();
     let report = SplitReport::new(&classes(3), &items(&rows), &splits);
     for [train, val, test] in &report.covers {
@@ -228,7 +238,7 @@ fn many_small_groups_come_near_the_ratio() {
 #[test]
 fn a_class_of_as_many_groups_as_sets_is_in_each_and_the_largest_trains() {
     let mut rows = singles(1, 30);
-    rows.extend((0..12).map(|i| (1, vec![format!("artist{}", i.min(2))], format!("other{i}"))));
+    rows.extend((0..12).map(|i| (1, groups(&[&format!("artist{}", i.min(2))]), format!("other{i}"))));
     let splits = assign(&classes(2), &items(&rows), DEFAULT_RATIOS, 0).unwrap();
     let report = SplitReport::new(&classes(2), &items(&rows), &splits);
     assert_eq!(report.covers[1], [10, 1, 1]);
@@ -238,13 +248,13 @@ fn a_class_of_as_many_groups_as_sets_is_in_each_and_the_largest_trains() {
 #[test]
 fn impossible_wishes_name_the_class() {
     let mut rows = singles(1, 10);
-    rows.extend((0..2).map(|i| (1, Vec::new(), format!("few{i}"))));
+    rows.extend((0..2).map(|i| (1, groups(&[]), format!("few{i}"))));
     let text = said(assign(&classes(2), &items(&rows), DEFAULT_RATIOS, 0));
     assert!(text.contains("`class1` has 2 usable covers") && text.contains("3 sets"), "{text}");
     assert!(assign(&classes(2), &items(&rows), [80.0, 0.0, 20.0], 0).is_ok());
 
     let mut rows = singles(1, 10);
-    rows.extend((0..40).map(|i| (1, vec!["one artist".to_owned()], format!("same{i}"))));
+    rows.extend((0..40).map(|i| (1, groups(&["one artist"]), format!("same{i}"))));
     let text = said(assign(&classes(2), &items(&rows), DEFAULT_RATIOS, 0));
     assert!(text.contains("`class1` has 40 covers but only 1 groups") && text.contains("--group"), "{text}");
 }

@@ -106,6 +106,7 @@ impl Explainer {
         tape.backward(&[(logits, seed)])?;
         let gradient = tape.grad(activation)?.ok_or_else(missing)?;
         [logits, activation, gradient].into_iter().for_each(|kept| tape.keep(kept));
+        tape.fuse();
         let plan = Plan::new(&model.gpu, &tape, &model.store, &model.pool)?;
         let scores = methods.contains(&Method::ScoreCam);
         let scorer = scores.then(|| Scorer::new(model, TOGETHER)).transpose()?;

@@ -53,6 +53,7 @@ impl Scorer {
         let pictures = tape.input(Shape::new(batch, net.size, net.size, CHANNELS));
         let logits = nets::record(&mut tape, pictures, net, false)?.logits;
         tape.keep(logits);
+        tape.fuse();
         let plan = Plan::new(&model.gpu, &tape, &model.store, &model.pool)?;
         Ok(Self { plan, pictures, logits, batch })
     }

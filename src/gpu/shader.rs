@@ -31,6 +31,7 @@ macro_rules! shader {
 /// What kernels may `#import`.
 const SHARED: &[Shader] = &[
     shader!("shared/element.wgsl"),
+    shader!("shared/epilogue.wgsl"),
     shader!("shared/grid.wgsl"),
     shader!("shared/line.wgsl"),
     shader!("shared/matrix.wgsl"),

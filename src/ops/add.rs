@@ -1,7 +1,7 @@
 //! `y = a + b`: a residual connection, with or without the ReLU that usually follows it.
 
 use super::{concat, element_wise, relu, same_shape};
-use crate::tape::{Launch, Tape};
+use crate::tape::{Follow, Launch, Tape};
 use crate::tensor::Tensor;
 use crate::{Result, shader};
 
@@ -38,7 +38,8 @@ fn forward(tape: &mut Tape, a: Tensor, b: Tensor, rectified: bool) -> Result<Ten
     same_shape("add", a.shape, b.shape)?;
     let y = tape.output(a.shape, &[a, b]);
     let launch = Launch::new("add", "forward").read(a).read(b).write(y);
-    let launch = launch.u32(a.shape.len()).view(a).view(b).view(y).flops(a.shape.len());
+    let launch =
+        launch.u32(a.shape.len()).view(a).view(b).view(y).flops(a.shape.len()).follows(Follow::Add { rectified });
     let constants = [("RELU", rectified)];
     tape.launch(element_wise(launch, shader!("add/forward.wgsl"), a.shape, &constants));
     Ok(y)

@@ -3,7 +3,7 @@
 use super::global_avg_pool::sum_pixels;
 use super::{any_width, both_widths};
 use crate::gpu::{Kernel, Shader};
-use crate::tape::{Launch, Tape};
+use crate::tape::{Follow, Launch, Tape};
 use crate::tensor::{Shape, Tensor};
 use crate::{Error, Result, shader};
 
@@ -72,7 +72,10 @@ fn normalise(tape: &mut Tape, x: Tensor, normalisation: Normalisation) -> Result
         .view(x)
         .view(y)
         .flops(3 * x.shape.len())
-        .cheap();
+        .cheap()
+        .follows(Follow::Normalise { vectors: normalisation.operands(), rectified });
+    // After its own ReLU there is nothing for an epilogue to add.
+    let launch = if rectified { launch } else { launch.with_epilogue() };
     tape.launch(any_width(launch, x.shape.c, |channels| {
         per_run(shader!("batch_norm/normalise.wgsl"), x, channels).constant("RELU", rectified)
     }));

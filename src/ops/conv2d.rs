@@ -121,6 +121,11 @@ impl Conv {
         self.window.padding != [0; 4]
     }
 
+    /// Whether the convolution is a plain matrix product: every input pixel is under one tap.
+    fn is_product(&self) -> bool {
+        self.window.area() == 1 && self.window.stride == [1, 1] && !self.padded()
+    }
+
     /// Only kernels without normalisation add a bias.
     fn biased(&self, kernel: Kernel, bias: bool) -> Kernel {
         if self.before.is_some() { kernel } else { kernel.constant("BIAS", bias) }
@@ -150,7 +155,8 @@ impl Conv {
             .u32(self.cout())
             .view(x)
             .view(y)
-            .flops(self.flops());
+            .flops(self.flops())
+            .with_epilogue();
         let common = |kernel: Kernel| self.biased(self.normalising(self.geometry(kernel)), bias.is_some());
         let quads = |kernel: Kernel| common(kernel).constant("PADDED", self.padded());
         let tiles = y.shape.pixels().div_ceil(8) * self.cout().div_ceil(8);
@@ -221,9 +227,9 @@ impl Conv {
             .constant("COUT", self.cout() as i64);
         let tiled = tiled(shader!("conv2d/grad_input_tiled.wgsl"), x.shape.pixels(), self.cin(), 1);
         // Only a plain matrix product meets every input pixel under its every tap.
-        let tiled = common(self.channels(tiled)).constant("PADDED", !self.has_points());
+        let tiled = common(self.channels(tiled)).constant("PADDED", !self.is_product());
         let matrix = matrix(shader!("conv2d/grad_input_matrix.wgsl"), x.shape.pixels(), self.cin(), 1);
-        let matrix = matrix.map(|kernel| common(self.channels(kernel)).constant("PADDED", !self.has_points()));
+        let matrix = matrix.map(|kernel| common(self.channels(kernel)).constant("PADDED", !self.is_product()));
         let special = self.software_grad_input(to.accumulate);
         let launch = in_order(launch, special, self.fills_tiles(x.shape), registers);
         tape.launch(matrix.into_iter().fold(launch, Launch::kernel).kernel(tiled).kernel(plain));

@@ -1,7 +1,7 @@
 //! `y = max(x, 0)`.
 
 use super::element_wise;
-use crate::tape::{Launch, Tape};
+use crate::tape::{Follow, Launch, Tape};
 use crate::tensor::Tensor;
 use crate::{Result, shader};
 
@@ -9,6 +9,7 @@ use crate::{Result, shader};
 pub fn relu(tape: &mut Tape, x: Tensor) -> Tensor {
     let y = tape.output(x.shape, &[x]);
     let launch = Launch::new("relu", "forward").read(x).write(y).u32(x.shape.len()).view(x).view(y);
+    let launch = launch.follows(Follow::Relu);
     tape.launch(element_wise(launch, shader!("relu/forward.wgsl"), x.shape, &[]));
     tape.on_backward(&[x], move |tape| backward(tape, x, y));
     y

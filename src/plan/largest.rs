@@ -26,7 +26,7 @@ pub fn largest_tensors(tape: &Tape, count: usize) -> Vec<LargeTensor> {
             Home::Slice { .. } | Home::Alias { .. } => false,
             // A part of a long-lived buffer can go by several handles.
             Home::Arena(arena, offset) => seen.insert((arena, offset, tape.values[id].shape.len())),
-            _ => true,
+            _ => !tape.absorbed().contains_key(&id),
         })
         .collect();
     // The sort is stable: of equals the first recorded comes first.
@@ -69,6 +69,14 @@ impl<'a> Labels<'a> {
             }
         }
         let root = |tensor: Tensor| tape.view(tensor).root;
+        // What never exists is still what some gradient is the gradient of, and its launch stores the last of such values.
+        for &value in tape.absorbed().keys() {
+            let stored = std::iter::successors(Some(value), |value| tape.absorbed().get(value).copied()).last();
+            let root = stored.map(|id| root(Tensor { id, shape: tape.values[id].shape }));
+            if let Some(&time) = root.and_then(|root| first_write.get(&root)) {
+                first_write.insert(value, time);
+            }
+        }
         // Of several names for one storage the first one stays.
         let named = tape.names().iter().rev().map(|(name, tensor)| (root(*tensor), name.as_str())).collect();
         let makers = |tensor: &Tensor| makers.get(&tensor.id).copied();

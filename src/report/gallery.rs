@@ -28,7 +28,7 @@ pub struct Gallery<'a> {
     /// Makes the heat maps; `None` where there is no adapter.
     explainer: Option<Explainer>,
     /// Place in the pack, by the cover's hash.
-    places: HashMap<&'a str, usize>,
+    places: HashMap<String, usize>,
 }
 
 impl<'a> Gallery<'a> {
@@ -38,7 +38,7 @@ impl<'a> Gallery<'a> {
         let explainer = model.map(|model| Explainer::new(model, None)).transpose()?;
         let covers = &run.dataset.manifest.covers;
         let places =
-            run.dataset.manifest.indices(Split::Test).into_iter().map(|i| (covers[i].hash.as_str(), i)).collect();
+            run.dataset.manifest.indices(Split::Test).into_iter().map(|i| (covers[i].hash.to_string(), i)).collect();
         Ok(Self { run, test, explainer, places })
     }
 

@@ -101,9 +101,9 @@ impl Run {
             made.write(&folder.predictions())?;
             Some(made)
         };
+        let hash = |&i: &usize| dataset.manifest.covers[i].hash.to_string();
         if let Some(of) = &predictions
-            && (of.labels != header.labels
-                || !of.covers.iter().map(|c| &c.hash).eq(indices.iter().map(|&i| &dataset.manifest.covers[i].hash)))
+            && (of.labels != header.labels || !of.covers.iter().map(|c| c.hash.clone()).eq(indices.iter().map(hash)))
         {
             let path = folder.predictions();
             return Err(Error::input(format!(

@@ -1,5 +1,6 @@
 //! One kernel launch, as the tape records it.
 
+use super::fuse::{Epilogue, Follow};
 use crate::gpu::Kernel;
 use crate::tensor::Tensor;
 
@@ -35,11 +36,24 @@ pub struct Launch {
     pub flops: u64,
     /// Cheaper to run again than to keep what it wrote.
     pub(crate) cheap: bool,
+    pub(crate) epilogue: Epilogue,
+    /// What it does, if the launch before could do that as its epilogue.
+    pub(crate) follow: Option<Follow>,
 }
 
 impl Launch {
     pub fn new(op: &'static str, pass: &'static str) -> Self {
-        Self { op, pass, operands: vec![], words: vec![], kernels: vec![], flops: 0, cheap: false }
+        Self {
+            op,
+            pass,
+            operands: vec![],
+            words: vec![],
+            kernels: vec![],
+            flops: 0,
+            cheap: false,
+            epilogue: Epilogue::None,
+            follow: None,
+        }
     }
 
     /// The next binding: read only.
@@ -93,6 +107,21 @@ impl Launch {
     #[must_use]
     pub fn cheap(mut self) -> Self {
         self.cheap = true;
+        self
+    }
+
+    /// Its kernels import `gatefold::epilogue`, with which they store the one value that they write: see
+    /// [`Tape::fuse`](super::Tape::fuse).
+    #[must_use]
+    pub(crate) fn with_epilogue(mut self) -> Self {
+        self.epilogue = Epilogue::Open;
+        self
+    }
+
+    /// The launch that made what this one reads could do its work.
+    #[must_use]
+    pub(crate) fn follows(mut self, follow: Follow) -> Self {
+        self.follow = Some(follow);
         self
     }
 

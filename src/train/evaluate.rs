@@ -91,8 +91,11 @@ pub fn other(
         }
         place.push(found);
     }
-    let rows: Vec<_> =
-        source.rows.into_iter().filter_map(|row| place[row.label].map(|label| (row.path, label))).collect();
+    let rows: Vec<_> = source
+        .rows
+        .into_iter()
+        .filter_map(|row| place[row.label].map(|label| (row.texts.path().to_owned(), label)))
+        .collect();
     if rows.is_empty() {
         return Err(Error::input(format!("{}: no cover is left of the run's classes", data.display())));
     }

@@ -93,7 +93,7 @@ pub fn spec(net: &NetConfig, training: bool) -> Result<Spec> {
 }
 
 /// Records the forward pass in inference mode, on the centre of pictures `picture` pixels wide and high. Parameters get no
-/// gradient; a tapped layer does.
+/// gradient; a tapped layer does. Without one the tape is complete: its logits are kept and its launches fused.
 pub fn recorded(
     net: &NetConfig,
     picture: usize,
@@ -110,6 +110,10 @@ pub fn recorded(
     let op = InputOp { source: (picture, picture), size, mean, deviation, augment: Augment::default() };
     let pictures = input::input(&mut tape, pixels, batch, &op)?;
     let recorded = nets::record(&mut tape, pictures, net, false)?;
+    if taps == Taps::None {
+        tape.keep(recorded.logits);
+        tape.fuse();
+    }
     Ok(Forward { tape, pixels, logits: recorded.logits, default_layer: recorded.default_layer })
 }
 
@@ -135,8 +139,7 @@ impl Inference {
         pool: &BufferPool,
         batch: usize,
     ) -> Result<Self> {
-        let Forward { mut tape, pixels, logits, .. } = forward(header, batch, Taps::None)?;
-        tape.keep(logits);
+        let Forward { tape, pixels, logits, .. } = forward(header, batch, Taps::None)?;
         let plan = Plan::new(gpu, &tape, store, pool)?;
         Ok(Self { plan, pixels, logits, batch, image_bytes: header.picture_size().pow(2) * 3 })
     }

@@ -44,8 +44,8 @@ impl Predictions {
         let covers = indices.iter().zip(probabilities.chunks(labels.len())).map(|(&i, row)| {
             let cover = &dataset.manifest.covers[i];
             Answered {
-                path: cover.path.clone(),
-                hash: cover.hash.clone(),
+                path: cover.texts.path().to_owned(),
+                hash: cover.hash.to_string(),
                 label: cover.label,
                 probabilities: row.to_vec(),
             }

@@ -169,7 +169,7 @@ pub fn check_same_data(data: &Path, config: &Config, dataset: &Dataset, run: &Ru
     let left_out = dataset::skipped(&run.data())?;
     let covers = dataset.manifest.covers.iter();
     let then: HashSet<(PathBuf, String)> =
-        covers.map(|c| (c.path.clone(), dataset.manifest.classes[c.label].clone())).collect();
+        covers.map(|c| (c.texts.path().to_owned(), dataset.manifest.classes[c.label].clone())).collect();
     let same = now.iter().filter(|cover| then.contains(cover)).count();
     let new = now.iter().filter(|(path, _)| !left_out.contains(path)).count() - same;
     if same == then.len() && new == 0 {

@@ -43,11 +43,13 @@ impl TrainingStep {
     /// [`Error::Input`] if the network does not exist or the settings do not fit it.
     pub fn record(config: &Config, net: &NetConfig, batch: usize) -> Result<Self> {
         let mut step = Self::record_keeping(config, net, batch)?;
+        step.tape.fuse();
         step.tape.recompute();
         Ok(step)
     }
 
-    /// Like [`TrainingStep::record`], without [`Tape::recompute`]: the same numbers from a few launches less and more memory.
+    /// Like [`TrainingStep::record`], as the ops recorded it, without [`Tape::fuse`] and [`Tape::recompute`]: the same numbers with
+    /// more memory.
     ///
     /// # Errors
     /// As [`TrainingStep::record`].

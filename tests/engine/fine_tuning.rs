@@ -332,7 +332,7 @@ fn what_is_needed_adds_up_and_the_largest_tensors_have_names() {
         let tensors = needs(config).largest_tensors;
         assert!(tensors.iter().any(|tensor| tensor.what == what), "no {what} in {tensors:?}");
     };
-    for what in ["conv1", "conv2d forward (conv1)", "gradient of conv1"] {
+    for what in ["conv1", "gradient of conv1", "gradient of conv2d forward (conv1)"] {
         named(&Config { batch: 64, ..small() }, what);
     }
     for what in ["conv2d grad_weight (conv7)", "all parameters together"] {

@@ -70,7 +70,9 @@ fn of_the_same_cover_the_largest_stays_and_contradictions_go() {
         let manifest = &made.dataset.manifest;
         assert_eq!(manifest.group_columns, ["duplicates"]);
         for a in &manifest.covers {
-            for b in manifest.covers.iter().filter(|b| !a.groups[0].is_empty() && b.groups[0] == a.groups[0]) {
+            for b in
+                manifest.covers.iter().filter(|b| !a.texts.group(0).is_empty() && b.texts.group(0) == a.texts.group(0))
+            {
                 assert_eq!(a.split, b.split);
             }
         }

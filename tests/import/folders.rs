@@ -44,7 +44,18 @@ fn sets_on_top_are_kept() {
     assert!(reason(&made.told, "copy.png").contains("a copy of") && made.told.split.is_none());
     notes_say(&made.told, "the sets are kept");
     for cover in &made.dataset.manifest.covers {
-        let set = cover.path.parent().unwrap().parent().unwrap().file_name().unwrap().to_str().unwrap().to_lowercase();
+        let set = cover
+            .texts
+            .path()
+            .parent()
+            .unwrap()
+            .parent()
+            .unwrap()
+            .file_name()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_lowercase();
         assert_eq!(cover.split.name()[..3], set[..3]);
     }
     // A split that is asked for is made.
@@ -167,7 +178,7 @@ fn a_split_stays_as_it_is_when_covers_are_added() {
     draw(dir.path(), &[("Jazz", 7), ("Rock", 9), ("Pop", 30)]);
     let set = out.path().join("set");
     let sets = |made: &gatefold::data::Imported| -> Vec<_> {
-        made.dataset.manifest.covers.iter().map(|cover| (cover.path.clone(), cover.split)).collect()
+        made.dataset.manifest.covers.iter().map(|cover| (cover.texts.path().to_owned(), cover.split)).collect()
     };
     let before = sets(&good(&options(dir.path()), &set));
     for more in [(8, 11, 40), (20, 30, 60)] {

@@ -101,16 +101,16 @@ pub fn find(dataset: &Dataset, progress: &(dyn Fn(usize, usize) + Sync)) -> Vec<
     let covers = &dataset.manifest.covers;
     let mut pairs = Vec::new();
     let mut groups = Disjoint::new(covers.len());
-    let mut first_of: HashMap<&str, usize> = HashMap::new();
+    let mut first_of: HashMap<blake3::Hash, usize> = HashMap::new();
     let mut distinct = Vec::new();
     for (i, cover) in covers.iter().enumerate() {
-        match first_of.get(cover.hash.as_str()) {
+        match first_of.get(&cover.hash) {
             Some(&first) => {
                 pairs.push(Pair { first, second: i, kind: Kind::Copy, correlation: 1.0 });
                 groups.join(first, i);
             }
             None => {
-                first_of.insert(&cover.hash, i);
+                first_of.insert(cover.hash, i);
                 distinct.push(i);
             }
         }

@@ -9,7 +9,7 @@ use image::{ImageFormat, RgbImage};
 
 use super::*;
 use crate::data::sample::{self, SampleOptions};
-use crate::data::{Columns, Fit, ImportOptions, Request, import};
+use crate::data::{Columns, Fit, ImportOptions, Request, Texts, import};
 
 /// Covers drawn by the program, 300 of them, in a folder per class.
 fn drawn(root: &Path) -> Vec<PathBuf> {
@@ -38,7 +38,7 @@ fn dataset(root: &Path, out: &Path, split: impl Fn(&str) -> Split) -> Dataset {
     };
     let mut dataset = import(&options, out, &|_, _| {}).unwrap().dataset;
     for cover in &mut dataset.manifest.covers {
-        cover.split = split(cover.path.file_name().unwrap().to_str().unwrap());
+        cover.split = split(cover.texts.path().file_name().unwrap().to_str().unwrap());
     }
     dataset
 }
@@ -150,10 +150,10 @@ fn groups_in_several_sets_are_listed() {
     let manifest = &mut dataset.manifest;
     manifest.group_columns.insert(0, "artist".into());
     for (i, cover) in manifest.covers.iter_mut().enumerate() {
-        cover.groups.insert(0, if i % 3 == 0 { String::new() } else { format!("Artist {}", i / 10) });
+        let artist = if i % 3 == 0 { String::new() } else { format!("Artist {}", i / 10) };
+        cover.texts = Texts::of(cover.texts.path_text(), &[if i == 152 { "ARTIST 15 " } else { &artist }]);
         cover.split = if i < 155 { Split::Train } else { Split::Test };
     }
-    manifest.covers[152].groups[0] = "ARTIST 15 ".into();
     let leaks = leaks(&dataset, &|_, _| {});
     let [column] = &leaks.columns[..] else { panic!("{:?}", leaks.columns) };
     assert_eq!((column.column.as_str(), column.values, column.spanning), ("artist", 30, 1));

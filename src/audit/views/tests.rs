@@ -6,7 +6,7 @@ use std::fs;
 use image::Rgb;
 
 use super::*;
-use crate::data::{Columns, ImportOptions, Request, import};
+use crate::data::{Columns, ImportOptions, Request, Texts, import};
 use crate::gpu::{Gpu, GpuOptions};
 
 fn picture(side: u32) -> RgbImage {
@@ -49,13 +49,12 @@ fn each_view_leaves_what_it_says() {
 #[test]
 fn of_each_class_as_many_as_fit_are_taken() {
     let cover = |label| Cover {
-        path: "x".into(),
+        texts: Texts::of("x", &[]),
         label,
-        groups: vec![],
         split: Split::Train,
         width: 9,
         height: 9,
-        hash: String::new(),
+        hash: blake3::hash(b""),
         look: 0,
     };
     let covers: Vec<Cover> = [10, 300, 200].iter().enumerate().flat_map(|(label, &n)| vec![cover(label); n]).collect();

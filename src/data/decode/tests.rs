@@ -25,7 +25,7 @@ fn packs(sources: &[PathBuf], work: &Path, out: &Path) -> (Vec<Vec<u8>>, usize) 
     let infos: Vec<&PictureInfo> = decoded.pictures.iter().flatten().collect();
     let slots: Vec<u32> = (0..infos.len() as u32).collect();
     let pack = |&size: &u32| {
-        decoded.finish(size, &slots, infos.iter().map(|info| info.hash.as_str()), out).unwrap();
+        decoded.finish(size, &slots, infos.iter().map(|info| info.hash), out).unwrap();
         fs::read(out).unwrap()
     };
     (sizes.iter().map(pack).collect(), sources.len() - first.into_inner())

@@ -1,20 +1,23 @@
 //! One call of the importer, its source read: decode, clean, split, write.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::Path;
+
+use blake3::Hash;
 
 use super::ImportOptions;
 use crate::data::dataset::{Dataset, MANIFEST, PACK, PREVIEW, pack_of};
 use crate::data::decode::{self, Decoded, decode};
-use crate::data::duplicates::{self, Candidate, Told};
+use crate::data::duplicates::{self, Candidate, Group, Told};
 use crate::data::harmonise::Harmonise;
 use crate::data::manifest::{Cover, DUPLICATES, Manifest, Split};
 use crate::data::pack::{Pack, PictureInfo};
 use crate::data::preview;
 use crate::data::report::Report;
 use crate::data::source::{Row, Skipped, Source};
-use crate::data::split::{self, Item};
+use crate::data::split::{self, Item, Items};
 use crate::data::stage::Stage;
+use crate::data::texts::TextsBuilder;
 use crate::{Error, Result};
 
 /// One call of [`import`], its source read.
@@ -35,23 +38,23 @@ impl Job<'_> {
             decode(&self.source.rows, &self.options.sizes, self.options.pipeline(), &stage.work(), progress)?;
 
         // The usable pictures, in the order of their slots.
-        let (mut rows, mut infos) = (Vec::new(), Vec::new());
-        for (row, picture) in
-            std::mem::take(&mut self.source.rows).into_iter().zip(std::mem::take(&mut decoded.pictures))
-        {
-            match picture {
-                Ok(info) => {
-                    rows.push(row);
-                    infos.push(info);
-                }
-                Err(bad) => self.source.left_out.push(Skipped::new(&row.path, bad.reason)),
+        let mut rows = std::mem::take(&mut self.source.rows);
+        for (row, picture) in rows.iter().zip(&decoded.pictures) {
+            if let Err(bad) = picture {
+                self.source.left_out.push(Skipped::new(row.texts.path(), &bad.reason));
             }
         }
-        let Cleaned { slots, duplicates, alike } = self.clean(&decoded, &rows, &infos)?;
+        let mut usable = decoded.pictures.iter().map(Result::is_ok);
+        rows.retain(|_| usable.next() == Some(true));
+        let mut infos: Vec<PictureInfo> = std::mem::take(&mut decoded.pictures).into_iter().flatten().collect();
+        let Cleaned { stays, duplicates } = self.clean(&decoded, &mut rows, &infos)?;
+        let slots: Vec<u32> = (0..).zip(&stays).filter(|&(_, &stays)| stays).map(|(slot, _)| slot).collect();
+        let (mut row_stays, mut info_stays) = (stays.iter(), stays.iter());
+        rows.retain(|_| row_stays.next() == Some(&true));
+        infos.retain(|_| info_stays.next() == Some(&true));
         let before = self.sets_before(dir);
-        let kept: Vec<(&Row, &str)> = slots.iter().map(|&i| (&rows[i], infos[i].hash.as_str())).collect();
-        let (splits, moved) = self.split(&kept, &alike, &before)?;
-        let moved: Vec<String> = moved.iter().map(|&i| kept[i].0.path.to_string_lossy().into_owned()).collect();
+        let (splits, moved) = self.split(&rows, |i| infos[i].hash, &before)?;
+        let moved: Vec<String> = moved.iter().map(|&i| rows[i].texts.path_text().to_owned()).collect();
         if !moved.is_empty() {
             self.source.notes.push(format!(
                 "{} covers were moved out of the set that the source gives them, to keep their groups whole (import.json \
@@ -59,37 +62,30 @@ impl Job<'_> {
                 moved.len()
             ));
         }
-        drop(kept);
-        let manifest = self.manifest(rows, infos, &slots, &alike, splits)?;
+        let manifest = self.manifest(rows, infos, splits)?;
         self.source.notes.extend(size_gap(&manifest));
         self.source.notes.extend(self.options.harmonise.and_then(|harmonise| enlarged(&manifest, harmonise)));
         self.write(stage, &decoded, &slots, &manifest, named, duplicates, moved)
     }
 
-    /// Finds the pictures that show one cover, and drops all but one of each.
-    fn clean(&mut self, decoded: &Decoded, rows: &[Row], infos: &[PictureInfo]) -> Result<Cleaned> {
+    /// Finds the pictures that show one cover. All but one of each are to be dropped; or they get a group column in common.
+    fn clean(&mut self, decoded: &Decoded, rows: &mut [Row], infos: &[PictureInfo]) -> Result<Cleaned> {
         let greys = decoded.greys()?;
-        let paths = |i: usize| rows[i].path_text();
-        let candidates: Vec<Candidate> = rows
-            .iter()
-            .zip(infos)
-            .map(|(row, info)| Candidate { path: row.path_text(), info, label: row.label, split: row.split })
-            .collect();
+        let candidates: Vec<Candidate> = rows.iter().zip(infos).map(|(row, info)| Candidate { row, info }).collect();
         let groups = duplicates::find(&candidates, &greys);
         let told: Vec<Told> =
             groups.iter().map(|group| duplicates::told(group, &candidates, &self.source.classes, &greys)).collect();
         drop(candidates);
-        let mut alike = if self.options.keep_duplicates { vec![String::new(); rows.len()] } else { Vec::new() };
-        let mut dropped = HashSet::new();
+        let mut stays = vec![true; rows.len()];
+        if self.options.keep_duplicates {
+            self.join_duplicates(rows, infos, &groups);
+            return Ok(Cleaned { stays, duplicates: told });
+        }
+        let paths = |i: usize| rows[i].texts.path_text();
         let (mut copies, mut contradictions) = (0, 0);
         for group in &groups {
-            if self.options.keep_duplicates {
-                let name = &infos[group.members[0]].hash[..12];
-                group.members.iter().for_each(|&i| alike[i] = name.to_owned());
-                continue;
-            }
             for &i in group.members.iter().filter(|&&i| group.kept != Some(i)) {
-                dropped.insert(i);
+                stays[i] = false;
                 let reason = match group.kept {
                     Some(kept) if infos[i].hash == infos[kept].hash => format!("a copy of {}", paths(kept)),
                     Some(kept) => format!("looks like {}", paths(kept)),
@@ -105,10 +101,29 @@ impl Job<'_> {
                 } else {
                     contradictions += 1
                 }
-                self.source.left_out.push(Skipped::new(&rows[i].path, reason));
+                self.source.left_out.push(Skipped::new(rows[i].texts.path(), reason));
             }
         }
-        if self.options.keep_duplicates && !groups.is_empty() {
+        if copies + contradictions > 0 {
+            self.source.notes.push(format!(
+                "dropped {copies} duplicates, and {contradictions} covers that look alike but are labelled differently \
+                 (import.json lists them)"
+            ));
+        }
+        Ok(Cleaned { stays, duplicates: told })
+    }
+
+    /// Gives each row a value in a further group column: the name of its group of duplicates, empty if it is in none.
+    fn join_duplicates(&mut self, rows: &mut [Row], infos: &[PictureInfo], groups: &[Group]) {
+        let mut group_of = vec![None; rows.len()];
+        groups.iter().for_each(|group| group.members.iter().for_each(|&i| group_of[i] = Some(group.members[0])));
+        let mut texts = TextsBuilder::default();
+        for (row, first) in rows.iter().zip(group_of) {
+            let name = first.map(|first: usize| infos[first].hash.to_hex()[..12].to_owned()).unwrap_or_default();
+            texts.push(row.texts.path_text(), row.texts.groups().chain([&*name]));
+        }
+        rows.iter_mut().zip(texts.finish()).for_each(|(row, texts)| row.texts = texts);
+        if !groups.is_empty() {
             let covers: usize = groups.iter().map(|group| group.members.len()).sum();
             let conflicts = groups.iter().filter(|group| group.kept.is_none()).count();
             self.source.notes.push(format!(
@@ -116,20 +131,11 @@ impl Job<'_> {
                  contradict each other",
                 groups.len(),
             ));
-        } else if copies + contradictions > 0 {
-            self.source.notes.push(format!(
-                "dropped {copies} duplicates, and {contradictions} covers that look alike but are labelled differently \
-                 (import.json lists them)"
-            ));
         }
-        let slots: Vec<usize> = (0..rows.len()).filter(|i| !dropped.contains(i)).collect();
-        let alike =
-            if alike.is_empty() { alike } else { slots.iter().map(|&i| std::mem::take(&mut alike[i])).collect() };
-        Ok(Cleaned { slots, duplicates: told, alike })
     }
 
     /// Where covers of the data set that is to be replaced are, by content, if it was split by the same rule.
-    fn sets_before(&self, dir: &Path) -> HashMap<String, Split> {
+    fn sets_before(&self, dir: &Path) -> HashMap<Hash, Split> {
         let same = |report: &Report| {
             let grouped: Vec<&String> = self.source.grouping.iter().map(|&i| &self.source.group_columns[i]).collect();
             self.ratios.is_some()
@@ -144,29 +150,23 @@ impl Job<'_> {
         covers.into_iter().map(|cover| (cover.hash, cover.split)).collect()
     }
 
-    /// Splits `rows`, given with what identifies them (their content's hashes, or before decoding their paths). `alike` names
-    /// groups of duplicates, if they were kept. The second list are those that were moved out of the source's own sets.
+    /// Splits `rows`. `key` identifies each (by its content, or before decoding by its path); `before` has the sets that some
+    /// are in already. The second list are those that were moved out of the source's own sets.
     pub fn split(
         &self,
-        rows: &[(&Row, &str)],
-        alike: &[String],
-        before: &HashMap<String, Split>,
+        rows: &[Row],
+        key: impl Fn(usize) -> Hash,
+        before: &HashMap<Hash, Split>,
     ) -> Result<(Vec<Split>, Vec<usize>)> {
-        // Nearly always the rows' own columns are those that group: then they need no copies.
-        let all = self.source.grouping.iter().copied().eq(0..self.source.group_columns.len()) && alike.is_empty();
-        let chosen = |i: usize| -> Vec<String> {
-            let own = self.source.grouping.iter().map(|&place| rows[i].0.groups[place].clone());
-            own.chain(alike.get(i).cloned()).collect()
-        };
-        let copies: Vec<Vec<String>> = if all { Vec::new() } else { (0..rows.len()).map(chosen).collect() };
-        let items: Vec<Item> = rows
-            .iter()
-            .enumerate()
-            .map(|(i, (row, key))| {
-                let groups = if all { &row.groups } else { &copies[i] };
-                Item { label: row.label, groups, key, before: before.get(*key).copied() }
-            })
-            .collect();
+        let mut columns = self.source.grouping.clone();
+        if self.options.keep_duplicates {
+            // Where duplicates are known; before, it is empty.
+            columns.push(self.source.group_columns.len());
+        }
+        let items = Items::new(rows.len(), |i| {
+            let (Row { label, texts, .. }, key) = (&rows[i], key(i));
+            Item { label: *label, texts, columns: &columns, key, before: before.get(&key).copied() }
+        });
         match self.ratios {
             Some(ratios) => {
                 let splits = split::assign(&self.source.classes, &items, ratios, self.options.seed)
@@ -174,7 +174,7 @@ impl Job<'_> {
                 Ok((splits, Vec::new()))
             }
             None => {
-                let mut splits: Vec<Split> = rows.iter().map(|(row, _)| row.split.unwrap_or(Split::Train)).collect();
+                let mut splits: Vec<Split> = rows.iter().map(|row| row.split.unwrap_or(Split::Train)).collect();
                 let moved = split::unite(&items, &mut splits);
                 if !splits.contains(&Split::Train) {
                     return Err(Error::Input(format!(
@@ -187,26 +187,12 @@ impl Job<'_> {
         }
     }
 
-    fn manifest(
-        &self,
-        rows: Vec<Row>,
-        infos: Vec<PictureInfo>,
-        slots: &[usize],
-        alike: &[String],
-        splits: Vec<Split>,
-    ) -> Result<Manifest> {
-        let mut rows: Vec<Option<(Row, PictureInfo)>> = rows.into_iter().zip(infos).map(Some).collect();
-        let covers: Vec<Cover> = slots
-            .iter()
-            .enumerate()
-            .zip(splits)
-            .filter_map(|((place, &i), split)| {
-                let (mut row, info) = rows[i].take()?;
-                row.groups.extend(alike.get(place).cloned());
-                let PictureInfo { width, height, hash, look } = info;
-                Some(Cover { path: row.path, label: row.label, groups: row.groups, split, width, height, hash, look })
-            })
-            .collect();
+    fn manifest(&self, rows: Vec<Row>, infos: Vec<PictureInfo>, splits: Vec<Split>) -> Result<Manifest> {
+        let cover = |((row, info), split)| {
+            let (Row { texts, label, .. }, PictureInfo { width, height, hash, look }) = (row, info);
+            Cover { texts, label, split, width, height, hash, look }
+        };
+        let covers: Vec<Cover> = rows.into_iter().zip(infos).zip(splits).map(cover).collect();
         if let Some(class) = (0..self.source.classes.len()).find(|&class| covers.iter().all(|c| c.label != class)) {
             return Err(Error::Input(format!(
                 "{}: class `{}` has no usable cover left: repair its pictures or leave the class out",
@@ -226,7 +212,7 @@ impl Job<'_> {
         self,
         stage: &Stage,
         decoded: &Decoded,
-        slots: &[usize],
+        slots: &[u32],
         manifest: &Manifest,
         named: usize,
         duplicates: Vec<Told>,
@@ -260,22 +246,19 @@ impl Job<'_> {
         };
         report.write(&new)?;
         // Last, since a pack that has left the work folder has to be taken back by the next call if this one is killed.
-        let slots: Vec<u32> = slots.iter().map(|&slot| slot as u32).collect();
         let pack = |i: usize, size: u32| if i == 0 { new.join(PACK) } else { new.join(pack_of(size)) };
         for (i, &size) in options.sizes.iter().enumerate() {
-            decoded.finish(size, &slots, manifest.covers.iter().map(|cover| cover.hash.as_str()), &pack(i, size))?;
+            decoded.finish(size, slots, manifest.covers.iter().map(|cover| cover.hash), &pack(i, size))?;
         }
         preview::write(manifest, &Pack::open(&pack(0, 0))?, &new.join(PREVIEW))
     }
 }
 
-/// What is left after duplicates were dropped.
+/// What was found out about duplicates.
 struct Cleaned {
-    /// The usable pictures that stay, by number.
-    slots: Vec<usize>,
+    /// Whether each usable picture stays.
+    stays: Vec<bool>,
     duplicates: Vec<Told>,
-    /// For each that stays the name of its group of duplicates, empty if it is in none; nothing if duplicates were dropped.
-    alike: Vec<String>,
 }
 
 /// Classes whose pictures' sides differ by more than this part have probably come from different sources.

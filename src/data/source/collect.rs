@@ -1,21 +1,28 @@
 //! From what was found to a source: each file once, labels numbered.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 
 use super::{Row, Skipped, Source};
-use crate::data::manifest::{Split, number_classes};
+use crate::data::manifest::{Labels, Split};
+use crate::data::texts::{TextsBuilder, short_hash};
 
-/// A picture as it is collected: before labels have numbers.
-pub(super) struct Found {
-    pub path: PathBuf,
-    pub label: String,
-    pub groups: Vec<String>,
-    pub split: Option<Split>,
-    /// Where it was named.
-    pub origin: Origin,
+/// Pictures as they are found, in a form that a hundred thousand of them may have.
+#[derive(Default)]
+pub(super) struct Collector {
+    texts: TextsBuilder,
+    labels: Labels,
+    found: Vec<Found>,
+    not_utf8: Vec<Skipped>,
+}
+
+/// A picture as it is collected: its texts elsewhere, its label numbered as it was met.
+struct Found {
+    label: usize,
+    split: Option<Split>,
+    origin: Origin,
+    /// Of the path that links lead to: a third of its size.
+    hash: [u8; 16],
 }
 
 /// Where a picture was named. Tables have a hundred thousand lines, so a line is only a number until it has to be told.
@@ -26,77 +33,91 @@ pub(super) enum Origin {
     Named(String),
 }
 
-impl Found {
-    /// Where it was named, for messages: "line 7".
-    pub fn origin(&self) -> String {
-        match &self.origin {
-            Origin::Line(line) => format!("line {line}"),
-            Origin::Class => format!("class `{}`", self.label),
-            Origin::Named(text) => text.clone(),
+/// For files in folders.
+pub(super) const NO_GROUPS: [&str; 0] = [];
+
+impl Origin {
+    /// For messages: "line 7".
+    fn told(&self, class: &str) -> String {
+        match self {
+            Self::Line(line) => format!("line {line}"),
+            Self::Class => format!("class `{class}`"),
+            Self::Named(text) => text.clone(),
         }
     }
 }
 
-/// Turns what was collected into a source: each file once, labels numbered.
-pub(super) fn collect(
-    kind: &'static str,
-    found: Vec<Found>,
-    group_columns: Vec<String>,
-    mut left_out: Vec<Skipped>,
-    notes: Vec<String>,
-) -> Source {
-    // A file named twice would be learned from and tested on. Same label: the first naming stays. Different labels:
-    // neither can be trusted. Paths are told apart by their hashes, which are a third of their size.
-    let mut first: HashMap<[u8; 16], usize> = HashMap::with_capacity(found.len());
-    let mut contradicted = vec![false; found.len()];
-    let mut repeated = vec![false; found.len()];
-    for (i, item) in found.iter().enumerate() {
-        let real = fs::canonicalize(&item.path).unwrap_or_else(|_| item.path.clone());
-        let hash = blake3::hash(real.as_os_str().as_encoded_bytes());
-        let key: [u8; 16] = std::array::from_fn(|i| hash.as_bytes()[i]);
-        match first.entry(key) {
-            Entry::Vacant(place) => {
-                place.insert(i);
-            }
-            Entry::Occupied(place) => {
-                repeated[i] = true;
-                let before = *place.get();
-                let earlier = &found[before];
+impl Collector {
+    /// Whether nothing was added.
+    pub fn is_empty(&self) -> bool {
+        self.found.is_empty() && self.not_utf8.is_empty()
+    }
+
+    /// Adds a picture.
+    pub fn add(
+        &mut self,
+        path: &Path,
+        label: &str,
+        groups: impl IntoIterator<Item = impl AsRef<str>>,
+        split: Option<Split>,
+        origin: Origin,
+    ) {
+        let Some(text) = path.to_str() else {
+            let reason = "its path is not UTF-8, which the manifest cannot hold: rename it";
+            return self.not_utf8.push(Skipped::new(path, reason));
+        };
+        let real = fs::canonicalize(path);
+        let hash = short_hash(real.as_deref().unwrap_or(path).as_os_str().as_encoded_bytes());
+        self.texts.push(text, groups);
+        self.found.push(Found { label: self.labels.number(label), split, origin, hash });
+    }
+
+    /// The source: each file once. `left_out` are pictures that were not added.
+    pub fn finish(
+        self,
+        kind: &'static str,
+        group_columns: Vec<String>,
+        mut left_out: Vec<Skipped>,
+        notes: Vec<String>,
+    ) -> Source {
+        let Self { texts, labels, found, not_utf8 } = self;
+        let (names, name_of) = labels.sorted();
+        let name = |item: &Found| names[name_of[item.label]].as_str();
+        let origin = |item: &Found| item.origin.told(name(item));
+        // A file named twice would be learned from and tested on. Same label: the first naming stays. Different labels:
+        // neither can be trusted.
+        let mut first: Vec<usize> = (0..found.len()).collect();
+        let mut order = first.clone();
+        order.sort_unstable_by_key(|&i| (found[i].hash, i));
+        let mut contradicted = vec![false; found.len()];
+        for same in order.chunk_by(|&a, &b| found[a].hash == found[b].hash) {
+            same.iter().for_each(|&i| first[i] = same[0]);
+            contradicted[same[0]] = same.iter().any(|&i| found[i].label != found[same[0]].label);
+        }
+        drop(order);
+        let (mut rows, mut classes) = (Vec::with_capacity(found.len()), Labels::default());
+        let mut named_again = Vec::new();
+        for (i, (item, texts)) in found.iter().zip(texts.finish()).enumerate() {
+            let earlier = &found[first[i]];
+            if first[i] != i {
+                let (own, theirs) = (origin(item), origin(earlier));
                 let reason = if earlier.label == item.label {
-                    format!("{}: the same file as {}", item.origin(), earlier.origin())
+                    format!("{own}: the same file as {theirs}")
                 } else {
-                    contradicted[before] = true;
-                    format!(
-                        "{}: labelled `{}`, but `{}` in {}",
-                        item.origin(),
-                        item.label,
-                        earlier.label,
-                        earlier.origin()
-                    )
+                    format!("{own}: labelled `{}`, but `{}` in {theirs}", name(item), name(earlier))
                 };
-                left_out.push(Skipped::new(&item.path, reason));
+                left_out.push(Skipped::new(texts.path(), reason));
+            } else if contradicted[i] {
+                named_again
+                    .push(Skipped::new(texts.path(), format!("{}: named again with another label", origin(item))));
+            } else {
+                rows.push(Row { texts, label: classes.number(name(item)), split: item.split });
             }
         }
+        left_out.extend(named_again.into_iter().chain(not_utf8));
+        let (classes, class_of) = classes.sorted();
+        rows.iter_mut().for_each(|row| row.label = class_of[row.label]);
+        let grouping = (0..group_columns.len()).collect();
+        Source { kind, classes, group_columns, grouping, rows, left_out, notes, details: None }
     }
-    let mut labels = Vec::new();
-    let mut rows = Vec::new();
-    for (i, item) in found.into_iter().enumerate() {
-        if repeated[i] {
-            continue;
-        }
-        if contradicted[i] {
-            left_out.push(Skipped::new(&item.path, format!("{}: named again with another label", item.origin())));
-        } else if item.path.to_str().is_none() {
-            left_out.push(Skipped::new(&item.path, "its path is not UTF-8, which the manifest cannot hold: rename it"));
-        } else {
-            labels.push(item.label);
-            rows.push(Row { path: item.path, label: 0, groups: item.groups, split: item.split });
-        }
-    }
-    let (classes, indices) = number_classes(&labels);
-    for (row, index) in rows.iter_mut().zip(indices) {
-        row.label = index;
-    }
-    let grouping = (0..group_columns.len()).collect();
-    Source { kind, classes, group_columns, grouping, rows, left_out, notes, details: None }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use super::collect::{Found, Origin, collect};
+use super::collect::{Collector, NO_GROUPS, Origin};
 use super::walk::Walk;
 use super::{Skipped, Source};
 use crate::data::manifest::Split;
@@ -26,8 +26,8 @@ pub(super) fn give_table(data: &Path, root: &Path) -> String {
 /// lie on top, the classes are expected below them and the sets are kept; pictures further down belong to their class.
 pub(super) fn read(data: &Path, root: &Path, walk: &Walk) -> Result<Source> {
     let shown = data.display();
-    let below = |path: &'_ Path| path.strip_prefix(root).map(Path::to_owned).unwrap_or_else(|_| path.to_owned());
-    let paths: Vec<PathBuf> = walk.pictures.iter().map(|file| below(&file.path)).collect();
+    let paths: Vec<&Path> =
+        walk.pictures.iter().map(|file| file.path.strip_prefix(root).unwrap_or(&file.path)).collect();
     // How many folders on top are the same for all pictures and hold none themselves.
     let shared = shared_top(&paths);
     let names: BTreeSet<&OsStr> = paths.iter().filter_map(|path| folder_at(path, shared)).collect();
@@ -35,8 +35,8 @@ pub(super) fn read(data: &Path, root: &Path, walk: &Walk) -> Result<Source> {
     let are_sets = sets.len() == names.len() && sets.contains(&Split::Train) && sets.len() > 1;
     let depth = shared + usize::from(are_sets);
 
-    let (mut found, mut outside, mut notes) = (Vec::new(), 0, Vec::new());
-    for (file, path) in walk.pictures.iter().zip(&paths) {
+    let (mut found, mut outside, mut notes) = (Collector::default(), 0, Vec::new());
+    for (file, &path) in walk.pictures.iter().zip(&paths) {
         let Some(class) = folder_at(path, depth) else {
             outside += 1;
             continue;
@@ -46,13 +46,7 @@ pub(super) fn read(data: &Path, root: &Path, walk: &Walk) -> Result<Source> {
             return Err(Error::Input(format!("{folder}: the class's name is not UTF-8: rename it")));
         };
         let split = are_sets.then(|| folder_at(path, shared).and_then(set_of)).flatten();
-        found.push(Found {
-            path: file.path.clone(),
-            label: class.to_owned(),
-            groups: Vec::new(),
-            split,
-            origin: Origin::Class,
-        });
+        found.add(&file.path, class, NO_GROUPS, split, Origin::Class);
     }
     if found.is_empty() {
         return Err(nothing_found(data, root, outside, walk));
@@ -68,7 +62,7 @@ pub(super) fn read(data: &Path, root: &Path, walk: &Walk) -> Result<Source> {
             notes.push(format!("{shown}: passed over {count} {what}"));
         }
     }
-    Ok(collect("folder", found, Vec::new(), walk.left_out.clone(), notes))
+    Ok(found.finish("folder", Vec::new(), walk.left_out.clone(), notes))
 }
 
 /// The folder at this depth in a relative path; none if the picture itself lies there.
@@ -79,7 +73,7 @@ fn folder_at(path: &Path, depth: usize) -> Option<&OsStr> {
 }
 
 /// How deep the folders lie in which the paths first part.
-fn shared_top(paths: &[PathBuf]) -> usize {
+fn shared_top(paths: &[&Path]) -> usize {
     let mut depth = 0;
     loop {
         let mut here = paths.iter().map(|path| folder_at(path, depth));
@@ -117,7 +111,7 @@ pub(super) fn read_pair(positive: &(PathBuf, Walk), negative: &(PathBuf, Walk)) 
     if names[0].to_lowercase() == names[1].to_lowercase() || names.iter().any(String::is_empty) {
         names = ["positive".to_owned(), "negative".to_owned()];
     }
-    let (mut found, mut left_out, mut notes) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut found, mut left_out, mut notes) = (Collector::default(), Vec::new(), Vec::new());
     let mut counts = BTreeMap::new();
     for ((root, walk), class) in [positive, negative].into_iter().zip(names) {
         if walk.pictures.is_empty() {
@@ -128,17 +122,13 @@ pub(super) fn read_pair(positive: &(PathBuf, Walk), negative: &(PathBuf, Walk)) 
         }
         left_out.extend(walk.left_out.iter().cloned());
         counts.insert(class.clone(), walk.pictures.len());
-        found.extend(walk.pictures.iter().map(|file| Found {
-            path: file.path.clone(),
-            label: class.clone(),
-            groups: Vec::new(),
-            split: None,
-            origin: Origin::Class,
-        }));
+        for file in &walk.pictures {
+            found.add(&file.path, &class, NO_GROUPS, None, Origin::Class);
+        }
     }
     let counts: Vec<String> = counts.iter().map(|(class, count)| format!("{class} ({count})")).collect();
     notes.push(format!("two classes: {}", counts.join(" and ")));
-    Ok(collect("two folders", found, Vec::new(), left_out, notes))
+    Ok(found.finish("two folders", Vec::new(), left_out, notes))
 }
 
 #[cfg(test)]
@@ -147,7 +137,7 @@ mod tests {
 
     #[test]
     fn the_top_that_all_share_is_passed_through() {
-        let depth = |paths: &[&str]| shared_top(&paths.iter().map(PathBuf::from).collect::<Vec<_>>());
+        let depth = |paths: &[&str]| shared_top(&paths.iter().map(Path::new).collect::<Vec<_>>());
         assert_eq!(depth(&["a/1.jpg", "b/2.jpg"]), 0);
         assert_eq!(depth(&["data/images/a/1.jpg", "data/images/b/2.jpg"]), 2);
         assert_eq!(depth(&["only/1.jpg", "only/2.jpg"]), 0);

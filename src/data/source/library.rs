@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::collect::{Found, Origin, collect};
+use super::collect::{Collector, Origin};
 use super::walk::{File, Walk};
 use super::{Details, Request, Skipped, Source, grouping};
 use crate::data::audio::{self, Track};
@@ -77,7 +77,7 @@ pub(super) fn read(data: &Path, root: &Path, walk: &Walk, request: &Request) -> 
     }
     let beside = pictures_by_folder(walk);
     let mut unmapped: HashMap<String, usize> = HashMap::new();
-    let mut found = Vec::new();
+    let mut found = Collector::default();
     for tracks in albums.values() {
         report.albums += 1;
         report.tracks += tracks.len();
@@ -117,7 +117,7 @@ pub(super) fn read(data: &Path, root: &Path, walk: &Walk, request: &Request) -> 
         let album = &tracks[0].track.album;
         let groups = vec![artist_of(tracks), if album.is_empty() { folder_of(first) } else { album.clone() }];
         let origin = Origin::Named(format!("album of {}", first.display()));
-        found.push(Found { path, label: (*class).to_owned(), groups, split: None, origin });
+        found.add(&path, class, groups, None, origin);
     }
     report.unmapped = unmapped.into_iter().collect();
     report.unmapped.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
@@ -130,7 +130,7 @@ pub(super) fn read(data: &Path, root: &Path, walk: &Walk, request: &Request) -> 
         )));
     }
     let columns = vec!["artist".to_owned(), "album".to_owned()];
-    let mut source = collect("library", found, columns, left_out, notes(root, walk, &report));
+    let mut source = found.finish("library", columns, left_out, notes(root, walk, &report));
     source.grouping = grouping(&source.group_columns, request)?;
     source.details = Some(Details::Library(report));
     Ok(source)

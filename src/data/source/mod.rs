@@ -17,6 +17,7 @@ use self::walk::{Walk, state_of, walk};
 use super::dataset::{Dataset, MANIFEST};
 use super::files::cannot_read;
 use super::manifest::{Manifest, Split};
+use super::texts::Texts;
 use crate::{Error, Result};
 
 /// A picture that was named by the source but is not in the data set.
@@ -83,26 +84,18 @@ pub struct Request {
 /// One labelled picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// The picture file, absolute, or an audio file that has the picture embedded. It exists and its path is UTF-8.
-    pub path: PathBuf,
+    /// The picture file, absolute, or an audio file that has the picture embedded; it exists. And a value for each of
+    /// [`Source::group_columns`], empty where unknown.
+    pub texts: Texts,
     /// Index into [`Source::classes`].
     pub label: usize,
-    /// One value for each of [`Source::group_columns`]; empty where unknown.
-    pub groups: Vec<String>,
     /// The set that the source puts it into.
     pub split: Option<Split>,
 }
 
-impl Row {
-    /// The path, which is UTF-8.
-    pub fn path_text(&self) -> &str {
-        self.path.to_str().unwrap_or_default()
-    }
-}
-
 impl AsRef<Path> for Row {
     fn as_ref(&self) -> &Path {
-        &self.path
+        self.texts.path()
     }
 }
 
@@ -121,7 +114,7 @@ pub struct Source {
     pub kind: &'static str,
     /// Names of the classes, sorted.
     pub classes: Vec<String>,
-    /// Names of the columns that [`Row::groups`] holds.
+    /// Names of the columns that the rows' [texts](Row::texts) have values for.
     pub group_columns: Vec<String>,
     /// Which of them keep covers together.
     pub grouping: Vec<usize>,
@@ -315,8 +308,9 @@ impl Survey {
             Self::Table(table) => {
                 hasher.update(table.text().as_bytes());
                 for row in table.read(columns)?.rows {
-                    let (bytes, modified) = state_of(&row.path);
-                    add(&mut hasher, &row.path, bytes, modified);
+                    let path = row.texts.path();
+                    let (bytes, modified) = state_of(path);
+                    add(&mut hasher, path, bytes, modified);
                 }
             }
             Self::MsdI(table, images) => {
@@ -354,10 +348,13 @@ pub fn classes(data: &Path, columns: &Columns) -> Result<Vec<String>> {
 pub fn covers(data: &Path, columns: &Columns) -> Result<Vec<(PathBuf, String)>> {
     if Dataset::is_at(data) {
         let Manifest { classes, covers, .. } = Manifest::read(&data.join(MANIFEST))?;
-        return Ok(covers.into_iter().map(|cover| (cover.path, classes[cover.label].clone())).collect());
+        return Ok(covers
+            .into_iter()
+            .map(|cover| (cover.texts.path().to_owned(), classes[cover.label].clone()))
+            .collect());
     }
     let Source { classes, rows, .. } = read(data, columns)?;
-    Ok(rows.into_iter().map(|row| (row.path, classes[row.label].clone())).collect())
+    Ok(rows.into_iter().map(|row| (row.texts.path().to_owned(), classes[row.label].clone())).collect())
 }
 
 /// What people call the sets.

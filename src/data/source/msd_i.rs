@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Serialize;
 
-use super::collect::{Found, Origin, collect};
+use super::collect::{Collector, Origin};
 use super::table::Table;
 use super::walk::Walk;
 use super::{Details, Request, Source, grouping};
@@ -68,7 +68,7 @@ pub(super) fn read(table: &Table, images: Option<&Walk>, request: &Request) -> R
     let mut report =
         Report { albums: albums.len(), without_picture: pictures.as_ref().map(|_| 0), ..Report::default() };
     let mut sets_of: HashMap<&str, Vec<Split>> = HashMap::new();
-    let mut found = Vec::new();
+    let mut found = Collector::default();
     for (name, tracks) in &albums {
         report.tracks += tracks.len();
         let genres = count(tracks.iter().map(|track| track.genre.as_str()));
@@ -93,13 +93,8 @@ pub(super) fn read(table: &Table, images: Option<&Walk>, request: &Request) -> R
             *report.without_picture.get_or_insert(0) += 1;
             continue;
         };
-        found.push(Found {
-            path: PathBuf::from(path),
-            label: genre,
-            groups: vec![tracks[0].artist.clone(), name.clone()],
-            split: Some(set),
-            origin: Origin::Named(format!("album {name}")),
-        });
+        let origin = Origin::Named(format!("album {name}"));
+        found.add(path, &genre, [&tracks[0].artist, name], Some(set), origin);
     }
     report.artists = sets_of.len();
     report.artists_in_several_sets = sets_of.values().filter(|sets| sets.len() > 1).count();
@@ -113,11 +108,11 @@ pub(super) fn read(table: &Table, images: Option<&Walk>, request: &Request) -> R
                     albums.len()
                 )));
             }
-            collect("msd-i", found, columns, walk.left_out.clone(), Vec::new())
+            found.finish("msd-i", columns, walk.left_out.clone(), Vec::new())
         }
         None => Source {
             classes: report.classes.keys().cloned().collect(),
-            ..collect("msd-i", found, columns, vec![], vec![])
+            ..found.finish("msd-i", columns, vec![], vec![])
         },
     };
     source.notes = notes(&shown.to_string(), &report);

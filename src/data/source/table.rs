@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::collect::{Found, Origin, collect};
+use super::collect::{Collector, Origin};
 use super::walk::is_picture;
-use super::{Columns, Source, set_named};
+use super::{Columns, Row, Source, set_named};
 use crate::data::files::cannot_read;
 use crate::data::manifest::{Split, not_csv};
 use crate::{Error, Result};
@@ -224,7 +224,7 @@ impl Table {
         }
 
         let folder = self.root.parent().unwrap_or(&self.root);
-        let mut found = Vec::new();
+        let (mut found, mut missing) = (Collector::default(), Missing::default());
         self.each(|line, record| {
             let (file, label) = (&record[path_place], record[label_place].trim());
             for (value, place) in [(file, path_place), (label, label_place)] {
@@ -232,25 +232,25 @@ impl Table {
                     return Err(self.empty(line, place));
                 }
             }
-            found.push(Found {
-                path: folder.join(file),
-                label: label.to_owned(),
-                groups: group_places.iter().map(|&place| record[place].trim().to_owned()).collect(),
-                split: split_place.map(|place| self.set_at(line, place, &record[place])).transpose()?,
-                origin: Origin::Line(line),
-            });
+            let path = folder.join(file);
+            missing.look(&path, line);
+            let groups = group_places.iter().map(|&place| record[place].trim());
+            let split = split_place.map(|place| self.set_at(line, place, &record[place])).transpose()?;
+            found.add(&path, label, groups, split, Origin::Line(line));
             Ok(())
         })?;
         if found.is_empty() {
             return Err(Error::Input(format!("{shown}: a header line and no rows: add a row for each cover")));
         }
-        check_files_exist(&self.data, folder, &found)?;
+        missing.refuse(&self.data, folder)?;
         let group_columns: Vec<String> = group_places.iter().map(|&place| self.header[place].clone()).collect();
         if !guessed.is_empty() {
             notes.insert(0, format!("{shown}: guessed {}", guessed.join(", ")));
         }
-        notes.extend(group_columns.iter().enumerate().filter_map(|(place, column)| spanning(&found, place, column)));
-        Ok(collect("table", found, group_columns, Vec::new(), notes))
+        let mut source = found.finish("table", group_columns, Vec::new(), notes);
+        let columns = source.group_columns.iter().enumerate();
+        source.notes.extend(columns.filter_map(|(place, column)| spanning(&source.rows, place, column)));
+        Ok(source)
     }
 }
 
@@ -258,10 +258,10 @@ impl Table {
 const NAMED: usize = 5;
 
 /// What to know if covers of one group are in several sets.
-fn spanning(found: &[Found], place: usize, column: &str) -> Option<String> {
+fn spanning(rows: &[Row], place: usize, column: &str) -> Option<String> {
     let mut sets: BTreeMap<String, (&str, [bool; 3])> = BTreeMap::new();
-    for item in found {
-        let (value, Some(set)) = (item.groups[place].as_str(), item.split) else { continue };
+    for row in rows {
+        let (value, Some(set)) = (row.texts.group(place), row.split) else { continue };
         if !value.is_empty() {
             sets.entry(value.to_lowercase()).or_insert((value, [false; 3])).1[set as usize] = true;
         }
@@ -303,26 +303,45 @@ fn delimiter(data: &Path, text: &str) -> u8 {
     [b';', b'\t', b','].into_iter().max_by_key(|&delimiter| count(delimiter)).unwrap_or(b',')
 }
 
-fn check_files_exist(data: &Path, folder: &Path, found: &[Found]) -> Result<()> {
-    let missing: Vec<&Found> = found.iter().filter(|item| !item.path.is_file()).collect();
-    let Some(first) = missing.first() else {
-        return Ok(());
-    };
-    let names: Vec<String> =
-        missing.iter().take(3).map(|item| format!("{} ({})", item.path.display(), item.origin())).collect();
-    let more = if missing.len() > names.len() { ", …" } else { "" };
-    let remedy = if first.path.starts_with(folder) {
-        format!("paths in it start at {}", folder.display())
-    } else {
-        "correct them or remove the lines".into()
-    };
-    Err(Error::Input(format!(
-        "{}: {} of {} files it names do not exist: {}{more}: {remedy}",
-        data.display(),
-        missing.len(),
-        found.len(),
-        names.join(", ")
-    )))
+/// Files that a table names and that are not there.
+#[derive(Default)]
+struct Missing {
+    looked: usize,
+    missing: usize,
+    /// The first of them, with their lines.
+    first: Vec<(PathBuf, u64)>,
+}
+
+impl Missing {
+    fn look(&mut self, path: &Path, line: u64) {
+        self.looked += 1;
+        if path.is_file() {
+            return;
+        }
+        self.missing += 1;
+        if self.first.len() < 3 {
+            self.first.push((path.to_owned(), line));
+        }
+    }
+
+    fn refuse(&self, data: &Path, folder: &Path) -> Result<()> {
+        let Self { looked, missing, first } = self;
+        let Some((example, _)) = first.first() else {
+            return Ok(());
+        };
+        let names: Vec<String> = first.iter().map(|(path, line)| format!("{} (line {line})", path.display())).collect();
+        let more = if *missing > names.len() { ", …" } else { "" };
+        let remedy = if example.starts_with(folder) {
+            format!("paths in it start at {}", folder.display())
+        } else {
+            "correct them or remove the lines".into()
+        };
+        Err(Error::Input(format!(
+            "{}: {missing} of {looked} files it names do not exist: {}{more}: {remedy}",
+            data.display(),
+            names.join(", ")
+        )))
+    }
 }
 
 #[cfg(test)]
@@ -372,8 +391,9 @@ mod tests {
             let (dir, path) = table(name, text.as_bytes());
             let source = read(&path, &columns(None, None, &["artist"])).unwrap();
             assert_eq!(source.classes, ["Pop", "Rock"]);
-            let rows: Vec<_> = source.rows.iter().map(|r| (r.path.clone(), r.label, r.groups[0].as_str())).collect();
-            assert_eq!(rows, [(dir.path().join("a.jpg"), 1, "X"), (dir.path().join("b.jpg"), 0, "")]);
+            let rows: Vec<_> = source.rows.iter().map(|r| (r.texts.path(), r.label, r.texts.group(0))).collect();
+            let [a, b] = ["a.jpg", "b.jpg"].map(|name| dir.path().join(name));
+            assert_eq!(rows, [(&*a, 1, "X"), (&*b, 0, "")]);
             assert_eq!(source.notes.len(), 1);
         }
     }
@@ -421,7 +441,7 @@ mod tests {
         let text = b"path,label\na.jpg,x\n./a.jpg,x\nb.jpg,x\nb.jpg,y\nc.jpg,y\n";
         let (_dir, path) = table("covers.csv", text);
         let source = read(&path, &columns(None, None, &[])).unwrap();
-        let names: Vec<_> = source.rows.iter().map(|row| row.path.file_name().unwrap().to_owned()).collect();
+        let names: Vec<_> = source.rows.iter().map(|row| row.texts.path().file_name().unwrap().to_owned()).collect();
         assert_eq!(names, ["a.jpg", "c.jpg"]);
         let reasons: Vec<_> = source.left_out.iter().map(|skipped| skipped.reason.as_str()).collect();
         assert_eq!(

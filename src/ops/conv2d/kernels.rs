@@ -87,7 +87,8 @@ impl Conv {
         let (height, width) = if self.has_lines() {
             (map.h.next_multiple_of(2), map.w.next_multiple_of(8))
         } else if self.has_points() {
-            return 4 * map.pixels() >= 3 * map.pixels().next_multiple_of(16);
+            let pixels = self.y.shape.pixels();
+            return 4 * pixels >= 3 * pixels.next_multiple_of(16);
         } else {
             (map.h, map.w.next_multiple_of(16))
         };
@@ -117,9 +118,16 @@ impl Conv {
             .constant("PAD_LEFT", left as i64)
     }
 
-    /// Whether the convolution is a plain matrix product.
-    pub fn has_points(&self) -> bool {
-        self.window.area() == 1 && self.window.stride == [1, 1] && !self.padded()
+    /// Whether the convolution is a matrix product with some of the input's pixels, with all if it steps pixel by pixel.
+    fn has_points(&self) -> bool {
+        // Numbers of pixels below `grid::quotient`'s limit.
+        self.window.area() == 1 && !self.padded() && self.y.shape.pixels() < 4_000_000
+    }
+
+    /// What the kernels of one tap take of the window.
+    fn step(&self, kernel: Kernel) -> Kernel {
+        let [sh, sw] = self.window.stride;
+        kernel.constant("STRIDE_H", sh as i64).constant("STRIDE_W", sw as i64)
     }
 
     /// What does more work per loaded number than [`registers`], for windows that allow it: forward.
@@ -132,7 +140,7 @@ impl Conv {
             let tiles = y.n * y.h * y.w.div_ceil(16) * cout.div_ceil(8);
             self.stem(registers(shader!("conv2d/stem.wgsl"), tiles))
         } else if self.has_points() {
-            self.normalising(points(y.pixels(), cout)).constant("ACCUMULATE", false)
+            self.step(self.normalising(points(y.pixels(), cout))).constant("ACCUMULATE", false)
         } else {
             return None;
         };
@@ -146,7 +154,7 @@ impl Conv {
             let [top, _, left, _] = self.window.padding.map(|p| 2 - p as i64);
             lines(x, cin).constant("ABOVE", top).constant("BEFORE", left)
         } else if self.has_points() {
-            points(x.pixels(), cin)
+            self.step(points(self.y.shape.pixels(), cin))
         } else {
             return None;
         };
@@ -166,7 +174,7 @@ impl Conv {
             self.stem(registers(shader!("conv2d/grad_weight_stem.wgsl"), tiles))
         } else if self.has_points() {
             let tiles = cin.div_ceil(16) * cout.div_ceil(16) * splits;
-            self.normalising(registers(shader!("conv2d/grad_weight_points.wgsl"), tiles))
+            self.step(self.normalising(registers(shader!("conv2d/grad_weight_points.wgsl"), tiles)))
         } else {
             return None;
         };

@@ -1,0 +1,185 @@
+//! Epilogues: what a launch does to its result before it stores it, in place of launches of their own.
+//!
+//! A ReLU, the sum at the end of a residual block, and batch-norm in inference read a map and write another of the same shape.
+//! Where nobody else wants the map they read, the kernel that makes it does their work on the numbers it holds, and the map never
+//! exists. The numbers are those of the launches apart: the same operations in the same order.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{Access, Home, Launch, MOST_OPERANDS, Tape, Word};
+use crate::gpu::Kernel;
+use crate::tensor::Tensor;
+
+/// What a launch does that the one before it could do as its epilogue. It reads a map, writes one, and needs no neighbours.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Follow {
+    /// `(x - mean) * scale + shift` with vectors of one number per channel, then perhaps a ReLU.
+    Normalise {
+        vectors: [Tensor; 3],
+        rectified: bool,
+    },
+    /// The sum with another map, then perhaps a ReLU.
+    Add {
+        rectified: bool,
+    },
+    Relu,
+}
+
+/// How far a launch's kernels can go on. The steps of an epilogue have an order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Epilogue {
+    /// The kernels do not import `gatefold::epilogue`.
+    #[default]
+    None,
+    /// They do, and nothing follows yet.
+    Open,
+    Normalised,
+    Added,
+    Rectified,
+}
+
+impl Tape {
+    /// Lets launches end with what follows them, wherever the map between the two has no other reader. To be called once, after
+    /// everything is recorded and before [`Tape::recompute`]. Returns the number of launches saved.
+    pub fn fuse(&mut self) -> usize {
+        let phase_of: Vec<usize> =
+            self.phases().into_iter().enumerate().flat_map(|(phase, launches)| launches.map(move |_| phase)).collect();
+        let mut launches: Vec<Option<Launch>> = std::mem::take(&mut self.launches).into_iter().map(Some).collect();
+        let mut uses = Uses::new(self, &launches);
+        for follower in 0..launches.len() {
+            let fused = launches[follower].as_ref().and_then(|launch| {
+                let mut read = launch.operands.iter().filter(|(_, access)| *access == Access::Read);
+                read.find_map(|&(between, _)| {
+                    let maker = self.maker(&launches, &uses, follower, between)?;
+                    let fused = self.with_epilogue(launches[maker].as_ref()?, launch, between)?;
+                    (phase_of[maker] == phase_of[follower]).then_some((maker, between, fused))
+                })
+            });
+            if let Some((maker, between, fused)) = fused {
+                let result = fused.operands.iter().find(|(_, access)| *access == Access::Write).map(|(t, _)| t.id);
+                self.absorbed.extend(result.map(|result| (between.id, result)));
+                uses.moved(self, &fused, maker, follower, between);
+                launches[maker] = None;
+                launches[follower] = Some(fused);
+            }
+        }
+        let left = |end: &usize| launches[..*end].iter().flatten().count();
+        let ends = self.phases.iter().map(left).collect();
+        let before = launches.len();
+        self.phases = ends;
+        self.launches = launches.into_iter().flatten().collect();
+        before - self.launches.len()
+    }
+
+    /// The launch that makes `between`, if it makes it for `follower` alone, and may as well run in `follower`'s place.
+    fn maker(&self, launches: &[Option<Launch>], uses: &Uses, follower: usize, between: Tensor) -> Option<usize> {
+        if self.values[between.id].home != Home::Own || uses.has_parts.contains(&between.id) {
+            return None;
+        }
+        let &[(maker, Access::Write), (reader, Access::Read)] = uses.of(between.id) else { return None };
+        let unchanged = |tensor: Tensor| {
+            let written = |&(at, access): &(usize, Access)| access == Access::Write && maker < at && at <= follower;
+            !uses.of(self.view(tensor).root).iter().any(written)
+        };
+        let mut operands = launches[maker].as_ref()?.operands.iter().filter(|(_, access)| *access == Access::Read);
+        (reader == follower && operands.all(|&(tensor, _)| unchanged(tensor))).then_some(maker)
+    }
+
+    /// `maker` with the work of `follower`, which reads `between`, as its epilogue.
+    fn with_epilogue(&self, maker: &Launch, follower: &Launch, between: Tensor) -> Option<Launch> {
+        let mut written = follower.operands.iter().filter(|(_, access)| *access == Access::Write);
+        let (&(result, _), None) = (written.next()?, written.next()) else { return None };
+        let mut fused = maker.clone();
+        let mut define = vec![];
+        let binding = fused.operands.len() as u32 + 1;
+        let rectified = match follower.follow? {
+            Follow::Normalise { vectors, rectified } if maker.epilogue == Epilogue::Open => {
+                fused.operands.extend(vectors.map(|vector| (vector, Access::Read)));
+                define.push(("THEN_NORMALISE", binding));
+                fused.epilogue = Epilogue::Normalised;
+                rectified
+            }
+            Follow::Add { rectified } if (Epilogue::Open..Epilogue::Added).contains(&maker.epilogue) => {
+                let residual = follower.operands.iter().map(|&(t, _)| t).find(|&t| t != between && t != result)?;
+                let view = self.view(residual);
+                if residual.shape != result.shape || view.offset != 0 || view.stride != residual.shape.c {
+                    return None;
+                }
+                fused.operands.push((residual, Access::Read));
+                define.push(("THEN_ADD", binding));
+                fused.epilogue = Epilogue::Added;
+                rectified
+            }
+            Follow::Relu if (Epilogue::Open..Epilogue::Rectified).contains(&maker.epilogue) => true,
+            _ => return None,
+        };
+        if rectified {
+            define.push(("THEN_RELU", 1));
+            fused.epilogue = Epilogue::Rectified;
+        }
+        let root = |tensor: Tensor| self.view(tensor).root;
+        let mut read = fused.operands.iter().filter(|(_, access)| *access == Access::Read);
+        if fused.operands.len() > MOST_OPERANDS || read.any(|&(tensor, _)| root(tensor) == root(result)) {
+            return None;
+        }
+        let renamed = |tensor: &mut Tensor| {
+            if tensor.id == between.id {
+                *tensor = result;
+            }
+        };
+        fused.operands.iter_mut().for_each(|(tensor, _)| renamed(tensor));
+        for word in &mut fused.words {
+            if let Word::Offset(tensor) | Word::Stride(tensor) = word {
+                renamed(tensor);
+            }
+        }
+        fused.kernels = fused.kernels.into_iter().map(|kernel| defined(kernel, &define)).collect();
+        fused.flops += follower.flops;
+        fused.cheap &= follower.cheap;
+        Some(fused)
+    }
+}
+
+/// A kernel with an epilogue, or with more of it.
+fn defined(kernel: Kernel, define: &[(&'static str, u32)]) -> Kernel {
+    let moves = if kernel.needs.aligned { "THEN_FOUR" } else { "THEN_ONE" };
+    let kernel = if kernel.defs.iter().any(|(name, _)| *name == moves) { kernel } else { kernel.def(moves, 1) };
+    define.iter().fold(kernel, |kernel, &(name, value)| kernel.def(name, value))
+}
+
+/// Who touches which storage, by its root: places in the list of launches, in order.
+struct Uses {
+    by_root: HashMap<usize, Vec<(usize, Access)>>,
+    /// Values that slices or aliases are part of.
+    has_parts: HashSet<usize>,
+}
+
+impl Uses {
+    fn new(tape: &Tape, launches: &[Option<Launch>]) -> Self {
+        let mut by_root: HashMap<usize, Vec<_>> = HashMap::new();
+        for (at, launch) in launches.iter().enumerate() {
+            for &(tensor, access) in launch.iter().flat_map(|launch| &launch.operands) {
+                by_root.entry(tape.view(tensor).root).or_default().push((at, access));
+            }
+        }
+        let whole = |home| match home {
+            Home::Slice { of, .. } | Home::Alias { of } => Some(of),
+            _ => None,
+        };
+        Self { by_root, has_parts: tape.values.iter().filter_map(|value| whole(value.home)).collect() }
+    }
+
+    fn of(&self, root: usize) -> &[(usize, Access)] {
+        self.by_root.get(&root).map_or(&[], Vec::as_slice)
+    }
+
+    /// The launch at `maker` has become part of the one at `follower`.
+    fn moved(&mut self, tape: &Tape, fused: &Launch, maker: usize, follower: usize, between: Tensor) {
+        self.by_root.remove(&between.id);
+        for &(tensor, _) in &fused.operands {
+            let uses = self.by_root.entry(tape.view(tensor).root).or_default();
+            uses.iter_mut().filter(|(at, _)| *at == maker).for_each(|(at, _)| *at = follower);
+            uses.sort_unstable_by_key(|&(at, _)| at);
+        }
+    }
+}
