@@ -54,9 +54,9 @@ fn main(
             value = max(value, Element(0.0));
         }
 #if VECTOR == 4
-        value = epilogue::four(value, pixel * channels + channel, channel);
+        value = epilogue::end_four(value, pixel * channels + channel, channel);
 #else
-        value = epilogue::one(value, pixel * channels + channel, channel);
+        value = epilogue::end_one(value, pixel * channels + channel, channel);
 #endif
         y[(params.y_offset + pixel * params.y_stride) / #{VECTOR}u + channel] = value;
     }

@@ -85,5 +85,5 @@ fn main(
             }
         }
     }
-    y[params.y_offset + pixel * params.y_stride + channel] = epilogue::one(sum, pixel * COUT + channel, channel);
+    y[params.y_offset + pixel * params.y_stride + channel] = epilogue::end_one(sum, pixel * COUT + channel, channel);
 }

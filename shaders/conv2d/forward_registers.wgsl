@@ -94,9 +94,9 @@ fn store(pixel: u32, column4: u32, left: vec4<f32>, right: vec4<f32>) {
     let to = (params.y_offset + pixel * params.y_stride) / 4u + column4;
     let cout4 = params.cout / 4u;
     let at = pixel * cout4 + column4;
-    y[to] = epilogue::four(left, at, column4);
+    y[to] = epilogue::end_four(left, at, column4);
     if column4 + 1u < cout4 {
-        y[to + 1u] = epilogue::four(right, at + 1u, column4 + 1u);
+        y[to + 1u] = epilogue::end_four(right, at + 1u, column4 + 1u);
     }
 }
 

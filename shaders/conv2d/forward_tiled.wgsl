@@ -120,7 +120,7 @@ fn store(pixel: u32, column4: u32, sum: vec4<f32>) {
             value += bias[column4];
         }
 #endif
-        value = epilogue::four(value, pixel * COUT4 + column4, column4);
+        value = epilogue::end_four(value, pixel * COUT4 + column4, column4);
         y[(params.y_offset + pixel * params.y_stride) / 4u + column4] = value;
     }
 }

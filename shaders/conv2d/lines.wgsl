@@ -87,13 +87,13 @@ fn store(pixel: u32, inside: bool, column4: u32, left: vec4<f32>, right: vec4<f3
     if ACCUMULATE {
         target_map[i] += left;
     } else {
-        target_map[i] = epilogue::four(left, at, column4);
+        target_map[i] = epilogue::end_four(left, at, column4);
     }
     if two {
         if ACCUMULATE {
             target_map[i + 1u] += right;
         } else {
-            target_map[i + 1u] = epilogue::four(right, at + 1u, column4 + 1u);
+            target_map[i + 1u] = epilogue::end_four(right, at + 1u, column4 + 1u);
         }
     }
 }

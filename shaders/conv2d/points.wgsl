@@ -174,7 +174,7 @@ fn store(p: u32, column4: u32, columns4: u32, v: vec4<f32>) {
         return;
     }
 #endif
-    put(p, column4, epilogue::four(v, p * columns4 + column4, column4));
+    put(p, column4, epilogue::end_four(v, p * columns4 + column4, column4));
 }
 
 fn store_line(p: u32, column4: u32, columns4: u32, v: line::Line) {

@@ -10,21 +10,21 @@
 
 #ifdef THEN_FOUR
 #ifdef THEN_NORMALISE
-@group(0) @binding(#{THEN_NORMALISE}) var<storage, read> mean: array<vec4<f32>>;
-@group(0) @binding(#{THEN_NORMALISE} + 1) var<storage, read> scale: array<vec4<f32>>;
-@group(0) @binding(#{THEN_NORMALISE} + 2) var<storage, read> shift: array<vec4<f32>>;
+@group(0) @binding(#{THEN_NORMALISE}) var<storage, read> then_mean: array<vec4<f32>>;
+@group(0) @binding(#{THEN_NORMALISE} + 1) var<storage, read> then_scale: array<vec4<f32>>;
+@group(0) @binding(#{THEN_NORMALISE} + 2) var<storage, read> then_shift: array<vec4<f32>>;
 #endif
 #ifdef THEN_ADD
-@group(0) @binding(#{THEN_ADD}) var<storage, read> residual: array<vec4<f32>>;
+@group(0) @binding(#{THEN_ADD}) var<storage, read> then_residual: array<vec4<f32>>;
 #endif
 
-fn four(result: vec4<f32>, at: u32, channel: u32) -> vec4<f32> {
+fn end_four(result: vec4<f32>, at: u32, channel: u32) -> vec4<f32> {
     var value = result;
 #ifdef THEN_NORMALISE
-    value = (value - mean[channel]) * scale[channel] + shift[channel];
+    value = (value - then_mean[channel]) * then_scale[channel] + then_shift[channel];
 #endif
 #ifdef THEN_ADD
-    value += residual[at];
+    value += then_residual[at];
 #endif
 #ifdef THEN_RELU
     value = max(value, vec4<f32>(0.0));
@@ -32,28 +32,28 @@ fn four(result: vec4<f32>, at: u32, channel: u32) -> vec4<f32> {
     return value;
 }
 #else
-fn four(result: vec4<f32>, at: u32, channel: u32) -> vec4<f32> {
+fn end_four(result: vec4<f32>, at: u32, channel: u32) -> vec4<f32> {
     return result;
 }
 #endif
 
 #ifdef THEN_ONE
 #ifdef THEN_NORMALISE
-@group(0) @binding(#{THEN_NORMALISE}) var<storage, read> mean: array<f32>;
-@group(0) @binding(#{THEN_NORMALISE} + 1) var<storage, read> scale: array<f32>;
-@group(0) @binding(#{THEN_NORMALISE} + 2) var<storage, read> shift: array<f32>;
+@group(0) @binding(#{THEN_NORMALISE}) var<storage, read> then_mean: array<f32>;
+@group(0) @binding(#{THEN_NORMALISE} + 1) var<storage, read> then_scale: array<f32>;
+@group(0) @binding(#{THEN_NORMALISE} + 2) var<storage, read> then_shift: array<f32>;
 #endif
 #ifdef THEN_ADD
-@group(0) @binding(#{THEN_ADD}) var<storage, read> residual: array<f32>;
+@group(0) @binding(#{THEN_ADD}) var<storage, read> then_residual: array<f32>;
 #endif
 
-fn one(result: f32, at: u32, channel: u32) -> f32 {
+fn end_one(result: f32, at: u32, channel: u32) -> f32 {
     var value = result;
 #ifdef THEN_NORMALISE
-    value = (value - mean[channel]) * scale[channel] + shift[channel];
+    value = (value - then_mean[channel]) * then_scale[channel] + then_shift[channel];
 #endif
 #ifdef THEN_ADD
-    value += residual[at];
+    value += then_residual[at];
 #endif
 #ifdef THEN_RELU
     value = max(value, f32(0.0));
@@ -61,7 +61,7 @@ fn one(result: f32, at: u32, channel: u32) -> f32 {
     return value;
 }
 #else
-fn one(result: f32, at: u32, channel: u32) -> f32 {
+fn end_one(result: f32, at: u32, channel: u32) -> f32 {
     return result;
 }
 #endif
