@@ -102,7 +102,7 @@ fn copy_recorded(tape: &mut Tape, x: Tensor, y: Tensor) {
 }
 
 /// `to (+)= x`, without a gradient.
-pub(crate) fn copy_into(tape: &mut Tape, x: Tensor, to: GradDestination) {
+pub fn copy_into(tape: &mut Tape, x: Tensor, to: GradDestination) {
     let y = to.tensor;
     let launch = Launch::new("concat", "copy").read(x).write(y).u32(x.shape.len()).view(x).view(y);
     tape.launch(element_wise(launch, shader!("concat/copy.wgsl"), x.shape, &[("ACCUMULATE", to.accumulate)]));
