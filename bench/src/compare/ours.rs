@@ -195,7 +195,7 @@ mod tests {
             for wanted in [[true, true], [true, false]] {
                 let (tape, _) = record(&case, wanted).unwrap();
                 let phases = tape.phases();
-                assert_eq!(phases.len(), 2, "{}", case.name);
+                assert_eq!(phases.len(), 3, "{}", case.name);
                 assert!(phases.iter().all(|phase| !phase.is_empty()), "{}", case.name);
             }
         }
