@@ -45,11 +45,7 @@ impl Layout {
     /// Gives every value a place; `training` if gradients and moments exist.
     pub fn new(tape: &Tape, training: bool) -> Self {
         let slots = Slots::new(tape);
-        let exists = |id: usize, home| match home {
-            Home::Slice { .. } | Home::Alias { .. } => false,
-            _ => !tape.absorbed().contains_key(&id),
-        };
-        let roots = || tape.values.iter().enumerate().filter(|(id, v)| exists(*id, v.home)).map(|(_, v)| v);
+        let roots = || (0..tape.values.len()).filter(|&id| tape.is_root(id)).map(|id| &tape.values[id]);
         let fixed: u64 = roots()
             .map(|v| match v.home {
                 Home::Input => v.bytes(),

@@ -54,6 +54,16 @@ pub(crate) enum Home {
     Alias { of: usize },
 }
 
+impl Home {
+    /// The value that a slice or an alias is a part of.
+    pub fn part_of(self) -> Option<usize> {
+        match self {
+            Self::Slice { of, .. } | Self::Alias { of } => Some(of),
+            _ => None,
+        }
+    }
+}
+
 pub(crate) struct Value {
     pub shape: Shape,
     pub home: Home,
@@ -111,7 +121,7 @@ pub struct Tape {
     phases: Vec<usize>,
     names: Vec<(String, Tensor)>,
     /// Values that never exist because their maker goes on with them at once, and what it stores instead; see [`Tape::fuse`].
-    absorbed: HashMap<usize, usize>,
+    pub(crate) absorbed: HashMap<usize, usize>,
     taps: Vec<String>,
     step: Option<Tensor>,
     streams: u32,
@@ -355,9 +365,9 @@ impl Tape {
         &self.launches
     }
 
-    /// What a launch stores in place of each value that never exists since [`Tape::fuse`], by their numbers.
-    pub(crate) fn absorbed(&self) -> &HashMap<usize, usize> {
-        &self.absorbed
+    /// Whether a value exists and is no part of another.
+    pub(crate) fn is_root(&self, id: usize) -> bool {
+        self.values[id].home.part_of().is_none() && !self.absorbed.contains_key(&id)
     }
 
     /// Leaves the backward half of an op; dropped if none of its inputs needs a gradient.

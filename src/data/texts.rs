@@ -67,8 +67,8 @@ impl TextsBuilder {
     }
 
     fn finish_segment(&mut self) {
-        let bytes = mapped(&self.last).map_or_else(|_| Bytes::Heap(self.last.clone()), Bytes::Mapped);
-        self.last.clear();
+        let last = std::mem::take(&mut self.last);
+        let bytes = mapped(&last).map_or_else(|_| Bytes::Heap(last), Bytes::Mapped);
         self.finished.push(bytes);
     }
 

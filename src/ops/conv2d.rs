@@ -225,11 +225,11 @@ impl Conv {
         let plain = common(Kernel::per_item(shader!("conv2d/grad_input_plain.wgsl"), x.shape.len()))
             .constant("CIN", self.cin() as i64)
             .constant("COUT", self.cout() as i64);
-        let tiled = tiled(shader!("conv2d/grad_input_tiled.wgsl"), x.shape.pixels(), self.cin(), 1);
         // Only a plain matrix product meets every input pixel under its every tap.
-        let tiled = common(self.channels(tiled)).constant("PADDED", !self.is_product());
+        let quads = |kernel: Kernel| common(self.channels(kernel)).constant("PADDED", !self.is_product());
+        let tiled = quads(tiled(shader!("conv2d/grad_input_tiled.wgsl"), x.shape.pixels(), self.cin(), 1));
         let matrix = matrix(shader!("conv2d/grad_input_matrix.wgsl"), x.shape.pixels(), self.cin(), 1);
-        let matrix = matrix.map(|kernel| common(self.channels(kernel)).constant("PADDED", !self.is_product()));
+        let matrix = matrix.map(quads);
         let special = self.software_grad_input(to.accumulate);
         let launch = in_order(launch, special, self.fills_tiles(x.shape), registers);
         tape.launch(matrix.into_iter().fold(launch, Launch::kernel).kernel(tiled).kernel(plain));

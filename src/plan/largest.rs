@@ -22,11 +22,11 @@ pub fn largest_tensors(tape: &Tape, count: usize) -> Vec<LargeTensor> {
     let labels = Labels::new(tape);
     let mut seen = HashSet::new();
     let mut tensors: Vec<_> = (0..tape.values.len())
+        .filter(|&id| tape.is_root(id))
         .filter(|&id| match tape.values[id].home {
-            Home::Slice { .. } | Home::Alias { .. } => false,
             // A part of a long-lived buffer can go by several handles.
             Home::Arena(arena, offset) => seen.insert((arena, offset, tape.values[id].shape.len())),
-            _ => !tape.absorbed().contains_key(&id),
+            _ => true,
         })
         .collect();
     // The sort is stable: of equals the first recorded comes first.
@@ -70,8 +70,8 @@ impl<'a> Labels<'a> {
         }
         let root = |tensor: Tensor| tape.view(tensor).root;
         // What never exists is still what some gradient is the gradient of, and its launch stores the last of such values.
-        for &value in tape.absorbed().keys() {
-            let stored = std::iter::successors(Some(value), |value| tape.absorbed().get(value).copied()).last();
+        for &value in tape.absorbed.keys() {
+            let stored = std::iter::successors(Some(value), |value| tape.absorbed.get(value).copied()).last();
             let root = stored.map(|id| root(Tensor { id, shape: tape.values[id].shape }));
             if let Some(&time) = root.and_then(|root| first_write.get(&root)) {
                 first_write.insert(value, time);

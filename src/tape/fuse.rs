@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Access, Home, Launch, MOST_OPERANDS, Tape, Word};
+use super::{Access, Home, Launch, MOST_OPERANDS, Tape};
 use crate::gpu::Kernel;
 use crate::tensor::Tensor;
 
@@ -48,16 +48,14 @@ impl Tape {
         let mut uses = Uses::new(self, &launches);
         for follower in 0..launches.len() {
             let fused = launches[follower].as_ref().and_then(|launch| {
-                let mut read = launch.operands.iter().filter(|(_, access)| *access == Access::Read);
-                read.find_map(|&(between, _)| {
+                launch.reads().find_map(|between| {
                     let maker = self.maker(&launches, &uses, follower, between)?;
                     let fused = self.with_epilogue(launches[maker].as_ref()?, launch, between)?;
                     (phase_of[maker] == phase_of[follower]).then_some((maker, between, fused))
                 })
             });
             if let Some((maker, between, fused)) = fused {
-                let result = fused.operands.iter().find(|(_, access)| *access == Access::Write).map(|(t, _)| t.id);
-                self.absorbed.extend(result.map(|result| (between.id, result)));
+                self.absorbed.extend(fused.result().map(|result| (between.id, result.id)));
                 uses.moved(self, &fused, maker, follower, between);
                 launches[maker] = None;
                 launches[follower] = Some(fused);
@@ -81,14 +79,12 @@ impl Tape {
             let written = |&(at, access): &(usize, Access)| access == Access::Write && maker < at && at <= follower;
             !uses.of(self.view(tensor).root).iter().any(written)
         };
-        let mut operands = launches[maker].as_ref()?.operands.iter().filter(|(_, access)| *access == Access::Read);
-        (reader == follower && operands.all(|&(tensor, _)| unchanged(tensor))).then_some(maker)
+        (reader == follower && launches[maker].as_ref()?.reads().all(unchanged)).then_some(maker)
     }
 
     /// `maker` with the work of `follower`, which reads `between`, as its epilogue.
     fn with_epilogue(&self, maker: &Launch, follower: &Launch, between: Tensor) -> Option<Launch> {
-        let mut written = follower.operands.iter().filter(|(_, access)| *access == Access::Write);
-        let (&(result, _), None) = (written.next()?, written.next()) else { return None };
+        let result = follower.result()?;
         let mut fused = maker.clone();
         let mut define = vec![];
         let binding = fused.operands.len() as u32 + 1;
@@ -100,7 +96,7 @@ impl Tape {
                 rectified
             }
             Follow::Add { rectified } if (Epilogue::Open..Epilogue::Added).contains(&maker.epilogue) => {
-                let residual = follower.operands.iter().map(|&(t, _)| t).find(|&t| t != between && t != result)?;
+                let residual = follower.reads().find(|&read| read != between)?;
                 let view = self.view(residual);
                 if residual.shape != result.shape || view.offset != 0 || view.stride != residual.shape.c {
                     return None;
@@ -117,22 +113,10 @@ impl Tape {
             define.push(("THEN_RELU", 1));
             fused.epilogue = Epilogue::Rectified;
         }
-        let root = |tensor: Tensor| self.view(tensor).root;
-        let mut read = fused.operands.iter().filter(|(_, access)| *access == Access::Read);
-        if fused.operands.len() > MOST_OPERANDS || read.any(|&(tensor, _)| root(tensor) == root(result)) {
+        if fused.operands.len() > MOST_OPERANDS || fused.reads().any(|read| self.share_storage(read, result)) {
             return None;
         }
-        let renamed = |tensor: &mut Tensor| {
-            if tensor.id == between.id {
-                *tensor = result;
-            }
-        };
-        fused.operands.iter_mut().for_each(|(tensor, _)| renamed(tensor));
-        for word in &mut fused.words {
-            if let Word::Offset(tensor) | Word::Stride(tensor) = word {
-                renamed(tensor);
-            }
-        }
+        fused.replace(between, result);
         fused.kernels = fused.kernels.into_iter().map(|kernel| defined(kernel, &define)).collect();
         fused.flops += follower.flops;
         fused.cheap &= follower.cheap;
@@ -162,11 +146,7 @@ impl Uses {
                 by_root.entry(tape.view(tensor).root).or_default().push((at, access));
             }
         }
-        let whole = |home| match home {
-            Home::Slice { of, .. } | Home::Alias { of } => Some(of),
-            _ => None,
-        };
-        Self { by_root, has_parts: tape.values.iter().filter_map(|value| whole(value.home)).collect() }
+        Self { by_root, has_parts: tape.values.iter().filter_map(|value| value.home.part_of()).collect() }
     }
 
     fn of(&self, root: usize) -> &[(usize, Access)] {

@@ -130,6 +130,28 @@ impl Launch {
         &self.operands
     }
 
+    /// What it reads, in binding order.
+    pub(crate) fn reads(&self) -> impl Iterator<Item = Tensor> {
+        self.operands.iter().filter(|(_, access)| *access == Access::Read).map(|&(tensor, _)| tensor)
+    }
+
+    /// The value that it writes; `None` if it writes several.
+    pub(crate) fn result(&self) -> Option<Tensor> {
+        let mut written = self.operands.iter().filter(|(_, access)| *access == Access::Write);
+        let (&(result, _), None) = (written.next()?, written.next()) else { return None };
+        Some(result)
+    }
+
+    /// Puts another value in place of one that it touches.
+    pub(crate) fn replace(&mut self, old: Tensor, new: Tensor) {
+        let words = self.words.iter_mut().filter_map(|word| match word {
+            Word::Offset(tensor) | Word::Stride(tensor) => Some(tensor),
+            Word::U32(_) | Word::F32(_) => None,
+        });
+        let tensors = self.operands.iter_mut().map(|(tensor, _)| tensor).chain(words);
+        tensors.filter(|tensor| tensor.id == old.id).for_each(|tensor| *tensor = new);
+    }
+
     /// The feature maps among them: those whose place and stride the kernels are told.
     pub fn maps(&self) -> impl Iterator<Item = Tensor> {
         self.words.iter().filter_map(|word| if let Word::Offset(map) = word { Some(*map) } else { None })

@@ -5,7 +5,7 @@
 //! launch that made it is run a second time, just before the gradient needs it. The same kernel on the same numbers gives the
 //! same bits.
 
-use super::{Access, Home, Launch, Tape, Word};
+use super::{Access, Home, Launch, Tape};
 use crate::tensor::Tensor;
 
 impl Tape {
@@ -26,12 +26,8 @@ impl Tape {
     /// What the launch at `at` makes, and the place of the launch before which to make it again; `None` if it should be kept.
     fn made_early(&self, at: usize) -> Option<(Tensor, usize)> {
         let launch = &self.launches[at];
-        let mut written = launch.operands.iter().filter(|(_, access)| *access == Access::Write);
-        let (&(made, _), None) = (written.next()?, written.next()) else { return None };
-        let seen_otherwise = || {
-            let parts = |home| matches!(home, Home::Slice { of, .. } | Home::Alias { of } if of == made.id);
-            self.values.iter().any(|value| parts(value.home))
-        };
+        let made = launch.result()?;
+        let seen_otherwise = || self.values.iter().any(|value| value.home.part_of() == Some(made.id));
         if !launch.cheap || self.values[made.id].home != Home::Own || seen_otherwise() {
             return None;
         }
@@ -58,28 +54,14 @@ impl Tape {
             !self.launches[at + 1..awake].iter().any(changed)
                 && (self.values[root].home != Home::Own || self.launches[awake..end].iter().any(touched))
         };
-        let mut read = launch.operands.iter().filter(|(_, access)| *access == Access::Read);
-        read.all(|&(tensor, _)| lives(tensor)).then_some((made, awake))
+        launch.reads().all(lives).then_some((made, awake))
     }
 
     fn make_again(&mut self, at: usize, made: Tensor, later: usize) {
         let again = self.scratch_like(made);
-        let swap = |launch: &mut Launch| {
-            let named = |tensor: &mut Tensor| {
-                if tensor.id == made.id {
-                    *tensor = again;
-                }
-            };
-            launch.operands.iter_mut().for_each(|(tensor, _)| named(tensor));
-            for word in &mut launch.words {
-                if let Word::Offset(tensor) | Word::Stride(tensor) = word {
-                    named(tensor);
-                }
-            }
-        };
-        self.launches[later..].iter_mut().for_each(swap);
+        self.launches[later..].iter_mut().for_each(|launch| launch.replace(made, again));
         let mut launch = self.launches[at].clone();
-        swap(&mut launch);
+        launch.replace(made, again);
         self.launches.insert(later, launch);
         for end in &mut self.phases {
             *end += usize::from(*end > later);

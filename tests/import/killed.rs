@@ -60,7 +60,7 @@ fn killed_at_any_moment_it_ends_in_the_same_bytes() {
     let whole = out.path().join("whole");
     let start = Instant::now();
     assert!(program(&[dir.path(), Path::new("--out"), &whole]).status().unwrap().success());
-    let took = start.elapsed();
+    let mut took = start.elapsed();
     let expected = files(&whole);
 
     let set = out.path().join("set");
@@ -69,7 +69,11 @@ fn killed_at_any_moment_it_ends_in_the_same_bytes() {
         let _ = fs::remove_dir_all(&set);
         let mut child = program(&[dir.path(), Path::new("--out"), &set]).spawn().unwrap();
         std::thread::sleep(took * part / 8);
-        killed += usize::from(child.try_wait().unwrap().is_none());
+        match child.try_wait().unwrap() {
+            None => killed += 1,
+            // The first run was slowed by its neighbours: be quicker from here on.
+            Some(_) => took /= 2,
+        }
         child.kill().unwrap();
         child.wait().unwrap();
         // Either nothing can be opened yet, or all of it.

@@ -77,8 +77,8 @@ pub fn ops(gpu: &Arc<Gpu>, cases: &[Case], seconds: f64) -> Result<Vec<Line>> {
     Ok(lines)
 }
 
-/// A case as a tape of three phases (forward, the gradient that flows in, backward), and what the host writes. `wanted` says whether the gradients of the
-/// input and of the weights are.
+/// A case as a tape of three phases (forward, the gradient that flows in, backward), and what the host writes. `wanted` says
+/// whether the gradients of the input and of the weights are.
 fn record(case: &Case, wanted: [bool; 2]) -> Result<(Tape, Vec<Tensor>)> {
     let Case { batch, size, kernel, out, .. } = *case;
     // Pictures have a fourth channel of zeros.
