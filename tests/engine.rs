@@ -53,6 +53,7 @@ fn modest() -> AdapterSummary {
         max_invocations: 256,
         subgroup_min: 32,
         subgroup_max: 32,
+        subgroup_operations: true,
         f16: false,
         timestamps: false,
         cooperative_matrix: None,

@@ -171,6 +171,8 @@ pub fn rows() -> Vec<Row> {
         row("3x3 without padding", Shape::new(2, 8, 11, 12), 20, Window::square(3, 1, 0), true),
         row("3x3, uneven padding", Shape::new(1, 5, 17, 4), 12, Window { padding: [2, 0, 0, 1], ..same }, false),
         row("1x1, many tiles", Shape::new(2, 13, 11, 36), 72, point, true),
+        row("1x1, tiles beside each other", Shape::new(1, 5, 9, 96), 260, point, true),
+        row("3x3, tiles beside each other", Shape::new(1, 6, 7, 192), 132, same, false),
         row("7x7 stride 2, many tiles", Shape::new(1, 37, 41, 4), 20, Window::square(7, 2, 3), true),
         row("padding wider than the kernel reaches", Shape::new(1, 3, 3, 4), 4, Window::square(3, 1, 3), false),
     ];

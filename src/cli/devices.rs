@@ -44,11 +44,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         } else {
             format!("{} to {}", a.subgroup_min, a.subgroup_max)
         };
+        let operations = if a.subgroup_operations { "" } else { ", no operations" };
         // Writing to a String cannot fail.
         let _ = write!(
             text,
             "{mark} {} {} ({}, {})\n    driver               {}\n    largest binding      {}\n    largest buffer       {}\n    \
-             workgroup            {} memory, {} invocations\n    subgroup             {subgroups}\n    f16                  {}\n    \
+             workgroup            {} memory, {} invocations\n    subgroup             {subgroups}{operations}\n    f16                  {}\n    \
              timestamps           {}\n    cooperative matrix   {}\n",
             a.index,
             a.name,

@@ -22,10 +22,19 @@ pub struct AdapterSummary {
     pub max_invocations: u32,
     pub subgroup_min: u32,
     pub subgroup_max: u32,
+    /// Whether the invocations of a subgroup can hand numbers round.
+    pub subgroup_operations: bool,
     pub f16: bool,
     pub timestamps: bool,
     /// Side of the square matrices of f16 that it multiplies with f32 sums, if it has matrix units.
     pub cooperative_matrix: Option<u32>,
+}
+
+impl AdapterSummary {
+    /// Whether all subgroups have this size, and can hand numbers round.
+    pub fn subgroups_of(&self, size: u32) -> bool {
+        self.subgroup_operations && [self.subgroup_min, self.subgroup_max] == [size; 2]
+    }
 }
 
 /// WebGPU's own words for the back ends that have compute shaders with storage buffers of useful size.
@@ -73,6 +82,7 @@ fn summarise(index: usize, adapter: &wgpu::Adapter) -> AdapterSummary {
         max_invocations: limits.max_compute_invocations_per_workgroup,
         subgroup_min: info.subgroup_min_size,
         subgroup_max: info.subgroup_max_size,
+        subgroup_operations: features.contains(wgpu::Features::SUBGROUP),
         f16: features.contains(wgpu::Features::SHADER_F16),
         timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
         cooperative_matrix: features
@@ -164,6 +174,7 @@ mod tests {
             max_invocations: 256,
             subgroup_min: 8,
             subgroup_max: 8,
+            subgroup_operations: true,
             f16: false,
             timestamps: false,
             cooperative_matrix: None,

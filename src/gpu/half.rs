@@ -5,8 +5,8 @@
 use std::collections::HashSet;
 
 use naga::{
-    Arena, Block, CooperativeData, Expression, Function, GlobalVariable, Handle, Module, Range, Scalar, ScalarKind,
-    Span, Statement, Type, TypeInner, VectorSize,
+    Arena, Block, CooperativeData, Expression, Function, GatherMode, GlobalVariable, Handle, Module, Range, Scalar,
+    ScalarKind, Span, Statement, Type, TypeInner, VectorSize,
 };
 
 use crate::{Error, Result};
@@ -190,6 +190,10 @@ impl Rewritten {
                 },
                 S::WorkGroupUniformLoad { pointer, result } => {
                     S::WorkGroupUniformLoad { pointer: self.at(pointer), result: self.at(result) }
+                }
+                S::SubgroupGather { mode: GatherMode::Shuffle(index), argument, result } => {
+                    let (index, argument, result) = (self.at(index), self.at(argument), self.at(result));
+                    S::SubgroupGather { mode: GatherMode::Shuffle(index), argument, result }
                 }
                 S::Break | S::Continue | S::Kill | S::ControlBarrier(_) | S::MemoryBarrier(_) => statement,
                 other => return Err(Error::run(format!("half precision: no kernel was expected to use {other:?}"))),

@@ -20,6 +20,8 @@ pub struct Needs {
     /// Side of the cooperative matrices that it multiplies. It rounds all factors to f16, so it is only for launches whose maps are
     /// half.
     pub cooperative: Option<u32>,
+    /// Invocations in every subgroup, which hand numbers round among themselves.
+    pub subgroup: Option<u32>,
 }
 
 /// One way to compute a launch.
@@ -90,6 +92,7 @@ impl Kernel {
         self.needs.workgroup_memory <= adapter.workgroup_memory_bytes
             && self.needs.invocations <= adapter.max_invocations
             && self.needs.cooperative.is_none_or(|side| adapter.cooperative_matrix == Some(side))
+            && self.needs.subgroup.is_none_or(|size| adapter.subgroups_of(size))
     }
 }
 

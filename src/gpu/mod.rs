@@ -71,7 +71,10 @@ impl Gpu {
     /// As [`Gpu::open`]. A folder that is of no use is none: then nothing is kept.
     pub fn open_cached(options: &GpuOptions, cache: Option<&Path>) -> Result<Self> {
         let (adapter, summary) = adapter::choose(options.adapter.as_deref())?;
-        let mut wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16 | wgpu::Features::PIPELINE_CACHE;
+        let mut wanted = wgpu::Features::TIMESTAMP_QUERY
+            | wgpu::Features::SHADER_F16
+            | wgpu::Features::PIPELINE_CACHE
+            | wgpu::Features::SUBGROUP;
         let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
         if summary.cooperative_matrix.is_some() {
             wanted |= adapter::MATRIX_FEATURES;

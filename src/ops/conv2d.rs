@@ -1,10 +1,9 @@
 //! Two-dimensional convolution (cross-correlation, as everybody's networks have it).
 //!
 //! Three passes, each an implicit matrix product, each in several kernels: *plain* (one number per invocation, any layout),
-//! *registers* (8 x 8 outputs per invocation, no workgroup memory, for software adapters), *tiled* (64 x 64 outputs per
-//! workgroup through workgroup memory, for GPUs) and *matrix* (the same on matrix units, in mixed precision). For software
-//! adapters, *lines* computes 3x3 windows that step pixel by pixel, *points* 1x1 windows and *stem* first layers: larger tiles
-//! that do more with each number they load.
+//! *subgroup* (up to 64 x 64 outputs in the registers of a subgroup, whose lanes hand round what they load; for software adapters),
+//! *registers* (8 x 8 outputs per invocation, for software adapters whose subgroups are not of eight), *tiled* (64 x 64 outputs
+//! per workgroup through workgroup memory, for GPUs) and *matrix* (the same on matrix units, in mixed precision).
 
 use super::batch_norm::{BatchNorm, Normalisation};
 use super::window::Window;
@@ -16,7 +15,7 @@ use crate::{Error, Result, shader};
 mod kernels;
 mod splits;
 
-use kernels::{in_order, matrix, registers, tiled};
+use kernels::{matrix, registers, subgroup, tiled};
 use splits::{Splits, WANTED_INVOCATIONS};
 
 /// Slides `weight` over `x`.
@@ -110,6 +109,12 @@ impl Conv {
             .constant("PAD_LEFT", left as i64)
     }
 
+    /// The window at the end of the uniform block, for the kernels that have no constants of it.
+    fn window_words(&self, launch: Launch) -> Launch {
+        let Window { kernel: [kh, kw], stride: [sh, sw], padding: [top, _, left, _] } = self.window;
+        [kh, kw, sh, sw, top, left].into_iter().fold(launch, Launch::u32)
+    }
+
     /// Numbers of channels as constants, for kernels that divide by them. The others read them from the uniform block, so that a
     /// network of many widths compiles few kernels.
     fn channels(&self, kernel: Kernel) -> Kernel {
@@ -154,10 +159,10 @@ impl Conv {
             .u32(self.cin())
             .u32(self.cout())
             .view(x)
-            .view(y)
-            .flops(self.flops())
-            .with_epilogue();
-        let common = |kernel: Kernel| self.biased(self.normalising(self.geometry(kernel)), bias.is_some());
+            .view(y);
+        let launch = self.window_words(launch).flops(self.flops()).with_epilogue();
+        let any_window = |kernel: Kernel| self.biased(self.normalising(kernel), bias.is_some());
+        let common = |kernel: Kernel| any_window(self.geometry(kernel));
         let quads = |kernel: Kernel| common(kernel).constant("PADDED", self.padded());
         let tiles = y.shape.pixels().div_ceil(8) * self.cout().div_ceil(8);
         let registers = quads(registers(shader!("conv2d/forward_registers.wgsl"), tiles));
@@ -168,8 +173,8 @@ impl Conv {
         let tiled = quads(self.channels(tiled));
         let matrix = matrix(shader!("conv2d/forward_matrix.wgsl"), y.shape.pixels(), self.cout(), 1);
         let matrix = matrix.map(|kernel| quads(self.channels(kernel)));
-        let special = self.software_forward(bias.is_some());
-        let launch = in_order(launch, special, self.fills_tiles(y.shape), registers);
+        let subgroup = subgroup(shader!("conv2d/subgroup.wgsl"), y.shape.pixels(), self.cout(), 1);
+        let launch = launch.kernel(any_window(subgroup).constant("ACCUMULATE", false)).kernel(registers);
         tape.launch(matrix.into_iter().fold(launch, Launch::kernel).kernel(tiled).kernel(plain));
     }
 
@@ -214,9 +219,10 @@ impl Conv {
             .u32(self.cin())
             .u32(self.cout())
             .view(dy)
-            .view(dx)
-            .flops(self.flops());
-        let common = |kernel: Kernel| self.geometry(kernel).constant("ACCUMULATE", accumulate);
+            .view(dx);
+        let launch = self.window_words(launch).flops(self.flops());
+        let any_window = |kernel: Kernel| kernel.constant("ACCUMULATE", accumulate);
+        let common = |kernel: Kernel| any_window(self.geometry(kernel));
         // Tiles keep to one class of pixels, see the file.
         let [sh, sw] = self.window.stride;
         let class = x.shape.n * x.shape.h.div_ceil(sh) * x.shape.w.div_ceil(sw);
@@ -230,8 +236,8 @@ impl Conv {
         let tiled = quads(tiled(shader!("conv2d/grad_input_tiled.wgsl"), x.shape.pixels(), self.cin(), 1));
         let matrix = matrix(shader!("conv2d/grad_input_matrix.wgsl"), x.shape.pixels(), self.cin(), 1);
         let matrix = matrix.map(quads);
-        let special = self.software_grad_input(to.accumulate);
-        let launch = in_order(launch, special, self.fills_tiles(x.shape), registers);
+        let subgroup = subgroup(shader!("conv2d/subgroup.wgsl"), class, self.cin(), sh * sw);
+        let launch = launch.kernel(any_window(subgroup.def("INPUT_GRADIENT", 1))).kernel(registers);
         tape.launch(matrix.into_iter().fold(launch, Launch::kernel).kernel(tiled).kernel(plain));
     }
 
@@ -257,12 +263,10 @@ impl Conv {
             .u32(self.cout())
             .u32(splits.count)
             .view(x)
-            .view(dy)
-            .flops(self.flops());
-        let common = |kernel: Kernel| {
-            let kernel = self.normalising(self.geometry(kernel));
-            kernel.constant("ACCUMULATE", accumulate)
-        };
+            .view(dy);
+        let launch = self.window_words(launch).flops(self.flops());
+        let any_window = |kernel: Kernel| self.normalising(kernel).constant("ACCUMULATE", accumulate);
+        let common = |kernel: Kernel| any_window(self.geometry(kernel));
         let registers = common(registers(shader!("conv2d/grad_weight_registers.wgsl"), tiles * splits.count));
         let rows = self.window.area() * self.cin();
         let tiled = tiled(shader!("conv2d/grad_weight_tiled.wgsl"), rows, self.cout(), splits.count);
@@ -272,8 +276,10 @@ impl Conv {
             .constant("COUT", self.cout() as i64);
         let matrix = matrix(shader!("conv2d/grad_weight_matrix.wgsl"), rows, self.cout(), splits.count);
         let matrix = matrix.map(|kernel| common(self.channels(kernel)));
-        let special = self.software_grad_weight(splits.count, splits.count == 1 && to.accumulate);
-        let launch = in_order(launch, special, self.fills_tiles(y.shape), registers);
+        let subgroup = subgroup(shader!("conv2d/grad_weight_subgroup.wgsl"), rows, self.cout(), splits.count);
+        // Its places are found with `grid::quotient`.
+        let launch = if y.shape.pixels() < 4_000_000 { launch.kernel(any_window(subgroup)) } else { launch };
+        let launch = launch.kernel(registers);
         tape.launch(matrix.into_iter().fold(launch, Launch::kernel).kernel(tiled).kernel(plain));
         splits.sum(tape, sums, to);
     }

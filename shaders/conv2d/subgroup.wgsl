@@ -1,0 +1,386 @@
+// A convolution, or its gradient by the input, as an implicit matrix product in the registers of a subgroup of eight. Its lanes
+// share 8 x LINES pixels and have QUADS x 4 channels of the result each. A lane loads the weights of its own channels; of the
+// pixels it loads an eighth, which `subgroupShuffle` hands round, so that no number is loaded twice. On software adapters a load
+// costs as much as a hundred products, and a shuffle by a constant next to nothing. No workgroup memory: they pay dearly for
+// barriers. The window is in the uniform block, since each constant would be another kernel to compile.
+//
+// Rows of the product are pixels of the result, columns its channels, and the sum runs over taps and channels of the source. The
+// gradient's pixels whose rows and columns leave the same rests when divided by the stride are seen under the same taps: they
+// make a class, tiles keep to one class, and no other taps are tried.
+#import gatefold::epilogue
+#import gatefold::grid
+#import gatefold::line
+#import gatefold::normalise
+
+struct Params {
+#ifdef INPUT_GRADIENT
+    pixels: u32,         // n * height * width
+    height: u32,         // of dx
+    width: u32,
+    source_height: u32,  // of dy
+    source_width: u32,
+#else
+    pixels: u32,         // n * height * width
+    source_height: u32,  // of x
+    source_width: u32,
+    height: u32,         // of y
+    width: u32,
+#endif
+    cin: u32,
+    cout: u32,
+    source_offset: u32,
+    source_stride: u32,
+    offset: u32,
+    stride: u32,
+    kernel_h: u32,
+    kernel_w: u32,
+    stride_h: u32,
+    stride_w: u32,
+    pad_top: u32,
+    pad_left: u32,
+}
+
+override ACCUMULATE: bool = false;
+override BIAS: bool = false;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> source: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
+#ifdef INPUT_GRADIENT
+@group(0) @binding(3) var<storage, read_write> target_map: array<vec4<f32>>;
+#else
+#ifdef NORMALISE
+@group(0) @binding(3) var<storage, read> mean: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> scale: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read> shift: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> target_map: array<vec4<f32>>;
+#else
+@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> target_map: array<vec4<f32>>;
+#endif
+#endif
+
+fn norm_of(channel: u32) -> normalise::Four {
+#ifdef NORMALISE
+    return normalise::Four(mean[channel], scale[channel], shift[channel]);
+#else
+    return normalise::Four(0u);
+#endif
+}
+
+// A pixel of the result: its number, or -1 if the tile has room for one that does not exist; and where its first tap lies: row and
+// column of the source, and the first line of its picture there.
+struct Place {
+    pixel: i32,
+    row: i32,
+    column: i32,
+    picture: i32,
+}
+
+#ifdef INPUT_GRADIENT
+// The pixels of a class are numbered by picture, row and column; all classes are as large as the largest. Their taps are those
+// whose distance from the class' first one is a multiple of the stride: each lies one row or column of dy before the last.
+fn place(number: u32, class_row: u32, class_column: u32) -> Place {
+    let class_width = (params.width + params.stride_w - 1u) / params.stride_w;
+    let class_height = (params.height + params.stride_h - 1u) / params.stride_h;
+    let class_line = number / class_width;
+    let picture = class_line / class_height;
+    let down = class_line - picture * class_height;
+    let across = number - class_line * class_width;
+    let row = down * params.stride_h + class_row;
+    let column = across * params.stride_w + class_column;
+    let pixel = (picture * params.height + row) * params.width + column;
+    let exists = row < params.height && column < params.width && pixel < params.pixels;
+    return Place(
+        select(-1, i32(pixel), exists),
+        i32(down + (class_row + params.pad_top) / params.stride_h),
+        i32(across + (class_column + params.pad_left) / params.stride_w),
+        i32(picture * params.source_height),
+    );
+}
+
+fn spot(p: Place, down: u32, across: u32) -> i32 {
+    return index(p, p.row - i32(down), p.column - i32(across));
+}
+#else
+fn place(number: u32, class_row: u32, class_column: u32) -> Place {
+    let image_line = number / params.width;
+    let picture = image_line / params.height;
+    return Place(
+        select(-1, i32(number), number < params.pixels),
+        i32((image_line - picture * params.height) * params.stride_h) - i32(params.pad_top),
+        i32((number - image_line * params.width) * params.stride_w) - i32(params.pad_left),
+        i32(picture * params.source_height),
+    );
+}
+
+fn spot(p: Place, down: u32, across: u32) -> i32 {
+    return index(p, p.row + i32(down), p.column + i32(across));
+}
+#endif
+
+// Index of a pixel's first vec4 in the source, or -1 outside the picture.
+fn index(p: Place, row: i32, column: i32) -> i32 {
+    let i = ((p.picture + row) * i32(params.source_width) + column) * i32(params.source_stride / 4u);
+    let inside = row >= 0 && column >= 0 && row < i32(params.source_height) && column < i32(params.source_width);
+    return select(-1, i + i32(params.source_offset / 4u), inside && p.pixel >= 0);
+}
+
+fn load(base: i32, k: u32, norm: normalise::Four) -> vec4<f32> {
+    return select(vec4<f32>(0.0), normalise::four(source[u32(max(base, 0)) + k], norm), base >= 0);
+}
+
+// What all lanes loaded.
+fn all_of(own: vec4<f32>) -> line::Line {
+    return line::Line(
+        subgroupShuffle(own, 0u), subgroupShuffle(own, 1u), subgroupShuffle(own, 2u), subgroupShuffle(own, 3u),
+        subgroupShuffle(own, 4u), subgroupShuffle(own, 5u), subgroupShuffle(own, 6u), subgroupShuffle(own, 7u),
+    );
+}
+
+// The lane's channels, as places of vec4s. Those past the last one are computed like it and not stored.
+struct Columns {
+    c0: u32,
+    c1: u32,
+    c2: u32,
+    c3: u32,
+}
+
+// Weights from four source channels on to the lane's channels.
+struct Weights {
+    m0: mat4x4<f32>,
+#if QUADS >= 2
+    m1: mat4x4<f32>,
+#endif
+#if QUADS == 4
+    m2: mat4x4<f32>,
+    m3: mat4x4<f32>,
+#endif
+}
+
+// Eight pixels' sums.
+struct Row {
+    s0: line::Line,
+#if QUADS >= 2
+    s1: line::Line,
+#endif
+#if QUADS == 4
+    s2: line::Line,
+    s3: line::Line,
+#endif
+}
+
+fn matrix(tap: u32, k: u32, column4: u32) -> mat4x4<f32> {
+    let step = params.cout / 4u;
+#ifdef INPUT_GRADIENT
+    let i = (tap * params.cin + column4 * 4u) * step + k;
+#else
+    let i = (tap * params.cin + k * 4u) * step + column4;
+#endif
+    return mat4x4<f32>(weight[i], weight[i + step], weight[i + 2u * step], weight[i + 3u * step]);
+}
+
+fn weights(tap: u32, k: u32, c: Columns) -> Weights {
+    return Weights(
+        matrix(tap, k, c.c0),
+#if QUADS >= 2
+        matrix(tap, k, c.c1),
+#endif
+#if QUADS == 4
+        matrix(tap, k, c.c2),
+        matrix(tap, k, c.c3),
+#endif
+    );
+}
+
+fn add_line(sum: line::Line, w: mat4x4<f32>, q: line::Line) -> line::Line {
+#ifdef INPUT_GRADIENT
+    return line::add_transposed(sum, w, q);
+#else
+    return line::add(sum, w, q);
+#endif
+}
+
+fn add(sum: Row, w: Weights, own: vec4<f32>) -> Row {
+    let q = all_of(own);
+    return Row(
+        add_line(sum.s0, w.m0, q),
+#if QUADS >= 2
+        add_line(sum.s1, w.m1, q),
+#endif
+#if QUADS == 4
+        add_line(sum.s2, w.m2, q),
+        add_line(sum.s3, w.m3, q),
+#endif
+    );
+}
+
+fn start(column4: u32) -> line::Line {
+    var v = vec4<f32>(0.0);
+#ifndef INPUT_GRADIENT
+#ifndef NORMALISE
+    if BIAS {
+        v = bias[column4];
+    }
+#endif
+#endif
+    return line::same(v);
+}
+
+fn store(pixel: i32, column4: u32, columns4: u32, v: vec4<f32>) {
+    if pixel < 0 || column4 >= columns4 {
+        return;
+    }
+    let i = (params.offset + u32(pixel) * params.stride) / 4u + column4;
+    if ACCUMULATE {
+        target_map[i] += v;
+    } else {
+        target_map[i] = epilogue::end_four(v, u32(pixel) * columns4 + column4, column4);
+    }
+}
+
+fn store_line(own: i32, column4: u32, columns4: u32, v: line::Line) {
+    store(subgroupShuffle(own, 0u), column4, columns4, v.a);
+    store(subgroupShuffle(own, 1u), column4, columns4, v.b);
+    store(subgroupShuffle(own, 2u), column4, columns4, v.c);
+    store(subgroupShuffle(own, 3u), column4, columns4, v.d);
+    store(subgroupShuffle(own, 4u), column4, columns4, v.e);
+    store(subgroupShuffle(own, 5u), column4, columns4, v.f);
+    store(subgroupShuffle(own, 6u), column4, columns4, v.g);
+    store(subgroupShuffle(own, 7u), column4, columns4, v.h);
+}
+
+fn store_row(own: i32, column4: u32, columns4: u32, sum: Row) {
+    store_line(own, column4, columns4, sum.s0);
+#if QUADS >= 2
+    store_line(own, column4 + 8u, columns4, sum.s1);
+#endif
+#if QUADS == 4
+    store_line(own, column4 + 16u, columns4, sum.s2);
+    store_line(own, column4 + 24u, columns4, sum.s3);
+#endif
+}
+
+@compute @workgroup_size(8)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+#ifdef INPUT_GRADIENT
+    let columns4 = params.cin / 4u;
+    let depth4 = params.cout / 4u;
+    let class_pixels = params.pixels / (params.height * params.width)
+        * ((params.height + params.stride_h - 1u) / params.stride_h)
+        * ((params.width + params.stride_w - 1u) / params.stride_w);
+#else
+    let columns4 = params.cout / 4u;
+    let depth4 = params.cin / 4u;
+    let class_pixels = params.pixels;
+#endif
+    let tile = grid::linear_group(group, groups);
+    let column_tiles = (columns4 + (8u * #{QUADS}u - 1u)) / (8u * #{QUADS}u);
+    let row_tile = tile / column_tiles;
+    let column4 = (tile - row_tile * column_tiles) * 8u * #{QUADS}u + lane;
+    let class_tiles = (class_pixels + (8u * #{LINES}u - 1u)) / (8u * #{LINES}u);
+    let class_number = row_tile / class_tiles;
+    let first = (row_tile - class_number * class_tiles) * 8u * #{LINES}u + lane;
+#ifdef INPUT_GRADIENT
+    let class_row = class_number / params.stride_w;
+    let class_column = class_number - class_row * params.stride_w;
+    if class_row >= params.stride_h {
+        return;
+    }
+    let first_row = (class_row + params.pad_top) % params.stride_h;
+    let first_column = (class_column + params.pad_left) % params.stride_w;
+    let step_row = params.stride_h;
+    let step_column = params.stride_w;
+#else
+    let class_row = 0u;
+    let class_column = 0u;
+    if class_number > 0u {
+        return;
+    }
+    let first_row = 0u;
+    let first_column = 0u;
+    let step_row = 1u;
+    let step_column = 1u;
+#endif
+    let last4 = columns4 - 1u;
+    let columns =
+        Columns(min(column4, last4), min(column4 + 8u, last4), min(column4 + 16u, last4), min(column4 + 24u, last4));
+
+    let p0 = place(first, class_row, class_column);
+    let p1 = place(first + 8u, class_row, class_column);
+    let p2 = place(first + 16u, class_row, class_column);
+    let p3 = place(first + 24u, class_row, class_column);
+#if LINES == 8
+    let p4 = place(first + 32u, class_row, class_column);
+    let p5 = place(first + 40u, class_row, class_column);
+    let p6 = place(first + 48u, class_row, class_column);
+    let p7 = place(first + 56u, class_row, class_column);
+#endif
+
+    var r0 = Row(
+        start(columns.c0),
+#if QUADS >= 2
+        start(columns.c1),
+#endif
+#if QUADS == 4
+        start(columns.c2),
+        start(columns.c3),
+#endif
+    );
+    var r1 = r0;
+    var r2 = r0;
+    var r3 = r0;
+#if LINES == 8
+    var r4 = r0;
+    var r5 = r0;
+    var r6 = r0;
+    var r7 = r0;
+#endif
+    var down = 0u;
+    for (var tap_row = first_row; tap_row < params.kernel_h; tap_row += step_row) {
+        var across = 0u;
+        for (var tap_column = first_column; tap_column < params.kernel_w; tap_column += step_column) {
+            let tap = tap_row * params.kernel_w + tap_column;
+            let s0 = spot(p0, down, across);
+            let s1 = spot(p1, down, across);
+            let s2 = spot(p2, down, across);
+            let s3 = spot(p3, down, across);
+#if LINES == 8
+            let s4 = spot(p4, down, across);
+            let s5 = spot(p5, down, across);
+            let s6 = spot(p6, down, across);
+            let s7 = spot(p7, down, across);
+#endif
+            for (var k = 0u; k < depth4; k++) {
+                let norm = norm_of(k);
+                let w = weights(tap, k, columns);
+                r0 = add(r0, w, load(s0, k, norm));
+                r1 = add(r1, w, load(s1, k, norm));
+                r2 = add(r2, w, load(s2, k, norm));
+                r3 = add(r3, w, load(s3, k, norm));
+#if LINES == 8
+                r4 = add(r4, w, load(s4, k, norm));
+                r5 = add(r5, w, load(s5, k, norm));
+                r6 = add(r6, w, load(s6, k, norm));
+                r7 = add(r7, w, load(s7, k, norm));
+#endif
+            }
+            across++;
+        }
+        down++;
+    }
+    store_row(p0.pixel, column4, columns4, r0);
+    store_row(p1.pixel, column4, columns4, r1);
+    store_row(p2.pixel, column4, columns4, r2);
+    store_row(p3.pixel, column4, columns4, r3);
+#if LINES == 8
+    store_row(p4.pixel, column4, columns4, r4);
+    store_row(p5.pixel, column4, columns4, r5);
+    store_row(p6.pixel, column4, columns4, r6);
+    store_row(p7.pixel, column4, columns4, r7);
+#endif
+}
