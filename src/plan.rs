@@ -3,13 +3,13 @@
 //! [`Layout`] is pure arithmetic: it knows the memory a tape needs before anything is allocated. [`Plan`] makes the buffers,
 //! bind groups and pipelines, and replays the launches with one submission per step.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::{Arc, mpsc};
 
 use crate::gpu::{AdapterSummary, BufferPool, Gpu, Kernel, MemoryUse, Pipeline, take_fitting};
 use crate::params::ParameterStore;
-use crate::tape::{Arena, Home, Launch, Tape, Word};
+use crate::tape::{Access, Arena, Home, Launch, Tape, Word};
 use crate::tensor::{Shape, Tensor};
 use crate::{Error, Result};
 
@@ -159,6 +159,30 @@ pub struct Results<'a> {
     bytes: Vec<u8>,
 }
 
+/// Which of a tape's launches run on an adapter, with the rule's kernels.
+///
+/// # Errors
+/// If no kernel can run.
+pub fn launches_needed(tape: &Tape, adapter: &AdapterSummary) -> Result<Vec<bool>> {
+    let kernels = tape.launches.iter().map(|launch| choose(tape, launch, adapter, Choice::Rule));
+    Ok(needed(tape, &kernels.collect::<Result<Vec<_>>>()?))
+}
+
+/// Which launches have to run: all but those whose statistics the kernel of a launch before keeps.
+fn needed(tape: &Tape, kernels: &[&Kernel]) -> Vec<bool> {
+    let mut kept = HashSet::new();
+    let launches = tape.launches.iter().zip(kernels);
+    let needed = launches.map(|(launch, kernel)| {
+        let writes = launch.operands.iter().filter(|(_, access)| *access == Access::Write).map(|(tensor, _)| tensor.id);
+        if kernel.keeps_statistics() {
+            kept.extend(writes);
+            return true;
+        }
+        !(launch.spare && writes.clone().all(|id| kept.contains(&id)))
+    });
+    needed.collect()
+}
+
 impl Plan {
     /// Makes buffers, pipelines and bind groups.
     ///
@@ -205,27 +229,32 @@ impl Plan {
             host.insert(root, buffer.clone());
             buffers.insert(root, (buffer, 0));
         }
-        let steps = Self::steps(gpu, tape, store, &buffers, choice)?;
+        let (steps, phases) = Self::steps(gpu, tape, store, &buffers, choice)?;
         let staging = [gpu.staging(result_bytes)?, gpu.staging(result_bytes)?];
         let views = (0..tape.values.len())
             .map(|id| (id, tape.view(Tensor { id, shape: tape.values[id].shape })))
             .filter(|(_, view)| host.contains_key(&view.root))
             .collect();
-        let (gpu, phases, memory) = (Arc::clone(gpu), tape.phases(), layout.memory);
+        let (gpu, memory) = (Arc::clone(gpu), layout.memory);
         Ok(Self { gpu, steps, phases, slots, host, views, results, result_bytes, staging, turn: 0, memory })
     }
 
+    /// The launches that run, and those of each phase.
     fn steps(
         gpu: &Gpu,
         tape: &Tape,
         store: &ParameterStore,
         buffers: &HashMap<usize, (wgpu::Buffer, u64)>,
         choice: Choice,
-    ) -> Result<Vec<Step>> {
+    ) -> Result<(Vec<Step>, Vec<Range<usize>>)> {
         let kernels = tape.launches.iter().map(|launch| choose(tape, launch, gpu.adapter(), choice));
         let kernels: Vec<&Kernel> = kernels.collect::<Result<_>>()?;
+        let needed = needed(tape, &kernels);
+        let before = |launch: usize| needed[..launch].iter().filter(|needed| **needed).count();
+        let phases = tape.phases().into_iter().map(|phase| before(phase.start)..before(phase.end)).collect();
+        let kernels: Vec<_> = (0..).zip(tape.launches.iter().zip(kernels)).filter(|&(i, _)| needed[i]).collect();
         let wanted: Vec<_> =
-            kernels.iter().zip(&tape.launches).map(|(k, launch)| (*k, tape.bindings(launch))).collect();
+            kernels.iter().map(|&(_, (launch, kernel))| (kernel, tape.bindings(launch, kernel))).collect();
         gpu.compile_all(&wanted)?;
 
         let uniforms: Vec<u32> = tape.launches.iter().flat_map(|launch| uniform_block(tape, launch)).collect();
@@ -234,15 +263,15 @@ impl Plan {
         gpu.queue.write_buffer(&uniform_buffer, 0, bytemuck::cast_slice(&uniforms));
 
         let mut steps = Vec::with_capacity(kernels.len());
-        for (i, (launch, kernel)) in tape.launches.iter().zip(kernels).enumerate() {
-            let pipeline = gpu.pipeline(kernel, &tape.bindings(launch))?;
+        for (i, (launch, kernel)) in kernels {
+            let pipeline = gpu.pipeline(kernel, &tape.bindings(launch, kernel))?;
             let block = wgpu::BufferBinding {
                 buffer: &uniform_buffer,
                 offset: i as u64 * BLOCK_BYTES,
                 size: wgpu::BufferSize::new(BLOCK_BYTES),
             };
             let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(block) }];
-            for (binding, &(tensor, _)) in (1..).zip(&launch.operands) {
+            for (binding, &(tensor, _)) in (1..).zip(launch.operands_of(kernel)) {
                 let resource = wgpu::BindingResource::Buffer(binding_of(tape, store, buffers, tensor)?);
                 entries.push(wgpu::BindGroupEntry { binding, resource });
             }
@@ -255,7 +284,7 @@ impl Plan {
             let (variant, workgroups) = (kernel.variant(), kernel.workgroups);
             steps.push(Step { op, pass, shape, variant, flops, bytes, pipeline, bind_group, workgroups });
         }
-        Ok(steps)
+        Ok((steps, phases))
     }
 
     /// Memory, launches and operations of one run.

@@ -13,12 +13,12 @@ mod recompute;
 use std::collections::HashMap;
 use std::ops::Range;
 
-pub(crate) use fuse::Follow;
+pub(crate) use fuse::{Follow, STATISTICS};
 pub use gradients::GradDestination;
 pub(crate) use launch::Word;
 pub use launch::{Access, Launch};
 
-use crate::gpu::Binding;
+use crate::gpu::{Binding, Kernel};
 use crate::params::{ParameterSpec, Spec, StateSpec};
 use crate::tensor::{Shape, Tensor};
 use crate::{Error, Result, ops};
@@ -203,10 +203,10 @@ impl Tape {
         operands.map(|tensor| (if self.is_half(tensor) { 2 } else { 4 }) * tensor.shape.len() as u64).sum()
     }
 
-    /// What a launch's kernel finds at its storage bindings.
-    pub(crate) fn bindings(&self, launch: &Launch) -> Vec<Binding> {
+    /// What a kernel of a launch finds at its storage bindings.
+    pub(crate) fn bindings(&self, launch: &Launch, kernel: &Kernel) -> Vec<Binding> {
         let binding = |&(tensor, access)| Binding { write: access == Access::Write, half: self.is_half(tensor) };
-        launch.operands.iter().map(binding).collect()
+        launch.operands_of(kernel).iter().map(binding).collect()
     }
 
     fn value(&mut self, shape: Shape, home: Home, requires_grad: bool) -> Tensor {

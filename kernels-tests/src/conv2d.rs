@@ -147,6 +147,40 @@ fn then_all(name: &str, x: Shape, cout: usize, window: Window) -> Row {
     .fused()
 }
 
+/// A row of a convolution that keeps the statistics of what it stores, and the batch-norm that takes them. A bias' own gradient is
+/// nothing but rounding there, so with one there is none.
+fn then_statistics(name: &str, x: Shape, cout: usize, window: Window, with_bias: bool) -> Row {
+    let weight = Shape::new(window.kernel[0], window.kernel[1], x.c, cout);
+    let (h, w) = window.output("row", x).expect("rows fit");
+    let y = Shape::new(x.n, h, w, cout);
+    let vector = Input::parameter(Shape::vector(cout));
+    let mut inputs = vec![Input::map(x), Input::parameter(weight), vector.clone(), vector.clone()];
+    if with_bias {
+        inputs.push(vector);
+    }
+    let norm_of = move |a: &[Array]| [forward(&a[0], &a[1], a.get(4), window, y), a[2].clone(), a[3].clone()];
+    let row = Row::new(
+        "conv2d",
+        name,
+        inputs,
+        move |tape, t| {
+            let y = conv2d(tape, t[0], t[1], t.get(4).copied(), window)?;
+            let norm = batch_norm::norm(tape, t[2], t[3], true);
+            Ok(vec![op_batch_norm(tape, y, &norm, true)?])
+        },
+        move |a| vec![batch_norm::reference(&norm_of(a), true)],
+    );
+    if with_bias {
+        return row.fused();
+    }
+    row.backward(move |a, dy| {
+        let mut of_norm = batch_norm::gradients(&norm_of(a), dy, true);
+        let [dx, dw, _] = backward(&a[0], &a[1], window, &of_norm.remove(0));
+        [vec![dx, dw], of_norm].concat()
+    })
+    .fused()
+}
+
 pub fn rows() -> Vec<Row> {
     let same = Window::square(3, 1, 1);
     let point = Window::square(1, 1, 0);
@@ -194,6 +228,17 @@ pub fn rows() -> Vec<Row> {
         rows.push(then_relu(&format!("{name}, then ReLU"), x, cout, window));
         rows.push(then_all(&format!("{name}, then normalise, add, ReLU"), x, cout, window));
     }
+    rows.extend([
+        then_statistics("3x3, then statistics", Shape::new(2, 7, 11, 12), 20, same, false),
+        then_statistics("1x1, then statistics of many tiles", Shape::new(2, 13, 11, 36), 72, point, false),
+        then_statistics(
+            "3x3 stride 2 with a bias, then statistics",
+            Shape::new(3, 9, 9, 8),
+            36,
+            Window::square(3, 2, 1),
+            true,
+        ),
+    ]);
     let bench = [
         ("3x3 64->64 at 56x56", Shape::new(4, 56, 56, 64), 64, same),
         ("3x3 256->256 at 14x14", Shape::new(4, 14, 14, 256), 256, same),

@@ -133,7 +133,7 @@ fn every_variant_is_valid_and_bound_as_its_op_declares() {
         }
         faults.extend(module_faults(&module).into_iter().map(|fault| format!("{name}: {fault}")));
         for (launch, kernel) in users {
-            let of_launch = binding_faults(&module, launch).into_iter().chain(kernel_faults(&module, kernel));
+            let of_launch = binding_faults(&module, launch, kernel).into_iter().chain(kernel_faults(&module, kernel));
             faults.extend(of_launch.map(|fault| format!("{name} in {}: {fault}", launch.label())));
         }
     }
@@ -163,7 +163,7 @@ fn every_kernel_of_a_step_in_mixed_precision_is_valid() {
                 let capabilities = capabilities(kernel) | Capabilities::SHADER_FLOAT16;
                 let checked = Validator::new(ValidationFlags::all(), capabilities).validate(&module);
                 assert!(checked.is_ok(), "{name}: {}", checked.unwrap_err().emit_to_string(kernel.shader.source));
-                let faults = binding_faults(&module, launch);
+                let faults = binding_faults(&module, launch, kernel);
                 assert!(faults.is_empty(), "{name}: {faults:?}");
             }
         }
@@ -222,7 +222,7 @@ fn module_faults(module: &Module) -> Vec<String> {
 }
 
 /// Group 0 only: the uniform block at 0, then the operands in their order, read or written as the launch says.
-fn binding_faults(module: &Module, launch: &Launch) -> Vec<String> {
+fn binding_faults(module: &Module, launch: &Launch, kernel: &Kernel) -> Vec<String> {
     let mut faults = vec![];
     let mut found: BTreeMap<u32, AddressSpace> = BTreeMap::new();
     for (_, variable) in module.global_variables.iter() {
@@ -242,7 +242,7 @@ fn binding_faults(module: &Module, launch: &Launch) -> Vec<String> {
     }
     let read = AddressSpace::Storage { access: StorageAccess::LOAD };
     let written = AddressSpace::Storage { access: StorageAccess::LOAD | StorageAccess::STORE };
-    let operands = launch.operands().iter().map(|(_, access)| match access {
+    let operands = launch.operands_of(kernel).iter().map(|(_, access)| match access {
         Access::Read => read,
         Access::Write => written,
     });

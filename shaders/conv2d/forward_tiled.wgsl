@@ -125,6 +125,22 @@ fn store(pixel: u32, column4: u32, sum: vec4<f32>) {
     }
 }
 
+#ifdef THEN_STATISTICS
+// The first `count` of four numbers that lie eight pixels apart, from pixel `down` on.
+fn total(down: u32, count: u32, a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>) -> vec4<f32> {
+    let none = vec4<f32>(0.0);
+    let upper = select(none, a, down < count) + select(none, b, down + 8u < count);
+    return upper + (select(none, c, down + 16u < count) + select(none, d, down + 24u < count));
+}
+
+// The sum over all invocations that have the same channels, of block and channel quad `place`.
+fn joined(place: u32) -> vec4<f32> {
+    let i = place * 8u;
+    let upper = (w_tile[i] + w_tile[i + 1u]) + (w_tile[i + 2u] + w_tile[i + 3u]);
+    return upper + ((w_tile[i + 4u] + w_tile[i + 5u]) + (w_tile[i + 6u] + w_tile[i + 7u]));
+}
+#endif
+
 @compute @workgroup_size(64)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -197,6 +213,48 @@ fn main(
         }
         workgroupBarrier();
     }
+#ifdef THEN_STATISTICS
+    // Two blocks of 32 pixels times 16 channel quads, first their sums, then their squared deviations.
+    let rest = params.pixels - first_pixel;
+    let upper_count = min(rest, 32u);
+    let lower_count = min(max(rest, 32u) - 32u, 32u);
+    let place = across * 8u + down;
+    w_tile[place] = total(down, upper_count, l0, l1, l2, l3);
+    w_tile[place + 64u] = total(down, upper_count, r0, r1, r2, r3);
+    w_tile[place + 128u] = total(down, lower_count, l4, l5, l6, l7);
+    w_tile[place + 192u] = total(down, lower_count, r4, r5, r6, r7);
+    workgroupBarrier();
+    let block = lane / 16u;
+    let count = select(lower_count, upper_count, block == 0u);
+    if lane < 32u {
+        x_tile[lane] = joined(lane) / max(f32(count), 1.0);
+    }
+    workgroupBarrier();
+    let a = x_tile[across];
+    w_tile[place] = total(down, upper_count, (l0 - a) * (l0 - a), (l1 - a) * (l1 - a), (l2 - a) * (l2 - a), (l3 - a) * (l3 - a));
+    let b = x_tile[across + 8u];
+    w_tile[place + 64u] =
+        total(down, upper_count, (r0 - b) * (r0 - b), (r1 - b) * (r1 - b), (r2 - b) * (r2 - b), (r3 - b) * (r3 - b));
+    let c = x_tile[across + 16u];
+    w_tile[place + 128u] =
+        total(down, lower_count, (l4 - c) * (l4 - c), (l5 - c) * (l5 - c), (l6 - c) * (l6 - c), (l7 - c) * (l7 - c));
+    let d = x_tile[across + 24u];
+    w_tile[place + 192u] =
+        total(down, lower_count, (r4 - d) * (r4 - d), (r5 - d) * (r5 - d), (r6 - d) * (r6 - d), (r7 - d) * (r7 - d));
+    workgroupBarrier();
+    let kept4 = first_column4 + lane % 16u;
+    if lane < 32u && count > 0u && kept4 < COUT4 {
+        let to = (first_pixel / 32u + block) * COUT4 + kept4;
+        var mean = x_tile[lane];
+#ifndef NORMALISE
+        if BIAS {
+            mean += bias[kept4];
+        }
+#endif
+        epilogue::then_means[to] = mean;
+        epilogue::then_squares[to] = joined(lane);
+    }
+#endif
     let pixel = first_pixel + down;
     let column4 = first_column4 + across;
     store(pixel, column4, l0);

@@ -261,6 +261,43 @@ fn store_row(own: i32, column4: u32, columns4: u32, sum: Row) {
 #endif
 }
 
+#ifdef THEN_STATISTICS
+// Mean and squared deviations of a channel quad's 32 pixels, of which `count` exist.
+fn keep_quad(at: u32, count: u32, a: line::Line, b: line::Line, c: line::Line, d: line::Line) {
+    let counts = vec4<u32>(count, max(count, 8u) - 8u, max(count, 16u) - 16u, max(count, 24u) - 24u);
+    let sum = (line::total(a, counts.x) + line::total(b, counts.y)) + (line::total(c, counts.z) + line::total(d, counts.w));
+    let mean = sum / f32(count);
+    let upper = line::total(line::squares(a, mean), counts.x) + line::total(line::squares(b, mean), counts.y);
+    let lower = line::total(line::squares(c, mean), counts.z) + line::total(line::squares(d, mean), counts.w);
+    epilogue::then_means[at] = mean;
+    epilogue::then_squares[at] = upper + lower;
+}
+
+fn keep(first_pixel: u32, column4: u32, columns4: u32, a: Row, b: Row, c: Row, d: Row) {
+    let at = first_pixel / 32u * columns4 + column4;
+    if first_pixel >= params.pixels {
+        return;
+    }
+    let count = min(params.pixels - first_pixel, 32u);
+    if column4 < columns4 {
+        keep_quad(at, count, a.s0, b.s0, c.s0, d.s0);
+    }
+#if QUADS >= 2
+    if column4 + 8u < columns4 {
+        keep_quad(at + 8u, count, a.s1, b.s1, c.s1, d.s1);
+    }
+#endif
+#if QUADS == 4
+    if column4 + 16u < columns4 {
+        keep_quad(at + 16u, count, a.s2, b.s2, c.s2, d.s2);
+    }
+    if column4 + 24u < columns4 {
+        keep_quad(at + 24u, count, a.s3, b.s3, c.s3, d.s3);
+    }
+#endif
+}
+#endif
+
 @compute @workgroup_size(8)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -373,6 +410,12 @@ fn main(
         }
         down++;
     }
+#ifdef THEN_STATISTICS
+    keep(first - lane, column4, columns4, r0, r1, r2, r3);
+#if LINES == 8
+    keep(first - lane + 32u, column4, columns4, r4, r5, r6, r7);
+#endif
+#endif
     store_row(p0.pixel, column4, columns4, r0);
     store_row(p1.pixel, column4, columns4, r1);
     store_row(p2.pixel, column4, columns4, r2);

@@ -6,6 +6,9 @@
 // (the binding of the mean; scale and shift follow), THEN_ADD (the binding of the residual map) and THEN_RELU. Where neither is
 // defined the result is stored as it is.
 //
+// In training, a kernel may also keep the statistics of what it stores, where THEN_STATISTICS is defined (the binding of the means;
+// the sums of squared deviations follow): those of 32 pixels that follow each other. A file that can do so tests the definition.
+//
 // `at` is the place in the residual map, which has the result's shape and is dense. It and `channel` count what the kernel moves.
 
 #ifdef THEN_FOUR
@@ -16,6 +19,11 @@
 #endif
 #ifdef THEN_ADD
 @group(0) @binding(#{THEN_ADD}) var<storage, read> then_residual: array<vec4<f32>>;
+#endif
+
+#ifdef THEN_STATISTICS
+@group(0) @binding(#{THEN_STATISTICS}) var<storage, read_write> then_means: array<vec4<f32>>;
+@group(0) @binding(#{THEN_STATISTICS} + 1) var<storage, read_write> then_squares: array<vec4<f32>>;
 #endif
 
 fn end_four(result: vec4<f32>, at: u32, channel: u32) -> vec4<f32> {

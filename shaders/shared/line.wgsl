@@ -58,3 +58,26 @@ struct Block {
 fn empty() -> Block {
     return Block(vec4<f32>(0.0), vec4<f32>(0.0), vec4<f32>(0.0), vec4<f32>(0.0));
 }
+
+// The sum of the first `count` pixels.
+fn total(line: Line, count: u32) -> vec4<f32> {
+    let none = vec4<f32>(0.0);
+    let ab = select(none, line.a, count > 0u) + select(none, line.b, count > 1u);
+    let cd = select(none, line.c, count > 2u) + select(none, line.d, count > 3u);
+    let ef = select(none, line.e, count > 4u) + select(none, line.f, count > 5u);
+    let gh = select(none, line.g, count > 6u) + select(none, line.h, count > 7u);
+    return (ab + cd) + (ef + gh);
+}
+
+// Squared distances from `mean`, pixel by pixel.
+fn squares(line: Line, mean: vec4<f32>) -> Line {
+    let a = line.a - mean;
+    let b = line.b - mean;
+    let c = line.c - mean;
+    let d = line.d - mean;
+    let e = line.e - mean;
+    let f = line.f - mean;
+    let g = line.g - mean;
+    let h = line.h - mean;
+    return Line(a * a, b * b, c * c, d * d, e * e, f * f, g * g, h * h);
+}

@@ -87,6 +87,16 @@ impl Kernel {
         self.needs.cooperative.is_some()
     }
 
+    /// Whether it can keep the statistics of what it stores, for which its file tests a definition.
+    pub fn can_keep_statistics(&self) -> bool {
+        self.shader.source.contains("#ifdef THEN_STATISTICS")
+    }
+
+    /// Whether it does.
+    pub fn keeps_statistics(&self) -> bool {
+        self.defs.iter().any(|(name, _)| *name == "THEN_STATISTICS")
+    }
+
     /// Whether this adapter can run it at all.
     pub fn runs_on(&self, adapter: &AdapterSummary) -> bool {
         self.needs.workgroup_memory <= adapter.workgroup_memory_bytes

@@ -3,7 +3,7 @@
 use super::global_avg_pool::sum_pixels;
 use super::{any_width, both_widths};
 use crate::gpu::{Kernel, Shader};
-use crate::tape::{Follow, Launch, Tape};
+use crate::tape::{Follow, Launch, STATISTICS, Tape};
 use crate::tensor::{Shape, Tensor};
 use crate::{Error, Result, shader};
 
@@ -230,10 +230,11 @@ fn batch_statistics(tape: &mut Tape, x: Tensor) -> Statistics {
 
 fn record_statistics(tape: &mut Tape, x: Tensor, to: Statistics) {
     let (c, pixels) = (x.shape.c, x.shape.pixels());
-    let (mut block, mut blocks) = blocks(x.shape);
+    let (mut block, mut blocks) = blocks(tape, x);
     let [mut means, mut squares] = [(); 2].map(|()| tape.scratch(Shape::matrix(blocks, c)));
     let launch = Launch::new("batch_norm", "statistics").read(x).write(means).write(squares);
     let launch = launch.u32(pixels).u32(blocks).view(x).flops(5 * x.shape.len());
+    let launch = if block == STATISTICS { launch.follows(Follow::Statistics) } else { launch };
     tape.launch(both_widths(launch, c, |channels| {
         let kernel = Kernel::per_item(shader!("batch_norm/statistics.wgsl"), blocks * channels);
         kernel.constant("BLOCK", block as i64)
@@ -277,10 +278,12 @@ fn with_channels(launch: Launch, c: usize) -> Launch {
 const JOIN: usize = 32;
 
 /// Pixels in a block of the statistics, and the number of blocks. A block of all channels is about 16 KiB: enough blocks to
-/// keep a GPU busy, and on a processor few enough memory pages for its prefetcher to follow.
-fn blocks(shape: Shape) -> (usize, usize) {
-    let block = (4096 / shape.c.max(1)).clamp(8, 64).next_multiple_of(4);
-    (block, shape.pixels().div_ceil(block))
+/// keep a GPU busy, and on a processor few enough memory pages for its prefetcher to follow. Where the kernel that makes the map
+/// can keep its statistics, that kernel's blocks.
+fn blocks(tape: &Tape, x: Tensor) -> (usize, usize) {
+    let small = (4096 / x.shape.c.max(1)).clamp(8, 64).next_multiple_of(4);
+    let block = if tape.keeps_statistics(x) { STATISTICS } else { small };
+    (block, x.shape.pixels().div_ceil(block))
 }
 
 /// Pixels that one invocation of the backward reduction sums up. They are far apart, so that neighbouring invocations read

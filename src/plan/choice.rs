@@ -67,7 +67,9 @@ pub(super) fn key(tape: &Tape, launch: &Launch) -> String {
     for (tensor, _) in &launch.operands {
         hash.update(format!("{}", tensor.shape).as_bytes());
     }
-    hash.update(format!("{:?}", tape.bindings(launch)).as_bytes());
+    for &(tensor, access) in &launch.operands {
+        hash.update(format!("{access:?}{}", tape.is_half(tensor)).as_bytes());
+    }
     hash.update(bytemuck::cast_slice(&uniform_block(tape, launch)));
     format!("{} {}", launch.label(), &hash.finalize().to_hex()[..24])
 }

@@ -84,6 +84,8 @@ impl<'a> Probe<'a> {
             once.insert(root, buffer);
             match access {
                 Access::Read => read.push(root),
+                // What only some kernels write tells nothing about the others.
+                Access::Write if operand >= launch.common_operands() => {}
                 Access::Write => drop(first.insert(root, words)),
             }
         }
@@ -112,10 +114,10 @@ impl<'a> Probe<'a> {
     /// If the kernel does not compile.
     pub fn prepare(&self, kernel: &Kernel) -> Result<Prepared> {
         let launch = &self.tape.launches[self.number];
-        let pipeline = self.gpu.pipeline(kernel, &self.tape.bindings(launch))?;
+        let pipeline = self.gpu.pipeline(kernel, &self.tape.bindings(launch, kernel))?;
         let bind = |set: &HashMap<usize, wgpu::Buffer>| {
             let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: self.block.as_entire_binding() }];
-            for (binding, &(tensor, _)) in (1..).zip(&launch.operands) {
+            for (binding, &(tensor, _)) in (1..).zip(launch.operands_of(kernel)) {
                 let resource = set[&self.tape.view(tensor).root].as_entire_binding();
                 entries.push(wgpu::BindGroupEntry { binding, resource });
             }

@@ -23,7 +23,12 @@ pub(crate) enum Follow {
         rectified: bool,
     },
     Relu,
+    /// Statistics of each [`STATISTICS`] pixels of the map, which stays.
+    Statistics,
 }
+
+/// Pixels whose statistics a kernel keeps together.
+pub(crate) const STATISTICS: usize = 32;
 
 /// How far a launch's kernels can go on. The steps of an epilogue have an order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,13 +45,14 @@ pub(crate) enum Epilogue {
 
 impl Tape {
     /// Lets launches end with what follows them, wherever the map between the two has no other reader. To be called once, after
-    /// everything is recorded and before [`Tape::recompute`]. Returns the number of launches saved.
+    /// everything is recorded and before [`Tape::recompute`]. Returns the number of launches saved, or saved where kernels allow.
     pub fn fuse(&mut self) -> usize {
         let phase_of: Vec<usize> =
             self.phases().into_iter().enumerate().flat_map(|(phase, launches)| launches.map(move |_| phase)).collect();
         let mut launches: Vec<Option<Launch>> = std::mem::take(&mut self.launches).into_iter().map(Some).collect();
         let mut uses = Uses::new(self, &launches);
         for follower in 0..launches.len() {
+            self.keep_statistics(&mut launches, &mut uses, follower, &phase_of);
             let fused = launches[follower].as_ref().and_then(|launch| {
                 launch.reads().find_map(|between| {
                     let maker = self.maker(&launches, &uses, follower, between)?;
@@ -66,7 +72,51 @@ impl Tape {
         let before = launches.len();
         self.phases = ends;
         self.launches = launches.into_iter().flatten().collect();
-        before - self.launches.len()
+        before - self.launches.len() + self.launches.iter().filter(|launch| launch.spare).count()
+    }
+
+    /// If `follower` makes statistics of a map whose maker can keep them, lets the maker do so. The launch stays on the list, for
+    /// the maker's other kernels; a plan leaves it out where it can.
+    fn keep_statistics(&self, launches: &mut [Option<Launch>], uses: &mut Uses, follower: usize, phase_of: &[usize]) {
+        let Some(launch) = launches[follower].as_ref().filter(|l| l.follow == Some(Follow::Statistics)) else { return };
+        let Some(map) = launch.reads().next() else { return };
+        let kept: Vec<_> = launch.operands.iter().filter(|(_, access)| *access == Access::Write).copied().collect();
+        // Whoever wrote the map's storage last must have written this map.
+        let before =
+            uses.of(self.view(map).root).iter().filter(|&&(at, access)| at < follower && access == Access::Write);
+        let Some(&(maker, _)) = before.last() else { return };
+        let fits = |maker: &&mut Launch| {
+            maker.result() == Some(map)
+                && maker.epilogue == Epilogue::Open
+                && maker.kernels.iter().any(Kernel::can_keep_statistics)
+                && maker.operands.len() + kept.len() <= MOST_OPERANDS
+        };
+        let Some(launch) = launches[maker].as_mut().filter(fits).filter(|_| phase_of[maker] == phase_of[follower])
+        else {
+            return;
+        };
+        let define = [("THEN_STATISTICS", launch.operands.len() as u32 + 1)];
+        let kernels = std::mem::take(&mut launch.kernels).into_iter();
+        let able = |kernel: Kernel| if kernel.can_keep_statistics() { defined(kernel, &define) } else { kernel };
+        launch.kernels = kernels.map(able).collect();
+        launch.operands.extend(kept.iter().copied());
+        launch.statistics = true;
+        for (tensor, access) in kept {
+            let uses = uses.by_root.entry(self.view(tensor).root).or_default();
+            uses.push((maker, access));
+            uses.sort_unstable_by_key(|&(at, _)| at);
+        }
+        if let Some(launch) = &mut launches[follower] {
+            launch.spare = true;
+        }
+    }
+
+    /// Whether the launch that made a map can keep its statistics.
+    pub(crate) fn keeps_statistics(&self, map: Tensor) -> bool {
+        let maker = self.launches.iter().rev().find(|launch| launch.result() == Some(map));
+        maker.is_some_and(|maker| {
+            maker.epilogue == Epilogue::Open && maker.kernels.iter().any(Kernel::can_keep_statistics)
+        })
     }
 
     /// The launch that makes `between`, if it makes it for `follower` alone, and may as well run in `follower`'s place.

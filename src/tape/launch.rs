@@ -39,6 +39,10 @@ pub struct Launch {
     pub(crate) epilogue: Epilogue,
     /// What it does, if the launch before could do that as its epilogue.
     pub(crate) follow: Option<Follow>,
+    /// Its last two operands are statistics of its result, which only some of its kernels keep.
+    pub(crate) statistics: bool,
+    /// It makes statistics that the kernel of a launch before may have kept; then it is left out.
+    pub(crate) spare: bool,
 }
 
 impl Launch {
@@ -53,6 +57,8 @@ impl Launch {
             cheap: false,
             epilogue: Epilogue::None,
             follow: None,
+            statistics: false,
+            spare: false,
         }
     }
 
@@ -128,6 +134,16 @@ impl Launch {
     /// The tensors it touches and how, in binding order.
     pub fn operands(&self) -> &[(Tensor, Access)] {
         &self.operands
+    }
+
+    /// Operands that all its kernels touch: those before the statistics.
+    pub fn common_operands(&self) -> usize {
+        self.operands.len() - if self.statistics { 2 } else { 0 }
+    }
+
+    /// What one of its kernels finds bound, in binding order.
+    pub fn operands_of(&self, kernel: &Kernel) -> &[(Tensor, Access)] {
+        if kernel.keeps_statistics() { &self.operands } else { &self.operands[..self.common_operands()] }
     }
 
     /// What it reads, in binding order.

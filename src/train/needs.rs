@@ -9,7 +9,7 @@ use super::step::TrainingStep;
 use super::{Config, Precision};
 use crate::gpu::{AdapterSummary, available_host_memory};
 use crate::nets::NetConfig;
-use crate::plan::{LargeTensor, Layout, largest_tensors};
+use crate::plan::{LargeTensor, Layout, largest_tensors, launches_needed};
 use crate::{Error, Result};
 
 /// What a run needs: the JSON of `train --dry-run`. Launches and operations are those of an optimiser step.
@@ -93,7 +93,7 @@ impl Needs {
         let (memory, spec) = (layout.memory(), tape.spec());
         let activation_bytes = memory.slots + validation.slots_beyond(&layout);
         let input_bytes = memory.fixed + validation.memory().fixed;
-        let ops = ops(&step, config.accumulate);
+        let ops = ops(&step, config.accumulate, &launches_needed(tape, adapter)?);
         let trained_parameters = spec.count_from(tape.frozen_words());
         let misfit = layout.misfit(adapter, available_host_memory());
         Ok(Self {
@@ -132,11 +132,12 @@ impl Needs {
 }
 
 /// Launches and operations by op. The first phase runs `accumulate` times where there are several.
-fn ops(step: &TrainingStep, accumulate: usize) -> Vec<OpNeeds> {
+fn ops(step: &TrainingStep, accumulate: usize, needed: &[bool]) -> Vec<OpNeeds> {
     let mut ops: BTreeMap<&'static str, (usize, u64)> = BTreeMap::new();
     for (number, phase) in step.tape.phases().into_iter().enumerate() {
         let times = if number == 0 { accumulate } else { 1 };
-        for launch in &step.tape.launches()[phase] {
+        let launches = step.tape.launches().iter().zip(needed);
+        for (launch, _) in launches.skip(phase.start).take(phase.len()).filter(|(_, needed)| **needed) {
             let (launches, flops) = ops.entry(launch.op).or_default();
             *launches += times;
             *flops += times as u64 * launch.flops;
