@@ -82,9 +82,8 @@ impl Tape {
         let Some(map) = launch.reads().next() else { return };
         let kept: Vec<_> = launch.operands.iter().filter(|(_, access)| *access == Access::Write).copied().collect();
         // Whoever wrote the map's storage last must have written this map.
-        let before =
-            uses.of(self.view(map).root).iter().filter(|&&(at, access)| at < follower && access == Access::Write);
-        let Some(&(maker, _)) = before.last() else { return };
+        let mut before = uses.of(self.view(map).root).iter().rev().filter(|&&(at, _)| at < follower);
+        let Some(&(maker, _)) = before.find(|(_, access)| *access == Access::Write) else { return };
         let fits = |maker: &&mut Launch| {
             maker.result() == Some(map)
                 && maker.epilogue == Epilogue::Open

@@ -19,8 +19,8 @@ pub fn registers(shader: Shader, tiles: usize) -> Kernel {
 /// Invocations in a subgroup of [`subgroup`]'s kernels.
 const SUBGROUP: usize = 8;
 
-/// A kernel with one tile of `rows` x `columns` numbers per workgroup, which is one subgroup, and split. A tile is 32 rows x 128
-/// columns; where such a tile's last column would be half empty, 64 x 64 or 64 x 32. The window is left to the uniform block.
+/// A kernel for a product of `rows` x `columns` numbers with one tile of it per workgroup, which is one subgroup, and split. A tile is
+/// 32 rows x 128 columns, or 64 x 64 or 64 x 32 where half of the last such tile would be empty.
 pub fn subgroup(shader: Shader, rows: usize, columns: usize, splits: usize) -> Kernel {
     let padded = |width: usize| columns.next_multiple_of(width);
     let (lines, quads) = match columns {
