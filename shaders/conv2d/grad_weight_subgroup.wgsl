@@ -266,15 +266,30 @@ fn store_four(split: u32, number: u32, count: u32, column4: u32, sum: Four) {
 #endif
 }
 
+fn pick_block(a: line::Block, b: line::Block, second: bool) -> line::Block {
+    return line::Block(select(a.a, b.a, second), select(a.b, b.b, second), select(a.c, b.c, second), select(a.d, b.d, second));
+}
+
+fn pick(a: Four, b: Four, second: bool) -> Four {
+    return Four(
+        pick_block(a.b0, b.b0, second),
+#if QUADS >= 2
+        pick_block(a.b1, b.b1, second),
+#endif
+#if QUADS == 4
+        pick_block(a.b2, b.b2, second),
+        pick_block(a.b3, b.b3, second),
+#endif
+    );
+}
+
+// In a loop, since a store is much code, and drivers compile slowly.
 fn store_rows(split: u32, first: u32, count: u32, column4: u32, sum: Rows) {
-    store_four(split, first, count, column4, sum.r0);
-    store_four(split, first + 1u, count, column4, sum.r1);
-    store_four(split, first + 2u, count, column4, sum.r2);
-    store_four(split, first + 3u, count, column4, sum.r3);
-    store_four(split, first + 4u, count, column4, sum.r4);
-    store_four(split, first + 5u, count, column4, sum.r5);
-    store_four(split, first + 6u, count, column4, sum.r6);
-    store_four(split, first + 7u, count, column4, sum.r7);
+    for (var number = 0u; number < 8u; number++) {
+        let upper = pick(pick(sum.r0, sum.r1, number == 1u), pick(sum.r2, sum.r3, number == 3u), number >= 2u);
+        let lower = pick(pick(sum.r4, sum.r5, number == 5u), pick(sum.r6, sum.r7, number == 7u), number >= 6u);
+        store_four(split, first + number, count, column4, pick(upper, lower, number >= 4u));
+    }
 }
 
 @compute @workgroup_size(8)

@@ -239,25 +239,24 @@ fn store(pixel: i32, column4: u32, columns4: u32, v: vec4<f32>) {
     }
 }
 
-fn store_line(own: i32, column4: u32, columns4: u32, v: line::Line) {
-    store(subgroupShuffle(own, 0u), column4, columns4, v.a);
-    store(subgroupShuffle(own, 1u), column4, columns4, v.b);
-    store(subgroupShuffle(own, 2u), column4, columns4, v.c);
-    store(subgroupShuffle(own, 3u), column4, columns4, v.d);
-    store(subgroupShuffle(own, 4u), column4, columns4, v.e);
-    store(subgroupShuffle(own, 5u), column4, columns4, v.f);
-    store(subgroupShuffle(own, 6u), column4, columns4, v.g);
-    store(subgroupShuffle(own, 7u), column4, columns4, v.h);
+// One pixel of a line. The numbers are stored in a loop over these, since a store is much code, and drivers compile slowly.
+fn pick(v: line::Line, number: u32) -> vec4<f32> {
+    let ab = select(v.a, v.b, number == 1u);
+    let cd = select(v.c, v.d, number == 3u);
+    let ef = select(v.e, v.f, number == 5u);
+    let gh = select(v.g, v.h, number == 7u);
+    return select(select(ab, cd, number >= 2u), select(ef, gh, number >= 6u), number >= 4u);
 }
 
-fn store_row(own: i32, column4: u32, columns4: u32, sum: Row) {
-    store_line(own, column4, columns4, sum.s0);
+fn store_row(own: i32, number: u32, column4: u32, columns4: u32, sum: Row) {
+    let pixel = subgroupShuffle(own, number);
+    store(pixel, column4, columns4, pick(sum.s0, number));
 #if QUADS >= 2
-    store_line(own, column4 + 8u, columns4, sum.s1);
+    store(pixel, column4 + 8u, columns4, pick(sum.s1, number));
 #endif
 #if QUADS == 4
-    store_line(own, column4 + 16u, columns4, sum.s2);
-    store_line(own, column4 + 24u, columns4, sum.s3);
+    store(pixel, column4 + 16u, columns4, pick(sum.s2, number));
+    store(pixel, column4 + 24u, columns4, pick(sum.s3, number));
 #endif
 }
 
@@ -416,14 +415,16 @@ fn main(
     keep(first - lane + 32u, column4, columns4, r4, r5, r6, r7);
 #endif
 #endif
-    store_row(p0.pixel, column4, columns4, r0);
-    store_row(p1.pixel, column4, columns4, r1);
-    store_row(p2.pixel, column4, columns4, r2);
-    store_row(p3.pixel, column4, columns4, r3);
+    for (var number = 0u; number < 8u; number++) {
+        store_row(p0.pixel, number, column4, columns4, r0);
+        store_row(p1.pixel, number, column4, columns4, r1);
+        store_row(p2.pixel, number, column4, columns4, r2);
+        store_row(p3.pixel, number, column4, columns4, r3);
 #if LINES == 8
-    store_row(p4.pixel, column4, columns4, r4);
-    store_row(p5.pixel, column4, columns4, r5);
-    store_row(p6.pixel, column4, columns4, r6);
-    store_row(p7.pixel, column4, columns4, r7);
+        store_row(p4.pixel, number, column4, columns4, r4);
+        store_row(p5.pixel, number, column4, columns4, r5);
+        store_row(p6.pixel, number, column4, columns4, r6);
+        store_row(p7.pixel, number, column4, columns4, r7);
 #endif
+    }
 }
