@@ -121,14 +121,6 @@ fn all_of(own: mat4x4<f32>, from_lane: u32) -> mat4x4<f32> {
     );
 }
 
-// The lane's channels, as places of vec4s. Those past the last one are computed like it and not stored.
-struct Columns {
-    c0: u32,
-    c1: u32,
-    c2: u32,
-    c3: u32,
-}
-
 // Those channels of four pixels of dy, one column each.
 struct Upstream {
     m0: mat4x4<f32>,
@@ -151,15 +143,15 @@ fn matrix(p: vec4<u32>, column4: u32) -> mat4x4<f32> {
     return mat4x4<f32>(dy[p.x + column4], dy[p.y + column4], dy[p.z + column4], dy[p.w + column4]);
 }
 
-fn upstream(p: vec4<u32>, c: Columns) -> Upstream {
+fn upstream(p: vec4<u32>, c: line::Columns) -> Upstream {
     return Upstream(
-        matrix(p, c.c0),
+        matrix(p, c.a),
 #if QUADS >= 2
-        matrix(p, c.c1),
+        matrix(p, c.b),
 #endif
 #if QUADS == 4
-        matrix(p, c.c2),
-        matrix(p, c.c3),
+        matrix(p, c.c),
+        matrix(p, c.d),
 #endif
     );
 }
@@ -312,9 +304,7 @@ fn main(
     if split >= params.splits {
         return;
     }
-    let last4 = cout4 - 1u;
-    let columns =
-        Columns(min(column4, last4), min(column4 + 8u, last4), min(column4 + 16u, last4), min(column4 + 24u, last4));
+    let columns = line::columns(column4, cout4);
     let none = Rows(empty(), empty(), empty(), empty(), empty(), empty(), empty(), empty());
     let t0 = tap(first + lane, cin4);
     let n0 = norm_of(t0.channel4);

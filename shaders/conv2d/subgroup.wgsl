@@ -138,14 +138,6 @@ fn all_of(own: vec4<f32>) -> line::Line {
     );
 }
 
-// The lane's channels, as places of vec4s. Those past the last one are computed like it and not stored.
-struct Columns {
-    c0: u32,
-    c1: u32,
-    c2: u32,
-    c3: u32,
-}
-
 // Weights from four source channels on to the lane's channels.
 struct Weights {
     m0: mat4x4<f32>,
@@ -180,15 +172,15 @@ fn matrix(tap: u32, k: u32, column4: u32) -> mat4x4<f32> {
     return mat4x4<f32>(weight[i], weight[i + step], weight[i + 2u * step], weight[i + 3u * step]);
 }
 
-fn weights(tap: u32, k: u32, c: Columns) -> Weights {
+fn weights(tap: u32, k: u32, c: line::Columns) -> Weights {
     return Weights(
-        matrix(tap, k, c.c0),
+        matrix(tap, k, c.a),
 #if QUADS >= 2
-        matrix(tap, k, c.c1),
+        matrix(tap, k, c.b),
 #endif
 #if QUADS == 4
-        matrix(tap, k, c.c2),
-        matrix(tap, k, c.c3),
+        matrix(tap, k, c.c),
+        matrix(tap, k, c.d),
 #endif
     );
 }
@@ -342,9 +334,7 @@ fn main(
     let step_row = 1u;
     let step_column = 1u;
 #endif
-    let last4 = columns4 - 1u;
-    let columns =
-        Columns(min(column4, last4), min(column4 + 8u, last4), min(column4 + 16u, last4), min(column4 + 24u, last4));
+    let columns = line::columns(column4, columns4);
 
     let p0 = place(first, class_row, class_column);
     let p1 = place(first + 8u, class_row, class_column);
@@ -358,13 +348,13 @@ fn main(
 #endif
 
     var r0 = Row(
-        start(columns.c0),
+        start(columns.a),
 #if QUADS >= 2
-        start(columns.c1),
+        start(columns.b),
 #endif
 #if QUADS == 4
-        start(columns.c2),
-        start(columns.c3),
+        start(columns.c),
+        start(columns.d),
 #endif
     );
     var r1 = r0;

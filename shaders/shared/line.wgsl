@@ -3,6 +3,20 @@
 // Register tiles of the kernels for subgroups. Everything is a named vector: arrays would not stay in registers, and loops would
 // not unroll.
 
+// The channels of a lane of eight, as places of vec4s. Those past the last one are computed like it and not stored.
+struct Columns {
+    a: u32,
+    b: u32,
+    c: u32,
+    d: u32,
+}
+
+fn columns(first: u32, count: u32) -> Columns {
+    return Columns(
+        min(first, count - 1u), min(first + 8u, count - 1u), min(first + 16u, count - 1u), min(first + 24u, count - 1u),
+    );
+}
+
 // Four channels of eight pixels.
 struct Line {
     a: vec4<f32>,

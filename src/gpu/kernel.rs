@@ -35,6 +35,8 @@ pub struct Kernel {
     pub constants: Vec<(&'static str, i32)>,
     pub workgroups: [u32; 3],
     pub needs: Needs,
+    /// Whether it keeps the statistics of what it stores where THEN_STATISTICS is defined.
+    pub can_keep_statistics: bool,
 }
 
 impl Kernel {
@@ -46,6 +48,7 @@ impl Kernel {
             constants: vec![],
             workgroups: fold(items.div_ceil(64)),
             needs: Needs { invocations: 64, ..Needs::default() },
+            can_keep_statistics: false,
         }
     }
 
@@ -87,12 +90,14 @@ impl Kernel {
         self.needs.cooperative.is_some()
     }
 
-    /// Whether it can keep the statistics of what it stores, for which its file tests a definition.
-    pub fn can_keep_statistics(&self) -> bool {
-        self.shader.source.contains("#ifdef THEN_STATISTICS")
+    /// Its file knows the definition THEN_STATISTICS.
+    #[must_use]
+    pub fn with_statistics(mut self) -> Self {
+        self.can_keep_statistics = true;
+        self
     }
 
-    /// Whether it does.
+    /// Whether it keeps the statistics of what it stores.
     pub fn keeps_statistics(&self) -> bool {
         self.defs.iter().any(|(name, _)| *name == "THEN_STATISTICS")
     }

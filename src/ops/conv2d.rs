@@ -97,22 +97,20 @@ impl Conv {
         2 * self.y.shape.pixels() * self.weight.shape.len()
     }
 
-    /// The overrides that all kernels of this op share.
-    fn geometry(&self, kernel: Kernel) -> Kernel {
+    /// What kernels know of the window, by the names of their overrides.
+    fn window_numbers(&self) -> [(&'static str, usize); 6] {
         let Window { kernel: [kh, kw], stride: [sh, sw], padding: [top, _, left, _] } = self.window;
-        kernel
-            .constant("KERNEL_H", kh as i64)
-            .constant("KERNEL_W", kw as i64)
-            .constant("STRIDE_H", sh as i64)
-            .constant("STRIDE_W", sw as i64)
-            .constant("PAD_TOP", top as i64)
-            .constant("PAD_LEFT", left as i64)
+        [("KERNEL_H", kh), ("KERNEL_W", kw), ("STRIDE_H", sh), ("STRIDE_W", sw), ("PAD_TOP", top), ("PAD_LEFT", left)]
+    }
+
+    /// The window as overrides.
+    fn geometry(&self, kernel: Kernel) -> Kernel {
+        self.window_numbers().into_iter().fold(kernel, |kernel, (name, value)| kernel.constant(name, value as i64))
     }
 
     /// The window at the end of the uniform block, for the kernels that have no constants of it.
     fn window_words(&self, launch: Launch) -> Launch {
-        let Window { kernel: [kh, kw], stride: [sh, sw], padding: [top, _, left, _] } = self.window;
-        [kh, kw, sh, sw, top, left].into_iter().fold(launch, Launch::u32)
+        self.window_numbers().into_iter().fold(launch, |launch, (_, value)| launch.u32(value))
     }
 
     /// Numbers of channels as constants, for kernels that divide by them. The others read them from the uniform block, so that a
@@ -170,11 +168,12 @@ impl Conv {
             .constant("CIN", self.cin() as i64)
             .constant("COUT", self.cout() as i64);
         let tiled = tiled(shader!("conv2d/forward_tiled.wgsl"), y.shape.pixels(), self.cout(), 1);
-        let tiled = quads(self.channels(tiled));
+        let tiled = quads(self.channels(tiled)).with_statistics();
         let matrix = matrix(shader!("conv2d/forward_matrix.wgsl"), y.shape.pixels(), self.cout(), 1);
         let matrix = matrix.map(|kernel| quads(self.channels(kernel)));
         let subgroup = subgroup(shader!("conv2d/subgroup.wgsl"), y.shape.pixels(), self.cout(), 1);
-        let launch = launch.kernel(any_window(subgroup).constant("ACCUMULATE", false)).kernel(registers);
+        let launch =
+            launch.kernel(any_window(subgroup).constant("ACCUMULATE", false).with_statistics()).kernel(registers);
         tape.launch(matrix.into_iter().fold(launch, Launch::kernel).kernel(tiled).kernel(plain));
     }
 

@@ -86,8 +86,7 @@ impl Tape {
         let Some(&(maker, _)) = before.find(|(_, access)| *access == Access::Write) else { return };
         let fits = |maker: &&mut Launch| {
             maker.result() == Some(map)
-                && maker.epilogue == Epilogue::Open
-                && maker.kernels.iter().any(Kernel::can_keep_statistics)
+                && maker.can_keep_statistics()
                 && maker.operands.len() + kept.len() <= MOST_OPERANDS
         };
         let Some(launch) = launches[maker].as_mut().filter(fits).filter(|_| phase_of[maker] == phase_of[follower])
@@ -96,7 +95,7 @@ impl Tape {
         };
         let define = [("THEN_STATISTICS", launch.operands.len() as u32 + 1)];
         let kernels = std::mem::take(&mut launch.kernels).into_iter();
-        let able = |kernel: Kernel| if kernel.can_keep_statistics() { defined(kernel, &define) } else { kernel };
+        let able = |kernel: Kernel| if kernel.can_keep_statistics { defined(kernel, &define) } else { kernel };
         launch.kernels = kernels.map(able).collect();
         launch.operands.extend(kept.iter().copied());
         launch.statistics = true;
@@ -113,9 +112,7 @@ impl Tape {
     /// Whether the launch that made a map can keep its statistics.
     pub(crate) fn keeps_statistics(&self, map: Tensor) -> bool {
         let maker = self.launches.iter().rev().find(|launch| launch.result() == Some(map));
-        maker.is_some_and(|maker| {
-            maker.epilogue == Epilogue::Open && maker.kernels.iter().any(Kernel::can_keep_statistics)
-        })
+        maker.is_some_and(Launch::can_keep_statistics)
     }
 
     /// The launch that makes `between`, if it makes it for `follower` alone, and may as well run in `follower`'s place.

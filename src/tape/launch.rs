@@ -136,6 +136,11 @@ impl Launch {
         &self.operands
     }
 
+    /// Whether some of its kernels can keep statistics of its result, and nothing follows yet.
+    pub(crate) fn can_keep_statistics(&self) -> bool {
+        self.epilogue == Epilogue::Open && self.kernels.iter().any(|kernel| kernel.can_keep_statistics)
+    }
+
     /// Operands that all its kernels touch: those before the statistics.
     pub fn common_operands(&self) -> usize {
         self.operands.len() - if self.statistics { 2 } else { 0 }

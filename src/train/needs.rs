@@ -136,8 +136,8 @@ fn ops(step: &TrainingStep, accumulate: usize, needed: &[bool]) -> Vec<OpNeeds> 
     let mut ops: BTreeMap<&'static str, (usize, u64)> = BTreeMap::new();
     for (number, phase) in step.tape.phases().into_iter().enumerate() {
         let times = if number == 0 { accumulate } else { 1 };
-        let launches = step.tape.launches().iter().zip(needed);
-        for (launch, _) in launches.skip(phase.start).take(phase.len()).filter(|(_, needed)| **needed) {
+        let launches = step.tape.launches()[phase.clone()].iter().zip(&needed[phase]);
+        for (launch, _) in launches.filter(|(_, needed)| **needed) {
             let (launches, flops) = ops.entry(launch.op).or_default();
             *launches += times;
             *flops += times as u64 * launch.flops;

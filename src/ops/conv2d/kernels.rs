@@ -13,6 +13,7 @@ pub fn registers(shader: Shader, tiles: usize) -> Kernel {
         constants: vec![],
         workgroups: fold(tiles.div_ceil(LANES)),
         needs: Needs { aligned: true, invocations: LANES as u32, software: Some(true), ..Needs::default() },
+        can_keep_statistics: false,
     }
 }
 
@@ -41,6 +42,7 @@ pub fn subgroup(shader: Shader, rows: usize, columns: usize, splits: usize) -> K
             subgroup: Some(SUBGROUP as u32),
             ..Needs::default()
         },
+        can_keep_statistics: false,
     }
 }
 
@@ -53,6 +55,7 @@ pub fn tiled(shader: Shader, rows: usize, columns: usize, splits: usize) -> Kern
         constants: vec![],
         workgroups: fold(rows.div_ceil(64) * columns.div_ceil(64) * splits),
         needs: Needs { aligned: true, invocations: 64, workgroup_memory, software: Some(false), ..Needs::default() },
+        can_keep_statistics: false,
     }
 }
 
@@ -78,6 +81,7 @@ pub fn matrix(shader: Shader, rows: usize, columns: usize, splits: usize) -> [Ke
                 cooperative: Some(side),
                 ..Needs::default()
             },
+            can_keep_statistics: false,
         }
     })
 }
