@@ -54,6 +54,7 @@ fn modest() -> AdapterSummary {
         subgroup_min: 32,
         subgroup_max: 32,
         subgroup_operations: true,
+        int64: true,
         f16: false,
         timestamps: false,
         cooperative_matrix: None,

@@ -1,4 +1,4 @@
-//! Every row of every op, on this machine's adapter, with the driver-side checks on.
+//! Every row of every op, on this machine's adapter: with the driver-side checks on, and as programs run the kernels.
 
 use std::sync::Arc;
 
@@ -7,7 +7,16 @@ use kernels_tests::{OPS, Verdict, check, rows};
 
 #[test]
 fn every_kernel_agrees_with_its_reference() {
-    let gpu = Arc::new(Gpu::open(&GpuOptions { adapter: None, checked: true }).expect("an adapter to test on"));
+    all_agree(true);
+}
+
+#[test]
+fn every_kernel_agrees_with_its_reference_without_checks() {
+    all_agree(false);
+}
+
+fn all_agree(checked: bool) {
+    let gpu = Arc::new(Gpu::open(&GpuOptions { adapter: None, checked }).expect("an adapter to test on"));
     let (mut cases, mut failures) = (0, vec![]);
     for row in rows().iter().filter(|row| !row.bench) {
         cases += 1;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use gatefold::gpu::{Kernel, Shader, compose, store_as_half};
+use gatefold::gpu::{Kernel, Shader, compose, store_as_half, store_in_pairs};
 use gatefold::nets::NETS;
 use gatefold::tape::{Access, Launch};
 use gatefold::train::model::{Taps, recorded};
@@ -13,7 +13,7 @@ use gatefold::train::step::TrainingStep;
 use gatefold::train::{Config, Precision};
 use kernels_tests::{OPS, collect_kernels, rows};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
-use naga::{AddressSpace, Module, StorageAccess, TypeInner};
+use naga::{AddressSpace, Module, Scalar, StorageAccess, TypeInner, VectorSize};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -140,6 +140,25 @@ fn every_variant_is_valid_and_bound_as_its_op_declares() {
     let all: Vec<_> = faults.into_iter().collect();
     assert!(all.is_empty(), "{} faults:\n{}", all.len(), all.join("\n"));
     assert!(variants.len() >= files().len() / 2, "only {} variants", variants.len());
+}
+
+/// Software adapters run this form.
+#[test]
+fn every_kernel_that_moves_pairs_is_valid() {
+    let launches = launches();
+    let kernels = launches.iter().flat_map(|launch| &launch.kernels);
+    let variants: BTreeMap<_, _> = kernels.map(|kernel| ((kernel.shader, &kernel.defs), kernel)).collect();
+    let mut changed = 0;
+    for ((shader, defs), kernel) in &variants {
+        let mut module = compose(*shader, defs).expect(shader.path);
+        store_in_pairs(&mut module).expect(shader.path);
+        let pairs = TypeInner::Vector { size: VectorSize::Bi, scalar: Scalar::U64 };
+        changed += usize::from(module.types.iter().any(|(_, ty)| ty.inner == pairs));
+        let checked =
+            Validator::new(ValidationFlags::all(), capabilities(kernel) | Capabilities::SHADER_INT64).validate(&module);
+        assert!(checked.is_ok(), "{}: {}", kernel.variant(), checked.unwrap_err().emit_to_string(shader.source));
+    }
+    assert!(changed > variants.len() / 2, "only {changed} of {} kernels", variants.len());
 }
 
 #[test]

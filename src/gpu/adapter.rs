@@ -24,6 +24,8 @@ pub struct AdapterSummary {
     pub subgroup_max: u32,
     /// Whether the invocations of a subgroup can hand numbers round.
     pub subgroup_operations: bool,
+    /// Whether shaders may use integers of 64 bits.
+    pub int64: bool,
     pub f16: bool,
     pub timestamps: bool,
     /// Side of the square matrices of f16 that it multiplies with f32 sums, if it has matrix units.
@@ -83,6 +85,7 @@ fn summarise(index: usize, adapter: &wgpu::Adapter) -> AdapterSummary {
         subgroup_min: info.subgroup_min_size,
         subgroup_max: info.subgroup_max_size,
         subgroup_operations: features.contains(wgpu::Features::SUBGROUP),
+        int64: features.contains(wgpu::Features::SHADER_INT64),
         f16: features.contains(wgpu::Features::SHADER_F16),
         timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
         cooperative_matrix: features
@@ -175,6 +178,7 @@ mod tests {
             subgroup_min: 8,
             subgroup_max: 8,
             subgroup_operations: true,
+            int64: true,
             f16: false,
             timestamps: false,
             cooperative_matrix: None,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use super::{AdapterSummary, Gpu, Shader, compose, store_as_half};
+use super::{AdapterSummary, Gpu, Shader, compose, store_as_half, store_in_pairs};
 use crate::{Error, Result};
 
 /// What a kernel asks of the adapter and of the tensors' layout; the planner passes over those that cannot run.
@@ -175,6 +175,9 @@ impl PipelineCache {
         let (shader, defs, halves) = key;
         let mut naga = compose(*shader, defs)?;
         store_as_half(&mut naga, halves)?;
+        if gpu.stores_in_pairs() {
+            store_in_pairs(&mut naga)?;
+        }
         let descriptor = wgpu::ShaderModuleDescriptor {
             label: Some(shader.path),
             source: wgpu::ShaderSource::Naga(std::borrow::Cow::Owned(naga)),

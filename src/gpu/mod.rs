@@ -4,10 +4,10 @@
 
 mod adapter;
 mod compiled;
-mod half;
 mod kernel;
 mod memory;
 mod shader;
+mod storage;
 mod timing;
 
 use std::collections::HashSet;
@@ -17,11 +17,11 @@ use std::time::{Duration, Instant};
 
 pub use adapter::{AdapterSummary, list, no_adapter};
 pub use compiled::cache_folder;
-pub use half::store_as_half;
 pub use kernel::{Binding, Kernel, Needs, Pipeline, fold};
 pub(crate) use memory::take_fitting;
 pub use memory::{BufferPool, MemoryUse, available_host_memory};
 pub use shader::{Shader, compose, fingerprint};
+pub use storage::{store_as_half, store_in_pairs};
 pub use timing::{Clock, Stopwatch, Timing, processor_time, thread_time};
 
 use crate::{Error, Result};
@@ -32,7 +32,8 @@ pub struct GpuOptions {
     /// `INDEX` as `gatefold devices` prints it, or a part of the adapter's name; `None` takes the best real GPU,
     /// else the software adapter.
     pub adapter: Option<String>,
-    /// Keep the driver-side bounds, loop and division checks in the kernels (slower; tests have them on).
+    /// Keep the driver-side bounds, loop and division checks in the kernels, and these as their files say (slower; tests have them
+    /// on).
     pub checked: bool,
 }
 
@@ -74,7 +75,8 @@ impl Gpu {
         let mut wanted = wgpu::Features::TIMESTAMP_QUERY
             | wgpu::Features::SHADER_F16
             | wgpu::Features::PIPELINE_CACHE
-            | wgpu::Features::SUBGROUP;
+            | wgpu::Features::SUBGROUP
+            | wgpu::Features::SHADER_INT64;
         let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
         if summary.cooperative_matrix.is_some() {
             wanted |= adapter::MATRIX_FEATURES;
@@ -123,6 +125,11 @@ impl Gpu {
     /// The adapter in words and numbers.
     pub fn adapter(&self) -> &AdapterSummary {
         &self.summary
+    }
+
+    /// Whether kernels move [`vec2<u64>`](store_in_pairs) where their files say `vec4<f32>`.
+    fn stores_in_pairs(&self) -> bool {
+        self.summary.software && self.summary.int64 && !self.checked
     }
 
     /// Compiles a kernel for these storage bindings, or finds it compiled.
