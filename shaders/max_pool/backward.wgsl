@@ -31,6 +31,9 @@ override STRIDE_Y: i32 = 1;
 override STRIDE_X: i32 = 1;
 override TOP: i32 = 0;
 override LEFT: i32 = 0;
+// Squares of 2x2 outputs: how many the forward pass had in a picture, and in a row.
+override TILES_Y: u32 = 1u;
+override TILES_X: u32 = 1u;
 override WIDE: bool = false;
 override ACCUMULATE: bool = false;
 
@@ -145,8 +148,10 @@ fn main(
             let has_left = column >= 0 && column < KERNEL_X;
             let has_right = column >= -1 && column + 1 < KERNEL_X;
             let pixel = (n * u32(params.out_height) + u32(oy)) * u32(params.out_width) + u32(ox);
+            let tile = (n * TILES_Y + u32(oy) / 2u) * TILES_X + u32(ox) / 2u;
+            let of_tile = 2u * (u32(oy) % 2u) + u32(ox) % 2u;
             let gradient = fetch(params.dy_offset + pixel * params.dy_stride + channel, last);
-            let best = fetch_taps(pixel * QUADS + quad);
+            let best = fetch_taps(4u * (tile * QUADS + quad) + of_tile);
             // No tap is negative.
             let tap = row * KERNEL_X + column;
             let tap_upper_left = select(-1, tap, has_upper && has_left);

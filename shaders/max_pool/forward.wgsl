@@ -1,7 +1,7 @@
 // y = the largest number of each window, and its tap: its place in the window, row by row, the first of equals.
 //
 // One invocation makes 2x2 neighbouring outputs of four channels: windows that overlap load a pixel once, and the taps of
-// four channels fill one word. It walks the rows of all four windows; a row's maxima serve the upper and lower windows.
+// four channels fill one word. A row's maxima serve the upper and lower windows.
 #import gatefold::grid
 
 struct Params {
@@ -41,7 +41,8 @@ override WIDE: bool = false;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 #endif
-@group(0) @binding(3) var<storage, read_write> taps: array<u32>;
+// Of each tile and four channels: a word, a byte per channel, for each output; or a vector for each output.
+@group(0) @binding(3) var<storage, read_write> taps: array<vec4<u32>>;
 
 // Four channels from a word on; past the last channel, `last` words further, it is repeated.
 fn fetch(word: u32, last: u32) -> vec4<f32> {
@@ -76,31 +77,93 @@ struct Best {
 
 // The later one wins if it is larger, or no number: one NaN makes the whole window NaN. Tested on the bits, because
 // compilers may assume that there is none.
-fn better(earlier: Best, value: vec4<f32>, tap: vec4<i32>) -> Best {
-    let bits = bitcast<vec4<u32>>(value) & vec4<u32>(0x7fffffffu);
-    let wins = (value > earlier.value) | (bits > vec4<u32>(0x7f800000u));
-    return Best(select(earlier.value, value, wins), select(earlier.tap, tap, wins));
+fn better(earlier: Best, later: Best) -> Best {
+    let bits = bitcast<vec4<u32>>(later.value) & vec4<u32>(0x7fffffffu);
+    let wins = (later.value > earlier.value) | (bits > vec4<u32>(0x7f800000u));
+    return Best(select(earlier.value, later.value, wins), select(earlier.tap, later.tap, wins));
 }
 
-fn finish(n: u32, oy: u32, ox: u32, quad: u32, best: Best) {
+// The four windows.
+struct Windows {
+    upper_left: Best,
+    upper_right: Best,
+    lower_left: Best,
+    lower_right: Best,
+}
+
+// Where the four windows lie. First: the first tap of a left, right, upper, lower window that is inside the input.
+struct Place {
+    y: i32,
+    x: i32,
+    first_left: i32,
+    first_right: i32,
+    first_upper: i32,
+    first_lower: i32,
+    image: u32,
+    channel: u32,
+    last: u32,
+}
+
+// A pixel of a row, the lowest of numbers if it is outside.
+fn pixel(line: u32, ix: i32, inside: bool, p: Place) -> vec4<f32> {
+    let at = line + u32(clamp(ix, 0, params.width - 1));
+    let loaded = fetch(params.x_offset + at * params.x_stride + p.channel, p.last);
+    return select(vec4<f32>(params.lowest), loaded, inside && ix >= 0 && ix < params.width);
+}
+
+// With the row that is so many below the first of the upper windows. A window's first row or column is taken as it is, with the
+// first tap inside: if it is outside, everything inside beats it or is as low.
+fn with_row(before: Windows, row: i32, p: Place) -> Windows {
+    let iy = p.y + row;
+    let inside = iy >= 0 && iy < params.height;
+    let line = (p.image * u32(params.height) + u32(clamp(iy, 0, params.height - 1))) * u32(params.width);
+    var left = Best(pixel(line, p.x, inside, p), vec4<i32>(p.first_left));
+    var right = left;
+    for (var column = 1; column < STRIDE_X + KERNEL_X; column++) {
+        if column >= KERNEL_X && column < STRIDE_X {
+            continue;
+        }
+        let value = pixel(line, p.x + column, inside, p);
+        if column < KERNEL_X {
+            left = better(left, Best(value, vec4<i32>(column)));
+        }
+        if column == STRIDE_X {
+            right = Best(value, vec4<i32>(p.first_right));
+        } else if column > STRIDE_X {
+            right = better(right, Best(value, vec4<i32>(column - STRIDE_X)));
+        }
+    }
+    var all = before;
+    if row == 0 {
+        all.upper_left = Best(left.value, left.tap + p.first_upper);
+        all.upper_right = Best(right.value, right.tap + p.first_upper);
+    } else if row < KERNEL_Y {
+        let above = vec4<i32>(row * KERNEL_X);
+        all.upper_left = better(all.upper_left, Best(left.value, left.tap + above));
+        all.upper_right = better(all.upper_right, Best(right.value, right.tap + above));
+    }
+    if row == STRIDE_Y {
+        all.lower_left = Best(left.value, left.tap + p.first_lower);
+        all.lower_right = Best(right.value, right.tap + p.first_lower);
+    } else if row > STRIDE_Y {
+        let above = vec4<i32>((row - STRIDE_Y) * KERNEL_X);
+        all.lower_left = better(all.lower_left, Best(left.value, left.tap + above));
+        all.lower_right = better(all.lower_right, Best(right.value, right.tap + above));
+    }
+    return all;
+}
+
+// Stores a window's maximum.
+fn finish(oy: u32, ox: u32, p: Place, best: Best) {
     if oy >= params.out_height || ox >= params.out_width {
         return;
     }
-    let pixel = (n * params.out_height + oy) * params.out_width + ox;
-    let channel = quad * 4u;
-    put(params.y_offset + pixel * params.y_stride + channel, min(CHANNELS - channel - 1u, 3u), best.value);
-    if STORE {
-        let place = pixel * QUADS + quad;
-        let tap = vec4<u32>(best.tap);
-        if WIDE {
-            taps[4u * place] = tap.x;
-            taps[4u * place + 1u] = tap.y;
-            taps[4u * place + 2u] = tap.z;
-            taps[4u * place + 3u] = tap.w;
-        } else {
-            taps[place] = tap.x | (tap.y << 8u) | (tap.z << 16u) | (tap.w << 24u);
-        }
-    }
+    let pixel = (p.image * params.out_height + oy) * params.out_width + ox;
+    put(params.y_offset + pixel * params.y_stride + p.channel, p.last, best.value);
+}
+
+fn bytes(tap: vec4<i32>) -> u32 {
+    return u32(tap.x | (tap.y << 8u) | (tap.z << 16u) | (tap.w << 24u));
 }
 
 @compute @workgroup_size(64)
@@ -118,59 +181,59 @@ fn main(
     let tile_x = tile % TILES_X;
     let tile_row = tile / TILES_X;
     let tile_y = tile_row % TILES_Y;
-    let n = tile_row / TILES_Y;
     let channel = quad * 4u;
-    let last = min(CHANNELS - channel - 1u, 3u);
 
-    // The upper left window's first pixel; its first one inside the input; the same of the lower and right windows.
     let y0 = i32(2u * tile_y) * STRIDE_Y - TOP;
     let x0 = i32(2u * tile_x) * STRIDE_X - LEFT;
-    let first_left = max(-x0, 0);
-    let first_right = max(-x0 - STRIDE_X, 0);
-    let first_upper = max(-y0, 0) * KERNEL_X;
-    let first_lower = max(-y0 - STRIDE_Y, 0) * KERNEL_X;
-    let lowest = vec4<f32>(params.lowest);
-    var upper_left = Best(lowest, vec4<i32>(first_upper + first_left));
-    var upper_right = Best(lowest, vec4<i32>(first_upper + first_right));
-    var lower_left = Best(lowest, vec4<i32>(first_lower + first_left));
-    var lower_right = Best(lowest, vec4<i32>(first_lower + first_right));
-    for (var row = 0; row < STRIDE_Y + KERNEL_Y; row++) {
-        let iy = y0 + row;
-        if iy < 0 || iy >= params.height || (row >= KERNEL_Y && row < STRIDE_Y) {
-            continue;
+    let p = Place(
+        y0,
+        x0,
+        max(-x0, 0),
+        max(-x0 - STRIDE_X, 0),
+        max(-y0, 0) * KERNEL_X,
+        max(-y0 - STRIDE_Y, 0) * KERNEL_X,
+        tile_row / TILES_Y,
+        channel,
+        min(CHANNELS - channel - 1u, 3u),
+    );
+    var all: Windows;
+    // What comes of a row depends on its number: known to the compiler, that leaves no tests. So small windows are unrolled.
+    if STRIDE_Y + KERNEL_Y <= 5 {
+        all = with_row(all, 0, p);
+        if KERNEL_Y > 1 || STRIDE_Y == 1 {
+            all = with_row(all, 1, p);
         }
-        let line = (n * u32(params.height) + u32(iy)) * u32(params.width);
-        var left = Best(lowest, vec4<i32>(first_left));
-        var right = Best(lowest, vec4<i32>(first_right));
-        for (var column = 0; column < STRIDE_X + KERNEL_X; column++) {
-            if column >= KERNEL_X && column < STRIDE_X {
-                continue;
-            }
-            let ix = x0 + column;
-            let inside = ix >= 0 && ix < params.width;
-            let pixel = line + u32(clamp(ix, 0, params.width - 1));
-            let loaded = fetch(params.x_offset + pixel * params.x_stride + channel, last);
-            let value = select(lowest, loaded, inside);
-            if column < KERNEL_X {
-                left = better(left, value, vec4<i32>(column));
-            }
-            if column >= STRIDE_X {
-                right = better(right, value, vec4<i32>(column - STRIDE_X));
-            }
+        if STRIDE_Y + KERNEL_Y > 2 && (KERNEL_Y > 2 || STRIDE_Y <= 2) {
+            all = with_row(all, 2, p);
         }
-        if row < KERNEL_Y {
-            let above = vec4<i32>(row * KERNEL_X);
-            upper_left = better(upper_left, left.value, left.tap + above);
-            upper_right = better(upper_right, right.value, right.tap + above);
+        if STRIDE_Y + KERNEL_Y > 3 && (KERNEL_Y > 3 || STRIDE_Y <= 3) {
+            all = with_row(all, 3, p);
         }
-        if row >= STRIDE_Y {
-            let above = vec4<i32>((row - STRIDE_Y) * KERNEL_X);
-            lower_left = better(lower_left, left.value, left.tap + above);
-            lower_right = better(lower_right, right.value, right.tap + above);
+        if STRIDE_Y + KERNEL_Y > 4 {
+            all = with_row(all, 4, p);
+        }
+    } else {
+        for (var row = 0; row < STRIDE_Y + KERNEL_Y; row++) {
+            if row < KERNEL_Y || row >= STRIDE_Y {
+                all = with_row(all, row, p);
+            }
         }
     }
-    finish(n, 2u * tile_y, 2u * tile_x, quad, upper_left);
-    finish(n, 2u * tile_y, 2u * tile_x + 1u, quad, upper_right);
-    finish(n, 2u * tile_y + 1u, 2u * tile_x, quad, lower_left);
-    finish(n, 2u * tile_y + 1u, 2u * tile_x + 1u, quad, lower_right);
+    finish(2u * tile_y, 2u * tile_x, p, all.upper_left);
+    finish(2u * tile_y, 2u * tile_x + 1u, p, all.upper_right);
+    finish(2u * tile_y + 1u, 2u * tile_x, p, all.lower_left);
+    finish(2u * tile_y + 1u, 2u * tile_x + 1u, p, all.lower_right);
+    if STORE && WIDE {
+        taps[4u * item] = vec4<u32>(all.upper_left.tap);
+        taps[4u * item + 1u] = vec4<u32>(all.upper_right.tap);
+        taps[4u * item + 2u] = vec4<u32>(all.lower_left.tap);
+        taps[4u * item + 3u] = vec4<u32>(all.lower_right.tap);
+    } else if STORE {
+        taps[item] = vec4<u32>(
+            bytes(all.upper_left.tap),
+            bytes(all.upper_right.tap),
+            bytes(all.lower_left.tap),
+            bytes(all.lower_right.tap),
+        );
+    }
 }

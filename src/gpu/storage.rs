@@ -20,7 +20,8 @@ const HALF: Scalar = Scalar { kind: ScalarKind::Float, width: 2 };
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stored {
     Half,
-    Pairs,
+    /// Of pairs of what.
+    Pairs(ScalarKind),
 }
 
 type Changed = HashMap<Handle<GlobalVariable>, Stored>;
@@ -42,8 +43,8 @@ pub fn store_as_half(module: &mut Module, bindings: &[u32]) -> Result<()> {
     rewrite_all(module, &changed)
 }
 
-/// Makes storage bindings arrays of `vec2<u64>` where they were arrays of `vec4<f32>` whose elements are only loaded and stored as a
-/// whole.
+/// Makes storage bindings arrays of `vec2<u64>` where they were arrays of `vec4<f32>` or `vec4<u32>` whose elements are only loaded
+/// and stored as a whole.
 ///
 /// # Errors
 /// As [`store_as_half`].
@@ -51,14 +52,16 @@ pub fn store_in_pairs(module: &mut Module) -> Result<()> {
     let mut changed = Changed::new();
     let functions = || module.functions.iter().map(|(_, f)| f).chain(module.entry_points.iter().map(|e| &e.function));
     for (handle, variable) in module.global_variables.iter() {
-        let of_vectors = match module.types[variable.ty].inner {
-            TypeInner::Array { base, .. } => {
-                module.types[base].inner == TypeInner::Vector { size: VectorSize::Quad, scalar: Scalar::F32 }
-            }
-            _ => false,
+        let kind = match module.types[variable.ty].inner {
+            TypeInner::Array { base, .. } => match module.types[base].inner {
+                TypeInner::Vector { size: VectorSize::Quad, scalar } if scalar.width == 4 => Some(scalar.kind),
+                _ => None,
+            },
+            _ => None,
         };
-        if of_vectors && variable.binding.is_some() && functions().all(|function| whole_elements(function, handle)) {
-            changed.insert(handle, Stored::Pairs);
+        let Some(kind) = kind.filter(|_| variable.binding.is_some()) else { continue };
+        if functions().all(|function| whole_elements(function, handle)) {
+            changed.insert(handle, Stored::Pairs(kind));
         }
     }
     for &handle in changed.keys() {
@@ -135,7 +138,7 @@ fn rewrite(function: &mut Function, changed: &Changed, quad: Handle<Type>) -> Re
         let copy = new.expressions.append(new.copied(expression)?, span);
         let value = match loads {
             Some(Stored::Half) => new.converted(copy, 4, span),
-            Some(Stored::Pairs) => new.split(copy, span),
+            Some(Stored::Pairs(kind)) => new.split(copy, kind, span),
             None => copy,
         };
         new.first.push(copy);
@@ -180,8 +183,8 @@ impl Rewritten {
         self.add(Expression::As { expr, kind: ScalarKind::Float, convert: Some(width) }, span)
     }
 
-    /// `vec2<u64>` -> `vec4<f32>`
-    fn split(&mut self, pairs: Handle<Expression>, span: Span) -> Handle<Expression> {
+    /// `vec2<u64>` -> `vec4<f32>`, or what the kind says
+    fn split(&mut self, pairs: Handle<Expression>, kind: ScalarKind, span: Span) -> Handle<Expression> {
         let low_of = |expr| Expression::As { expr, kind: ScalarKind::Uint, convert: Some(4) };
         let right = self.add(Expression::Splat { size: VectorSize::Bi, value: self.bits }, span);
         let shifted = self.add(Expression::Binary { op: BinaryOperator::ShiftRight, left: pairs, right }, span);
@@ -189,10 +192,10 @@ impl Rewritten {
         let [a, b, c, d] = [(low, 0), (high, 0), (low, 1), (high, 1)]
             .map(|(base, index)| self.add(Expression::AccessIndex { base, index }, span));
         let words = self.add(Expression::Compose { ty: self.quad, components: vec![a, b, c, d] }, span);
-        self.add(Expression::As { expr: words, kind: ScalarKind::Float, convert: None }, span)
+        self.add(Expression::As { expr: words, kind, convert: None }, span)
     }
 
-    /// `vec4<f32>` -> `vec2<u64>`, and the first expression it took.
+    /// The other way round, and the first expression it took.
     fn joined(&mut self, value: Handle<Expression>, span: Span) -> (Handle<Expression>, Handle<Expression>) {
         let words = self.add(Expression::As { expr: value, kind: ScalarKind::Uint, convert: None }, span);
         let [low, high] = [0, 1].map(|from| {
@@ -286,7 +289,7 @@ impl Rewritten {
                             let rounded = self.converted(value, 2, span);
                             Some((rounded, rounded))
                         }
-                        Some(Stored::Pairs) => Some(self.joined(value, span)),
+                        Some(Stored::Pairs(_)) => Some(self.joined(value, span)),
                         None => None,
                     };
                     if let Some((first, last)) = converted {

@@ -19,15 +19,14 @@ pub fn max_pool(tape: &mut Tape, x: Tensor, window: Window) -> Result<Tensor> {
     let store = tape.requires_grad(x);
     let quads = x.shape.c.div_ceil(4);
     let wide = window.kernel[0] * window.kernel[1] > 256;
-    let words = match (store, wide) {
-        (true, true) => 4 * shape.pixels() * quads,
-        (true, false) => shape.pixels() * quads,
-        (false, _) => 1,
-    };
-    // A multiple of 4 words, or the tensor would pass for unaligned.
-    let taps = tape.scratch(Shape::vector(words.next_multiple_of(4)));
-
+    // 2x2 windows at a time.
     let tiles = shape.n * shape.h.div_ceil(2) * shape.w.div_ceil(2);
+    let taps = tape.scratch(Shape::vector(match (store, wide) {
+        (true, true) => 16 * tiles * quads,
+        (true, false) => 4 * tiles * quads,
+        (false, _) => 4,
+    }));
+
     let launch = Launch::new("max_pool", "forward").read(x).write(y).write(taps);
     let launch = launch.u32(tiles).u32(x.shape.h).u32(x.shape.w).u32(shape.h).u32(shape.w).f32(f32::NEG_INFINITY);
     let launch = launch.view(x).view(y).flops(shape.len() * window.kernel[0] * window.kernel[1]);
@@ -54,7 +53,7 @@ fn backward(tape: &mut Tape, x: Tensor, y: Tensor, taps: Tensor, window: Window,
         let kernel = Kernel::per_item(shader!("max_pool/backward.wgsl"), squares * quads).def("VECTOR", width);
         let kernel = kernel.constant("CHANNELS", x.shape.c as i64).constant("QUADS", quads as i64);
         let kernel = kernel.constant("WIDE", i64::from(wide)).constant("ACCUMULATE", i64::from(dx.accumulate));
-        window.backward(kernel, x.shape)
+        window.tiles(window.backward(kernel, x.shape), y.shape)
     };
     tape.launch(both_widths(launch, x.shape.c, variant));
     Ok(())

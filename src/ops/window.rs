@@ -55,8 +55,13 @@ impl Window {
 
     /// Sets the overrides of a forward pooling kernel, which makes 2x2 pixels of its output at a time.
     pub(crate) fn forward(&self, kernel: Kernel, output: Shape) -> Kernel {
+        self.tiles(self.constants(kernel), output)
+    }
+
+    /// Sets the overrides that count squares of 2x2 outputs.
+    pub(crate) fn tiles(&self, kernel: Kernel, output: Shape) -> Kernel {
         let (tiles_y, tiles_x) = (output.h.div_ceil(2), output.w.div_ceil(2));
-        self.constants(kernel).constant("TILES_Y", tiles_y as i64).constant("TILES_X", tiles_x as i64)
+        kernel.constant("TILES_Y", tiles_y as i64).constant("TILES_X", tiles_x as i64)
     }
 
     /// Sets the overrides of a backward pooling kernel, which makes 2x2 pixels of its input at a time.
