@@ -198,6 +198,8 @@ pub fn rows() -> Vec<Row> {
         row("1x7", Shape::new(1, 4, 9, 4), 8, Window { kernel: [1, 7], stride: [1, 1], padding: [0, 0, 3, 3] }, false),
         row("no padding, stride leaves a rest", Shape::new(1, 8, 8, 4), 4, Window::square(3, 2, 0), false),
         row("stride larger than the kernel", Shape::new(1, 9, 9, 4), 4, Window::square(2, 3, 0), false),
+        row("stride larger than the kernel, 8 in", Shape::new(2, 9, 10, 8), 12, Window::square(2, 3, 0), false),
+        row("padding wider than the kernel reaches, 8 in", Shape::new(1, 3, 3, 8), 4, Window::square(3, 1, 3), false),
         row("one channel in, one out", Shape::new(2, 5, 4, 1), 1, same, true),
         row("3 in, 5 out", Shape::new(2, 5, 4, 3), 5, same, true),
         row("uneven, 5 in, 3 out", Shape::new(2, 7, 6, 5), 3, uneven, true),

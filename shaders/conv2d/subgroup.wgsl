@@ -231,24 +231,16 @@ fn store(pixel: i32, column4: u32, columns4: u32, v: vec4<f32>) {
     }
 }
 
-// One pixel of a line. The numbers are stored in a loop over these, since a store is much code, and drivers compile slowly.
-fn pick(v: line::Line, number: u32) -> vec4<f32> {
-    let ab = select(v.a, v.b, number == 1u);
-    let cd = select(v.c, v.d, number == 3u);
-    let ef = select(v.e, v.f, number == 5u);
-    let gh = select(v.g, v.h, number == 7u);
-    return select(select(ab, cd, number >= 2u), select(ef, gh, number >= 6u), number >= 4u);
-}
-
+// The numbers are stored in a loop over the pixels of a line, since a store is much code, and drivers compile slowly.
 fn store_row(own: i32, number: u32, column4: u32, columns4: u32, sum: Row) {
     let pixel = subgroupShuffle(own, number);
-    store(pixel, column4, columns4, pick(sum.s0, number));
+    store(pixel, column4, columns4, line::pick(sum.s0, number));
 #if QUADS >= 2
-    store(pixel, column4 + 8u, columns4, pick(sum.s1, number));
+    store(pixel, column4 + 8u, columns4, line::pick(sum.s1, number));
 #endif
 #if QUADS == 4
-    store(pixel, column4 + 16u, columns4, pick(sum.s2, number));
-    store(pixel, column4 + 24u, columns4, pick(sum.s3, number));
+    store(pixel, column4 + 16u, columns4, line::pick(sum.s2, number));
+    store(pixel, column4 + 24u, columns4, line::pick(sum.s3, number));
 #endif
 }
 

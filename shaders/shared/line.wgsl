@@ -95,3 +95,12 @@ fn squares(line: Line, mean: vec4<f32>) -> Line {
     let h = line.h - mean;
     return Line(a * a, b * b, c * c, d * d, e * e, f * f, g * g, h * h);
 }
+
+// One pixel of a line.
+fn pick(v: Line, number: u32) -> vec4<f32> {
+    let ab = select(v.a, v.b, number == 1u);
+    let cd = select(v.c, v.d, number == 3u);
+    let ef = select(v.e, v.f, number == 5u);
+    let gh = select(v.g, v.h, number == 7u);
+    return select(select(ab, cd, number >= 2u), select(ef, gh, number >= 6u), number >= 4u);
+}

@@ -15,7 +15,7 @@ use crate::{Error, Result, shader};
 mod kernels;
 mod splits;
 
-use kernels::{matrix, registers, subgroup, tiled};
+use kernels::{matrix, narrow, registers, subgroup, tiled};
 use splits::{Splits, WANTED_INVOCATIONS};
 
 /// Slides `weight` over `x`.
@@ -235,8 +235,13 @@ impl Conv {
         let tiled = quads(tiled(shader!("conv2d/grad_input_tiled.wgsl"), x.shape.pixels(), self.cin(), 1));
         let matrix = matrix(shader!("conv2d/grad_input_matrix.wgsl"), x.shape.pixels(), self.cin(), 1);
         let matrix = matrix.map(quads);
-        let subgroup = subgroup(shader!("conv2d/subgroup.wgsl"), class, self.cin(), sh * sw);
-        let launch = launch.kernel(any_window(subgroup.def("INPUT_GRADIENT", 1))).kernel(registers);
+        let subgroup = if self.cin() == 4 {
+            let lines = x.shape.n * x.shape.h.div_ceil(sh);
+            narrow(shader!("conv2d/grad_input_narrow.wgsl"), lines * x.shape.w.div_ceil(sw).div_ceil(8), sh * sw)
+        } else {
+            subgroup(shader!("conv2d/subgroup.wgsl"), class, self.cin(), sh * sw).def("INPUT_GRADIENT", 1)
+        };
+        let launch = launch.kernel(any_window(subgroup)).kernel(registers);
         tape.launch(matrix.into_iter().fold(launch, Launch::kernel).kernel(tiled).kernel(plain));
     }
 

@@ -33,8 +33,21 @@ pub fn subgroup(shader: Shader, rows: usize, columns: usize, splits: usize) -> K
     Kernel {
         shader,
         defs: vec![("LINES", lines as u32), ("QUADS", quads as u32)],
+        ..one_subgroup(shader, rows.div_ceil(tile_rows) * columns.div_ceil(tile_columns) * splits)
+    }
+}
+
+/// A kernel with a tile per lane, and so many of each class of pixels.
+pub fn narrow(shader: Shader, tiles: usize, classes: usize) -> Kernel {
+    one_subgroup(shader, classes * tiles.div_ceil(SUBGROUP))
+}
+
+fn one_subgroup(shader: Shader, workgroups: usize) -> Kernel {
+    Kernel {
+        shader,
+        defs: vec![],
         constants: vec![],
-        workgroups: fold(rows.div_ceil(tile_rows) * columns.div_ceil(tile_columns) * splits),
+        workgroups: fold(workgroups),
         needs: Needs {
             aligned: true,
             invocations: SUBGROUP as u32,
