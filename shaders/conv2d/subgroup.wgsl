@@ -99,8 +99,8 @@ fn place(number: u32, class_row: u32, class_column: u32) -> Place {
     );
 }
 
-fn spot(p: Place, down: u32, across: u32) -> i32 {
-    return index(p, p.row - i32(down), p.column - i32(across));
+fn run(p: Place, down: u32, across: u32) -> Run {
+    return one_pixel(p, p.row - i32(down), p.column - i32(across));
 }
 #else
 fn place(number: u32, class_row: u32, class_column: u32) -> Place {
@@ -114,20 +114,51 @@ fn place(number: u32, class_row: u32, class_column: u32) -> Place {
     );
 }
 
-fn spot(p: Place, down: u32, across: u32) -> i32 {
-    return index(p, p.row + i32(down), p.column + i32(across));
+fn run(p: Place, down: u32, across: u32) -> Run {
+    let row = p.row + i32(down);
+    if !whole_rows() {
+        return one_pixel(p, row, p.column + i32(across));
+    }
+    let cin4 = i32(params.cin / 4u);
+    let first = max(-p.column, 0);
+    let count = max(min(i32(params.kernel_w), i32(params.source_width) - p.column) - first, 0);
+    let inside = row >= 0 && row < i32(params.source_height) && p.pixel >= 0;
+    return Run(index(p, row, p.column), u32(first * cin4), select(0u, u32(count * cin4), inside));
+}
+
+// Whether the pixels under a row of taps follow each other without a gap, so that the sum can run over all of them at once: each
+// loop around the sum fetches and stores it all once more.
+fn whole_rows() -> bool {
+#ifdef NORMALISE
+    return false;
+#else
+    return params.source_stride == params.cin;
+#endif
 }
 #endif
 
-// Index of a pixel's first vec4 in the source, or -1 outside the picture.
-fn index(p: Place, row: i32, column: i32) -> i32 {
-    let i = ((p.picture + row) * i32(params.source_width) + column) * i32(params.source_stride / 4u);
-    let inside = row >= 0 && column >= 0 && row < i32(params.source_height) && column < i32(params.source_width);
-    return select(-1, i + i32(params.source_offset / 4u), inside && p.pixel >= 0);
+// Where the numbers of a pass through the innermost loop lie: the index of the first vec4, which may be outside the picture, and
+// those of them that are inside.
+struct Run {
+    index: i32,
+    first: u32,
+    count: u32,
 }
 
-fn load(base: i32, k: u32, norm: normalise::Four) -> vec4<f32> {
-    return select(vec4<f32>(0.0), normalise::four(source[u32(max(base, 0)) + k], norm), base >= 0);
+fn index(p: Place, row: i32, column: i32) -> i32 {
+    let i = ((p.picture + row) * i32(params.source_width) + column) * i32(params.source_stride / 4u);
+    return i + i32(params.source_offset / 4u);
+}
+
+// The channels of one pixel.
+fn one_pixel(p: Place, row: i32, column: i32) -> Run {
+    let inside = row >= 0 && column >= 0 && row < i32(params.source_height) && column < i32(params.source_width);
+    return Run(index(p, row, column), 0u, select(0u, 0xffffffffu, inside && p.pixel >= 0));
+}
+
+fn load(r: Run, k: u32, norm: normalise::Four) -> vec4<f32> {
+    let inside = k - r.first < r.count;
+    return select(vec4<f32>(0.0), normalise::four(source[select(0u, u32(r.index) + k, inside)], norm), inside);
 }
 
 // What all lanes loaded.
@@ -295,7 +326,8 @@ fn main(
         * ((params.width + params.stride_w - 1u) / params.stride_w);
 #else
     let columns4 = params.cout / 4u;
-    let depth4 = params.cin / 4u;
+    let taps_at_once = select(1u, params.kernel_w, whole_rows());
+    let depth4 = params.cin / 4u * taps_at_once;
     let class_pixels = params.pixels;
 #endif
     let tile = grid::linear_group(group, groups);
@@ -324,7 +356,7 @@ fn main(
     let first_row = 0u;
     let first_column = 0u;
     let step_row = 1u;
-    let step_column = 1u;
+    let step_column = taps_at_once;
 #endif
     let columns = line::columns(column4, columns4);
 
@@ -363,15 +395,15 @@ fn main(
         var across = 0u;
         for (var tap_column = first_column; tap_column < params.kernel_w; tap_column += step_column) {
             let tap = tap_row * params.kernel_w + tap_column;
-            let s0 = spot(p0, down, across);
-            let s1 = spot(p1, down, across);
-            let s2 = spot(p2, down, across);
-            let s3 = spot(p3, down, across);
+            let s0 = run(p0, down, across);
+            let s1 = run(p1, down, across);
+            let s2 = run(p2, down, across);
+            let s3 = run(p3, down, across);
 #if LINES == 8
-            let s4 = spot(p4, down, across);
-            let s5 = spot(p5, down, across);
-            let s6 = spot(p6, down, across);
-            let s7 = spot(p7, down, across);
+            let s4 = run(p4, down, across);
+            let s5 = run(p5, down, across);
+            let s6 = run(p6, down, across);
+            let s7 = run(p7, down, across);
 #endif
             for (var k = 0u; k < depth4; k++) {
                 let norm = norm_of(k);
