@@ -5,6 +5,7 @@ use std::sync::Arc;
 use gatefold::Result;
 use gatefold::gpu::{BufferPool, Gpu};
 use gatefold::ops::max_pool::max_pool;
+use gatefold::ops::relu::relu as op_relu;
 use gatefold::ops::window::Window;
 use gatefold::params::ParameterStore;
 use gatefold::plan::{Choice, Plan};
@@ -12,7 +13,7 @@ use gatefold::tape::Tape;
 use gatefold::tensor::Shape;
 
 use crate::array::relative_error;
-use crate::{Array, Checked, Input, Row};
+use crate::{Array, Checked, Input, Row, relu};
 
 /// For each output its value and the place of the first maximum: the row and column in the input.
 fn maxima(x: &Array, window: Window) -> (Array, Vec<(usize, usize)>) {
@@ -77,6 +78,22 @@ fn row(name: &str, shape: Shape, window: Window) -> Row {
         move |x| vec![maxima(&x[0], window).0],
     )
     .backward(move |x, dy| vec![gradient(&x[0], dy, window)])
+}
+
+/// A row of a pooling behind a ReLU, whose gradients are one launch.
+fn after_relu(name: &str, shape: Shape, window: Window) -> Row {
+    Row::new(
+        "max_pool",
+        name,
+        vec![Input::map(shape)],
+        move |tape, x| {
+            let rectified = op_relu(tape, x[0]);
+            Ok(vec![max_pool(tape, rectified, window)?])
+        },
+        move |x| vec![maxima(&relu::reference(&x[0]), window).0],
+    )
+    .backward(move |x, dy| vec![relu::gradient(&x[0], &gradient(&relu::reference(&x[0]), dy, window))])
+    .fused()
 }
 
 /// Runs on the numbers given, for what random ones don't hold. Compares what is a number and counts what should be none.
@@ -145,6 +162,9 @@ pub fn rows() -> Vec<Row> {
         row("2x2/3, gaps between windows", Shape::new(2, 9, 11, 6), Window::square(2, 3, 1)),
         row("4x4/4, the whole input", Shape::new(2, 4, 4, 8), Window::square(4, 4, 0)),
         row("18x19/3x5, taps beyond a byte", Shape::new(1, 20, 25, 6), wide),
+        after_relu("2x2/2 after a ReLU", Shape::new(2, 6, 8, 8), Window::square(2, 2, 0)),
+        after_relu("2x2/2 after a ReLU, odd sizes", Shape::new(2, 7, 5, 3), Window::square(2, 2, 0)),
+        after_relu("3x3/2 pad 1 after a ReLU", Shape::new(2, 9, 8, 8), stem),
         inference,
         ties,
         odd,

@@ -1,7 +1,8 @@
 // dx (+)= dy of those windows whose tap is this pixel.
 //
 // Gathered, so that no two invocations add to one number: an invocation has 2x2 pixels of the input and four channels, and
-// looks at every window that touches them, in a fixed order.
+// looks at every window that touches them, in a fixed order. RECTIFIED: x came from a ReLU, whose gradient is taken as well. What it
+// let through is positive, and where a maximum came from it is that maximum.
 #import gatefold::grid
 
 struct Params {
@@ -14,6 +15,8 @@ struct Params {
     dy_stride: u32,
     dx_offset: u32,
     dx_stride: u32,
+    y_offset: u32,
+    y_stride: u32,
 }
 
 override CHANNELS: u32 = 1u;
@@ -42,9 +45,15 @@ override ACCUMULATE: bool = false;
 #if VECTOR == 4
 @group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> dx: array<vec4<f32>>;
+#ifdef RECTIFIED
+@group(0) @binding(#{RECTIFIED}) var<storage, read> y: array<vec4<f32>>;
+#endif
 #else
 @group(0) @binding(2) var<storage, read> dy: array<f32>;
 @group(0) @binding(3) var<storage, read_write> dx: array<f32>;
+#ifdef RECTIFIED
+@group(0) @binding(#{RECTIFIED}) var<storage, read> y: array<f32>;
+#endif
 #endif
 
 // Four channels from a word on; past the last channel, `last` words further, it is repeated.
@@ -55,6 +64,17 @@ fn fetch(word: u32, last: u32) -> vec4<f32> {
     return vec4<f32>(dy[word], dy[word + min(1u, last)], dy[word + min(2u, last)], dy[word + min(3u, last)]);
 #endif
 }
+
+// The same of the maxima.
+#ifdef RECTIFIED
+fn maximum(word: u32, last: u32) -> vec4<f32> {
+#if VECTOR == 4
+    return y[word / 4u];
+#else
+    return vec4<f32>(y[word], y[word + min(1u, last)], y[word + min(2u, last)], y[word + min(3u, last)]);
+#endif
+}
+#endif
 
 fn fetch_taps(place: u32) -> vec4<i32> {
     if WIDE {
@@ -150,7 +170,10 @@ fn main(
             let pixel = (n * u32(params.out_height) + u32(oy)) * u32(params.out_width) + u32(ox);
             let tile = (n * TILES_Y + u32(oy) / 2u) * TILES_X + u32(ox) / 2u;
             let of_tile = 2u * (u32(oy) % 2u) + u32(ox) % 2u;
-            let gradient = fetch(params.dy_offset + pixel * params.dy_stride + channel, last);
+            var gradient = fetch(params.dy_offset + pixel * params.dy_stride + channel, last);
+#ifdef RECTIFIED
+            gradient = select(zero, gradient, maximum(params.y_offset + pixel * params.y_stride + channel, last) > zero);
+#endif
             let best = fetch_taps(4u * (tile * QUADS + quad) + of_tile);
             // No tap is negative.
             let tap = row * KERNEL_X + column;

@@ -48,7 +48,8 @@ fn backward(tape: &mut Tape, x: Tensor, y: Tensor, taps: Tensor, window: Window,
     let squares = window.square_count(x.shape);
     let launch = Launch::new("max_pool", "backward").read(taps).read(dy).write(dx.tensor);
     let launch = launch.u32(squares).u32(x.shape.h).u32(x.shape.w).u32(y.shape.h).u32(y.shape.w);
-    let launch = launch.view(dy).view(dx.tensor).flops(y.shape.len());
+    let launch = launch.view(dy).view(dx.tensor).view(y).flops(y.shape.len());
+    let launch = if dx.accumulate { launch } else { launch.of_maxima(x, y) };
     let variant = |width: u32| {
         let kernel = Kernel::per_item(shader!("max_pool/backward.wgsl"), squares * quads).def("VECTOR", width);
         let kernel = kernel.constant("CHANNELS", x.shape.c as i64).constant("QUADS", quads as i64);

@@ -22,6 +22,7 @@ pub(super) fn backward(tape: &mut Tape, x: Tensor, y: Tensor) -> Result<()> {
     let dx = tape.grad_destination(x)?;
     let launch = Launch::new("relu", "backward").read(y).read(dy).write(dx.tensor);
     let launch = launch.u32(x.shape.len()).view(y).view(dy).view(dx.tensor);
+    let launch = if dx.accumulate { launch } else { launch.follows(Follow::ReluGradient(y)) };
     tape.launch(element_wise(launch, shader!("relu/backward.wgsl"), x.shape, &[("ACCUMULATE", dx.accumulate)]));
     Ok(())
 }

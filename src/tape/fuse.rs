@@ -2,7 +2,8 @@
 //!
 //! A ReLU, the sum at the end of a residual block, and batch-norm in inference read a map and write another of the same shape.
 //! Where nobody else wants the map they read, the kernel that makes it does their work on the numbers it holds, and the map never
-//! exists. The numbers are those of the launches apart: the same operations in the same order.
+//! exists. So it is with the gradient of a ReLU behind that of a max-pooling. The numbers are those of the launches apart: the same
+//! operations in the same order.
 
 use std::collections::{HashMap, HashSet};
 
@@ -23,6 +24,8 @@ pub(crate) enum Follow {
         rectified: bool,
     },
     Relu,
+    /// The gradient of a ReLU whose output is given, not added to anything.
+    ReluGradient(Tensor),
     /// Statistics of each [`STATISTICS`] pixels of the map, which stays.
     Statistics,
 }
@@ -131,6 +134,9 @@ impl Tape {
     /// `maker` with the work of `follower`, which reads `between`, as its epilogue.
     fn with_epilogue(&self, maker: &Launch, follower: &Launch, between: Tensor) -> Option<Launch> {
         let result = follower.result()?;
+        if let Some(Follow::ReluGradient(rectified)) = follower.follow {
+            return self.with_rectified_maxima(maker, rectified, between, result);
+        }
         let mut fused = maker.clone();
         let mut define = vec![];
         let binding = fused.operands.len() as u32 + 1;
@@ -166,6 +172,27 @@ impl Tape {
         fused.kernels = fused.kernels.into_iter().map(|kernel| defined(kernel, &define)).collect();
         fused.flops += follower.flops;
         fused.cheap &= follower.cheap;
+        Some(fused)
+    }
+
+    /// The gradient of pooled maxima with that of the ReLU before them. Where a window's maximum came from, the ReLU's output is that
+    /// maximum, so the maxima tell where it let anything through, and the map that they were taken of need not be kept.
+    fn with_rectified_maxima(
+        &self,
+        maker: &Launch,
+        rectified: Tensor,
+        between: Tensor,
+        result: Tensor,
+    ) -> Option<Launch> {
+        let [_, maxima] = maker.maxima.filter(|[of, _]| *of == rectified)?;
+        if maker.operands.len() == MOST_OPERANDS || self.share_storage(maxima, result) {
+            return None;
+        }
+        let mut fused = maker.clone().read(maxima);
+        let binding = fused.operands.len() as u32;
+        fused.replace(between, result);
+        fused.kernels = fused.kernels.into_iter().map(|kernel| kernel.def("RECTIFIED", binding)).collect();
+        fused.maxima = None;
         Some(fused)
     }
 }

@@ -39,6 +39,8 @@ pub struct Launch {
     pub(crate) epilogue: Epilogue,
     /// What it does, if the launch before could do that as its epilogue.
     pub(crate) follow: Option<Follow>,
+    /// Its result is the gradient of a map by its pooled maxima: that map, and the maxima.
+    pub(crate) maxima: Option<[Tensor; 2]>,
     /// Its last two operands are statistics of its result, which only some of its kernels keep.
     pub(crate) statistics: bool,
     /// It makes statistics that the kernel of a launch before may have kept; then it is left out.
@@ -57,6 +59,7 @@ impl Launch {
             cheap: false,
             epilogue: Epilogue::None,
             follow: None,
+            maxima: None,
             statistics: false,
             spare: false,
         }
@@ -128,6 +131,14 @@ impl Launch {
     #[must_use]
     pub(crate) fn follows(mut self, follow: Follow) -> Self {
         self.follow = Some(follow);
+        self
+    }
+
+    /// Its result is the gradient of `x` by its maxima `y`. With RECTIFIED, the binding of `y`, its kernels let only those through that
+    /// are positive.
+    #[must_use]
+    pub(crate) fn of_maxima(mut self, x: Tensor, y: Tensor) -> Self {
+        self.maxima = Some([x, y]);
         self
     }
 
