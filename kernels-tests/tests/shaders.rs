@@ -184,6 +184,15 @@ fn every_kernel_of_a_step_in_mixed_precision_is_valid() {
                 assert!(checked.is_ok(), "{name}: {}", checked.unwrap_err().emit_to_string(kernel.shader.source));
                 let faults = binding_faults(&module, launch, kernel);
                 assert!(faults.is_empty(), "{name}: {faults:?}");
+                // Software adapters move the rest in pairs.
+                store_in_pairs(&mut module).expect(&name);
+                let capabilities = capabilities | Capabilities::SHADER_INT64;
+                let checked = Validator::new(ValidationFlags::all(), capabilities).validate(&module);
+                assert!(
+                    checked.is_ok(),
+                    "{name}, in pairs: {}",
+                    checked.unwrap_err().emit_to_string(kernel.shader.source)
+                );
             }
         }
     }

@@ -15,8 +15,10 @@ struct Params {
     dy_stride: u32,
     dx_offset: u32,
     dx_stride: u32,
+#ifdef RECTIFIED
     y_offset: u32,
     y_stride: u32,
+#endif
 }
 
 override CHANNELS: u32 = 1u;

@@ -153,6 +153,11 @@ fn with_row(before: Windows, row: i32, p: Place) -> Windows {
     return all;
 }
 
+// Whether an upper or a lower window has this row.
+fn is_seen(row: i32) -> bool {
+    return row < KERNEL_Y || (row >= STRIDE_Y && row < STRIDE_Y + KERNEL_Y);
+}
+
 // Stores a window's maximum.
 fn finish(oy: u32, ox: u32, p: Place, best: Best) {
     if oy >= params.out_height || ox >= params.out_width {
@@ -200,21 +205,21 @@ fn main(
     // What comes of a row depends on its number: known to the compiler, that leaves no tests. So small windows are unrolled.
     if STRIDE_Y + KERNEL_Y <= 5 {
         all = with_row(all, 0, p);
-        if KERNEL_Y > 1 || STRIDE_Y == 1 {
+        if is_seen(1) {
             all = with_row(all, 1, p);
         }
-        if STRIDE_Y + KERNEL_Y > 2 && (KERNEL_Y > 2 || STRIDE_Y <= 2) {
+        if is_seen(2) {
             all = with_row(all, 2, p);
         }
-        if STRIDE_Y + KERNEL_Y > 3 && (KERNEL_Y > 3 || STRIDE_Y <= 3) {
+        if is_seen(3) {
             all = with_row(all, 3, p);
         }
-        if STRIDE_Y + KERNEL_Y > 4 {
+        if is_seen(4) {
             all = with_row(all, 4, p);
         }
     } else {
         for (var row = 0; row < STRIDE_Y + KERNEL_Y; row++) {
-            if row < KERNEL_Y || row >= STRIDE_Y {
+            if is_seen(row) {
                 all = with_row(all, row, p);
             }
         }

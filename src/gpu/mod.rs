@@ -32,8 +32,8 @@ pub struct GpuOptions {
     /// `INDEX` as `gatefold devices` prints it, or a part of the adapter's name; `None` takes the best real GPU,
     /// else the software adapter.
     pub adapter: Option<String>,
-    /// Keep the driver-side bounds, loop and division checks in the kernels, and these as their files say (slower; tests have them
-    /// on).
+    /// Keep the driver-side bounds, loop and division checks in the kernels, and move numbers as their files say instead of in pairs
+    /// (slower; tests have it on).
     pub checked: bool,
 }
 

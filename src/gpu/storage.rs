@@ -47,7 +47,7 @@ pub fn store_as_half(module: &mut Module, bindings: &[u32]) -> Result<()> {
 /// and stored as a whole.
 ///
 /// # Errors
-/// As [`store_as_half`].
+/// [`Error::Run`] if the module uses something that no kernel does.
 pub fn store_in_pairs(module: &mut Module) -> Result<()> {
     let mut changed = Changed::new();
     let functions = || module.functions.iter().map(|(_, f)| f).chain(module.entry_points.iter().map(|e| &e.function));

@@ -9,7 +9,8 @@ use crate::{Result, shader};
 /// `n x h x w x c` to `n x h' x w' x c`: the maximum of each window, per channel; padding never wins, NaN always does.
 ///
 /// The gradient goes to the first maximum of a window, row by row, as in PyTorch. Its place (its tap) is kept from the
-/// forward pass: a byte per output, a word for windows of more than 256 pixels, nothing if no gradient is wanted.
+/// forward pass, for squares of 2x2 outputs and four channels: a byte per output, a word for windows of more than 256 pixels,
+/// nothing if no gradient is wanted.
 ///
 /// # Errors
 /// If the kernel does not fit the padded input, or the padding is as large as the kernel.
@@ -24,6 +25,7 @@ pub fn max_pool(tape: &mut Tape, x: Tensor, window: Window) -> Result<Tensor> {
     let taps = tape.scratch(Shape::vector(match (store, wide) {
         (true, true) => 16 * tiles * quads,
         (true, false) => 4 * tiles * quads,
+        // What the binding holds at least, though nothing is stored.
         (false, _) => 4,
     }));
 
@@ -48,7 +50,7 @@ fn backward(tape: &mut Tape, x: Tensor, y: Tensor, taps: Tensor, window: Window,
     let squares = window.square_count(x.shape);
     let launch = Launch::new("max_pool", "backward").read(taps).read(dy).write(dx.tensor);
     let launch = launch.u32(squares).u32(x.shape.h).u32(x.shape.w).u32(y.shape.h).u32(y.shape.w);
-    let launch = launch.view(dy).view(dx.tensor).view(y).flops(y.shape.len());
+    let launch = launch.view(dy).view(dx.tensor).flops(y.shape.len());
     let launch = if dx.accumulate { launch } else { launch.of_maxima(x, y) };
     let variant = |width: u32| {
         let kernel = Kernel::per_item(shader!("max_pool/backward.wgsl"), squares * quads).def("VECTOR", width);

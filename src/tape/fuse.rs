@@ -185,11 +185,11 @@ impl Tape {
         result: Tensor,
     ) -> Option<Launch> {
         let [_, maxima] = maker.maxima.filter(|[of, _]| *of == rectified)?;
-        if maker.operands.len() == MOST_OPERANDS || self.share_storage(maxima, result) {
+        let mut fused = maker.clone().read(maxima).view(maxima);
+        let binding = fused.operands.len() as u32;
+        if fused.operands.len() > MOST_OPERANDS || fused.reads().any(|read| self.share_storage(read, result)) {
             return None;
         }
-        let mut fused = maker.clone().read(maxima);
-        let binding = fused.operands.len() as u32;
         fused.replace(between, result);
         fused.kernels = fused.kernels.into_iter().map(|kernel| kernel.def("RECTIFIED", binding)).collect();
         fused.maxima = None;
@@ -229,9 +229,12 @@ impl Uses {
     /// The launch at `maker` has become part of the one at `follower`.
     fn moved(&mut self, tape: &Tape, fused: &Launch, maker: usize, follower: usize, between: Tensor) {
         self.by_root.remove(&between.id);
-        for &(tensor, _) in &fused.operands {
+        for &(tensor, access) in &fused.operands {
             let uses = self.by_root.entry(tape.view(tensor).root).or_default();
             uses.iter_mut().filter(|(at, _)| *at == maker).for_each(|(at, _)| *at = follower);
+            if !uses.contains(&(follower, access)) {
+                uses.push((follower, access));
+            }
             uses.sort_unstable_by_key(|&(at, _)| at);
         }
     }

@@ -134,8 +134,8 @@ impl Launch {
         self
     }
 
-    /// Its result is the gradient of `x` by its maxima `y`. With RECTIFIED, the binding of `y`, its kernels let only those through that
-    /// are positive.
+    /// Its result is the gradient of `x` by its maxima `y`. Where RECTIFIED is defined, as the number of `y`'s binding, its kernels pass
+    /// on gradients of positive maxima only.
     #[must_use]
     pub(crate) fn of_maxima(mut self, x: Tensor, y: Tensor) -> Self {
         self.maxima = Some([x, y]);

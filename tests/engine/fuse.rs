@@ -53,8 +53,8 @@ fn a_fused_training_step_is_the_step_of_single_launches() {
         // The packing of what lives may come out a little worse by chance.
         assert!(slots[1] <= slots[0] + slots[0] / 100, "{net}: {slots:?} bytes");
 
-        // The second kernels keep no statistics, which adds up in another order.
-        let choice = if net == "prognet" { Choice::Rule } else { Choice::Number(1) };
+        // Keeping statistics adds up in another order. The last kernels keep none.
+        let choice = if net == "prognet" { Choice::Rule } else { Choice::Number(usize::MAX) };
         let [apart, fused] = [apart, fused].map(|step| {
             let mut training = Training::with_choice(step, &config, choice);
             training.write(0..2);
@@ -80,7 +80,9 @@ fn statistics_that_convolutions_keep_are_those_of_the_launches() {
         fused.tape.fuse();
         let needed = launches_needed(&fused.tape, gpu().adapter()).unwrap();
         let left_out = fused.tape.launches().iter().zip(&needed).filter(|(_, needed)| !**needed);
-        assert!(left_out.map(|(launch, _)| launch.label()).any(|label| label == "batch_norm statistics"), "{net}");
+        let keeps = left_out.map(|(launch, _)| launch.label()).any(|label| label == "batch_norm statistics");
+        // The kernels for software adapters with other subgroups keep none.
+        assert_eq!(keeps, !gpu().adapter().software || gpu().adapter().subgroups_of(8), "{net}");
         let [apart, fused] = [apart, fused].map(|step| {
             let mut training = Training::of(step, &config);
             training.write(0..2);
