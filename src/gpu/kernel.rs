@@ -52,7 +52,7 @@ impl Kernel {
         }
     }
 
-    /// A kernel of one workgroup of 64 invocations per item.
+    /// A kernel of one workgroup per item; of 64 invocations, if its needs say nothing else.
     pub fn per_group(shader: Shader, items: usize) -> Self {
         Self { workgroups: fold(items), ..Self::per_item(shader, 0) }
     }

@@ -103,7 +103,7 @@ fn insert(types: &mut UniqueArena<Type>, inner: TypeInner) -> Handle<Type> {
 }
 
 /// `array<f32>` -> `array<f16>`, `array<vec4<f32>>` -> `array<vec4<f16>>`.
-fn half_array(types: &mut naga::UniqueArena<Type>, ty: Handle<Type>) -> Option<Handle<Type>> {
+fn half_array(types: &mut UniqueArena<Type>, ty: Handle<Type>) -> Option<Handle<Type>> {
     let TypeInner::Array { base, size, .. } = types[ty].inner else { return None };
     let (inner, stride) = match types[base].inner {
         TypeInner::Scalar(Scalar::F32) => (TypeInner::Scalar(HALF), 2),

@@ -165,10 +165,7 @@ impl Tape {
             define.push(("THEN_RELU", 1));
             fused.epilogue = Epilogue::Rectified;
         }
-        if fused.operands.len() > MOST_OPERANDS || fused.reads().any(|read| self.share_storage(read, result)) {
-            return None;
-        }
-        fused.replace(between, result);
+        let mut fused = self.storing(fused, result, between)?;
         fused.kernels = fused.kernels.into_iter().map(|kernel| defined(kernel, &define)).collect();
         fused.flops += follower.flops;
         fused.cheap &= follower.cheap;
@@ -185,14 +182,19 @@ impl Tape {
         result: Tensor,
     ) -> Option<Launch> {
         let [_, maxima] = maker.maxima.filter(|[of, _]| *of == rectified)?;
-        let mut fused = maker.clone().read(maxima).view(maxima);
+        let mut fused = self.storing(maker.clone().read(maxima).view(maxima), result, between)?;
         let binding = fused.operands.len() as u32;
+        fused.kernels = fused.kernels.into_iter().map(|kernel| kernel.def("RECTIFIED", binding)).collect();
+        fused.maxima = None;
+        Some(fused)
+    }
+
+    /// A launch that stores `result` in place of `between`, if it may: adapters bind so many operands, and none both read and written.
+    fn storing(&self, mut fused: Launch, result: Tensor, between: Tensor) -> Option<Launch> {
         if fused.operands.len() > MOST_OPERANDS || fused.reads().any(|read| self.share_storage(read, result)) {
             return None;
         }
         fused.replace(between, result);
-        fused.kernels = fused.kernels.into_iter().map(|kernel| kernel.def("RECTIFIED", binding)).collect();
-        fused.maxima = None;
         Some(fused)
     }
 }

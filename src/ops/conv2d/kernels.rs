@@ -1,6 +1,6 @@
 //! The kernels' tiles, and what they ask of the adapter.
 
-use crate::gpu::{Kernel, Needs, Shader, fold};
+use crate::gpu::{Kernel, Needs, Shader};
 
 /// Invocations in a workgroup of the kernels without workgroup memory.
 const LANES: usize = 32;
@@ -8,13 +8,10 @@ const LANES: usize = 32;
 /// A kernel with one register tile per invocation.
 pub fn registers(shader: Shader, tiles: usize) -> Kernel {
     Kernel {
-        shader,
-        defs: vec![("LANES", LANES as u32)],
-        constants: vec![],
-        workgroups: fold(tiles.div_ceil(LANES)),
         needs: Needs { aligned: true, invocations: LANES as u32, software: Some(true), ..Needs::default() },
-        can_keep_statistics: false,
+        ..Kernel::per_group(shader, tiles.div_ceil(LANES))
     }
+    .def("LANES", LANES as u32)
 }
 
 /// Invocations in a subgroup of [`subgroup`]'s kernels.
@@ -30,11 +27,9 @@ pub fn subgroup(shader: Shader, rows: usize, columns: usize, splits: usize) -> K
         _ => (8, 1),
     };
     let (tile_rows, tile_columns) = (lines * SUBGROUP, quads * 4 * SUBGROUP);
-    Kernel {
-        shader,
-        defs: vec![("LINES", lines as u32), ("QUADS", quads as u32)],
-        ..one_subgroup(shader, rows.div_ceil(tile_rows) * columns.div_ceil(tile_columns) * splits)
-    }
+    one_subgroup(shader, rows.div_ceil(tile_rows) * columns.div_ceil(tile_columns) * splits)
+        .def("LINES", lines as u32)
+        .def("QUADS", quads as u32)
 }
 
 /// A kernel with a tile per lane, and so many of each class of pixels.
@@ -44,10 +39,6 @@ pub fn narrow(shader: Shader, tiles: usize, classes: usize) -> Kernel {
 
 fn one_subgroup(shader: Shader, workgroups: usize) -> Kernel {
     Kernel {
-        shader,
-        defs: vec![],
-        constants: vec![],
-        workgroups: fold(workgroups),
         needs: Needs {
             aligned: true,
             invocations: SUBGROUP as u32,
@@ -55,7 +46,7 @@ fn one_subgroup(shader: Shader, workgroups: usize) -> Kernel {
             subgroup: Some(SUBGROUP as u32),
             ..Needs::default()
         },
-        can_keep_statistics: false,
+        ..Kernel::per_group(shader, workgroups)
     }
 }
 
@@ -63,12 +54,8 @@ fn one_subgroup(shader: Shader, workgroups: usize) -> Kernel {
 pub fn tiled(shader: Shader, rows: usize, columns: usize, splits: usize) -> Kernel {
     let workgroup_memory = 2 * 320 * 16;
     Kernel {
-        shader,
-        defs: vec![],
-        constants: vec![],
-        workgroups: fold(rows.div_ceil(64) * columns.div_ceil(64) * splits),
         needs: Needs { aligned: true, invocations: 64, workgroup_memory, software: Some(false), ..Needs::default() },
-        can_keep_statistics: false,
+        ..Kernel::per_group(shader, rows.div_ceil(64) * columns.div_ceil(64) * splits)
     }
 }
 
@@ -82,10 +69,6 @@ pub fn matrix(shader: Shader, rows: usize, columns: usize, splits: usize) -> [Ke
         // Two tiles of f16 that are 2 sides deep, with gaps, four matrices of f32, and where each row comes from.
         let workgroup_memory = 2 * (2 * 4 * side * (2 * side + 8)) + 16 * side * side + 12 * 4 * side;
         Kernel {
-            shader,
-            defs: vec![("SIDE", side)],
-            constants: vec![],
-            workgroups: fold(rows.div_ceil(tile) * columns.div_ceil(tile) * splits),
             needs: Needs {
                 aligned: true,
                 invocations: 128,
@@ -94,7 +77,8 @@ pub fn matrix(shader: Shader, rows: usize, columns: usize, splits: usize) -> [Ke
                 cooperative: Some(side),
                 ..Needs::default()
             },
-            can_keep_statistics: false,
+            ..Kernel::per_group(shader, rows.div_ceil(tile) * columns.div_ceil(tile) * splits)
         }
+        .def("SIDE", side)
     })
 }
