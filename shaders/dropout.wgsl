@@ -49,18 +49,22 @@ fn main(
     if element::beyond(item, params.length) {
         return;
     }
+    let place = element::place(item, CHANNELS, params.length);
+    for (var turn = 0u; turn < #{TURNS}u; turn++) {
+        let number = element::number(place, turn);
 #if VECTOR == 4
-    let factor = factors(item);
+        let factor = factors(number);
 #else
-    let four = factors(item >> 2u);
-    let factor = select(select(four.x, four.y, (item & 1u) == 1u), select(four.z, four.w, (item & 1u) == 1u), (item & 2u) == 2u);
+        let four = factors(number >> 2u);
+        let factor = select(select(four.x, four.y, (number & 1u) == 1u), select(four.z, four.w, (number & 1u) == 1u), (number & 2u) == 2u);
 #endif
-    let taken = x[element::index_in(item, CHANNELS, params.x_offset, params.x_stride)];
-    // A dropped infinity is dropped: 0 times it would be no number.
-    var value = select(taken * factor, Element(0.0), factor == Element(0.0));
-    let to = element::index_in(item, CHANNELS, params.y_offset, params.y_stride);
-    if ACCUMULATE {
-        value += y[to];
+        let taken = x[element::index_in(place, turn, params.x_offset, params.x_stride)];
+        // A dropped infinity is dropped: 0 times it would be no number.
+        var value = select(taken * factor, Element(0.0), factor == Element(0.0));
+        let to = element::index_in(place, turn, params.y_offset, params.y_stride);
+        if ACCUMULATE {
+            value += y[to];
+        }
+        y[to] = value;
     }
-    y[to] = value;
 }

@@ -27,7 +27,11 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let item = grid::linear_item(group, groups, lane);
-    if !element::beyond(item, params.length) {
-        y[element::index_in(item, CHANNELS, params.y_offset, params.y_stride)] = Element(params.value);
+    if element::beyond(item, params.length) {
+        return;
+    }
+    let place = element::place(item, CHANNELS, params.length);
+    for (var turn = 0u; turn < #{TURNS}u; turn++) {
+        y[element::index_in(place, turn, params.y_offset, params.y_stride)] = Element(params.value);
     }
 }

@@ -41,18 +41,21 @@ fn main(
         return;
     }
     let zero = Element(0.0);
-    let alive = y[element::index_in(item, CHANNELS, params.y_offset, params.y_stride)] > zero;
-    let gradient = select(zero, dy[element::index_in(item, CHANNELS, params.dy_offset, params.dy_stride)], alive);
-    let to_a = element::index_in(item, CHANNELS, params.da_offset, params.da_stride);
-    let to_b = element::index_in(item, CHANNELS, params.db_offset, params.db_stride);
-    if ACCUMULATE_A {
-        da[to_a] += gradient;
-    } else {
-        da[to_a] = gradient;
-    }
-    if ACCUMULATE_B {
-        db[to_b] += gradient;
-    } else {
-        db[to_b] = gradient;
+    let place = element::place(item, CHANNELS, params.length);
+    for (var turn = 0u; turn < #{TURNS}u; turn++) {
+        let alive = y[element::index_in(place, turn, params.y_offset, params.y_stride)] > zero;
+        let gradient = select(zero, dy[element::index_in(place, turn, params.dy_offset, params.dy_stride)], alive);
+        let to_a = element::index_in(place, turn, params.da_offset, params.da_stride);
+        let to_b = element::index_in(place, turn, params.db_offset, params.db_stride);
+        if ACCUMULATE_A {
+            da[to_a] += gradient;
+        } else {
+            da[to_a] = gradient;
+        }
+        if ACCUMULATE_B {
+            db[to_b] += gradient;
+        } else {
+            db[to_b] = gradient;
+        }
     }
 }

@@ -36,11 +36,14 @@ fn main(
     if element::beyond(item, params.length) {
         return;
     }
-    let left = a[element::index_in(item, CHANNELS, params.a_offset, params.a_stride)];
-    let right = b[element::index_in(item, CHANNELS, params.b_offset, params.b_stride)];
-    var sum = left + right;
-    if RELU {
-        sum = max(sum, Element(0.0));
+    let place = element::place(item, CHANNELS, params.length);
+    for (var turn = 0u; turn < #{TURNS}u; turn++) {
+        let left = a[element::index_in(place, turn, params.a_offset, params.a_stride)];
+        let right = b[element::index_in(place, turn, params.b_offset, params.b_stride)];
+        var sum = left + right;
+        if RELU {
+            sum = max(sum, Element(0.0));
+        }
+        y[element::index_in(place, turn, params.y_offset, params.y_stride)] = sum;
     }
-    y[element::index_in(item, CHANNELS, params.y_offset, params.y_stride)] = sum;
 }

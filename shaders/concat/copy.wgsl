@@ -33,10 +33,13 @@ fn main(
     if element::beyond(item, params.length) {
         return;
     }
-    var value = x[element::index_in(item, CHANNELS, params.x_offset, params.x_stride)];
-    let to = element::index_in(item, CHANNELS, params.y_offset, params.y_stride);
-    if ACCUMULATE {
-        value += y[to];
+    let place = element::place(item, CHANNELS, params.length);
+    for (var turn = 0u; turn < #{TURNS}u; turn++) {
+        var value = x[element::index_in(place, turn, params.x_offset, params.x_stride)];
+        let to = element::index_in(place, turn, params.y_offset, params.y_stride);
+        if ACCUMULATE {
+            value += y[to];
+        }
+        y[to] = value;
     }
-    y[to] = value;
 }

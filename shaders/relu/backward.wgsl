@@ -37,11 +37,14 @@ fn main(
         return;
     }
     let zero = Element(0.0);
-    let alive = y[element::index_in(item, CHANNELS, params.y_offset, params.y_stride)] > zero;
-    var gradient = select(zero, dy[element::index_in(item, CHANNELS, params.dy_offset, params.dy_stride)], alive);
-    let to = element::index_in(item, CHANNELS, params.dx_offset, params.dx_stride);
-    if ACCUMULATE {
-        gradient += dx[to];
+    let place = element::place(item, CHANNELS, params.length);
+    for (var turn = 0u; turn < #{TURNS}u; turn++) {
+        let alive = y[element::index_in(place, turn, params.y_offset, params.y_stride)] > zero;
+        var gradient = select(zero, dy[element::index_in(place, turn, params.dy_offset, params.dy_stride)], alive);
+        let to = element::index_in(place, turn, params.dx_offset, params.dx_stride);
+        if ACCUMULATE {
+            gradient += dx[to];
+        }
+        dx[to] = gradient;
     }
-    dx[to] = gradient;
 }

@@ -32,6 +32,9 @@ fn main(
     if element::beyond(item, params.length) {
         return;
     }
-    let value = x[element::index_in(item, CHANNELS, params.x_offset, params.x_stride)];
-    y[element::index_in(item, CHANNELS, params.y_offset, params.y_stride)] = max(value, Element(0.0));
+    let place = element::place(item, CHANNELS, params.length);
+    for (var turn = 0u; turn < #{TURNS}u; turn++) {
+        let value = x[element::index_in(place, turn, params.x_offset, params.x_stride)];
+        y[element::index_in(place, turn, params.y_offset, params.y_stride)] = max(value, Element(0.0));
+    }
 }

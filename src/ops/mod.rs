@@ -27,10 +27,13 @@ use crate::tensor::Shape;
 use crate::{Error, Result};
 
 /// Adds the element-wise kernel of `shader` in both widths: four channels at a time where every view is aligned, else one.
-/// The kernel imports `gatefold::element`; `switches` are its overrides of type `bool`.
+/// The kernel imports `gatefold::element`; `switches` are its overrides of type `bool`. An invocation takes four pixels, so far
+/// apart that their loads are under way together, where the pixels divide by four.
 pub(crate) fn element_wise(launch: Launch, shader: Shader, shape: Shape, switches: &[(&'static str, bool)]) -> Launch {
+    let turns = if shape.pixels().is_multiple_of(4) { 4 } else { 1 };
     let variant = |width: usize| {
-        let kernel = Kernel::per_item(shader, shape.len() / width).def("VECTOR", width as u32);
+        let kernel = Kernel::per_item(shader, shape.len() / width / turns);
+        let kernel = kernel.def("VECTOR", width as u32).def("TURNS", turns as u32);
         let kernel = kernel.constant("CHANNELS", (shape.c / width) as i64);
         switches.iter().fold(kernel, |kernel, &(name, on)| kernel.constant(name, i64::from(on)))
     };
