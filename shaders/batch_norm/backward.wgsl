@@ -24,6 +24,8 @@ struct Params {
 
 override ACCUMULATE: bool = false;
 override RELU: bool = false;
+override RUN: u32 = 1u;
+override WHOLE: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<Element>;
@@ -55,7 +57,11 @@ fn main(
     let flat = level[channel];
     let steep = slope[channel];
     // Several pixels per invocation: the loads above are shared. Every `runs`-th, so that neighbours stay neighbours.
-    for (var pixel = start; pixel < params.pixels; pixel += params.runs) {
+    for (var turn = 0u; turn < RUN; turn++) {
+        let pixel = start + turn * params.runs;
+        if !WHOLE && pixel >= params.pixels {
+            break;
+        }
         let deviation = x[(params.x_offset + pixel * params.x_stride) / #{VECTOR}u + channel] - centre;
         var gradient = dy[(params.dy_offset + pixel * params.dy_stride) / #{VECTOR}u + channel];
         if RELU {

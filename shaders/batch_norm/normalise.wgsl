@@ -21,6 +21,8 @@ struct Params {
 }
 
 override RELU: bool = false;
+override RUN: u32 = 1u;
+override WHOLE: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<Element>;
@@ -47,7 +49,11 @@ fn main(
     let steepness = scale[channel];
     let shift = beta[channel];
     // Several pixels per invocation: the loads above are shared. Every `runs`-th, so that neighbours stay neighbours.
-    for (var pixel = start; pixel < params.pixels; pixel += params.runs) {
+    for (var turn = 0u; turn < RUN; turn++) {
+        let pixel = start + turn * params.runs;
+        if !WHOLE && pixel >= params.pixels {
+            break;
+        }
         let deviation = x[(params.x_offset + pixel * params.x_stride) / #{VECTOR}u + channel] - centre;
         var value = deviation * steepness + shift;
         if RELU {

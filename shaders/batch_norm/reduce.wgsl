@@ -20,6 +20,8 @@ struct Params {
 }
 
 override RELU: bool = false;
+override RUN: u32 = 1u;
+override WHOLE: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<Element>;
@@ -49,7 +51,11 @@ fn main(
     let shift = beta[channel];
     var sum = Element(0.0);
     var product = Element(0.0);
-    for (var pixel = start; pixel < params.pixels; pixel += params.runs) {
+    for (var turn = 0u; turn < RUN; turn++) {
+        let pixel = start + turn * params.runs;
+        if !WHOLE && pixel >= params.pixels {
+            break;
+        }
         var gradient = dy[(params.dy_offset + pixel * params.dy_stride) / #{VECTOR}u + channel];
         let deviation = x[(params.x_offset + pixel * params.x_stride) / #{VECTOR}u + channel] - centre;
         if RELU {

@@ -178,7 +178,7 @@ impl Normalisation {
             with_channels(launch.write(partial), c).u32(pixels).u32(runs).view(x).view(dy).flops(4 * x.shape.len());
         tape.launch(any_width(launch, c, |channels| {
             let kernel = Kernel::per_item(shader!("batch_norm/reduce.wgsl"), runs * channels);
-            kernel.constant("RELU", self.rectified)
+            in_runs(kernel.constant("RELU", self.rectified), x, SUMMED)
         }));
         let sums = tape.scratch(Shape::vector(2 * c));
         sum_pixels(tape, ("batch_norm", "reduce"), partial, sums, 1.0);
@@ -298,5 +298,9 @@ fn runs(x: Tensor) -> usize {
 }
 
 fn per_run(shader: Shader, x: Tensor, channels: usize) -> Kernel {
-    Kernel::per_item(shader, runs(x) * channels)
+    in_runs(Kernel::per_item(shader, runs(x) * channels), x, RUN)
+}
+
+fn in_runs(kernel: Kernel, x: Tensor, run: usize) -> Kernel {
+    kernel.constant("RUN", run as i64).constant("WHOLE", x.shape.pixels().is_multiple_of(run))
 }
