@@ -1,8 +1,9 @@
-// One step of Adam, in place, on four parameters at a time.
+// One step of Adam, in place, on vectors of four parameters.
 #import gatefold::grid
 
 struct Params {
-    vectors: u32,
+    // Half the vectors: an invocation takes two, so far apart, and the loads of both are under way together.
+    half: u32,
     beta1: f32,
     beta2: f32,
     // 1 - beta, rounded once: f32 loses five digits of 1 - 0.999.
@@ -46,34 +47,39 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let item = grid::linear_item(group, groups, lane);
-    if item >= params.vectors {
+    let first = grid::linear_item(group, groups, lane);
+    if first >= params.half {
         return;
     }
-    var p = parameters[item];
-    var g = gradients[item];
     if SCALED {
         // A norm that is no finite number: the factor was too large, and this step changes nothing. Its bits are looked at, since
         // compilers may take comparisons with infinity for impossible.
         if (bitcast<u32>(norm[params.norm_offset]) & 0x7f800000u) == 0x7f800000u {
             return;
         }
-        g *= step.gradient_scale;
-    }
-    if CLIP {
-        g *= min(1.0, params.max_norm / (norm[params.norm_offset] + 1e-6));
     }
     let rate = step.learning_rate * params.scale;
-    if DECOUPLED {
-        p *= 1.0 - rate * step.weight_decay;
-    } else {
-        g += step.weight_decay * p;
+    for (var turn = 0u; turn < 2u; turn++) {
+        let item = first + turn * params.half;
+        var p = parameters[item];
+        var g = gradients[item];
+        if SCALED {
+            g *= step.gradient_scale;
+        }
+        if CLIP {
+            g *= min(1.0, params.max_norm / (norm[params.norm_offset] + 1e-6));
+        }
+        if DECOUPLED {
+            p *= 1.0 - rate * step.weight_decay;
+        } else {
+            g += step.weight_decay * p;
+        }
+        let m = params.beta1 * moment1[item] + params.rest1 * g;
+        let v = params.beta2 * moment2[item] + params.rest2 * (g * g);
+        let size = rate / step.bias_correction1;
+        let spread = sqrt(v) / sqrt(step.bias_correction2) + params.eps;
+        parameters[item] = p - size * (m / spread);
+        moment1[item] = m;
+        moment2[item] = v;
     }
-    let m = params.beta1 * moment1[item] + params.rest1 * g;
-    let v = params.beta2 * moment2[item] + params.rest2 * (g * g);
-    let size = rate / step.bias_correction1;
-    let spread = sqrt(v) / sqrt(step.bias_correction2) + params.eps;
-    parameters[item] = p - size * (m / spread);
-    moment1[item] = m;
-    moment2[item] = v;
 }

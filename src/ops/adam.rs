@@ -78,7 +78,8 @@ pub struct Preparation {
 pub fn adam(tape: &mut Tape, segments: &[Segment], options: Adam, prepared: Preparation) {
     let (step, frozen) = (tape.step(), tape.frozen_words());
     for &Segment { start, words, scale } in segments {
-        debug_assert!(words.is_multiple_of(4) && start >= frozen);
+        // Parameters begin at multiples of 64 words.
+        debug_assert!(words.is_multiple_of(8) && start >= frozen);
         for (offset, len) in arena_pieces(words) {
             let parameters = tape.arena(Arena::Parameters, start + offset, len);
             let [gradients, moment1, moment2] = [Arena::Gradients, Arena::Moment1, Arena::Moment2]
@@ -88,10 +89,10 @@ pub fn adam(tape: &mut Tape, segments: &[Segment], options: Adam, prepared: Prep
             let launch = Launch::new("adam", "update").read(gradients).read(step).read(norm);
             let launch = launch.write(parameters).write(moment1).write(moment2);
             let rest = |beta: f32| (1.0 - f64::from(beta)) as f32;
-            let launch = launch.u32(len / 4).f32(options.beta1).f32(options.beta2);
+            let launch = launch.u32(len / 8).f32(options.beta1).f32(options.beta2);
             let launch = launch.f32(rest(options.beta1)).f32(rest(options.beta2)).f32(options.eps).f32(scale);
             let launch = launch.f32(prepared.max_norm.unwrap_or(0.0)).view(norm).flops(14 * len);
-            let kernel = Kernel::per_item(shader!("adam.wgsl"), len / 4);
+            let kernel = Kernel::per_item(shader!("adam.wgsl"), len / 8);
             let kernel = kernel.constant("DECOUPLED", options.decoupled).constant("CLIP", prepared.max_norm.is_some());
             let kernel = kernel.constant("SCALED", prepared.scaled);
             tape.launch(launch.kernel(kernel));
