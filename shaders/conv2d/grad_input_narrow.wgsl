@@ -77,14 +77,17 @@ fn main(
     let class_tiles = pictures * class_height * across_tiles;
     let class_groups = (class_tiles + 7u) / 8u;
     let number = grid::linear_group(group, groups);
-    let class_number = number / class_groups;
+    // Classes take turns: some have fewer taps than others, and drivers give each processor a run of workgroups.
+    let classes = params.stride_h * params.stride_w;
+    let class_group = number / classes;
+    let class_number = number - class_group * classes;
     let class_row = class_number / params.stride_w;
     let class_column = class_number - class_row * params.stride_w;
-    if class_row >= params.stride_h {
+    if class_group >= class_groups {
         return;
     }
     // Lanes past the last tile compute it again and store nothing.
-    let wanted = (number - class_number * class_groups) * 8u + lane;
+    let wanted = class_group * 8u + lane;
     let tile = min(wanted, class_tiles - 1u);
     let class_line = tile / across_tiles;
     let picture = class_line / class_height;

@@ -335,12 +335,14 @@ fn main(
     let row_tile = tile / column_tiles;
     let column4 = (tile - row_tile * column_tiles) * 8u * #{QUADS}u + lane;
     let class_tiles = (class_pixels + (8u * #{LINES}u - 1u)) / (8u * #{LINES}u);
-    let class_number = row_tile / class_tiles;
-    let first = (row_tile - class_number * class_tiles) * 8u * #{LINES}u + lane;
 #ifdef INPUT_GRADIENT
+    // Classes take turns: some have fewer taps than others, and drivers give each processor a run of workgroups.
+    let classes = params.stride_h * params.stride_w;
+    let class_tile = row_tile / classes;
+    let class_number = row_tile - class_tile * classes;
     let class_row = class_number / params.stride_w;
     let class_column = class_number - class_row * params.stride_w;
-    if class_row >= params.stride_h {
+    if class_tile >= class_tiles {
         return;
     }
     let first_row = (class_row + params.pad_top) % params.stride_h;
@@ -348,9 +350,10 @@ fn main(
     let step_row = params.stride_h;
     let step_column = params.stride_w;
 #else
+    let class_tile = row_tile;
     let class_row = 0u;
     let class_column = 0u;
-    if class_number > 0u {
+    if class_tile >= class_tiles {
         return;
     }
     let first_row = 0u;
@@ -358,6 +361,7 @@ fn main(
     let step_row = 1u;
     let step_column = taps_at_once;
 #endif
+    let first = class_tile * 8u * #{LINES}u + lane;
     let columns = line::columns(column4, columns4);
 
     let p0 = place(first, class_row, class_column);
