@@ -20,6 +20,7 @@ pub fn rows() -> Vec<Row> {
     let mut rows = vec![
         row("even", Shape::new(2, 4, 6, 8)),
         row("odd sizes", Shape::new(3, 5, 7, 3)),
+        row("pixels not in fours", Shape::new(3, 5, 9, 8)),
         row("one channel", Shape::new(2, 3, 3, 1)),
         row("256 at 56x56", Shape::new(4, 56, 56, 256)).bench(),
     ];
