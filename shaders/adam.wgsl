@@ -2,7 +2,7 @@
 #import gatefold::grid
 
 struct Params {
-    // Half the vectors: an invocation takes two, so far apart, and the loads of both are under way together.
+    // Half the number of vectors. An invocation takes two, this far apart, so that the loads of both are under way together.
     half: u32,
     beta1: f32,
     beta2: f32,
@@ -58,7 +58,14 @@ fn main(
             return;
         }
     }
+    var clip = 1.0;
+    if CLIP {
+        clip = min(1.0, params.max_norm / (norm[params.norm_offset] + 1e-6));
+    }
     let rate = step.learning_rate * params.scale;
+    let size = rate / step.bias_correction1;
+    let root = sqrt(step.bias_correction2);
+    let kept = 1.0 - rate * step.weight_decay;
     for (var turn = 0u; turn < 2u; turn++) {
         let item = first + turn * params.half;
         var p = parameters[item];
@@ -67,17 +74,16 @@ fn main(
             g *= step.gradient_scale;
         }
         if CLIP {
-            g *= min(1.0, params.max_norm / (norm[params.norm_offset] + 1e-6));
+            g *= clip;
         }
         if DECOUPLED {
-            p *= 1.0 - rate * step.weight_decay;
+            p *= kept;
         } else {
             g += step.weight_decay * p;
         }
         let m = params.beta1 * moment1[item] + params.rest1 * g;
         let v = params.beta2 * moment2[item] + params.rest2 * (g * g);
-        let size = rate / step.bias_correction1;
-        let spread = sqrt(v) / sqrt(step.bias_correction2) + params.eps;
+        let spread = sqrt(v) / root + params.eps;
         parameters[item] = p - size * (m / spread);
         moment1[item] = m;
         moment2[item] = v;

@@ -1,14 +1,14 @@
 #define_import_path gatefold::element
 
 // Index arithmetic of element-wise kernels, which move an `Element` at a time: one number, or four neighbouring channels
-// where every view is aligned (VECTOR is 1 or 4). An invocation moves TURNS of them, a part of the map's pixels apart: more than
-// one keeps several loads under way, and neighbouring invocations still move neighbours.
+// where every view is aligned (VECTOR is 1 or 4). An invocation moves TURNS of them (a divisor of the pixels), 1 / TURNS of the
+// map apart: more than one keeps several loads under way, and neighbouring invocations still move neighbours.
 
 struct Place {
     item: u32,
     pixel: u32,
     channel: u32,
-    // Between two turns: pixels, and Elements in dense order.
+    // From one turn to the next: so many pixels, which are so many Elements in dense order.
     pixels: u32,
     items: u32,
 }

@@ -31,7 +31,8 @@ impl Adam {
     }
 }
 
-/// Trained parameters that lie together and share a learning rate. Its ends are where parameters begin or end.
+/// Trained parameters that lie together and share a learning rate. Each end is where a parameter begins, or that of the
+/// buffer: multiples of 64 words.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Segment {
     /// First word in the buffer of all parameters.
@@ -78,7 +79,7 @@ pub struct Preparation {
 pub fn adam(tape: &mut Tape, segments: &[Segment], options: Adam, prepared: Preparation) {
     let (step, frozen) = (tape.step(), tape.frozen_words());
     for &Segment { start, words, scale } in segments {
-        // Parameters begin at multiples of 64 words.
+        // Ends of segments and of pieces are multiples of 64 words; an invocation takes two vectors of four.
         debug_assert!(words.is_multiple_of(8) && start >= frozen);
         for (offset, len) in arena_pieces(words) {
             let parameters = tape.arena(Arena::Parameters, start + offset, len);

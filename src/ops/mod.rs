@@ -27,8 +27,9 @@ use crate::tensor::Shape;
 use crate::{Error, Result};
 
 /// Adds the element-wise kernel of `shader` in both widths: four channels at a time where every view is aligned, else one.
-/// The kernel imports `gatefold::element`; `switches` are its overrides of type `bool`. An invocation takes four pixels, so far
-/// apart that their loads are under way together, where the pixels divide by four.
+/// The kernel imports `gatefold::element`; `switches` are its overrides of type `bool`. An invocation takes an
+/// element of each of four pixels, a quarter of the map apart, so that their loads are under way together; of one pixel where the
+/// pixels do not divide by four.
 pub(crate) fn element_wise(launch: Launch, shader: Shader, shape: Shape, switches: &[(&'static str, bool)]) -> Launch {
     let turns = if shape.pixels().is_multiple_of(4) { 4 } else { 1 };
     let variant = |width: usize| {

@@ -189,7 +189,8 @@ impl Tape {
         Some(fused)
     }
 
-    /// A launch that stores `result` in place of `between`, if it may: adapters bind so many operands, and none both read and written.
+    /// The launch with `result` stored in place of `between`; `None` if it has more operands than adapters bind, or reads what
+    /// shares storage with `result`.
     fn storing(&self, mut fused: Launch, result: Tensor, between: Tensor) -> Option<Launch> {
         if fused.operands.len() > MOST_OPERANDS || fused.reads().any(|read| self.share_storage(read, result)) {
             return None;
