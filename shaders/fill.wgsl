@@ -26,11 +26,10 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let item = grid::linear_item(group, groups, lane);
-    if element::beyond(item, params.length) {
+    let place = element::place(grid::linear_item(group, groups, lane), CHANNELS, params.length);
+    if element::beyond(place) {
         return;
     }
-    let place = element::place(item, CHANNELS, params.length);
     for (var turn = 0u; turn < #{TURNS}u; turn++) {
         y[element::index_in(place, turn, params.y_offset, params.y_stride)] = Element(params.value);
     }

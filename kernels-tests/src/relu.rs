@@ -17,15 +17,14 @@ fn row(name: &str, shape: Shape) -> Row {
 }
 
 pub fn rows() -> Vec<Row> {
-    let mut rows = vec![
+    vec![
         row("even", Shape::new(2, 4, 6, 8)),
         row("odd sizes", Shape::new(3, 5, 7, 3)),
         row("pixels not in fours", Shape::new(3, 5, 9, 8)),
         row("one channel", Shape::new(2, 3, 3, 1)),
         row("256 at 56x56", Shape::new(4, 56, 56, 256)).bench(),
-    ];
-    rows.push(row("many pixels", Shape::new(1, 600, 701, 2)));
-    rows
+        row("many pixels", Shape::new(1, 600, 701, 2)),
+    ]
 }
 
 /// The reference, for ops that end in a ReLU.

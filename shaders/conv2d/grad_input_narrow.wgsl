@@ -77,17 +77,14 @@ fn main(
     let class_tiles = pictures * class_height * across_tiles;
     let class_groups = (class_tiles + 7u) / 8u;
     let number = grid::linear_group(group, groups);
-    // Classes take turns: some have fewer taps than others, and drivers give each processor a run of workgroups.
-    let classes = params.stride_h * params.stride_w;
-    let class_group = number / classes;
-    let class_number = number - class_group * classes;
-    let class_row = class_number / params.stride_w;
-    let class_column = class_number - class_row * params.stride_w;
-    if class_group >= class_groups {
+    let own = grid::class_of(number, params.stride_h, params.stride_w);
+    let class_row = own.row;
+    let class_column = own.column;
+    if own.tile >= class_groups {
         return;
     }
     // Lanes past the last tile compute it again and store nothing.
-    let wanted = class_group * 8u + lane;
+    let wanted = own.tile * 8u + lane;
     let tile = min(wanted, class_tiles - 1u);
     let class_line = tile / across_tiles;
     let picture = class_line / class_height;

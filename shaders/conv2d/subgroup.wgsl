@@ -336,31 +336,26 @@ fn main(
     let column4 = (tile - row_tile * column_tiles) * 8u * #{QUADS}u + lane;
     let class_tiles = (class_pixels + (8u * #{LINES}u - 1u)) / (8u * #{LINES}u);
 #ifdef INPUT_GRADIENT
-    // Classes take turns: some have fewer taps than others, and drivers give each processor a run of workgroups.
-    let classes = params.stride_h * params.stride_w;
-    let class_tile = row_tile / classes;
-    let class_number = row_tile - class_tile * classes;
-    let class_row = class_number / params.stride_w;
-    let class_column = class_number - class_row * params.stride_w;
-    if class_tile >= class_tiles {
-        return;
-    }
+    let own = grid::class_of(row_tile, params.stride_h, params.stride_w);
+    let class_row = own.row;
+    let class_column = own.column;
+    let class_tile = own.tile;
     let first_row = (class_row + params.pad_top) % params.stride_h;
     let first_column = (class_column + params.pad_left) % params.stride_w;
     let step_row = params.stride_h;
     let step_column = params.stride_w;
 #else
-    let class_tile = row_tile;
     let class_row = 0u;
     let class_column = 0u;
-    if class_tile >= class_tiles {
-        return;
-    }
+    let class_tile = row_tile;
     let first_row = 0u;
     let first_column = 0u;
     let step_row = 1u;
     let step_column = taps_at_once;
 #endif
+    if class_tile >= class_tiles {
+        return;
+    }
     let first = class_tile * 8u * #{LINES}u + lane;
     let columns = line::columns(column4, columns4);
 

@@ -13,17 +13,17 @@ struct Place {
     items: u32,
 }
 
-// Whether an invocation lies past the end of a tensor of `length` numbers.
-fn beyond(item: u32, length: u32) -> bool {
-    return item >= length / #{VECTOR}u / #{TURNS}u;
-}
-
-// Where an invocation begins. `channels` counts Elements; callers pass an override, so that the division by it costs a
-// multiplication once this is inlined.
+// Where an invocation begins in a tensor of `length` numbers. `channels` counts Elements; callers pass an override, so that the
+// division by it costs a multiplication once this is inlined.
 fn place(item: u32, channels: u32, length: u32) -> Place {
     let pixel = item / channels;
     let items = length / #{VECTOR}u / #{TURNS}u;
     return Place(item, pixel, item - pixel * channels, items / channels, items);
+}
+
+// Whether the invocation has nothing to do.
+fn beyond(place: Place) -> bool {
+    return place.item >= place.items;
 }
 
 // Index of a turn's Element in a view whose offset and stride are given in numbers.

@@ -17,3 +17,19 @@ fn quotient(item: u32, divisor: u32, share: f32) -> u32 {
 fn linear_item(group: vec3<u32>, groups: vec3<u32>, lane: u32) -> u32 {
     return linear_group(group, groups) * 64u + lane;
 }
+
+// The pixels that a convolution's strides see under the same taps make a class: their rows and columns leave the same rests.
+struct Class {
+    row: u32,
+    column: u32,
+    // Number of the tile within its class.
+    tile: u32,
+}
+
+// Whose tile this is. Classes take turns: some have fewer taps than others, and drivers give each processor a run of workgroups.
+fn class_of(tile: u32, stride_h: u32, stride_w: u32) -> Class {
+    let in_class = tile / (stride_h * stride_w);
+    let number = tile - in_class * (stride_h * stride_w);
+    let row = number / stride_w;
+    return Class(row, number - row * stride_w, in_class);
+}

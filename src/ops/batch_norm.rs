@@ -68,7 +68,7 @@ fn normalise(tape: &mut Tape, x: Tensor, normalisation: Normalisation) -> Result
     let launch = Launch::new("batch_norm", "normalise").read(x).read(by.mean).read(scale).read(norm.beta).write(y);
     let launch = with_channels(launch, x.shape.c)
         .u32(x.shape.pixels())
-        .u32(runs(x))
+        .u32(runs(x, RUN))
         .view(x)
         .view(y)
         .flops(3 * x.shape.len())
@@ -77,7 +77,7 @@ fn normalise(tape: &mut Tape, x: Tensor, normalisation: Normalisation) -> Result
     // After its own ReLU there is nothing for an epilogue to add.
     let launch = if rectified { launch } else { launch.with_epilogue() };
     tape.launch(any_width(launch, x.shape.c, |channels| {
-        per_run(shader!("batch_norm/normalise.wgsl"), x, channels).constant("RELU", rectified)
+        per_run(shader!("batch_norm/normalise.wgsl"), x, RUN, channels).constant("RELU", rectified)
     }));
     tape.on_backward(&[x, norm.gamma, norm.beta], move |tape| match tape.grad(y)? {
         Some(dy) => normalisation.backward(tape, x, dy),
@@ -151,17 +151,17 @@ impl Normalisation {
         let (launch, shader) = if self.training {
             let launch = Launch::new("batch_norm", "backward").read(x).read(dy).read(mean).read(scale).read(beta);
             let launch =
-                with_channels(launch.read(level).read(slope).write(dx.tensor), c).u32(pixels).u32(runs(x)).view(x);
+                with_channels(launch.read(level).read(slope).write(dx.tensor), c).u32(pixels).u32(runs(x, RUN)).view(x);
             (launch.flops(5 * x.shape.len()), shader!("batch_norm/backward.wgsl"))
         } else {
             // Without a ReLU the kernel does not read x, which then need not be kept until here.
             let x = if self.rectified { x } else { dy };
             let launch = Launch::new("batch_norm", "backward").read(x).read(dy).read(mean).read(scale).read(beta);
-            let launch = with_channels(launch.write(dx.tensor), c).u32(pixels).u32(runs(x)).view(x);
+            let launch = with_channels(launch.write(dx.tensor), c).u32(pixels).u32(runs(x, RUN)).view(x);
             (launch.flops(x.shape.len()), shader!("batch_norm/backward_inference.wgsl"))
         };
         tape.launch(any_width(launch.view(dy).view(dx.tensor), c, |channels| {
-            let kernel = per_run(shader, x, channels).constant("ACCUMULATE", dx.accumulate);
+            let kernel = per_run(shader, x, RUN, channels).constant("ACCUMULATE", dx.accumulate);
             kernel.constant("RELU", self.rectified)
         }));
         Ok(())
@@ -171,14 +171,13 @@ impl Normalisation {
     fn reduce(&self, tape: &mut Tape, x: Tensor, dy: Tensor, [level, slope]: [Tensor; 2]) -> Result<()> {
         let (norm, c, pixels) = (self.norm, x.shape.c, x.shape.pixels());
         let [mean, scale, beta] = self.operands();
-        let runs = pixels.div_ceil(SUMMED);
+        let runs = runs(x, SUMMED);
         let partial = tape.scratch(Shape::new(1, 1, runs, 2 * c));
         let launch = Launch::new("batch_norm", "reduce").read(x).read(dy).read(mean).read(scale).read(beta);
         let launch =
             with_channels(launch.write(partial), c).u32(pixels).u32(runs).view(x).view(dy).flops(4 * x.shape.len());
         tape.launch(any_width(launch, c, |channels| {
-            let kernel = Kernel::per_item(shader!("batch_norm/reduce.wgsl"), runs * channels);
-            in_runs(kernel.constant("RELU", self.rectified), x, SUMMED)
+            per_run(shader!("batch_norm/reduce.wgsl"), x, SUMMED, channels).constant("RELU", self.rectified)
         }));
         let sums = tape.scratch(Shape::vector(2 * c));
         sum_pixels(tape, ("batch_norm", "reduce"), partial, sums, 1.0);
@@ -293,14 +292,12 @@ const SUMMED: usize = 8;
 /// Pixels of one invocation of an element-wise pass, which loads its channels' numbers once. As far apart, for the same reason.
 const RUN: usize = 4;
 
-fn runs(x: Tensor) -> usize {
-    x.shape.pixels().div_ceil(RUN)
+fn runs(x: Tensor, run: usize) -> usize {
+    x.shape.pixels().div_ceil(run)
 }
 
-fn per_run(shader: Shader, x: Tensor, channels: usize) -> Kernel {
-    in_runs(Kernel::per_item(shader, runs(x) * channels), x, RUN)
-}
-
-fn in_runs(kernel: Kernel, x: Tensor, run: usize) -> Kernel {
-    kernel.constant("RUN", run as i64).constant("WHOLE", x.shape.pixels().is_multiple_of(run))
+/// A kernel of one invocation per run of pixels and channel.
+fn per_run(shader: Shader, x: Tensor, run: usize, channels: usize) -> Kernel {
+    let kernel = Kernel::per_item(shader, runs(x, run) * channels).constant("RUN", run as i64);
+    kernel.constant("WHOLE", x.shape.pixels().is_multiple_of(run))
 }
