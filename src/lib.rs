@@ -7,17 +7,10 @@
 pub mod audit;
 pub mod cli;
 pub mod data;
-pub mod error;
 pub mod explain;
-pub mod gpu;
 pub mod nets;
-pub mod ops;
-pub mod params;
-pub mod plan;
 pub mod report;
-pub mod tape;
-pub mod tensor;
 pub mod train;
 pub mod weights;
 
-pub use error::{Error, Result};
+pub use gatefold_engine::{Error, Result};

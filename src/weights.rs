@@ -17,11 +17,11 @@ pub use export::Exported;
 pub use foreign::{About, Customs};
 
 use crate::data::Harmonise;
-use crate::data::files::write_atomically;
-use crate::gpu::Gpu;
+use gatefold_engine::file::write_atomically;
+use gatefold_engine::gpu::Gpu;
 use crate::nets::NetConfig;
-use crate::params::ParameterStore;
-use crate::tape::Arena;
+use gatefold_engine::params::ParameterStore;
+use gatefold_engine::params::Arena;
 use crate::train::LossScale;
 use crate::{Error, Result};
 

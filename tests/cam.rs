@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use gatefold::explain::Explainer;
 use gatefold::explain::layers;
-use gatefold::gpu::{BufferPool, Gpu, GpuOptions};
+use gatefold_engine::gpu::{BufferPool, Gpu, GpuOptions};
 use gatefold::nets::{Head, NetConfig};
-use gatefold::params::ParameterStore;
-use gatefold::plan::Plan;
-use gatefold::tape::Arena;
+use gatefold_engine::params::ParameterStore;
+use gatefold_engine::plan::Plan;
+use gatefold_engine::params::Arena;
 use gatefold::train::model::{Model, Taps, forward};
 use gatefold::weights::{FORMAT, Header};
 

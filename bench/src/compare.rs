@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use gatefold::train::Precision;
-use gatefold::{Error, Result};
+use gatefold_engine::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::measure::median;

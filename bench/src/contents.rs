@@ -1,8 +1,8 @@
 //! What lies in the storage of a launch that is timed by itself, and whether two kernels made the same of it.
 
-use gatefold::plan::Output;
-use gatefold::tape::Launch;
-use gatefold::tensor::Tensor;
+use gatefold_engine::plan::Output;
+use gatefold_engine::tape::Launch;
+use gatefold_engine::tensor::Tensor;
 
 /// Uniform noise: vectors (variances and scales among them) between 0.5 and 1.5, everything else between -1 and 1. Where a
 /// kernel reads whole numbers, numbers that it may meet.

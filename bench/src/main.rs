@@ -13,8 +13,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
-use gatefold::gpu::{Gpu, GpuOptions, cache_folder};
-use gatefold::{Error, Result};
+use gatefold_engine::gpu::{Gpu, GpuOptions, cache_folder};
+use gatefold_engine::{Error, Result};
 use serde::Serialize;
 
 /// Times Gatefold's kernels and training steps.

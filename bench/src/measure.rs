@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use gatefold::Result;
-use gatefold::gpu::{Clock, Gpu, Stopwatch};
-use gatefold::plan::{Prepared, Probe};
+use gatefold_engine::Result;
+use gatefold_engine::gpu::{Clock, Gpu, Stopwatch};
+use gatefold_engine::plan::{Prepared, Probe};
 
 /// How long a kernel takes, in seconds.
 #[derive(Clone, Copy, Debug)]

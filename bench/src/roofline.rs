@@ -1,11 +1,11 @@
 //! The adapter's own ceilings: how many multiply-adds and how many bytes a second it reaches at most.
 
 use clap::Args;
-use gatefold::gpu::{Gpu, Kernel, Shader, Stopwatch, fold};
-use gatefold::plan::Probe;
-use gatefold::tape::{Launch, Tape};
-use gatefold::tensor::Shape;
-use gatefold::{Error, Result};
+use gatefold_engine::gpu::{Gpu, Kernel, Shader, Stopwatch, fold};
+use gatefold_engine::plan::Probe;
+use gatefold_engine::tape::{Launch, Tape};
+use gatefold_engine::tensor::Shape;
+use gatefold_engine::{Error, Result};
 use serde::Serialize;
 
 use crate::measure::{Measured, measure};
@@ -163,7 +163,7 @@ fn timed(gpu: &Gpu, stopwatch: &Stopwatch, seconds: f64, load: impl Fn(usize) ->
         let Load { tape, amount } = load(rounds)?;
         let launch = tape.launches().first().ok_or_else(|| Error::run("a roofline without a launch"))?;
         let kernel = launch.kernels.first().ok_or_else(|| Error::run("a roofline without a kernel"))?;
-        let noise = |operand: usize, tensor: gatefold::tensor::Tensor| match launch.pass {
+        let noise = |operand: usize, tensor: gatefold_engine::tensor::Tensor| match launch.pass {
             // As f16s these are 1; as the sums of products they start from, about 0.
             "cooperative" => vec![if operand == 0 { 0x3c00_3c00 } else { 0 }; tensor.shape.len()],
             _ => crate::contents::contents(launch, operand, tensor),
@@ -257,7 +257,7 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gatefold::gpu::compose;
+    use gatefold_engine::gpu::compose;
 
     #[test]
     fn every_roofline_kernel_composes_and_validates() {

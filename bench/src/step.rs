@@ -6,7 +6,7 @@ mod profile;
 use clap::Args;
 use gatefold::train::Precision;
 use gatefold::train::tuning::When;
-use gatefold::{Error, Result};
+use gatefold_engine::{Error, Result};
 use serde::Serialize;
 
 use crate::measure::median;

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use gatefold::Result;
-use gatefold::gpu::{BufferPool, Gpu};
-use gatefold::ops::adam::{Adam, Preparation, Segment, adam};
-use gatefold::ops::grad_norm::grad_norm;
-use gatefold::params::{Init, Layout, ParameterSpec, ParameterStore, StepWords};
-use gatefold::plan::{Choice, Plan};
-use gatefold::tape::{Arena, Tape};
-use gatefold::tensor::{Shape, Tensor};
+use gatefold_engine::Result;
+use gatefold_engine::gpu::{BufferPool, Gpu};
+use gatefold_engine::ops::adam::{Adam, Preparation, Segment, adam};
+use gatefold_engine::ops::grad_norm::grad_norm;
+use gatefold_engine::params::{Init, Layout, ParameterSpec, ParameterStore, StepWords};
+use gatefold_engine::plan::{Choice, Plan};
+use gatefold_engine::params::Arena;
+use gatefold_engine::tape::Tape;
+use gatefold_engine::tensor::{Shape, Tensor};
 
 use crate::array::relative_error;
 use crate::{Array, Checked, Row};
@@ -117,7 +118,7 @@ fn run(
     let mut tape = Tape::new();
     setup.record(&mut tape);
     let step = tape.step();
-    let store = ParameterStore::for_training(gpu, &tape)?;
+    let store = ParameterStore::for_training(gpu, tape.spec(), tape.frozen_words())?;
     store.write(gpu, Arena::Parameters, start)?;
     for moment in [Arena::Moment1, Arena::Moment2] {
         store.write(gpu, moment, &vec![0.0; tape.trained_words()])?;

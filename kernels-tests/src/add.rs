@@ -1,8 +1,8 @@
 //! `y = a + b`.
 
-use gatefold::ops::add::{add, add_relu};
-use gatefold::ops::relu::relu;
-use gatefold::tensor::Shape;
+use gatefold_engine::ops::add::{add, add_relu};
+use gatefold_engine::ops::relu::relu;
+use gatefold_engine::tensor::Shape;
 
 use crate::{Array, Input, Row, relu};
 

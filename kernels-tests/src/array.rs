@@ -1,6 +1,6 @@
 //! Tensors of the reference: f64, dense, NHWC.
 
-use gatefold::tensor::Shape;
+use gatefold_engine::tensor::Shape;
 use rand::{RngExt, SeedableRng};
 
 /// A dense NHWC tensor in f64.

@@ -1,8 +1,8 @@
 //! The mean of each window.
 
-use gatefold::ops::avg_pool::avg_pool;
-use gatefold::ops::window::Window;
-use gatefold::tensor::Shape;
+use gatefold_engine::ops::avg_pool::avg_pool;
+use gatefold_engine::ops::window::Window;
+use gatefold_engine::tensor::Shape;
 
 use crate::max_pool::pixels;
 use crate::{Array, Input, Row};

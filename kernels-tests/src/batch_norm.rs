@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use gatefold::Result;
-use gatefold::gpu::{BufferPool, Gpu};
-use gatefold::ops::add::add_relu;
-use gatefold::ops::batch_norm::{BatchNorm, batch_norm, batch_norm_relu};
-use gatefold::ops::concat::{Stack, concat};
-use gatefold::ops::relu::relu as op_relu;
-use gatefold::params::{ParameterStore, StateSpec};
-use gatefold::plan::{Choice, Plan};
-use gatefold::tape::Tape;
-use gatefold::tensor::{Shape, Tensor};
+use gatefold_engine::Result;
+use gatefold_engine::gpu::{BufferPool, Gpu};
+use gatefold_engine::ops::add::add_relu;
+use gatefold_engine::ops::batch_norm::{BatchNorm, batch_norm, batch_norm_relu};
+use gatefold_engine::ops::concat::{Stack, concat};
+use gatefold_engine::ops::relu::relu as op_relu;
+use gatefold_engine::params::{ParameterStore, StateSpec};
+use gatefold_engine::plan::{Choice, Plan};
+use gatefold_engine::tape::Tape;
+use gatefold_engine::tensor::{Shape, Tensor};
 
 use crate::array::relative_error;
 use crate::concat::joined;

@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
-use gatefold::gpu::{BufferPool, Gpu};
-use gatefold::params::{ParameterStore, StepWords};
-use gatefold::plan::{Choice, Plan, admissible};
-use gatefold::tape::{Arena, Launch, Tape};
-use gatefold::tensor::{Shape, Tensor};
-use gatefold::{Error, Result, ops};
+use gatefold_engine::gpu::{BufferPool, Gpu};
+use gatefold_engine::params::{ParameterStore, StepWords};
+use gatefold_engine::plan::{Choice, Plan, admissible};
+use gatefold_engine::params::Arena;
+use gatefold_engine::tape::{Launch, Tape};
+use gatefold_engine::tensor::{Shape, Tensor};
+use gatefold_engine::{Error, Result, ops};
 
 use crate::array::{Array, relative_error};
 use crate::row::{Checked, Input, Row, RowKind};
@@ -167,7 +168,7 @@ fn record(row: &Row, placement: Placement) -> Result<Recording> {
         }
         tensors.push(match placement {
             Placement::Sliced { before } if input.sliceable => tape.slice(wide, before, input.shape.c),
-            Placement::Half if input.sliceable => ops::concat::copy(&mut tape, wide),
+            Placement::Half if input.sliceable => ops::copy::copy(&mut tape, wide),
             _ => wide,
         });
         written.push(wide);
@@ -185,7 +186,7 @@ fn record(row: &Row, placement: Placement) -> Result<Recording> {
     if backward.is_some() {
         if matches!(placement, Placement::Sliced { .. }) {
             for &tensor in &tensors {
-                let second = ops::concat::copy(&mut tape, tensor);
+                let second = ops::copy::copy(&mut tape, tensor);
                 let ones = vec![1.0_f32.to_bits(); second.shape.len()];
                 seeds.push((second, tape.constant(second.shape, ones)));
             }
@@ -223,7 +224,7 @@ fn run_op(gpu: &Arc<Gpu>, row: &Row, arrays: &[Array], placement: Placement, cho
     let RowKind::Op { inputs, forward, backward, state, .. } = &row.kind else { unreachable!("only for ops") };
     let recording = record(row, placement)?;
     let tape = &recording.tape;
-    let store = ParameterStore::new(gpu, tape.spec(), gatefold::plan::trains(tape))?;
+    let store = ParameterStore::new(gpu, tape.spec(), gatefold_engine::plan::trains(tape))?;
     let (parameters, states) = tape.spec().initial(1);
     if !parameters.is_empty() {
         store.write(gpu, Arena::Parameters, &parameters)?;

@@ -1,9 +1,10 @@
 //! Joining channels.
 
-use gatefold::ops::add::add;
-use gatefold::ops::concat::{Stack, concat, copy};
-use gatefold::ops::relu::relu;
-use gatefold::tensor::Shape;
+use gatefold_engine::ops::add::add;
+use gatefold_engine::ops::concat::{Stack, concat};
+use gatefold_engine::ops::copy::copy;
+use gatefold_engine::ops::relu::relu;
+use gatefold_engine::tensor::Shape;
 
 use crate::{Array, Input, Row, relu};
 

@@ -1,11 +1,11 @@
 //! Two-dimensional convolution.
 
-use gatefold::ops::add::add_relu;
-use gatefold::ops::batch_norm::batch_norm as op_batch_norm;
-use gatefold::ops::conv2d::{conv2d, norm_relu_conv2d};
-use gatefold::ops::relu::relu as op_relu;
-use gatefold::ops::window::Window;
-use gatefold::tensor::Shape;
+use gatefold_engine::ops::add::add_relu;
+use gatefold_engine::ops::batch_norm::batch_norm as op_batch_norm;
+use gatefold_engine::ops::conv2d::{conv2d, norm_relu_conv2d};
+use gatefold_engine::ops::relu::relu as op_relu;
+use gatefold_engine::ops::window::Window;
+use gatefold_engine::tensor::Shape;
 
 use crate::{Array, Input, Row, batch_norm, relu};
 

@@ -1,7 +1,7 @@
 //! A fully connected layer.
 
-use gatefold::ops::dense::dense;
-use gatefold::tensor::Shape;
+use gatefold_engine::ops::dense::dense;
+use gatefold_engine::tensor::Shape;
 
 use crate::{Array, Input, Row};
 

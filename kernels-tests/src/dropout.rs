@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use gatefold::Result;
-use gatefold::gpu::{BufferPool, Gpu};
-use gatefold::ops::concat::copy;
-use gatefold::ops::dropout::dropout;
-use gatefold::params::{ParameterStore, StepWords};
-use gatefold::plan::{Choice, Plan};
-use gatefold::tape::Tape;
-use gatefold::tensor::Shape;
+use gatefold_engine::Result;
+use gatefold_engine::gpu::{BufferPool, Gpu};
+use gatefold_engine::ops::copy::copy;
+use gatefold_engine::ops::dropout::dropout;
+use gatefold_engine::params::{ParameterStore, StepWords};
+use gatefold_engine::plan::{Choice, Plan};
+use gatefold_engine::tape::Tape;
+use gatefold_engine::tensor::Shape;
 
 use crate::check::STEP;
 use crate::{Array, Checked, Input, Row};

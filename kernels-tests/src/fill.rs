@@ -1,14 +1,13 @@
 //! Constant contents.
 
-use gatefold::ops::fill::fill;
-use gatefold::tensor::Shape;
+use gatefold_engine::tensor::Shape;
 
 use crate::{Array, Row};
 
 fn row(name: &str, shape: Shape, value: f32) -> Row {
-    let record = move |tape: &mut gatefold::tape::Tape, _: &[gatefold::tensor::Tensor]| {
+    let record = move |tape: &mut gatefold_engine::tape::Tape, _: &[gatefold_engine::tensor::Tensor]| {
         let y = tape.scratch(shape);
-        fill(tape, y, value);
+        tape.fill(y, value);
         Ok(vec![y])
     };
     Row::new("fill", name, vec![], record, move |_| vec![Array::zeros(shape).map(|_| f64::from(value))])

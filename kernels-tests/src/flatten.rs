@@ -1,8 +1,8 @@
 //! From feature maps to vectors, in the order `h, w, c`.
 
-use gatefold::ops::flatten::flatten;
-use gatefold::ops::relu::relu;
-use gatefold::tensor::Shape;
+use gatefold_engine::ops::flatten::flatten;
+use gatefold_engine::ops::relu::relu;
+use gatefold_engine::tensor::Shape;
 
 use crate::{Array, Input, Row, relu};
 

@@ -1,7 +1,7 @@
 //! The mean of each whole feature map.
 
-use gatefold::ops::global_avg_pool::global_avg_pool;
-use gatefold::tensor::Shape;
+use gatefold_engine::ops::global_avg_pool::global_avg_pool;
+use gatefold_engine::tensor::Shape;
 
 use crate::{Array, Input, Row};
 

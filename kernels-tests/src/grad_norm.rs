@@ -1,11 +1,13 @@
 //! The norm of all gradients.
 
-use gatefold::gpu::BufferPool;
-use gatefold::ops::grad_norm::grad_norm;
-use gatefold::params::ParameterStore;
-use gatefold::plan::{ARENA_PIECE, Choice, Plan};
-use gatefold::tape::{Arena, Tape};
-use gatefold::tensor::Shape;
+use gatefold_engine::gpu::BufferPool;
+use gatefold_engine::ops::grad_norm::grad_norm;
+use gatefold_engine::params::ParameterStore;
+use gatefold_engine::params::ARENA_PIECE;
+use gatefold_engine::plan::{Choice, Plan};
+use gatefold_engine::params::Arena;
+use gatefold_engine::tape::Tape;
+use gatefold_engine::tensor::Shape;
 
 use crate::adam::parameter;
 use crate::array::relative_error;

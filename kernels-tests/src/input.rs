@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use gatefold::Result;
-use gatefold::gpu::{BufferPool, Gpu};
-use gatefold::ops::concat::concat;
-use gatefold::ops::input::{Augment, InputOp, input, words};
-use gatefold::params::{ParameterStore, StepWords};
-use gatefold::plan::{Choice, Plan};
-use gatefold::tape::Tape;
-use gatefold::tensor::Shape;
+use gatefold_engine::Result;
+use gatefold_engine::gpu::{BufferPool, Gpu};
+use gatefold_engine::ops::concat::concat;
+use gatefold_engine::ops::input::{Augment, InputOp, input, words};
+use gatefold_engine::params::{ParameterStore, StepWords};
+use gatefold_engine::plan::{Choice, Plan};
+use gatefold_engine::tape::Tape;
+use gatefold_engine::tensor::Shape;
 
 use crate::check::STEP;
 use crate::dropout::{hash, seed_of};

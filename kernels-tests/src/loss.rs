@@ -1,11 +1,11 @@
 //! The mean over samples that both cross-entropies end with.
 
-use gatefold::gpu::BufferPool;
-use gatefold::ops::loss::loss;
-use gatefold::params::ParameterStore;
-use gatefold::plan::Plan;
-use gatefold::tape::Tape;
-use gatefold::tensor::Shape;
+use gatefold_engine::gpu::BufferPool;
+use gatefold_engine::ops::loss::loss;
+use gatefold_engine::params::ParameterStore;
+use gatefold_engine::plan::Plan;
+use gatefold_engine::tape::Tape;
+use gatefold_engine::tensor::Shape;
 
 use crate::array::relative_error;
 use crate::{Array, Checked, Row};

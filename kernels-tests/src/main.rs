@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
-use gatefold::gpu::{Gpu, GpuOptions};
+use gatefold_engine::gpu::{Gpu, GpuOptions};
 use kernels_tests::{Verdict, check, rows};
 
 /// Compares every kernel of Gatefold with an f64 CPU reference on your own adapter.
@@ -32,12 +32,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> gatefold::Result<bool> {
+fn run(arguments: &Arguments) -> gatefold_engine::Result<bool> {
     let wanted = |op: &str| arguments.op.as_deref().is_none_or(|wanted| wanted == op);
     let rows: Vec<_> = rows().into_iter().filter(|row| !row.bench && wanted(row.op)).collect();
     if rows.is_empty() {
         let known = kernels_tests::OPS.join(", ");
-        return Err(gatefold::Error::input(format!("--op: there is no such op; there are: {known}")));
+        return Err(gatefold_engine::Error::input(format!("--op: there is no such op; there are: {known}")));
     }
     let options = GpuOptions { adapter: arguments.adapter.clone(), checked: !arguments.unchecked };
     let gpu = Arc::new(Gpu::open(&options)?);

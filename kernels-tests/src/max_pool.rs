@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use gatefold::Result;
-use gatefold::gpu::{BufferPool, Gpu};
-use gatefold::ops::max_pool::max_pool;
-use gatefold::ops::relu::relu as op_relu;
-use gatefold::ops::window::Window;
-use gatefold::params::ParameterStore;
-use gatefold::plan::{Choice, Plan};
-use gatefold::tape::Tape;
-use gatefold::tensor::Shape;
+use gatefold_engine::Result;
+use gatefold_engine::gpu::{BufferPool, Gpu};
+use gatefold_engine::ops::max_pool::max_pool;
+use gatefold_engine::ops::relu::relu as op_relu;
+use gatefold_engine::ops::window::Window;
+use gatefold_engine::params::ParameterStore;
+use gatefold_engine::plan::{Choice, Plan};
+use gatefold_engine::tape::Tape;
+use gatefold_engine::tensor::Shape;
 
 use crate::array::relative_error;
 use crate::{Array, Checked, Input, Row, relu};

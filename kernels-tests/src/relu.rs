@@ -1,7 +1,7 @@
 //! `y = max(x, 0)`.
 
-use gatefold::ops::relu::relu;
-use gatefold::tensor::Shape;
+use gatefold_engine::ops::relu::relu;
+use gatefold_engine::tensor::Shape;
 
 use crate::{Array, Input, Row};
 

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use gatefold::Result;
-use gatefold::gpu::Gpu;
-use gatefold::plan::Choice;
-use gatefold::tape::Tape;
-use gatefold::tensor::{Shape, Tensor};
+use gatefold_engine::Result;
+use gatefold_engine::gpu::Gpu;
+use gatefold_engine::plan::Choice;
+use gatefold_engine::tape::Tape;
+use gatefold_engine::tensor::{Shape, Tensor};
 
 use crate::array::Array;
 

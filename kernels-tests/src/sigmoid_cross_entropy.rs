@@ -1,9 +1,9 @@
 //! Cross-entropy of a sigmoid with class weights, label smoothing and sample weights.
 
-use gatefold::Result;
-use gatefold::ops::sigmoid_cross_entropy::{Loss, sigmoid_cross_entropy};
-use gatefold::tape::Tape;
-use gatefold::tensor::{Shape, Tensor};
+use gatefold_engine::Result;
+use gatefold_engine::ops::sigmoid_cross_entropy::{Loss, sigmoid_cross_entropy};
+use gatefold_engine::tape::Tape;
+use gatefold_engine::tensor::{Shape, Tensor};
 
 use crate::softmax_cross_entropy::{Expected, Truth, given_row, mean, random_row};
 use crate::{Array, Row};

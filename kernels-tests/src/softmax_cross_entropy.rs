@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use gatefold::Result;
-use gatefold::gpu::{BufferPool, Gpu};
-use gatefold::ops::softmax_cross_entropy::{Loss, Targets, softmax_cross_entropy};
-use gatefold::params::ParameterStore;
-use gatefold::plan::{Choice, Plan};
-use gatefold::tape::Tape;
-use gatefold::tensor::{Shape, Tensor};
+use gatefold_engine::Result;
+use gatefold_engine::gpu::{BufferPool, Gpu};
+use gatefold_engine::ops::softmax_cross_entropy::{Loss, Targets, softmax_cross_entropy};
+use gatefold_engine::params::ParameterStore;
+use gatefold_engine::plan::{Choice, Plan};
+use gatefold_engine::tape::Tape;
+use gatefold_engine::tensor::{Shape, Tensor};
 
 use crate::array::relative_error;
 use crate::{Array, Checked, Input, Row};

@@ -6,10 +6,10 @@ mod stream;
 use std::sync::{Arc, LazyLock};
 
 use gatefold::explain::{Explainer, HeatMap, Method, faithfulness};
-use gatefold::gpu::{BufferPool, Gpu, GpuOptions};
+use gatefold_engine::gpu::{BufferPool, Gpu, GpuOptions};
 use gatefold::nets::{Head, NetConfig};
-use gatefold::params::ParameterStore;
-use gatefold::tape::Arena;
+use gatefold_engine::params::ParameterStore;
+use gatefold_engine::params::Arena;
 use gatefold::train::model::{Model, Taps, forward};
 use gatefold::weights::{FORMAT, Header};
 use safetensors::SafeTensors;

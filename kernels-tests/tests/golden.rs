@@ -3,23 +3,24 @@
 
 use std::sync::{Arc, LazyLock};
 
-use gatefold::gpu::{BufferPool, Gpu, GpuOptions};
-use gatefold::ops::adam::{Adam, Preparation, Segment, adam};
-use gatefold::ops::avg_pool::avg_pool;
-use gatefold::ops::batch_norm::{BatchNorm, batch_norm};
-use gatefold::ops::conv2d::conv2d;
-use gatefold::ops::dense::dense;
-use gatefold::ops::flatten::flatten;
-use gatefold::ops::loss::Targets;
-use gatefold::ops::max_pool::max_pool;
-use gatefold::ops::relu::relu;
-use gatefold::ops::sigmoid_cross_entropy::sigmoid_cross_entropy;
-use gatefold::ops::softmax_cross_entropy::softmax_cross_entropy;
-use gatefold::ops::window::Window;
-use gatefold::params::{Init, Layout, ParameterSpec, ParameterStore, StateSpec, StepWords};
-use gatefold::plan::{Choice, Plan};
-use gatefold::tape::{Arena, Tape};
-use gatefold::tensor::{Shape, Tensor};
+use gatefold_engine::gpu::{BufferPool, Gpu, GpuOptions};
+use gatefold_engine::ops::adam::{Adam, Preparation, Segment, adam};
+use gatefold_engine::ops::avg_pool::avg_pool;
+use gatefold_engine::ops::batch_norm::{BatchNorm, batch_norm};
+use gatefold_engine::ops::conv2d::conv2d;
+use gatefold_engine::ops::dense::dense;
+use gatefold_engine::ops::flatten::flatten;
+use gatefold_engine::ops::loss::Targets;
+use gatefold_engine::ops::max_pool::max_pool;
+use gatefold_engine::ops::relu::relu;
+use gatefold_engine::ops::sigmoid_cross_entropy::sigmoid_cross_entropy;
+use gatefold_engine::ops::softmax_cross_entropy::softmax_cross_entropy;
+use gatefold_engine::ops::window::Window;
+use gatefold_engine::params::{Init, Layout, ParameterSpec, ParameterStore, StateSpec, StepWords};
+use gatefold_engine::plan::{Choice, Plan};
+use gatefold_engine::params::Arena;
+use gatefold_engine::tape::Tape;
+use gatefold_engine::tensor::{Shape, Tensor};
 use safetensors::{Dtype, SafeTensors};
 
 /// Largest `||out - reference|| / ||reference||` of a tensor. PyTorch's own f32 stays within 2e-6 of these f64 numbers (the

@@ -11,19 +11,20 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
-use gatefold::gpu::{BufferPool, Gpu, GpuOptions};
+use gatefold_engine::gpu::{BufferPool, Gpu, GpuOptions};
 use gatefold::nets::densenet::{DENSENET121, DENSENET169, DenseNet};
 use gatefold::nets::inception::{INCEPTION_V3, Inception};
 use gatefold::nets::resnet::{Block, RESNET18, RESNET50, ResNet};
 use gatefold::nets::{self, Build, Head, NetConfig, Recorded};
-use gatefold::ops::adam::{Adam, Preparation, Segment, adam};
-use gatefold::ops::loss::Targets;
-use gatefold::ops::sigmoid_cross_entropy::sigmoid_cross_entropy;
-use gatefold::ops::softmax_cross_entropy::softmax_cross_entropy;
-use gatefold::params::{ParameterStore, StepWords};
-use gatefold::plan::{Choice, Plan};
-use gatefold::tape::{Arena, Tape};
-use gatefold::tensor::{Shape, Tensor};
+use gatefold_engine::ops::adam::{Adam, Preparation, Segment, adam};
+use gatefold_engine::ops::loss::Targets;
+use gatefold_engine::ops::sigmoid_cross_entropy::sigmoid_cross_entropy;
+use gatefold_engine::ops::softmax_cross_entropy::softmax_cross_entropy;
+use gatefold_engine::params::{ParameterStore, StepWords};
+use gatefold_engine::plan::{Choice, Plan};
+use gatefold_engine::params::Arena;
+use gatefold_engine::tape::Tape;
+use gatefold_engine::tensor::{Shape, Tensor};
 use gatefold::train::step::AUXILIARY_WEIGHT;
 use safetensors::SafeTensors;
 use stream::Stream;
@@ -49,7 +50,7 @@ const AFTER_FLIPS: [f64; 2] = [5e-2, 3e-1];
 /// whose maps are small, shows in all gradients before it; where there is none, the median is below `FLOOR`.
 const FLIPPED: [f64; 2] = [2e-2, 1e-1];
 
-type RecordFn = fn(&mut Build, Tensor, &NetConfig) -> gatefold::Result<Recorded>;
+type RecordFn = fn(&mut Build, Tensor, &NetConfig) -> gatefold_engine::Result<Recorded>;
 
 /// A case of the file, and the description that must agree with it.
 struct Case {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gatefold::gpu::{Gpu, GpuOptions};
+use gatefold_engine::gpu::{Gpu, GpuOptions};
 use kernels_tests::{OPS, Verdict, check, rows};
 
 #[test]

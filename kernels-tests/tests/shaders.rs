@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use gatefold::gpu::{Kernel, Shader, compose, store_as_half, store_in_pairs};
+use gatefold_engine::gpu::{Kernel, Shader, compose, store_as_half, store_in_pairs};
 use gatefold::nets::NETS;
-use gatefold::tape::{Access, Launch};
+use gatefold_engine::tape::{Access, Launch};
 use gatefold::train::model::{Taps, recorded};
 use gatefold::train::step::TrainingStep;
 use gatefold::train::{Config, Precision};

@@ -37,7 +37,7 @@ use self::verdict::{Findings, Thresholds, Verdict};
 use self::views::{View, Views};
 use crate::data::split::{Items, join};
 use crate::data::{Dataset, Harmonise, Pipeline, Split};
-use crate::gpu::Gpu;
+use gatefold_engine::gpu::Gpu;
 use crate::train::run::RunFolder;
 use crate::{Error, Result};
 

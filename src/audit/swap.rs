@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::data::{Dataset, Fit, Manifest, Pipeline, Split, jpeg, picture};
-use crate::gpu::Gpu;
+use gatefold_engine::gpu::Gpu;
 use crate::train::evaluate::BATCH;
 use crate::train::metrics::predicted;
 use crate::train::model::{Model, probabilities};

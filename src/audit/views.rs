@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::data::batch::shuffle;
 use crate::data::dataset::{MANIFEST, PACK};
 use crate::data::{Cover, Dataset, Fit, Manifest, Split, pack};
-use crate::gpu::Gpu;
+use gatefold_engine::gpu::Gpu;
 use crate::train::run::{self, RunFolder};
 use crate::train::tuning::When;
 use crate::train::{Augmentation, Config, EpochReport, Metrics, Observer, StepReport, Trainer, Tuning};

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::console;
 use crate::Result;
-use crate::gpu::{self, AdapterSummary};
-use crate::plan::mib;
+use gatefold_engine::gpu::{self, AdapterSummary};
+use gatefold_engine::plan::mib;
 
 /// List the adapters, their limits and features, and which one would be used
 #[derive(Args)]

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::console;
 use super::weights::AboutArguments;
-use crate::plan::mib;
+use gatefold_engine::plan::mib;
 use crate::train::model;
 use crate::train::run::RunFolder;
 use crate::{Error, Result};

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use clap::{Args, Parser, Subcommand};
 
 use crate::Result;
-use crate::gpu::{Gpu, GpuOptions, cache_folder};
+use gatefold_engine::gpu::{Gpu, GpuOptions, cache_folder};
 
 /// Teaches a GPU, any GPU, to read album covers.
 #[derive(Parser)]

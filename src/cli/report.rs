@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::GpuArguments;
 use super::console;
-use crate::gpu::Gpu;
+use gatefold_engine::gpu::Gpu;
 use crate::report::compare::{self, Pair};
 use crate::report::{Run, single};
 use crate::train::Metrics;

@@ -16,7 +16,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::dataset;
-use super::files::{cannot_read, cannot_write, sync_folder_of};
+use gatefold_engine::file::{cannot_read, cannot_write, sync_folder_of};
 use super::harmonise::Pipeline;
 use super::look::{self, Look};
 use super::pack::{self, HEADER, Pack, PictureInfo, bytes_of};
@@ -335,7 +335,7 @@ impl Writer {
         // The journal is written anew, since it may end in the middle of a line.
         let journal = (|| {
             let path = work.join(JOURNAL);
-            super::write_atomically(&path, |file| {
+            gatefold_engine::file::write_atomically(&path, |file| {
                 serde_json::to_writer(&mut *file, &setting_of(sizes, pipeline))?;
                 file.write_all(b"\n")?;
                 if pictures.is_empty() {

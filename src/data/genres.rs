@@ -7,7 +7,7 @@ use lofty::id3::v1::GENRES;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
-use super::files::cannot_read;
+use gatefold_engine::file::cannot_read;
 use crate::{Error, Result};
 
 const BUILT_IN: &str = include_str!("../../datasets/genres.toml");

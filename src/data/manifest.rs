@@ -7,7 +7,7 @@ use std::path::Path;
 use blake3::Hash;
 use serde::{Deserialize, Serialize};
 
-use super::files::{cannot_read, write_atomically};
+use gatefold_engine::file::{cannot_read, write_atomically};
 use super::split::Item;
 use super::texts::{Texts, TextsBuilder};
 use crate::{Error, Result};

@@ -10,7 +10,6 @@ pub mod decode;
 pub mod disjoint;
 pub mod duplicates;
 pub mod feed;
-pub mod files;
 mod genres;
 pub mod harmonise;
 pub mod import;
@@ -31,7 +30,6 @@ pub mod texts;
 
 pub use batch::Epoch;
 pub use dataset::Dataset;
-pub use files::write_atomically;
 pub use harmonise::{Harmonise, Pipeline};
 pub use import::{ImportOptions, Imported, import};
 pub use manifest::{Cover, Manifest, Split};

@@ -27,7 +27,7 @@ use memmap2::Mmap;
 use tempfile::TempDir;
 
 use super::decode::{self, Decoded};
-use super::files::{cannot_read, cannot_write};
+use gatefold_engine::file::{cannot_read, cannot_write};
 use super::harmonise::{Harmonise, Pipeline};
 use super::picture::{BadPicture, Fit};
 use crate::{Error, Result};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::dataset::{Dataset, MANIFEST, PACK, PREVIEW, pack_of};
 use super::decode;
-use super::files::cannot_write;
+use gatefold_engine::file::cannot_write;
 use super::harmonise::Pipeline;
 use super::import::{ImportOptions, import};
 use super::manifest::{Cover, DUPLICATES, Manifest};

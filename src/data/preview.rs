@@ -5,7 +5,7 @@ use image::{ImageFormat, Rgb, RgbImage};
 use std::io::Write;
 use std::path::Path;
 
-use super::files::write_atomically;
+use gatefold_engine::file::write_atomically;
 use super::manifest::Manifest;
 use super::pack::Pack;
 use crate::explain::render::font;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dataset::IMPORT;
 use super::duplicates::Told;
-use super::files::{cannot_read, write_atomically};
+use gatefold_engine::file::{cannot_read, write_atomically};
 use super::harmonise::Harmonise;
 use super::picture::Fit;
 use super::source::Skipped;

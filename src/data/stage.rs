@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::dataset;
-use super::files::{cannot_write, sync_folder_of, write_atomically};
+use gatefold_engine::file::{cannot_write, sync_folder_of, write_atomically};
 use crate::{Error, Result};
 
 const FOLDER: &str = ".import";

@@ -6,8 +6,8 @@
 use super::score_cam::score_cam;
 use super::scorer::{self, Scorer, normalised};
 use super::{HeatMap, Method};
-use crate::plan::Plan;
-use crate::tensor::{Shape, Tensor};
+use gatefold_engine::plan::Plan;
+use gatefold_engine::tensor::{Shape, Tensor};
 use crate::train::model::{Forward, Model, Taps, forward, probabilities};
 use crate::weights::Header;
 use crate::{Error, Result};

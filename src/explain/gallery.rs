@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::render::{SheetRow, contact_sheet};
 use super::{CANNOT_SHOW, Explainer, Method, Question};
-use crate::data::write_atomically;
+use gatefold_engine::file::write_atomically;
 use crate::train::model::Model;
 use crate::{Error, Result};
 

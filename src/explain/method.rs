@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::HeatMap;
 use crate::Result;
-use crate::tensor::Shape;
+use gatefold_engine::tensor::Shape;
 
 /// How a heat map is made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]

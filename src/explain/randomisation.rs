@@ -4,7 +4,6 @@
 
 mod strip;
 
-use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +11,8 @@ pub use strip::{StripRow, strip};
 
 use super::{CANNOT_SHOW, Estimate, Explainer, Explanation, Method, Pictures, Question};
 use crate::Result;
-use crate::tape::{Arena, Home, Tape};
+use gatefold_engine::params::Arena;
+use gatefold_engine::tape::{Layer, Tape};
 use crate::train::model::{Model, Taps, forward};
 
 /// The file of the numbers.
@@ -77,47 +77,24 @@ pub struct Stage {
     pub without_evidence: usize,
 }
 
-/// A run of consecutive layers: its name, the words of its parameters and of its running statistics.
-#[derive(Clone, Debug, PartialEq)]
-struct Part {
-    name: String,
-    parameters: Range<usize>,
-    states: Range<usize>,
-}
-
-/// The network's named layers with the parameters recorded since the one before, from the head down; at most [`MOST_STAGES`].
-fn parts(tape: &Tape) -> Vec<Part> {
-    let place = |wanted: Arena| {
-        tape.values.iter().enumerate().filter_map(move |(id, value)| match value.home {
-            Home::Arena(arena, word) if arena == wanted => Some((id, word)),
-            _ => None,
-        })
-    };
-    let spec = tape.spec();
-    let first =
-        |arena, id: usize, words| place(arena).filter(|&(at, _)| at >= id).map(|(_, word)| word).min().unwrap_or(words);
-    let (mut parts, mut start): (Vec<Part>, usize) = (vec![], 0);
-    // A block's place may be older than what is recorded into it; what counts is where its name stands.
-    let mut names: Vec<(String, usize)> = vec![];
-    for (name, tensor) in tape.names() {
-        let id = names.last().map_or(0, |(_, before)| *before).max(tensor.id + 1);
-        names.push((name.clone(), id));
-    }
+/// The network's named layers that have parameters, from the head down; at most [`MOST_STAGES`], each with those before it that
+/// go by no name of their own.
+fn parts(tape: &Tape) -> Vec<Layer> {
+    let mut layers = tape.layers();
+    let head = layers.pop();
     // Where there are too many, those with the shorter names, which are whole blocks, stand for all.
     let dots = |name: &str| name.matches('.').count();
-    for deepest in (0..=names.iter().map(|(name, _)| dots(name)).max().unwrap_or(0)).rev() {
-        if names.len() >= MOST_STAGES && names.iter().any(|(name, _)| dots(name) < deepest) {
-            names.retain(|(name, _)| dots(name) < deepest);
+    for deepest in (0..=layers.iter().map(|layer| dots(&layer.name)).max().unwrap_or(0)).rev() {
+        if layers.len() >= MOST_STAGES && layers.iter().any(|layer| dots(&layer.name) < deepest) {
+            layers.retain(|layer| dots(&layer.name) < deepest);
         }
     }
-    names.push(("head".to_owned(), tape.values.len()));
-    for (name, end) in names {
-        let range = |arena, words| first(arena, start, words)..first(arena, end, words);
-        let parameters = range(Arena::Parameters, spec.parameter_words());
-        let states = range(Arena::State, spec.state_words());
+    let (mut parts, mut start): (Vec<Layer>, [usize; 2]) = (vec![], [0, 0]);
+    for Layer { name, parameters, states } in layers.into_iter().chain(head) {
+        let (parameters, states) = (start[0]..parameters.end, start[1]..states.end);
         if !parameters.is_empty() {
-            parts.push(Part { name, parameters, states });
-            start = end;
+            start = [parameters.end, states.end];
+            parts.push(Layer { name, parameters, states });
         }
     }
     parts.reverse();
@@ -127,7 +104,7 @@ fn parts(tape: &Tape) -> Vec<Part> {
         let (last, first) = (&parts[0], &parts[parts.len() - 1]);
         let name = if parts.len() == 1 { last.name.clone() } else { format!("{} to {}", last.name, first.name) };
         let parameters = first.parameters.start..last.parameters.end;
-        Part { name, parameters, states: first.states.start..last.states.end }
+        Layer { name, parameters, states: first.states.start..last.states.end }
     });
     joined.collect()
 }
@@ -199,7 +176,7 @@ fn cascade(
     Ok((randomisation, explanations))
 }
 
-fn stages(method: Method, parts: &[Part], explanations: &[Vec<Explanation>]) -> MethodStages {
+fn stages(method: Method, parts: &[Layer], explanations: &[Vec<Explanation>]) -> MethodStages {
     let with_evidence = || explanations.iter().filter(|of| of[0].heat.normalised().is_some());
     let stages: Vec<Stage> = parts
         .iter()
@@ -255,7 +232,7 @@ fn ranks(values: &[f32]) -> Vec<f64> {
 mod tests {
     use super::*;
     use crate::nets::{self, Head, NETS, NetConfig};
-    use crate::tensor::Shape;
+    use gatefold_engine::tensor::Shape;
 
     #[test]
     fn ranks_correlate_whatever_the_scale() {

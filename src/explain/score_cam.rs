@@ -11,7 +11,7 @@ use super::method::weighted;
 use super::render::{resized, stretched};
 use super::scorer::CHANNELS;
 use crate::Result;
-use crate::tensor::Shape;
+use gatefold_engine::tensor::Shape;
 
 /// The class's scores of so many pictures, which the second function draws: its picture's number, and the place.
 pub type Score<'a> = dyn FnMut(usize, &(dyn Fn(usize, &mut [f32]) + Sync)) -> Result<Vec<f32>> + 'a;

@@ -3,9 +3,9 @@
 use rayon::prelude::*;
 
 use crate::nets;
-use crate::plan::{Plan, Ticket};
-use crate::tape::Tape;
-use crate::tensor::{Shape, Tensor};
+use gatefold_engine::plan::{Plan, Ticket};
+use gatefold_engine::tape::Tape;
+use gatefold_engine::tensor::{Shape, Tensor};
 use crate::train::model::Model;
 use crate::weights::Header;
 use crate::{Error, Result};

@@ -1,15 +1,15 @@
 //! Layers: an op together with its named parameters.
 
 use crate::Result;
-use crate::ops::add::add_relu;
-use crate::ops::batch_norm::{BatchNorm, batch_norm, batch_norm_relu};
-use crate::ops::conv2d::{conv2d, norm_relu_conv2d};
-use crate::ops::dense::dense;
-use crate::ops::dropout::dropout;
-use crate::ops::window::Window;
-use crate::params::{Init, Layout, ParameterSpec, StateSpec};
-use crate::tape::Tape;
-use crate::tensor::{Shape, Tensor};
+use gatefold_engine::ops::add::add_relu;
+use gatefold_engine::ops::batch_norm::{BatchNorm, batch_norm, batch_norm_relu};
+use gatefold_engine::ops::conv2d::{conv2d, norm_relu_conv2d};
+use gatefold_engine::ops::dense::dense;
+use gatefold_engine::ops::dropout::dropout;
+use gatefold_engine::ops::window::Window;
+use gatefold_engine::params::{Init, Layout, ParameterSpec, StateSpec};
+use gatefold_engine::tape::Tape;
+use gatefold_engine::tensor::{Shape, Tensor};
 
 use super::Freeze;
 

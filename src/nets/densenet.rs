@@ -3,12 +3,12 @@
 use super::build::{Build, Fan, Start, he, pytorch};
 use super::{NetConfig, Recorded};
 use crate::Result;
-use crate::ops::avg_pool::avg_pool;
-use crate::ops::concat::Stack;
-use crate::ops::max_pool::max_pool;
-use crate::ops::window::Window;
-use crate::params::Init;
-use crate::tensor::Tensor;
+use gatefold_engine::ops::avg_pool::avg_pool;
+use gatefold_engine::ops::concat::Stack;
+use gatefold_engine::ops::max_pool::max_pool;
+use gatefold_engine::ops::window::Window;
+use gatefold_engine::params::Init;
+use gatefold_engine::tensor::Tensor;
 
 const EPS: f32 = 1e-5;
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::tape::Tape;
+use gatefold_engine::tape::Tape;
 use crate::{Error, Result};
 
 /// The layers whose parameters are not trained: always the first ones, in the order of recording.

@@ -4,13 +4,13 @@
 use super::build::{Build, Fan, Start, pytorch};
 use super::{NetConfig, Recorded};
 use crate::Result;
-use crate::ops::avg_pool::avg_pool;
-use crate::ops::concat::concat;
-use crate::ops::global_avg_pool::global_avg_pool;
-use crate::ops::max_pool::max_pool;
-use crate::ops::window::Window;
-use crate::params::Init;
-use crate::tensor::Tensor;
+use gatefold_engine::ops::avg_pool::avg_pool;
+use gatefold_engine::ops::concat::concat;
+use gatefold_engine::ops::global_avg_pool::global_avg_pool;
+use gatefold_engine::ops::max_pool::max_pool;
+use gatefold_engine::ops::window::Window;
+use gatefold_engine::params::Init;
+use gatefold_engine::tensor::Tensor;
 
 const EPS: f32 = 1e-3;
 

@@ -17,8 +17,8 @@ pub use build::Build;
 pub use freeze::Freeze;
 pub use head::Head;
 
-use crate::tape::Tape;
-use crate::tensor::Tensor;
+use gatefold_engine::tape::Tape;
+use gatefold_engine::tensor::Tensor;
 use crate::{Error, Result};
 
 /// Which network, for how many classes.

@@ -4,11 +4,11 @@
 use super::build::Build;
 use super::{NetConfig, Recorded};
 use crate::Result;
-use crate::ops::flatten::flatten;
-use crate::ops::max_pool::max_pool;
-use crate::ops::relu::relu;
-use crate::ops::window::Window;
-use crate::tensor::Tensor;
+use gatefold_engine::ops::flatten::flatten;
+use gatefold_engine::ops::max_pool::max_pool;
+use gatefold_engine::ops::relu::relu;
+use gatefold_engine::ops::window::Window;
+use gatefold_engine::tensor::Tensor;
 
 /// Filters of the seven convolutions.
 pub const FILTERS: [usize; 7] = [32, 32, 64, 64, 128, 128, 128];
@@ -67,8 +67,8 @@ fn default_layer(maps: &[(String, usize)]) -> String {
 #[cfg(test)]
 mod tests {
     use crate::nets::{Head, NetConfig, record};
-    use crate::tape::Tape;
-    use crate::tensor::Shape;
+    use gatefold_engine::tape::Tape;
+    use gatefold_engine::tensor::Shape;
 
     fn recorded(size: usize, classes: usize) -> (Tape, super::Recorded) {
         let mut tape = Tape::new();

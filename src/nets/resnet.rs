@@ -3,9 +3,9 @@
 use super::build::{Build, he_out};
 use super::{NetConfig, Recorded};
 use crate::Result;
-use crate::ops::max_pool::max_pool;
-use crate::ops::window::Window;
-use crate::tensor::Tensor;
+use gatefold_engine::ops::max_pool::max_pool;
+use gatefold_engine::ops::window::Window;
+use gatefold_engine::tensor::Tensor;
 
 const EPS: f32 = 1e-5;
 

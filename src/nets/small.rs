@@ -4,11 +4,11 @@
 use super::build::{Build, he};
 use super::{NetConfig, Recorded};
 use crate::Result;
-use crate::ops::global_avg_pool::global_avg_pool;
-use crate::ops::max_pool::max_pool;
-use crate::ops::relu::relu;
-use crate::ops::window::Window;
-use crate::tensor::Tensor;
+use gatefold_engine::ops::global_avg_pool::global_avg_pool;
+use gatefold_engine::ops::max_pool::max_pool;
+use gatefold_engine::ops::relu::relu;
+use gatefold_engine::ops::window::Window;
+use gatefold_engine::tensor::Tensor;
 
 const FILTERS: [usize; 4] = [16, 32, 64, 64];
 const EPS: f32 = 1e-5;

@@ -1,8 +1,8 @@
 //! Torchvision's networks: counts, names, heads, and what is refused.
 
 use super::*;
-use crate::params::Spec;
-use crate::tensor::Shape;
+use gatefold_engine::params::Spec;
+use gatefold_engine::tensor::Shape;
 
 fn config(net: &str, size: usize, classes: usize) -> NetConfig {
     NetConfig { net: net.into(), size, classes, dropout: 0.2, batch_norm: true, head: Head::Linear }

@@ -348,7 +348,7 @@ fn settings(runs: &[&Run], names: &[String]) -> Result<Markup> {
         fact("best epoch", &|run| run.header.best.map_or_else(|| "–".to_owned(), |best| best.epoch.to_string())),
         fact("images/s", &|run| run.images_per_second().map_or_else(|| "–".to_owned(), |speed| format!("{speed:.1}"))),
         fact("training took", &|run| duration(run.seconds())),
-        fact("peak memory", &|run| run.origin.peak_bytes.map_or_else(|| "–".to_owned(), crate::plan::mib)),
+        fact("peak memory", &|run| run.origin.peak_bytes.map_or_else(|| "–".to_owned(), gatefold_engine::plan::mib)),
     ];
     let head: Vec<&str> = [""].into_iter().chain(names.iter().map(String::as_str)).collect();
     Ok(html! {

@@ -12,7 +12,7 @@ use image::codecs::jpeg::JpegEncoder;
 use image::{ImageFormat, RgbImage};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use crate::data::write_atomically;
+use gatefold_engine::file::write_atomically;
 use crate::{Error, Result};
 
 const STYLE: &str = include_str!("page.css");

@@ -12,7 +12,7 @@ use super::words::{command, duration, list, network, percent, thousands};
 use super::{curves, heat_maps, scores};
 use crate::Result;
 use crate::data::Split;
-use crate::plan::mib;
+use gatefold_engine::plan::mib;
 use crate::train::model::Model;
 
 /// The page; with a model it has heat maps. `out` is where it will lie, for links.

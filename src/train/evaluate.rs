@@ -9,7 +9,7 @@ use super::predictions::Predictions;
 use super::run::RunFolder;
 use crate::data::source::{self, Columns};
 use crate::data::{Dataset, Pack, Skipped, Split, pack};
-use crate::gpu::Gpu;
+use gatefold_engine::gpu::Gpu;
 use crate::{Error, Result};
 
 /// Pictures per launch of the forward pass.

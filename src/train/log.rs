@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::run::RunFolder;
 use super::tensorboard::EventWriter;
-use crate::data::write_atomically;
+use gatefold_engine::file::write_atomically;
 use crate::{Error, Result};
 
 /// One step, as `metrics.jsonl` has it.

@@ -4,13 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::data::{Fit, Pipeline};
-use crate::gpu::{BufferPool, Gpu};
+use gatefold_engine::gpu::{BufferPool, Gpu};
 use crate::nets::{self, NetConfig};
-use crate::ops::input::{self, Augment, InputOp};
-use crate::params::{ParameterStore, Spec};
-use crate::plan::Plan;
-use crate::tape::Tape;
-use crate::tensor::{Shape, Tensor};
+use gatefold_engine::ops::input::{self, Augment, InputOp};
+use gatefold_engine::params::{ParameterStore, Spec};
+use gatefold_engine::plan::Plan;
+use gatefold_engine::tape::Tape;
+use gatefold_engine::tensor::{Shape, Tensor};
 use crate::weights::{Checkpoint, Header};
 use crate::{Error, Result};
 

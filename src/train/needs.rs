@@ -7,9 +7,9 @@ use serde::Serialize;
 use super::model::{self, Taps};
 use super::step::TrainingStep;
 use super::{Config, Precision};
-use crate::gpu::{AdapterSummary, available_host_memory};
+use gatefold_engine::gpu::{AdapterSummary, available_host_memory};
 use crate::nets::NetConfig;
-use crate::plan::{LargeTensor, Layout, largest_tensors, launches_needed};
+use gatefold_engine::plan::{LargeTensor, Layout, largest_tensors, launches_needed};
 use crate::{Error, Result};
 
 /// What a run needs: the JSON of `train --dry-run`. Launches and operations are those of an optimiser step.

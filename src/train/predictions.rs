@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::metrics::{Metrics, predicted};
-use crate::data::{Dataset, write_atomically};
+use crate::data::Dataset;
+use gatefold_engine::file::write_atomically;
 use crate::{Error, Result};
 
 /// The answers for a set of covers.

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::config::WeightsFile;
 use super::{Config, model};
-use crate::gpu::Gpu;
-use crate::params::ParameterStore;
+use gatefold_engine::gpu::Gpu;
+use gatefold_engine::params::ParameterStore;
 use crate::weights::{Checkpoint, Customs};
 use crate::{Error, Result};
 

@@ -10,7 +10,8 @@ use serde::Serialize;
 
 use super::Config;
 use crate::data::source;
-use crate::data::{Dataset, Split, dataset, write_atomically};
+use crate::data::{Dataset, Split, dataset};
+use gatefold_engine::file::write_atomically;
 use crate::{Error, Result};
 
 /// The files of a run.

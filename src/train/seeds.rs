@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::run::RunFolder;
 use super::{Config, Metrics};
-use crate::data::files::cannot_read;
+use gatefold_engine::file::cannot_read;
 use crate::weights::{Best, Checkpoint};
 use crate::{Error, Result};
 

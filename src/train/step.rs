@@ -2,16 +2,16 @@
 
 use super::{Config, Precision};
 use crate::nets::{self, NetConfig};
-use crate::ops::adam::{Adam, Preparation, Segment, adam};
-use crate::ops::fill::zero;
-use crate::ops::grad_norm::grad_norm;
-use crate::ops::input::{self, Augment, InputOp};
-use crate::ops::loss::Targets;
-use crate::ops::sigmoid_cross_entropy::sigmoid_cross_entropy;
-use crate::ops::softmax_cross_entropy::softmax_cross_entropy;
-use crate::plan::arena_pieces;
-use crate::tape::{Arena, Tape};
-use crate::tensor::{Shape, Tensor};
+use gatefold_engine::ops::adam::{Adam, Preparation, Segment, adam};
+use gatefold_engine::ops::grad_norm::grad_norm;
+use gatefold_engine::ops::input::{self, Augment, InputOp};
+use gatefold_engine::ops::loss::Targets;
+use gatefold_engine::ops::sigmoid_cross_entropy::sigmoid_cross_entropy;
+use gatefold_engine::ops::softmax_cross_entropy::softmax_cross_entropy;
+use gatefold_engine::params::arena_pieces;
+use gatefold_engine::params::Arena;
+use gatefold_engine::tape::Tape;
+use gatefold_engine::tensor::{Shape, Tensor};
 use crate::{Error, Result};
 
 /// Weight of an auxiliary head's loss: with it the published weights of Inception-v3 were trained.
@@ -117,7 +117,7 @@ impl TrainingStep {
         if accumulates {
             for (offset, len) in arena_pieces(words) {
                 let gradients = tape.arena(Arena::Gradients, offset, len);
-                zero(&mut tape, gradients);
+                tape.fill(gradients, 0.0);
             }
         }
         for kept in [loss.stats, loss.loss, grad_norm] {

@@ -17,11 +17,11 @@ use super::{ClassWeights, Config, LearningRate, LossScale, Needs, Precision};
 use crate::data::batch::even_weights;
 use crate::data::feed::{Batch, feed};
 use crate::data::{Dataset, Epoch, Fit, Split};
-use crate::gpu::{BufferPool, Gpu};
-use crate::ops::adam::Adam;
-use crate::params::{ParameterStore, StepWords};
-use crate::plan::{Choice, Plan, Ticket};
-use crate::tape::Arena;
+use gatefold_engine::gpu::{BufferPool, Gpu};
+use gatefold_engine::ops::adam::Adam;
+use gatefold_engine::params::{ParameterStore, StepWords};
+use gatefold_engine::plan::{Choice, Plan, Ticket};
+use gatefold_engine::params::Arena;
 use crate::weights::{Best, Checkpoint, FORMAT, Header};
 use crate::{Error, Result};
 
@@ -99,7 +99,7 @@ impl Trainer {
             net,
         };
         let step = TrainingStep::record(&config, &header.net, config.batch)?;
-        let store = ParameterStore::for_training(gpu, &step.tape)?;
+        let store = ParameterStore::for_training(gpu, step.tape.spec(), step.tape.frozen_words())?;
         if resume {
             header = Self::resume(gpu, &run, &store, &header)?;
         } else {

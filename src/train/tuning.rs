@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use super::run::RunFolder;
 use crate::Result;
-use crate::gpu::Gpu;
-use crate::plan::Choices;
-use crate::plan::tune::{Event, Tuner, journal_of};
-use crate::tape::Tape;
+use gatefold_engine::gpu::Gpu;
+use gatefold_engine::plan::Choices;
+use gatefold_engine::plan::tune::{Event, Tuner, journal_of};
+use gatefold_engine::tape::Tape;
 
 /// Whether to tune.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Checkpoint, MOMENT1, MOMENT2};
-use crate::params::Spec;
+use gatefold_engine::params::Spec;
 use crate::{Error, Result};
 
 /// First parts of the names of layers that follow the trunk. A new run may start them anew.

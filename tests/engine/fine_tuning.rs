@@ -4,11 +4,12 @@ use gatefold::nets::densenet::DenseNet;
 use gatefold::nets::inception::Inception;
 use gatefold::nets::resnet::{Block, ResNet};
 use gatefold::nets::{Build, Freeze, NETS, NetConfig, Recorded};
-use gatefold::ops::relu::relu;
-use gatefold::params::{Layout, ParameterStore};
-use gatefold::plan::{Plan, trains};
-use gatefold::tape::{Arena, Tape};
-use gatefold::tensor::{Shape, Tensor};
+use gatefold_engine::ops::relu::relu;
+use gatefold_engine::params::{Layout, ParameterStore};
+use gatefold_engine::plan::{Plan, trains};
+use gatefold_engine::params::Arena;
+use gatefold_engine::tape::Tape;
+use gatefold_engine::tensor::{Shape, Tensor};
 use gatefold::train::step::TrainingStep;
 use gatefold::train::{Augmentation, Config, Needs};
 
@@ -78,7 +79,7 @@ fn frozen_layers_cost_no_backward_pass_and_no_gradient_memory() {
     // Of the trunk only the forward pass is left, and no statistics of batches.
     let config = frozen("trunk");
     let tape = TrainingStep::record(&config, &config.net_config(5), 4).unwrap().tape;
-    let labels: Vec<String> = tape.launches().iter().map(gatefold::tape::Launch::label).collect();
+    let labels: Vec<String> = tape.launches().iter().map(gatefold_engine::tape::Launch::label).collect();
     for op in ["relu", "max_pool", "batch_norm"] {
         let passes: Vec<_> = labels.iter().filter(|label| label.starts_with(op)).collect();
         let forward = ["forward", "scale", "normalise"];
@@ -88,7 +89,7 @@ fn frozen_layers_cost_no_backward_pass_and_no_gradient_memory() {
     assert!(!labels.iter().any(|label| label == "conv2d grad_input"), "{labels:?}");
 }
 
-type Record = fn(&mut Build, Tensor, &NetConfig) -> gatefold::Result<Recorded>;
+type Record = fn(&mut Build, Tensor, &NetConfig) -> gatefold_engine::Result<Recorded>;
 
 /// All gradients of a narrow network with frozen statistics, and how many words of its parameters are frozen.
 fn gradients(record: Record, size: usize, freeze: Option<&str>) -> (Vec<f32>, usize) {
@@ -104,7 +105,7 @@ fn gradients(record: Record, size: usize, freeze: Option<&str>) -> (Vec<f32>, us
     let seed = tape.constant(recorded.logits.shape, (0..10).map(|i| (i as f32 - 4.5).to_bits()).collect());
     tape.backward(&[(recorded.logits, seed)]).unwrap();
 
-    let store = ParameterStore::for_training(&gpu(), &tape).unwrap();
+    let store = ParameterStore::for_training(&gpu(), tape.spec(), tape.frozen_words()).unwrap();
     let (parameters, states) = tape.spec().initial(1);
     store.write(&gpu(), Arena::Parameters, &parameters).unwrap();
     store.write(&gpu(), Arena::State, &states).unwrap();

@@ -1,11 +1,12 @@
 //! Epilogues change no number, and save launches and memory.
 
-use gatefold::gpu::BufferPool;
+use gatefold_engine::gpu::BufferPool;
 use gatefold::nets::{self, NETS, NetConfig};
-use gatefold::params::ParameterStore;
-use gatefold::plan::{Choice, Layout, Plan, launches_needed, trains};
-use gatefold::tape::{Arena, Tape};
-use gatefold::tensor::{Shape, Tensor};
+use gatefold_engine::params::ParameterStore;
+use gatefold_engine::plan::{Choice, Layout, Plan, launches_needed, trains};
+use gatefold_engine::params::Arena;
+use gatefold_engine::tape::Tape;
+use gatefold_engine::tensor::{Shape, Tensor};
 use gatefold::train::Config;
 use gatefold::train::step::TrainingStep;
 

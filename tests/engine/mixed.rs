@@ -1,8 +1,8 @@
 //! Training steps whose feature maps are kept in 16 bits.
 
-use gatefold::gpu::AdapterSummary;
-use gatefold::plan::{Choice, Layout, choose};
-use gatefold::tape::Arena;
+use gatefold_engine::gpu::AdapterSummary;
+use gatefold_engine::plan::{Choice, Layout, choose};
+use gatefold_engine::params::Arena;
 use gatefold::train::step::TrainingStep;
 use gatefold::train::{Augmentation, Config, Needs, Precision};
 

@@ -1,7 +1,7 @@
 //! What is computed again instead of kept changes no bit, and takes less memory.
 
-use gatefold::plan::Layout;
-use gatefold::tape::Arena;
+use gatefold_engine::plan::Layout;
+use gatefold_engine::params::Arena;
 use gatefold::train::Config;
 use gatefold::train::step::TrainingStep;
 

@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use gatefold::gpu::BufferPool;
-use gatefold::ops::adam::Adam;
-use gatefold::params::{ParameterStore, StepWords};
-use gatefold::plan::{Choice, Plan};
-use gatefold::tape::Arena;
+use gatefold_engine::gpu::BufferPool;
+use gatefold_engine::ops::adam::Adam;
+use gatefold_engine::params::{ParameterStore, StepWords};
+use gatefold_engine::plan::{Choice, Plan};
+use gatefold_engine::params::Arena;
 use gatefold::train::Config;
 use gatefold::train::step::TrainingStep;
 
@@ -30,7 +30,7 @@ impl Training {
     }
 
     pub fn with_choice(recorded: TrainingStep, config: &Config, choice: Choice) -> Self {
-        let store = ParameterStore::for_training(&gpu(), &recorded.tape).unwrap();
+        let store = ParameterStore::for_training(&gpu(), recorded.tape.spec(), recorded.tape.frozen_words()).unwrap();
         let (parameters, states) = recorded.tape.spec().initial(1);
         store.write(&gpu(), Arena::Parameters, &parameters).unwrap();
         if !states.is_empty() {

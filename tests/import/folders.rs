@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use gatefold::Error;
+use gatefold_engine::Error;
 use gatefold::data::{Split, SplitReport};
 
 use super::common::*;

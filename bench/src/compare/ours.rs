@@ -3,20 +3,19 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use gatefold::gpu::{BufferPool, Gpu, processor_time};
-use gatefold::ops::batch_norm::{BatchNorm, batch_norm};
-use gatefold::ops::concat::copy_into;
-use gatefold::ops::conv2d::conv2d;
-use gatefold::ops::dense::dense;
-use gatefold::ops::max_pool::max_pool;
-use gatefold::ops::relu::relu;
-use gatefold::ops::window::Window;
-use gatefold::params::ParameterStore;
-use gatefold::plan::Plan;
-use gatefold::tape::Tape;
-use gatefold::tensor::{Shape, Tensor};
+use gatefold_engine::gpu::{BufferPool, Gpu, processor_time};
+use gatefold_engine::ops::batch_norm::{BatchNorm, batch_norm};
+use gatefold_engine::ops::conv2d::conv2d;
+use gatefold_engine::ops::dense::dense;
+use gatefold_engine::ops::max_pool::max_pool;
+use gatefold_engine::ops::relu::relu;
+use gatefold_engine::ops::window::Window;
+use gatefold_engine::params::ParameterStore;
+use gatefold_engine::plan::Plan;
+use gatefold_engine::tape::Tape;
+use gatefold_engine::tensor::{Shape, Tensor};
 use gatefold::train::tuning::When;
-use gatefold::{Error, Result};
+use gatefold_engine::{Error, Result};
 use serde::Deserialize;
 
 use super::{Line, OURS};
@@ -125,7 +124,7 @@ fn record(case: &Case, wanted: [bool; 2]) -> Result<(Tape, Vec<Tensor>)> {
     let upstream = tape.input(y.shape);
     written.push(upstream);
     let gradient = tape.grad_destination(y)?;
-    copy_into(&mut tape, upstream, gradient);
+    tape.copy_into(upstream, gradient);
     tape.end_phase();
     tape.backward(&[])?;
     Ok((tape, written))

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use gatefold::{Error, Result};
+use gatefold_engine::{Error, Result};
 use serde_json::Value;
 
 use super::{Arguments, Line};

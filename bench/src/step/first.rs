@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use gatefold::train::Precision;
-use gatefold::{Error, Result};
+use gatefold_engine::{Error, Result};
 
 use super::Arguments;
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use gatefold::Result;
-use gatefold::plan::Plan;
+use gatefold_engine::Result;
+use gatefold_engine::plan::Plan;
 use serde::Serialize;
 
 use crate::roofline::Ceilings;
@@ -75,7 +75,7 @@ impl Profile {
         kinds.sort_by(|a, b| b.ms.total_cmp(&a.ms));
         times.sort_by_key(|time| std::cmp::Reverse(time.median));
         times.truncate(DEAREST);
-        let dear = |time: gatefold::plan::LaunchTime| {
+        let dear = |time: gatefold_engine::plan::LaunchTime| {
             let seconds = time.median.as_secs_f64().max(1e-9);
             Dear {
                 op: time.op,

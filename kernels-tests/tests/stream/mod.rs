@@ -1,6 +1,6 @@
 //! Numbers that `golden/networks.py` computes the same way, from a name and a place; `golden/README.md` has them in words.
 
-use gatefold::params::Spec;
+use gatefold_engine::params::Spec;
 
 /// Numbers of one name.
 pub struct Stream {

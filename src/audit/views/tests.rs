@@ -7,7 +7,7 @@ use image::Rgb;
 
 use super::*;
 use crate::data::{Columns, ImportOptions, Request, Texts, import};
-use crate::gpu::{Gpu, GpuOptions};
+use gatefold_engine::gpu::{Gpu, GpuOptions};
 
 fn picture(side: u32) -> RgbImage {
     RgbImage::from_fn(side, side, |x, y| Rgb([(x * 2) as u8, (y * 2) as u8, ((x / 9 + y / 7) % 2 * 90) as u8]))

@@ -2,7 +2,7 @@
 
 use super::{Arguments, check_classes, classes, pretrained};
 use crate::cli::console;
-use crate::plan::mib;
+use gatefold_engine::plan::mib;
 use crate::train::Needs;
 use crate::{Error, Result};
 

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use self::table::Table;
 use self::walk::{Walk, state_of, walk};
 use super::dataset::{Dataset, MANIFEST};
-use super::files::cannot_read;
+use gatefold_engine::file::cannot_read;
 use super::manifest::{Manifest, Split};
 use super::texts::Texts;
 use crate::{Error, Result};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::collect::{Collector, Origin};
 use super::walk::is_picture;
 use super::{Columns, Row, Source, set_named};
-use crate::data::files::cannot_read;
+use gatefold_engine::file::cannot_read;
 use crate::data::manifest::{Split, not_csv};
 use crate::{Error, Result};
 

@@ -8,7 +8,7 @@ use walkdir::{DirEntry, WalkDir};
 
 use super::Skipped;
 use crate::data::audio;
-use crate::data::files::cannot_read;
+use gatefold_engine::file::cannot_read;
 use crate::{Error, Result};
 
 const PICTURES: [&str; 8] = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"];

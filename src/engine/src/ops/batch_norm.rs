@@ -1,0 +1,281 @@
+//! Normalisation per channel (Ioffe and Szegedy, 2015), with PyTorch's conventions.
+
+use super::global_avg_pool::sum_pixels;
+use crate::gpu::{Kernel, Shader};
+use crate::tape::{Follow, Launch, STATISTICS, Statistics, Tape};
+use crate::tensor::{Shape, Tensor};
+use crate::{Error, Result, shader};
+
+/// What a batch-norm learns and remembers: vectors of one number per channel.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BatchNorm {
+    pub gamma: Tensor,
+    pub beta: Tensor,
+    pub running_mean: Tensor,
+    /// The unbiased variance.
+    pub running_var: Tensor,
+    pub eps: f32,
+    /// The share of the newest batch in the running statistics: 0.1 in PyTorch.
+    pub momentum: f32,
+}
+
+/// `y = (x - mean) / sqrt(variance + eps) * gamma + beta`, per channel of `n x h x w x c`.
+///
+/// In training with mean and biased variance of this batch, which also move the running statistics; else with the running
+/// statistics. Gradients reach `x`, `gamma` and `beta` either way.
+///
+/// # Errors
+/// If a vector has not one number per channel, or a batch of one pixel per channel is to be trained on: it has no variance.
+pub fn batch_norm(tape: &mut Tape, x: Tensor, norm: &BatchNorm, training: bool) -> Result<Tensor> {
+    let normalisation = Normalisation::new(tape, x, norm, training, false)?;
+    normalise(tape, x, normalisation)
+}
+
+/// [`batch_norm`] and a ReLU in one: the numbers between them are never stored.
+///
+/// # Errors
+/// As [`batch_norm`].
+pub fn batch_norm_relu(tape: &mut Tape, x: Tensor, norm: &BatchNorm, training: bool) -> Result<Tensor> {
+    let normalisation = Normalisation::new(tape, x, norm, training, true)?;
+    normalise(tape, x, normalisation)
+}
+
+fn normalise(tape: &mut Tape, x: Tensor, normalisation: Normalisation) -> Result<Tensor> {
+    let Normalisation { norm, by, scale, rectified, .. } = normalisation;
+    let y = tape.output(x.shape, &[x, norm.gamma, norm.beta]);
+    let launch = Launch::new("batch_norm", "normalise").read(x).read(by.mean).read(scale).read(norm.beta).write(y);
+    let launch = with_channels(launch, x.shape.c)
+        .u32(x.shape.pixels())
+        .u32(runs(x, RUN))
+        .view(x)
+        .view(y)
+        .flops(3 * x.shape.len())
+        .cheap()
+        .follows(Follow::Normalise { vectors: normalisation.operands(), rectified });
+    // After its own ReLU there is nothing for an epilogue to add.
+    let launch = if rectified { launch } else { launch.with_epilogue() };
+    tape.launch(launch.any_width(x.shape.c, |channels| {
+        per_run(shader!("batch_norm/normalise.wgsl"), x, RUN, channels).constant("RELU", rectified)
+    }));
+    tape.on_backward(&[x, norm.gamma, norm.beta], move |tape| match tape.grad(y)? {
+        Some(dy) => normalisation.backward(tape, x, dy),
+        None => Ok(()),
+    });
+    Ok(y)
+}
+
+/// `(x - mean) * scale + beta`, rectified if wanted, with the vectors recorded: for whoever applies it to `x`.
+#[derive(Clone, Copy)]
+pub(super) struct Normalisation {
+    norm: BatchNorm,
+    by: Statistics,
+    /// `gamma / sqrt(variance + eps)`.
+    scale: Tensor,
+    training: bool,
+    rectified: bool,
+}
+
+impl Normalisation {
+    /// Records statistics and scale of `x`.
+    pub fn new(tape: &mut Tape, x: Tensor, norm: &BatchNorm, training: bool, rectified: bool) -> Result<Self> {
+        let norm = *norm;
+        let vectors = [norm.gamma, norm.beta, norm.running_mean, norm.running_var];
+        if let Some(odd) = vectors.iter().find(|v| v.shape != Shape::vector(x.shape.c)) {
+            return Err(Error::run(format!("batch_norm: a vector of {} for an input of {}", odd.shape, x.shape)));
+        }
+        if training && x.shape.pixels() < 2 {
+            return Err(Error::run(format!(
+                "batch_norm: training needs more than one value per channel, got {}",
+                x.shape
+            )));
+        }
+        let scale = tape.scratch(Shape::vector(x.shape.c));
+        let by = if training {
+            let by = batch_statistics(tape, x);
+            track(tape, norm, by, scale, x.shape.pixels());
+            by
+        } else {
+            let by = Statistics { mean: norm.running_mean, variance: norm.running_var };
+            let launch = Launch::new("batch_norm", "scale").read(by.variance).read(norm.gamma).write(scale);
+            per_channel(tape, launch.u32(x.shape.c).f32(norm.eps), shader!("batch_norm/scale.wgsl"), x.shape.c);
+            by
+        };
+        Ok(Self { norm, by, scale, training, rectified })
+    }
+
+    /// The operands of a kernel that applies it while it loads `x`: mean, scale, and what is added.
+    pub fn operands(&self) -> [Tensor; 3] {
+        [self.by.mean, self.scale, self.norm.beta]
+    }
+
+    /// What its result depends on, besides `x`.
+    pub fn parameters(&self) -> [Tensor; 2] {
+        [self.norm.gamma, self.norm.beta]
+    }
+
+    /// Records the gradients of `x`, `gamma` and `beta` for a gradient `dy` of what was applied to `x`. Whether the ReLU let a
+    /// number through is computed again from `x`.
+    pub fn backward(&self, tape: &mut Tape, x: Tensor, dy: Tensor) -> Result<()> {
+        let (norm, c, pixels) = (self.norm, x.shape.c, x.shape.pixels());
+        let [level, slope] = [(); 2].map(|()| tape.scratch(Shape::vector(c)));
+        if self.training || tape.requires_grad(norm.gamma) || tape.requires_grad(norm.beta) {
+            self.reduce(tape, x, dy, [level, slope])?;
+        }
+        if !tape.requires_grad(x) {
+            return Ok(());
+        }
+        let dx = tape.grad_destination(x)?;
+        let [mean, scale, beta] = self.operands();
+        let (launch, shader) = if self.training {
+            let launch = Launch::new("batch_norm", "backward").read(x).read(dy).read(mean).read(scale).read(beta);
+            let launch =
+                with_channels(launch.read(level).read(slope).write(dx.tensor), c).u32(pixels).u32(runs(x, RUN)).view(x);
+            (launch.flops(5 * x.shape.len()), shader!("batch_norm/backward.wgsl"))
+        } else {
+            // Without a ReLU the kernel does not read x, which then need not be kept until here.
+            let x = if self.rectified { x } else { dy };
+            let launch = Launch::new("batch_norm", "backward").read(x).read(dy).read(mean).read(scale).read(beta);
+            let launch = with_channels(launch.write(dx.tensor), c).u32(pixels).u32(runs(x, RUN)).view(x);
+            (launch.flops(x.shape.len()), shader!("batch_norm/backward_inference.wgsl"))
+        };
+        tape.launch(launch.view(dy).view(dx.tensor).any_width(c, |channels| {
+            let kernel = per_run(shader, x, RUN, channels).constant("ACCUMULATE", dx.accumulate);
+            kernel.constant("RELU", self.rectified)
+        }));
+        Ok(())
+    }
+
+    /// Gradients of `gamma` and `beta`, and the two vectors that the input's gradient in training needs.
+    fn reduce(&self, tape: &mut Tape, x: Tensor, dy: Tensor, [level, slope]: [Tensor; 2]) -> Result<()> {
+        let (norm, c, pixels) = (self.norm, x.shape.c, x.shape.pixels());
+        let [mean, scale, beta] = self.operands();
+        let runs = runs(x, SUMMED);
+        let partial = tape.scratch(Shape::new(1, 1, runs, 2 * c));
+        let launch = Launch::new("batch_norm", "reduce").read(x).read(dy).read(mean).read(scale).read(beta);
+        let launch =
+            with_channels(launch.write(partial), c).u32(pixels).u32(runs).view(x).view(dy).flops(4 * x.shape.len());
+        tape.launch(launch.any_width(c, |channels| {
+            per_run(shader!("batch_norm/reduce.wgsl"), x, SUMMED, channels).constant("RELU", self.rectified)
+        }));
+        let sums = tape.scratch(Shape::vector(2 * c));
+        sum_pixels(tape, ("batch_norm", "reduce"), partial, sums, 1.0);
+
+        // A frozen parameter's gradient goes nowhere.
+        let mut destination = |parameter: Tensor| {
+            if tape.requires_grad(parameter) {
+                tape.grad_destination(parameter).map(|to| (to.tensor, to.accumulate))
+            } else {
+                Ok((tape.scratch(parameter.shape), false))
+            }
+        };
+        let (dgamma, accumulate_gamma) = destination(norm.gamma)?;
+        let (dbeta, accumulate_beta) = destination(norm.beta)?;
+        let launch = Launch::new("batch_norm", "finish_backward").read(sums).read(self.by.variance);
+        let launch = launch.write(dgamma).write(dbeta).write(level).write(slope);
+        let launch = launch.u32(c).u32(pixels).f32(norm.eps).flops(4 * c);
+        tape.launch(launch.any_width(c, |channels| {
+            let kernel = Kernel::per_item(shader!("batch_norm/finish_backward.wgsl"), channels);
+            let kernel = kernel.constant("ACCUMULATE_GAMMA", accumulate_gamma);
+            kernel.constant("ACCUMULATE_BETA", accumulate_beta)
+        }));
+        Ok(())
+    }
+}
+
+/// Mean and variance of the batch: of all channels, or of those that nobody has asked for yet.
+fn batch_statistics(tape: &mut Tape, x: Tensor) -> Statistics {
+    let (view, c) = (tape.view(x), x.shape.c);
+    let shared = tape.shared_statistics.get_mut(&view.root).filter(|_| view.offset == 0);
+    let Some(shared) = shared else {
+        let [mean, variance] = [(); 2].map(|()| tape.scratch(Shape::vector(c)));
+        let to = Statistics { mean, variance };
+        record_statistics(tape, x, to);
+        return to;
+    };
+    let (by, from) = (shared.by, shared.done.min(c));
+    shared.done = shared.done.max(c);
+    let part = |tape: &mut Tape, from: usize, c: usize| Statistics {
+        mean: tape.slice(by.mean, from, c),
+        variance: tape.slice(by.variance, from, c),
+    };
+    if from < c {
+        let (new, to) = (tape.slice(x, from, c - from), part(tape, from, c - from));
+        record_statistics(tape, new, to);
+    }
+    part(tape, 0, c)
+}
+
+fn record_statistics(tape: &mut Tape, x: Tensor, to: Statistics) {
+    let (c, pixels) = (x.shape.c, x.shape.pixels());
+    let (mut block, mut blocks) = blocks(tape, x);
+    let [mut means, mut squares] = [(); 2].map(|()| tape.scratch(Shape::matrix(blocks, c)));
+    let launch = Launch::new("batch_norm", "statistics").read(x).write(means).write(squares);
+    let launch = launch.u32(pixels).u32(blocks).view(x).flops(5 * x.shape.len());
+    let launch = if block == STATISTICS { launch.follows(Follow::Statistics) } else { launch };
+    tape.launch(launch.both_widths(c, |channels| {
+        let kernel = Kernel::per_item(shader!("batch_norm/statistics.wgsl"), blocks * channels);
+        kernel.constant("BLOCK", block as i64)
+    }));
+    while blocks > 1 {
+        let joined = blocks.div_ceil(JOIN);
+        let [to_means, to_squares] = [(); 2].map(|()| tape.scratch(Shape::matrix(joined, c)));
+        let launch = Launch::new("batch_norm", "join").read(means).read(squares).write(to_means).write(to_squares);
+        let launch = launch.u32(pixels).u32(blocks).u32(joined).flops(6 * blocks * c);
+        tape.launch(launch.both_widths(c, |channels| {
+            let kernel = Kernel::per_item(shader!("batch_norm/join.wgsl"), joined * channels);
+            kernel.constant("BLOCK", block as i64).constant("RUN", JOIN as i64)
+        }));
+        (means, squares, blocks, block) = (to_means, to_squares, joined, block * JOIN);
+    }
+    let launch = Launch::new("batch_norm", "finish").read(squares).read(means).write(to.mean).write(to.variance);
+    let launch = launch.u32(c).u32(pixels).view(to.mean).view(to.variance);
+    per_channel(tape, launch, shader!("batch_norm/finish.wgsl"), c);
+}
+
+/// Scale from batch statistics, and the next running statistics.
+fn track(tape: &mut Tape, norm: BatchNorm, by: Statistics, scale: Tensor, pixels: usize) {
+    let launch = Launch::new("batch_norm", "track").read(by.mean).read(by.variance).read(norm.gamma).write(scale);
+    let launch = launch.write(norm.running_mean).write(norm.running_var);
+    let launch = launch.u32(scale.shape.c).u32(pixels).f32(norm.eps).f32(norm.momentum);
+    per_channel(tape, launch, shader!("batch_norm/track.wgsl"), scale.shape.c);
+}
+
+/// Records a launch of one invocation per channel (or per four). The number of channels is the first word of its block.
+fn per_channel(tape: &mut Tape, launch: Launch, shader: Shader, c: usize) {
+    tape.launch(launch.flops(4 * c).any_width(c, |channels| Kernel::per_item(shader, channels)));
+}
+
+/// The number of channels, and its inverse for a division without one. A constant would mean a kernel for each width of a
+/// network, and DenseNet has fifty.
+fn with_channels(launch: Launch, c: usize) -> Launch {
+    launch.u32(c).f32(1.0 / c as f32)
+}
+
+/// Blocks whose statistics one invocation joins.
+const JOIN: usize = 32;
+
+/// Pixels in a block of the statistics, and the number of blocks. A block of all channels is about 16 KiB: enough blocks to
+/// keep a GPU busy, and on a processor few enough memory pages for its prefetcher to follow. Where the kernel that makes the map
+/// can keep its statistics, that kernel's blocks.
+fn blocks(tape: &Tape, x: Tensor) -> (usize, usize) {
+    let small = (4096 / x.shape.c.max(1)).clamp(8, 64).next_multiple_of(4);
+    let block = if tape.keeps_statistics(x) { STATISTICS } else { small };
+    (block, x.shape.pixels().div_ceil(block))
+}
+
+/// Pixels that one invocation of the backward reduction sums up. They are far apart, so that neighbouring invocations read
+/// neighbouring words; a processor's prefetcher follows no more such streams (two for each pixel) than these.
+const SUMMED: usize = 8;
+
+/// Pixels of one invocation of an element-wise pass, which loads its channels' numbers once. As far apart, for the same reason.
+const RUN: usize = 4;
+
+fn runs(x: Tensor, run: usize) -> usize {
+    x.shape.pixels().div_ceil(run)
+}
+
+/// A kernel of one invocation per run of pixels and channel.
+fn per_run(shader: Shader, x: Tensor, run: usize, channels: usize) -> Kernel {
+    let kernel = Kernel::per_item(shader, runs(x, run) * channels).constant("RUN", run as i64);
+    kernel.constant("WHOLE", x.shape.pixels().is_multiple_of(run))
+}

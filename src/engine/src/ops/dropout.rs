@@ -1,0 +1,55 @@
+//! Dropout (Srivastava et al. 2014), inverted: what is kept is scaled up, so that nothing changes at inference.
+
+use crate::tape::{GradDestination, Launch, Tape};
+use crate::tensor::Tensor;
+use crate::{Error, Result, shader};
+
+/// Sets each number of `x` to zero with probability `rate` and multiplies the others with `1 / (1 - rate)`.
+///
+/// The mask is a function of the step's number, the seed ([`StepWords`](crate::params::StepWords)), this op's stream and
+/// the number's place in dense NHWC order: it is stored nowhere, and the backward pass draws it again. With a rate of 0
+/// nothing is recorded.
+///
+/// # Errors
+/// If the rate is not in `0..1`.
+pub fn dropout(tape: &mut Tape, x: Tensor, rate: f32) -> Result<Tensor> {
+    if !(0.0..1.0).contains(&rate) {
+        return Err(Error::run(format!("dropout: a rate of {rate} is not in 0..1")));
+    }
+    if rate == 0.0 {
+        return Ok(x);
+    }
+    let y = tape.output(x.shape, &[x]);
+    let mask = Mask { rate, stream: tape.random_stream() };
+    mask.apply(tape, "forward", x, GradDestination { tensor: y, accumulate: false });
+    tape.on_backward(&[x], move |tape| {
+        let Some(dy) = tape.grad(y)? else { return Ok(()) };
+        let dx = tape.grad_destination(x)?;
+        mask.apply(tape, "backward", dy, dx);
+        Ok(())
+    });
+    Ok(y)
+}
+
+/// What a random op mixes into the seed, so that streams are far apart.
+pub(crate) fn scrambled(stream: usize) -> usize {
+    (stream as u32).wrapping_mul(0x9e37_79b9) as usize
+}
+
+#[derive(Clone, Copy)]
+struct Mask {
+    rate: f32,
+    stream: usize,
+}
+
+impl Mask {
+    fn apply(self, tape: &mut Tape, pass: &'static str, x: Tensor, to: GradDestination) {
+        let (step, y, rate) = (tape.step(), to.tensor, f64::from(self.rate));
+        // Draws have 24 bits.
+        let threshold = (rate * f64::from(1 << 24)).round() as usize;
+        let launch = Launch::new("dropout", pass).read(x).read(step).write(y);
+        let launch = launch.u32(x.shape.len()).u32(threshold).f32((1.0 / (1.0 - rate)) as f32);
+        let launch = launch.u32(scrambled(self.stream)).view(x).view(y).cheap();
+        tape.launch(launch.element_wise(shader!("dropout.wgsl"), x.shape, &[("ACCUMULATE", to.accumulate)]));
+    }
+}

@@ -1,0 +1,447 @@
+//! From a finished tape to something that runs: lifetimes -> buffers, once; replay, every step.
+//!
+//! [`Layout`] is pure arithmetic: it knows the memory a tape needs before anything is allocated. [`Plan`] makes the buffers,
+//! bind groups and pipelines, and replays the launches with one submission per step.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+use std::sync::{Arc, mpsc};
+
+use crate::gpu::{AdapterSummary, BufferPool, Gpu, Kernel, MemoryUse, Pipeline, take_fitting};
+use crate::params::ParameterStore;
+use crate::tape::{Access, Home, Launch, Tape, Word};
+use crate::params::Arena;
+use crate::tensor::{Shape, Tensor};
+use crate::{Error, Result};
+
+mod choice;
+mod largest;
+mod probe;
+mod profile;
+mod slots;
+#[cfg(test)]
+mod tests;
+pub mod tune;
+
+pub use choice::{Choice, Choices, admissible, choose};
+pub use largest::{LargeTensor, largest_tensors};
+pub use probe::{Output, Prepared, Probe, distinct_launches};
+pub use profile::LaunchTime;
+use slots::Slots;
+
+/// Room for the uniform block of one launch. Blocks lie this far apart: the largest alignment an adapter may ask for.
+const BLOCK_BYTES: u64 = 256;
+
+/// Which storage every value of a tape gets.
+pub struct Layout {
+    /// Storage that is reused.
+    slots: Slots,
+    memory: MemoryUse,
+    largest: Shape,
+    /// Bytes of the parameters alone: no long-lived buffer has more.
+    arena: u64,
+}
+
+impl Layout {
+    /// Gives every value a place; `training` if gradients and moments exist.
+    pub fn new(tape: &Tape, training: bool) -> Self {
+        let slots = Slots::new(tape);
+        let roots = || (0..tape.values.len()).filter(|&id| tape.is_root(id)).map(|id| &tape.values[id]);
+        let fixed: u64 = roots()
+            .map(|v| match v.home {
+                Home::Input => v.bytes(),
+                // Once on the device, twice for the two read-backs in flight.
+                Home::Result => 3 * v.bytes(),
+                _ => 0,
+            })
+            .sum();
+        let (largest_tensor, largest) =
+            roots().map(|v| (v.bytes(), v.shape)).max_by_key(|&(bytes, _)| bytes).unwrap_or((0, Shape::vector(0)));
+        let memory = MemoryUse {
+            slots: slots.sizes.iter().sum(),
+            fixed: fixed + BLOCK_BYTES * tape.launches.len() as u64,
+            parameters: tape.spec().bytes(if training { tape.trained_words() } else { 0 }),
+            largest_tensor,
+        };
+        Self { slots, memory, largest, arena: 4 * tape.spec().parameter_words() as u64 }
+    }
+
+    pub fn memory(&self) -> MemoryUse {
+        self.memory
+    }
+
+    /// Bytes of slots that this needs beyond those that `other` has left in the pool (see [`BufferPool`]).
+    pub fn slots_beyond(&self, other: &Self) -> u64 {
+        let mut free = other.slots.sizes.clone();
+        free.sort_unstable();
+        self.slots.sizes.iter().filter(|&&bytes| take_fitting(&mut free, bytes, |&size| size).is_none()).sum()
+    }
+
+    /// Says why this does not fit the adapter, in numbers; `None` if it does. `host_memory` is what a software adapter
+    /// may take, in bytes.
+    pub fn misfit(&self, adapter: &AdapterSummary, host_memory: u64) -> Option<String> {
+        let largest_tensor = self.memory.largest_tensor;
+        let peak = self.memory.peak();
+        let needs = format!("needs {}, largest tensor {} ({})", mib(peak), mib(largest_tensor), self.largest);
+        if largest_tensor > adapter.max_binding_bytes {
+            Some(format!("{needs}, and {} binds at most {}", adapter.name, mib(adapter.max_binding_bytes)))
+        } else if self.arena > adapter.max_buffer_bytes {
+            Some(format!("{needs}, and a buffer of {} holds at most {}", adapter.name, mib(adapter.max_buffer_bytes)))
+        } else if adapter.software && peak > host_memory {
+            Some(format!("{needs}, and {} of this machine's memory are free", mib(host_memory)))
+        } else {
+            None
+        }
+    }
+}
+
+/// Bytes as people say them.
+pub fn mib(bytes: u64) -> String {
+    let mib = bytes as f64 / f64::from(1 << 20);
+    match mib {
+        1024.0.. => format!("{:.1} GiB", mib / 1024.0),
+        1.0.. => format!("{mib:.1} MiB"),
+        _ => format!("{:.1} KiB", mib * 1024.0),
+    }
+}
+
+/// One replayed launch.
+struct Step {
+    op: &'static str,
+    pass: &'static str,
+    shape: String,
+    variant: String,
+    flops: u64,
+    bytes: u64,
+    pipeline: Arc<Pipeline>,
+    bind_group: wgpu::BindGroup,
+    workgroups: [u32; 3],
+}
+
+/// A tape that runs.
+pub struct Plan {
+    gpu: Arc<Gpu>,
+    steps: Vec<Step>,
+    phases: Vec<Range<usize>>,
+    slots: Vec<wgpu::Buffer>,
+    /// Buffer of each root that the host writes or reads.
+    host: HashMap<usize, wgpu::Buffer>,
+    /// Tensor id -> root, first word, stride.
+    views: HashMap<usize, crate::tape::View>,
+    /// In read-back order.
+    results: Vec<Kept>,
+    result_bytes: u64,
+    staging: [wgpu::Buffer; 2],
+    turn: usize,
+    memory: MemoryUse,
+}
+
+/// A value that the host can read after a run.
+struct Kept {
+    root: usize,
+    /// Its first byte in the read-back.
+    offset: u64,
+    bytes: u64,
+    /// Its numbers have two bytes.
+    half: bool,
+}
+
+/// A submitted run whose results have not been looked at yet. At most two may be under way, and each must be handed to
+/// [`Plan::results`], which frees its read-back buffer.
+pub struct Ticket {
+    staging: usize,
+    submission: wgpu::SubmissionIndex,
+    mapped: mpsc::Receiver<Result<(), wgpu::BufferAsyncError>>,
+}
+
+/// What a run left in the kept values.
+pub struct Results<'a> {
+    plan: &'a Plan,
+    bytes: Vec<u8>,
+}
+
+/// Which of a tape's launches run on an adapter, with the rule's kernels.
+///
+/// # Errors
+/// If no kernel can run.
+pub fn launches_needed(tape: &Tape, adapter: &AdapterSummary) -> Result<Vec<bool>> {
+    let kernels = tape.launches.iter().map(|launch| choose(tape, launch, adapter, Choice::Rule));
+    Ok(needed(tape, &kernels.collect::<Result<Vec<_>>>()?))
+}
+
+/// Which launches have to run: all but those whose statistics the kernel of a launch before keeps.
+fn needed(tape: &Tape, kernels: &[&Kernel]) -> Vec<bool> {
+    let mut kept = HashSet::new();
+    let launches = tape.launches.iter().zip(kernels);
+    let needed = launches.map(|(launch, kernel)| {
+        let writes = launch.operands.iter().filter(|(_, access)| *access == Access::Write).map(|(tensor, _)| tensor.id);
+        if kernel.keeps_statistics() {
+            kept.extend(writes);
+            return true;
+        }
+        !(launch.spare && writes.clone().all(|id| kept.contains(&id)))
+    });
+    needed.collect()
+}
+
+impl Plan {
+    /// Makes buffers, pipelines and bind groups.
+    ///
+    /// # Errors
+    /// [`Error::Run`] if the memory is not there or a kernel does not compile.
+    pub fn new(gpu: &Arc<Gpu>, tape: &Tape, store: &ParameterStore, pool: &BufferPool) -> Result<Self> {
+        Self::with_choice(gpu, tape, store, pool, Choice::Rule)
+    }
+
+    /// Like [`Plan::new`], with a say in which kernels are taken.
+    pub fn with_choice(
+        gpu: &Arc<Gpu>,
+        tape: &Tape,
+        store: &ParameterStore,
+        pool: &BufferPool,
+        choice: Choice,
+    ) -> Result<Self> {
+        if !store.spec().begins_with(tape.spec()) {
+            return Err(Error::run("the plan's network has other parameters than the store"));
+        }
+        let trained = store.words(Arena::Gradients);
+        if trains(tape) && store.frozen_words().is_some() && trained != tape.trained_words() {
+            return Err(Error::run("the plan trains other parameters than the store"));
+        }
+        let layout = Layout::new(tape, trains(tape));
+        let slots = pool.lease(gpu, &layout.slots.sizes)?;
+        let places = layout.slots.places.iter();
+        let mut buffers: HashMap<usize, (wgpu::Buffer, u64)> =
+            places.map(|(&root, place)| (root, (slots[place.slot].clone(), place.offset))).collect();
+        let (mut host, mut results, mut result_bytes) = (HashMap::new(), vec![], 0);
+        for (root, value) in tape.values.iter().enumerate() {
+            if !matches!(value.home, Home::Input | Home::Result) {
+                continue;
+            }
+            let bytes = value.bytes();
+            let buffer = gpu.buffer("host-visible value", bytes)?;
+            if let Some(words) = &value.initial {
+                gpu.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(words));
+            }
+            if value.home == Home::Result {
+                results.push(Kept { root, offset: result_bytes, bytes, half: value.half });
+                result_bytes += bytes;
+            }
+            host.insert(root, buffer.clone());
+            buffers.insert(root, (buffer, 0));
+        }
+        let (steps, phases) = Self::steps(gpu, tape, store, &buffers, choice)?;
+        let staging = [gpu.staging(result_bytes)?, gpu.staging(result_bytes)?];
+        let views = (0..tape.values.len())
+            .map(|id| (id, tape.view(Tensor { id, shape: tape.values[id].shape })))
+            .filter(|(_, view)| host.contains_key(&view.root))
+            .collect();
+        let (gpu, memory) = (Arc::clone(gpu), layout.memory);
+        Ok(Self { gpu, steps, phases, slots, host, views, results, result_bytes, staging, turn: 0, memory })
+    }
+
+    /// The launches that run, and those of each phase.
+    fn steps(
+        gpu: &Gpu,
+        tape: &Tape,
+        store: &ParameterStore,
+        buffers: &HashMap<usize, (wgpu::Buffer, u64)>,
+        choice: Choice,
+    ) -> Result<(Vec<Step>, Vec<Range<usize>>)> {
+        let kernels = tape.launches.iter().map(|launch| choose(tape, launch, gpu.adapter(), choice));
+        let kernels: Vec<&Kernel> = kernels.collect::<Result<_>>()?;
+        let needed = needed(tape, &kernels);
+        let before = |launch: usize| needed[..launch].iter().filter(|needed| **needed).count();
+        let phases = tape.phases().into_iter().map(|phase| before(phase.start)..before(phase.end)).collect();
+        let kernels: Vec<_> = (0..).zip(tape.launches.iter().zip(kernels)).filter(|&(i, _)| needed[i]).collect();
+        let wanted: Vec<_> =
+            kernels.iter().map(|&(_, (launch, kernel))| (kernel, tape.bindings(launch, kernel))).collect();
+        gpu.compile_all(&wanted)?;
+
+        let uniforms: Vec<u32> = tape.launches.iter().flat_map(|launch| uniform_block(tape, launch)).collect();
+        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+        let uniform_buffer = gpu.buffer_for("uniform blocks", 4 * uniforms.len() as u64, usage)?;
+        gpu.queue.write_buffer(&uniform_buffer, 0, bytemuck::cast_slice(&uniforms));
+
+        let mut steps = Vec::with_capacity(kernels.len());
+        for (i, (launch, kernel)) in kernels {
+            let pipeline = gpu.pipeline(kernel, &tape.bindings(launch, kernel))?;
+            let block = wgpu::BufferBinding {
+                buffer: &uniform_buffer,
+                offset: i as u64 * BLOCK_BYTES,
+                size: wgpu::BufferSize::new(BLOCK_BYTES),
+            };
+            let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(block) }];
+            for (binding, &(tensor, _)) in (1..).zip(launch.operands_of(kernel)) {
+                let resource = wgpu::BindingResource::Buffer(binding_of(tape, store, buffers, tensor)?);
+                entries.push(wgpu::BindGroupEntry { binding, resource });
+            }
+            let label = launch.label();
+            let descriptor =
+                wgpu::BindGroupDescriptor { label: Some(&label), layout: &pipeline.layout, entries: &entries };
+            let bind_group = gpu.guarded(&label, || gpu.device.create_bind_group(&descriptor))?;
+            let Launch { op, pass, flops, .. } = *launch;
+            let (bytes, shape) = (tape.bytes_moved(launch), launch.shape());
+            let (variant, workgroups) = (kernel.variant(), kernel.workgroups);
+            steps.push(Step { op, pass, shape, variant, flops, bytes, pipeline, bind_group, workgroups });
+        }
+        Ok((steps, phases))
+    }
+
+    /// Memory, launches and operations of one run.
+    pub fn memory(&self) -> MemoryUse {
+        self.memory
+    }
+
+    /// Kernel launches of one run.
+    pub fn launches(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// Writes an input's first words. Takes effect before the next run.
+    pub fn write<T: bytemuck::NoUninit>(&self, input: Tensor, data: &[T]) -> Result<()> {
+        let bytes: &[u8] = bytemuck::cast_slice(data);
+        let buffer = self.host.get(&input.id).ok_or_else(|| Error::run("a write to a value that is no input"))?;
+        if bytes.len() as u64 > buffer.size() || !bytes.len().is_multiple_of(4) {
+            return Err(Error::run(format!("{} bytes for an input of {}", bytes.len(), input.shape)));
+        }
+        self.gpu.queue.write_buffer(buffer, 0, bytes);
+        Ok(())
+    }
+
+    /// Fills all reused storage and all kept results with NaN, so that a test sees what no kernel wrote.
+    pub fn poison(&self) {
+        let kept = self.results.iter().map(|kept| &self.host[&kept.root]);
+        for buffer in self.slots.iter().chain(kept) {
+            self.gpu.queue.write_buffer(buffer, 0, &vec![0xff; buffer.size() as usize]);
+        }
+    }
+
+    /// Replays all launches with one submission, and starts copying the kept values back.
+    pub fn submit(&mut self) -> Result<Ticket> {
+        self.submit_phases(0..self.phases.len())
+    }
+
+    /// Like [`Plan::submit`] for some phases of the tape. Values that none of them writes come back as they are.
+    ///
+    /// # Panics
+    /// If there are no such phases.
+    pub fn submit_phases(&mut self, phases: Range<usize>) -> Result<Ticket> {
+        self.gpu.check()?;
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            let launches = self.phases[phases].iter().flat_map(|launches| &self.steps[launches.clone()]);
+            launches.for_each(|step| step.encode(&mut pass));
+        }
+        let staging = self.turn;
+        self.turn = 1 - self.turn;
+        for &Kept { root, offset, bytes, .. } in &self.results {
+            encoder.copy_buffer_to_buffer(&self.host[&root], 0, &self.staging[staging], offset, bytes);
+        }
+        let submission = self.gpu.queue.submit([encoder.finish()]);
+        let (sender, mapped) = mpsc::channel();
+        self.staging[staging].slice(..).map_async(wgpu::MapMode::Read, move |result| {
+            // The ticket may be gone after an error elsewhere; then nobody waits for this.
+            let _ = sender.send(result);
+        });
+        Ok(Ticket { staging, submission, mapped })
+    }
+
+    /// Waits for a submitted run and takes its kept values.
+    pub fn results(&self, ticket: Ticket) -> Result<Results<'_>> {
+        self.gpu.wait_for(Some(ticket.submission))?;
+        self.gpu.mapped(&ticket.mapped)?;
+        let staging = &self.staging[ticket.staging];
+        let bytes = match staging.slice(..).get_mapped_range() {
+            Ok(view) => view[..self.result_bytes as usize].to_vec(),
+            Err(e) => return Err(self.gpu.fault(e)),
+        };
+        staging.unmap();
+        self.gpu.check()?;
+        Ok(Results { plan: self, bytes })
+    }
+
+    /// Runs once and waits.
+    pub fn run(&mut self) -> Result<Results<'_>> {
+        let ticket = self.submit()?;
+        self.results(ticket)
+    }
+}
+
+impl Step {
+    fn encode(&self, pass: &mut wgpu::ComputePass) {
+        pass.set_pipeline(&self.pipeline.pipeline);
+        pass.set_bind_group(0, &self.bind_group, &[]);
+        let [x, y, z] = self.workgroups;
+        pass.dispatch_workgroups(x, y, z);
+    }
+}
+
+/// The words of a launch's uniform block.
+fn uniform_block(tape: &Tape, launch: &Launch) -> [u32; BLOCK_BYTES as usize / 4] {
+    let mut block = [0; BLOCK_BYTES as usize / 4];
+    for (word, &value) in block.iter_mut().zip(&launch.words) {
+        *word = match value {
+            Word::U32(value) => value,
+            Word::F32(value) => value.to_bits(),
+            Word::Offset(tensor) => tape.view(tensor).offset as u32,
+            Word::Stride(tensor) => tape.view(tensor).stride as u32,
+        };
+    }
+    block
+}
+
+/// The buffer range a kernel sees: the whole storage of a value, or just the parameter's own part of an arena.
+fn binding_of<'a>(
+    tape: &Tape,
+    store: &'a ParameterStore,
+    buffers: &'a HashMap<usize, (wgpu::Buffer, u64)>,
+    tensor: Tensor,
+) -> Result<wgpu::BufferBinding<'a>> {
+    let view = tape.view(tensor);
+    let value = &tape.values[view.root];
+    let size = wgpu::BufferSize::new(value.bytes().next_multiple_of(16));
+    match value.home {
+        Home::Arena(arena, offset) => {
+            Ok(wgpu::BufferBinding { buffer: store.buffer(arena)?, offset: 4 * offset as u64, size })
+        }
+        _ => {
+            let (buffer, offset) = buffers.get(&view.root).ok_or_else(|| Error::run("a value without storage"))?;
+            Ok(wgpu::BufferBinding { buffer, offset: *offset, size })
+        }
+    }
+}
+
+impl Results<'_> {
+    /// The numbers of a kept value, dense, in NHWC order.
+    ///
+    /// # Errors
+    /// If the value was not kept when the tape was recorded.
+    pub fn get(&self, tensor: Tensor) -> Result<Vec<f32>> {
+        let missing = || Error::run("a result that was not kept");
+        let view = self.plan.views.get(&tensor.id).ok_or_else(missing)?;
+        let mut kept = self.plan.results.iter();
+        let &Kept { offset, bytes, half, .. } = kept.find(|kept| kept.root == view.root).ok_or_else(missing)?;
+        let range = offset as usize..(offset + bytes) as usize;
+        let words: Vec<f32> = if half {
+            let halves: Vec<u16> = bytemuck::pod_collect_to_vec(&self.bytes[range]);
+            halves.into_iter().map(|bits| half::f16::from_bits(bits).to_f32()).collect()
+        } else {
+            bytemuck::pod_collect_to_vec(&self.bytes[range])
+        };
+        let c = tensor.shape.c;
+        let pixel = |p: usize| &words[p * view.stride + view.offset..][..c];
+        Ok((0..tensor.shape.pixels()).flat_map(pixel).copied().collect())
+    }
+}
+
+/// Floating-point operations of one run, a multiply-add counted as two.
+pub fn flops(tape: &Tape) -> u64 {
+    tape.launches.iter().map(|launch| launch.flops).sum()
+}
+
+/// Which arenas a tape touches beyond parameters and state: whether it needs a training store.
+pub fn trains(tape: &Tape) -> bool {
+    tape.values.iter().any(|v| matches!(v.home, Home::Arena(Arena::Gradients | Arena::Moment1 | Arena::Moment2, _)))
+}

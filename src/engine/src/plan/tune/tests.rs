@@ -1,0 +1,171 @@
+//! A tuner that is handed wrong kernels, damaged files and no time.
+
+use std::sync::{Arc, OnceLock};
+
+use super::*;
+use crate::gpu::{BufferPool, GpuOptions};
+use crate::ops::copy::copy;
+use crate::ops::conv2d::conv2d;
+use crate::ops::window::Window;
+use crate::params::ParameterStore;
+use crate::plan::Plan;
+use crate::shader;
+use crate::tensor::Shape;
+use crate::tensor::Tensor;
+
+fn gpu() -> Arc<Gpu> {
+    static GPU: OnceLock<Arc<Gpu>> = OnceLock::new();
+    Arc::clone(GPU.get_or_init(|| Arc::new(Gpu::open(&GpuOptions { adapter: None, checked: true }).unwrap())))
+}
+
+/// A 3x3 convolution and its result.
+fn convolution() -> (Tape, Tensor, [Tensor; 2]) {
+    let mut tape = Tape::new();
+    let x = tape.input(Shape::new(2, 9, 11, 8));
+    let weight = tape.input(Shape::new(3, 3, 8, 12));
+    let y = conv2d(&mut tape, x, weight, None, Window::square(3, 1, 1)).unwrap();
+    tape.keep(y);
+    (tape, y, [x, weight])
+}
+
+/// Puts a kernel in front that compiles, is fast, and computes something else: one that writes only every other number.
+fn plant_a_wrong_kernel(tape: &mut Tape) -> String {
+    let launch = tape.launches.iter_mut().find(|launch| launch.op == "conv2d").unwrap();
+    let plain = launch.kernels.last().unwrap().clone();
+    let mut wrong = plain.clone().def("WRONG", 1);
+    wrong.constants.iter_mut().find(|(name, _)| *name == "PAD_LEFT").unwrap().1 += 1;
+    wrong.needs.software = Some(gpu().adapter().software);
+    assert_eq!(wrong.shader, shader!("conv2d/forward_plain.wgsl"));
+    let variant = wrong.variant();
+    launch.kernels.insert(0, wrong);
+    variant
+}
+
+fn tune(tape: &Tape, choices: &mut Choices, budget: Duration, journal: Option<PathBuf>) -> (Report, Vec<Event>) {
+    let mut events = vec![];
+    let mut listen = |event| events.push(event);
+    let gpu = gpu();
+    let report = Tuner { gpu: &gpu, budget, journal, listen: &mut listen }.tune(tape, choices).unwrap();
+    (report, events)
+}
+
+fn only_choice(choices: &Choices, tape: &Tape) -> String {
+    choices.variant(&key(tape, &tape.launches[0])).unwrap().to_owned()
+}
+
+const PLENTY: Duration = Duration::from_secs(600);
+
+#[test]
+fn a_wrong_kernel_is_refused_said_once_and_never_taken() {
+    let (mut tape, y, inputs) = convolution();
+    let wrong = plant_a_wrong_kernel(&mut tape);
+    let mut choices = Choices::new(gpu().adapter());
+    let (report, events) = tune(&tape, &mut choices, PLENTY, None);
+    assert_eq!(report, Report { timed: 1, unreached: 0, known: 0 });
+    let refused: Vec<_> = events.iter().filter(|event| matches!(event, Event::Refused { .. })).collect();
+    assert!(
+        matches!(refused[..], [Event::Refused { variant, why, .. }] if *variant == wrong && why.contains("differ"))
+    );
+    assert_ne!(only_choice(&choices, &tape), wrong);
+
+    // The rule alone would take it; with the choices the numbers are those of the tape without it.
+    let store = ParameterStore::new(&gpu(), tape.spec(), false).unwrap();
+    let run = |tape: &Tape, choice: Choice| {
+        let mut plan = Plan::with_choice(&gpu(), tape, &store, &BufferPool::default(), choice).unwrap();
+        for input in inputs {
+            let numbers: Vec<f32> = (0..input.shape.len()).map(|i| ((i * 37) % 101) as f32 / 50.0 - 1.0).collect();
+            plan.write(input, &numbers).unwrap();
+        }
+        plan.run().unwrap().get(y).unwrap()
+    };
+    let right = run(&convolution().0, Choice::Number(usize::MAX));
+    let wide = |numbers: &[f32]| numbers.iter().map(|&v| f64::from(v)).collect::<Vec<_>>();
+    let apart = |numbers: Vec<f32>| distance(&wide(&numbers), &wide(&right));
+    assert!(apart(run(&tape, Choice::Rule)) > 0.1);
+    assert!(apart(run(&tape, Choice::Tuned(&choices))) < 1e-6);
+
+    // A second time nothing is tried.
+    let before = choices.clone();
+    let (report, events) = tune(&tape, &mut choices, PLENTY, None);
+    assert_eq!((report, events.len()), (Report { timed: 0, unreached: 0, known: 1 }, 0));
+    assert_eq!(choices, before);
+}
+
+#[test]
+fn without_time_the_rule_holds_and_is_kept() {
+    let (tape, ..) = convolution();
+    let mut choices = Choices::new(gpu().adapter());
+    let (report, _) = tune(&tape, &mut choices, Duration::ZERO, None);
+    assert_eq!(report, Report { timed: 0, unreached: 1, known: 0 });
+    let rule = choose(&tape, &tape.launches[0], gpu().adapter(), Choice::Rule).unwrap().variant();
+    assert_eq!(only_choice(&choices, &tape), rule);
+    // What a run keeps is what its tape takes.
+    assert_eq!(choices.of_tape(&tape), choices);
+    assert!(choices.of_tape(&Tape::new()).is_empty());
+}
+
+#[test]
+fn what_the_program_did_not_survive_is_not_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("choices.trying");
+    let (tape, ..) = convolution();
+    let rule = choose(&tape, &tape.launches[0], gpu().adapter(), Choice::Rule).unwrap().variant();
+    fs::write(&journal, attempt(&key(&tape, &tape.launches[0]), &rule)).unwrap();
+    let mut choices = Choices::new(gpu().adapter());
+    let (_, events) = tune(&tape, &mut choices, PLENTY, Some(journal.clone()));
+    assert!(events.iter().any(|event| matches!(event, Event::Refused { variant, .. } if *variant == rule)));
+    assert_ne!(only_choice(&choices, &tape), rule);
+    assert!(!journal.exists());
+}
+
+#[test]
+fn files_come_back_and_bad_ones_say_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(gpu().adapter().cache_name("tune", "json"));
+    let (adapter, (tape, ..)) = (gpu(), convolution());
+    let adapter = adapter.adapter();
+    assert_eq!(Choices::read(&file, adapter), Ok(None));
+    let mut choices = Choices::new(adapter);
+    tune(&tape, &mut choices, Duration::ZERO, None);
+    choices.write(&file).unwrap();
+    assert_eq!(Choices::read(&file, adapter), Ok(Some(choices)));
+
+    let text = fs::read_to_string(&file).unwrap();
+    let newer = adapter.driver.clone() + " and newer";
+    let other = crate::gpu::AdapterSummary { driver: newer, ..adapter.clone() };
+    assert!(Choices::read(&file, &other).unwrap_err().contains("another adapter or driver"));
+    assert_ne!(other.cache_name("tune", "json"), adapter.cache_name("tune", "json"));
+    fs::write(&file, &text[..text.len() / 2]).unwrap();
+    assert!(Choices::read(&file, adapter).unwrap_err().contains("damaged"));
+    fs::write(&file, text.replace("\"format\": 1", "\"format\": 7")).unwrap();
+    assert!(Choices::read(&file, adapter).unwrap_err().contains("format 7"));
+}
+
+#[test]
+fn rounding_the_weights_is_tolerated_and_seen() {
+    let Some(side) = gpu().adapter().cooperative_matrix else { return };
+    let mut tape = Tape::new();
+    tape.keep_halves(true);
+    let whole = tape.input(Shape::new(2, 9, 11, 8));
+    let x = copy(&mut tape, whole);
+    let weight = tape.input(Shape::new(3, 3, 8, 12));
+    let y = conv2d(&mut tape, x, weight, None, Window::square(3, 1, 1)).unwrap();
+    let number = tape.launches.iter().position(|launch| launch.op == "conv2d").unwrap();
+    let offered = |tape: &Tape| {
+        let kernels = admissible(tape, &tape.launches[number], gpu().adapter());
+        kernels.iter().any(|kernel| kernel.needs.cooperative.is_some())
+    };
+    assert!(offered(&tape));
+    // Where the sums are kept in full, nothing but the weights is rounded, and nobody may choose it.
+    tape.keep_full(y);
+    assert!(!offered(&tape));
+    let launch = &tape.launches[number];
+    let matrix = launch.kernels.iter().find(|kernel| kernel.needs.cooperative == Some(side)).unwrap();
+    let gpu = gpu();
+    let bench = Bench::new(&gpu, &tape, number).unwrap();
+    let run = |kernel: &Kernel| bench.run(&bench.probe.prepare(kernel).unwrap()).unwrap();
+    let plain = run(launch.kernels.last().unwrap());
+    let error = distance(&run(matrix), &plain);
+    assert!(error > 10.0 * TOLERANCE && 4.0 * error < HALF_TOLERANCE, "{error}");
+    assert!(bench.try_kernel(matrix, &plain, false).is_err() && bench.try_kernel(matrix, &plain, true).is_ok());
+}
