@@ -8,8 +8,11 @@ pub mod audit;
 pub mod cli;
 pub mod data;
 pub mod explain;
+pub mod font;
 pub mod nets;
 pub mod report;
+pub mod sample;
+pub mod score;
 pub mod train;
 pub mod weights;
 

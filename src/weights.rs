@@ -4,6 +4,7 @@ mod compare;
 mod export;
 mod foreign;
 mod import;
+mod loss_scale;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
@@ -14,16 +15,16 @@ use serde::{Deserialize, Serialize};
 
 pub use compare::LeftOut;
 pub use export::Exported;
-pub use foreign::{About, Customs};
+pub use foreign::{About, Preprocessing};
+pub use loss_scale::LossScale;
 
 use crate::data::Harmonise;
+use crate::nets::NetConfig;
+use crate::{Error, Result};
 use gatefold_engine::file::write_atomically;
 use gatefold_engine::gpu::Gpu;
-use crate::nets::NetConfig;
-use gatefold_engine::params::ParameterStore;
 use gatefold_engine::params::Arena;
-use crate::train::LossScale;
-use crate::{Error, Result};
+use gatefold_engine::params::ParameterStore;
 
 /// What a checkpoint says of itself, kept as JSON in the file's metadata.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,7 +41,8 @@ pub struct Header {
     pub harmonise: Option<Harmonise>,
     /// Normalisation of the input, per channel, of values in [0, 1].
     pub mean: [f32; 3],
-    pub deviation: [f32; 3],
+    #[serde(alias = "deviation")]
+    pub std: [f32; 3],
     /// Share of a picture's square that the network sees, its centre: 1 for networks trained here, 224 / 256 for most of
     /// torchvision's.
     #[serde(default = "whole")]
@@ -81,10 +83,10 @@ impl Header {
         if let Some(fault) = self.harmonise.and_then(Harmonise::fault) {
             return Some(format!("a harmonisation that cannot be ({fault}); it is damaged"));
         }
-        let numbers = self.mean.iter().chain(&self.deviation).all(|v| v.is_finite());
-        if !numbers || self.deviation.iter().any(|d| *d <= 0.0) || !(0.05..=1.0).contains(&self.crop) {
-            let Self { mean, deviation, crop, .. } = self;
-            return Some(format!("mean {mean:?}, deviation {deviation:?}, crop {crop}; it is damaged"));
+        let numbers = self.mean.iter().chain(&self.std).all(|v| v.is_finite());
+        if !numbers || self.std.iter().any(|d| *d <= 0.0) || !(0.05..=1.0).contains(&self.crop) {
+            let Self { mean, std, crop, .. } = self;
+            return Some(format!("mean {mean:?}, std {std:?}, crop {crop}; it is damaged"));
         }
         None
     }

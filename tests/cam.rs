@@ -4,15 +4,14 @@
 
 use std::sync::Arc;
 
-use gatefold::explain::Explainer;
-use gatefold::explain::layers;
-use gatefold_engine::gpu::{BufferPool, Gpu, GpuOptions};
+use gatefold::explain::{Explainer, layers};
+use gatefold::nets::forward::Taps;
 use gatefold::nets::{Head, NetConfig};
-use gatefold_engine::params::ParameterStore;
-use gatefold_engine::plan::Plan;
-use gatefold_engine::params::Arena;
-use gatefold::train::model::{Model, Taps, forward};
+use gatefold::score::model::{Model, forward};
 use gatefold::weights::{FORMAT, Header};
+use gatefold_engine::gpu::{BufferPool, Gpu, GpuOptions};
+use gatefold_engine::params::{Arena, ParameterStore};
+use gatefold_engine::plan::Plan;
 
 /// A network with its first weights, and those of its linear layer in memory: channels x outputs.
 fn model(net: &str, size: usize, classes: usize) -> (Model, Vec<f32>) {
@@ -25,7 +24,7 @@ fn model(net: &str, size: usize, classes: usize) -> (Model, Vec<f32>) {
         fit: "crop".into(),
         harmonise: None,
         mean: [0.5; 3],
-        deviation: [0.25; 3],
+        std: [0.25; 3],
         crop: 1.0,
         step: 0,
         epoch: 0,

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use gatefold::data::import::prepare::prepare;
 use gatefold::data::picture::{load, load_rgb};
-use gatefold::data::{Dataset, Epoch, Fit, PrepareOptions, Prepared, Split, prepare};
+use gatefold::data::{Dataset, Epoch, Fit, PrepareOptions, Prepared, Split};
 use gatefold::{Error, Result};
 use image::{DynamicImage, ImageBuffer, ImageFormat, Luma, Rgb, RgbImage, Rgba, RgbaImage};
 use tempfile::TempDir;
@@ -269,10 +270,10 @@ fn a_folder_per_class_becomes_a_data_set() {
     assert!(made.skipped[0].path.ends_with("broken.JPG") && made.skipped[0].reason.starts_with("not a picture"));
     assert!(made.notes.len() == 1 && made.notes[0].contains("passed over 1 files"), "{:?}", made.notes);
     for (i, cover) in manifest.covers.iter().enumerate() {
-        let full = load_rgb(cover.texts.path()).unwrap();
+        let full = load_rgb(cover.strings.path()).unwrap();
         assert_eq!((cover.width, cover.height), full.dimensions());
         assert_eq!(made.dataset.pack.image(i)[..3], full[(0, 0)].0);
-        let class = cover.texts.path().parent().unwrap().file_name().unwrap().to_str().unwrap();
+        let class = cover.strings.path().parent().unwrap().file_name().unwrap().to_str().unwrap();
         assert_eq!(manifest.classes[cover.label], class);
     }
     let again = Dataset::open(&dir).unwrap();
@@ -331,7 +332,7 @@ fn no_artist_is_in_two_sets() {
     assert_eq!(manifest.covers.len(), 60);
     let mut set_of = HashMap::new();
     for cover in &manifest.covers {
-        assert_eq!(*set_of.entry(cover.texts.group(0)).or_insert(cover.split), cover.split);
+        assert_eq!(*set_of.entry(cover.strings.group(0)).or_insert(cover.split), cover.split);
     }
     for split in Split::ALL {
         assert!(manifest.counts(split).iter().all(|&count| count > 0));

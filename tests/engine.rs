@@ -3,21 +3,20 @@
 
 use std::sync::{Arc, LazyLock};
 
-use gatefold_engine::Error;
-use gatefold_engine::gpu::{AdapterSummary, BufferPool, Gpu, GpuOptions};
 use gatefold::nets::densenet::DenseNet;
 use gatefold::nets::{Build, Head, NetConfig};
+use gatefold::train::step::TrainingStep;
+use gatefold_engine::Error;
+use gatefold_engine::gpu::{AdapterSummary, BufferPool, Gpu, GpuOptions};
 use gatefold_engine::ops::conv2d::conv2d;
 use gatefold_engine::ops::dense::dense;
 use gatefold_engine::ops::flatten::flatten;
 use gatefold_engine::ops::relu::relu;
 use gatefold_engine::ops::window::Window;
-use gatefold_engine::params::{Init, Layout, ParameterSpec, ParameterStore};
+use gatefold_engine::params::{Arena, Init, Layout, ParameterSpec, ParameterStore};
 use gatefold_engine::plan::{self, Layout as Memory, Plan};
-use gatefold_engine::params::Arena;
 use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::{Shape, Tensor};
-use gatefold::train::step::TrainingStep;
 
 #[path = "engine/fine_tuning.rs"]
 mod fine_tuning;

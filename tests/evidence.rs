@@ -6,17 +6,18 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use gatefold::data::sample::{self, SampleOptions};
-use gatefold::data::{Dataset, PrepareOptions, Split, picture, prepare};
+use gatefold::data::import::prepare::prepare;
+use gatefold::data::{Dataset, PrepareOptions, Split, picture};
 use gatefold::explain::faithfulness::{BLOB, Measure, RANDOM, measure};
 use gatefold::explain::randomisation::{LOST, SEED, randomise};
 use gatefold::explain::{Explainer, HeatMap, Method, Pictures, Question};
-use gatefold_engine::gpu::{Gpu, GpuOptions};
-use gatefold_engine::params::Arena;
-use gatefold::train::model::Model;
+use gatefold::sample::{self, SampleOptions};
+use gatefold::score::model::Model;
 use gatefold::train::run::RunFolder;
 use gatefold::train::tuning::When;
 use gatefold::train::{Config, EpochReport, Observer, StepReport, Trainer, Tuning};
+use gatefold_engine::gpu::{Gpu, GpuOptions};
+use gatefold_engine::params::Arena;
 use image::{Rgb, RgbImage};
 
 const SIZE: u32 = 64;
@@ -124,7 +125,7 @@ fn the_peak_of_the_heat_map_lies_in_the_evidence() {
             continue;
         }
         correct += 1;
-        let [x, y, w, h] = boxes[cover.texts.path()];
+        let [x, y, w, h] = boxes[cover.strings.path()];
         let hit = |(px, py): (u32, u32)| (x..x + w).contains(&px) && (y..y + h).contains(&py);
         inside += usize::from(explanation.heat.peak(SIZE, SIZE).is_some_and(hit));
     }
@@ -246,7 +247,7 @@ fn most_of_the_map_lies_on_a_planted_mark() {
         if cover.label != 0 {
             continue;
         }
-        let number: usize = cover.texts.path().file_stem().unwrap().to_str().unwrap().parse().unwrap();
+        let number: usize = cover.strings.path().file_stem().unwrap().to_str().unwrap().parse().unwrap();
         let place = mark_place(number);
         let mut share = |pixels: &[u8], class| {
             share_on_mark(&explainer.explain(pixels, Some(class)).unwrap().heat, place).unwrap_or(0.0)

@@ -4,12 +4,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use clap::Args;
-use gatefold_engine::gpu::{Gpu, Stopwatch};
 use gatefold::nets::{self, NETS};
-use gatefold_engine::plan::{Choice, Choices, Probe, admissible, choose, distinct_launches};
-use gatefold_engine::tape::Tape;
 use gatefold::train::Precision;
 use gatefold::train::step::TrainingStep;
+use gatefold_engine::gpu::{Gpu, Stopwatch};
+use gatefold_engine::plan::{Choice, Choices, Probe, admissible, choose, distinct_launches};
+use gatefold_engine::tape::Tape;
 use gatefold_engine::{Error, Result};
 use kernels_tests::{OPS, Row, RowKind};
 use serde::Serialize;

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gatefold_engine::gpu::{AdapterSummary, BufferPool, Gpu, cache_folder, processor_time, thread_time};
-use gatefold_engine::params::{ParameterStore, StepWords};
-use gatefold_engine::plan::tune::{Tuner, journal_of};
-use gatefold_engine::plan::{Choice, Choices, Plan, Ticket};
-use gatefold_engine::params::Arena;
-use gatefold_engine::tape::Tape;
 use gatefold::train::step::TrainingStep;
 use gatefold::train::tuning::{BUDGET, When};
-use gatefold::train::{Config, LossScale, Needs, Precision};
+use gatefold::train::{Config, Needs, Precision};
+use gatefold::weights::LossScale;
+use gatefold_engine::gpu::{AdapterSummary, BufferPool, Gpu, cache_folder, processor_time, thread_time};
+use gatefold_engine::params::{Arena, ParameterStore, StepWords};
+use gatefold_engine::plan::tune::{Tuner, journal_of};
+use gatefold_engine::plan::{Choice, Choices, Plan, Ticket};
+use gatefold_engine::tape::Tape;
 use gatefold_engine::{Error, Result};
 
 /// Which step.

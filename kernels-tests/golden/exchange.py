@@ -68,21 +68,21 @@ def picture(side, seed=7):
     return image
 
 
-def tensor(image, size, mean, deviation, dtype):
+def tensor(image, size, mean, std, dtype):
     side = image.size[0]
     edge = (side - size) // 2
     image = image.crop((edge, edge, edge + size, edge + size))
     values = torch.tensor(list(image.tobytes()), dtype=dtype).reshape(1, size, size, 3).permute(0, 3, 1, 2) / 255
     shape = (1, 3, 1, 1)
-    return (values - torch.tensor(mean, dtype=dtype).reshape(shape)) / torch.tensor(deviation, dtype=dtype).reshape(shape)
+    return (values - torch.tensor(mean, dtype=dtype).reshape(shape)) / torch.tensor(std, dtype=dtype).reshape(shape)
 
 
-def logits(net, image, size, mean, deviation):
+def logits(net, image, size, mean, std):
     """In float64 and in float32."""
     both = []
     for dtype in [torch.float64, torch.float32]:
         with torch.no_grad():
-            both.append(net.to(dtype)(tensor(image, size, mean, deviation, dtype))[0].double())
+            both.append(net.to(dtype)(tensor(image, size, mean, std, dtype))[0].double())
     return both
 
 
@@ -151,7 +151,7 @@ def check(file, image, ours, title="exported"):
     aux = any(name.startswith("AuxLogits") for name in state)
     net = network(about["net"]["net"], outputs, aux)
     net.load_state_dict(state, strict=True)
-    truth, single = logits(net.eval(), image, about["net"]["size"], about["mean"], about["deviation"])
+    truth, single = logits(net.eval(), image, about["net"]["size"], about["mean"], about["std"])
     compare(title, truth, single, ours)
 
 

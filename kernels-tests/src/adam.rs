@@ -6,14 +6,13 @@ use gatefold_engine::Result;
 use gatefold_engine::gpu::{BufferPool, Gpu};
 use gatefold_engine::ops::adam::{Adam, Preparation, Segment, adam};
 use gatefold_engine::ops::grad_norm::grad_norm;
-use gatefold_engine::params::{Init, Layout, ParameterSpec, ParameterStore, StepWords};
+use gatefold_engine::params::{Arena, Init, Layout, ParameterSpec, ParameterStore, StepWords};
 use gatefold_engine::plan::{Choice, Plan};
-use gatefold_engine::params::Arena;
 use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::{Shape, Tensor};
 
-use crate::array::relative_error;
 use crate::{Array, Checked, Row};
+use crate::array::relative_error;
 
 /// A learned vector without a meaning.
 pub fn parameter(tape: &mut Tape, len: usize) -> Tensor {

@@ -13,9 +13,9 @@ use gatefold_engine::plan::{Choice, Plan};
 use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::{Shape, Tensor};
 
+use crate::{Array, Checked, Input, Row, relu};
 use crate::array::relative_error;
 use crate::concat::joined;
-use crate::{Array, Checked, Input, Row, relu};
 
 const EPS: f32 = 1e-3;
 const MOMENTUM: f32 = 0.1;

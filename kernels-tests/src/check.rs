@@ -4,9 +4,8 @@
 use std::sync::Arc;
 
 use gatefold_engine::gpu::{BufferPool, Gpu};
-use gatefold_engine::params::{ParameterStore, StepWords};
+use gatefold_engine::params::{Arena, ParameterStore, StepWords};
 use gatefold_engine::plan::{Choice, Plan, admissible};
-use gatefold_engine::params::Arena;
 use gatefold_engine::tape::{Launch, Tape};
 use gatefold_engine::tensor::{Shape, Tensor};
 use gatefold_engine::{Error, Result, ops};

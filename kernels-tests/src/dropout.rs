@@ -11,8 +11,8 @@ use gatefold_engine::plan::{Choice, Plan};
 use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::Shape;
 
-use crate::check::STEP;
 use crate::{Array, Checked, Input, Row};
+use crate::check::STEP;
 
 /// `gatefold::random::hash` in Rust.
 pub fn hash(counters: [u32; 3]) -> [u32; 3] {

@@ -2,17 +2,15 @@
 
 use gatefold_engine::gpu::BufferPool;
 use gatefold_engine::ops::grad_norm::grad_norm;
-use gatefold_engine::params::ParameterStore;
-use gatefold_engine::params::ARENA_PIECE;
+use gatefold_engine::params::{ARENA_PIECE, Arena, ParameterStore};
 use gatefold_engine::plan::{Choice, Plan};
-use gatefold_engine::params::Arena;
 use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::Shape;
 
+use crate::{Array, Checked, Row};
 use crate::adam::parameter;
 use crate::array::relative_error;
 use crate::check::STEP;
-use crate::{Array, Checked, Row};
 
 fn row(name: &str, lens: &'static [usize], gradients: fn(usize) -> Vec<f32>) -> Row {
     scaled_row(name, lens, gradients, false)

@@ -11,9 +11,9 @@ use gatefold_engine::plan::{Choice, Plan};
 use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::Shape;
 
+use crate::{Array, Checked, Row};
 use crate::check::STEP;
 use crate::dropout::{hash, seed_of};
-use crate::{Array, Checked, Row};
 
 /// Packed pictures: bytes from `(sample, y, x, channel)`.
 fn packed(n: usize, (h, w): (usize, usize), byte: impl Fn(usize, usize, usize, usize) -> u8) -> Vec<u32> {
@@ -84,15 +84,15 @@ fn expected(n: usize, op: &InputOp) -> Array {
         };
         let rgb = [0, 1, 2].map(|c| f64::from(noise(n, place(y, sh, h, dy), place(x, sw, w, dx), c)));
         let value = recoloured(rgb, n, op.augment.colour)[c];
-        (value / 255.0 - f64::from(op.mean[c])) / f64::from(op.deviation[c])
+        (value / 255.0 - f64::from(op.mean[c])) / f64::from(op.std[c])
     })
 }
 
 const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
-const DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
+const STD: [f32; 3] = [0.229, 0.224, 0.225];
 
 fn operation(source: (usize, usize), size: (usize, usize), flip: bool, shift: usize) -> InputOp {
-    InputOp { source, size, mean: MEAN, deviation: DEVIATION, augment: Augment { flip, shift, ..Augment::default() } }
+    InputOp { source, size, mean: MEAN, std: STD, augment: Augment { flip, shift, ..Augment::default() } }
 }
 
 /// With changes of colour and erased rectangles.
@@ -124,7 +124,7 @@ fn row(name: &str, n: usize, op: InputOp, beside: usize) -> Row {
 fn statistics(gpu: &Arc<Gpu>, choice: Choice) -> Result<Vec<Checked>> {
     const SAMPLES: usize = 6000;
     const SHIFT: usize = 2;
-    let op = InputOp { mean: [0.0; 3], deviation: [1.0 / 255.0; 3], ..operation((6, 6), (2, 2), true, SHIFT) };
+    let op = InputOp { mean: [0.0; 3], std: [1.0 / 255.0; 3], ..operation((6, 6), (2, 2), true, SHIFT) };
     let source = packed(SAMPLES, op.source, |_, y, x, c| [y, x, 0][c] as u8);
     let mut tape = Tape::new();
     let pixels = tape.constant(Shape::vector(source.len()), source);
@@ -144,7 +144,7 @@ fn statistics(gpu: &Arc<Gpu>, choice: Choice) -> Result<Vec<Checked>> {
         draws.push(out.chunks(16).map(draw).collect::<Vec<_>>());
     }
     // In standard deviations of a binomial count; five hardly ever happen.
-    let deviations = |count: usize, share: f64| {
+    let std = |count: usize, share: f64| {
         let n = SAMPLES as f64;
         ((count as f64 - n * share) / (n * share * (1.0 - share)).sqrt()).abs() / 5.0
     };
@@ -153,12 +153,12 @@ fn statistics(gpu: &Arc<Gpu>, choice: Choice) -> Result<Vec<Checked>> {
         for dy in 0..=2 * SHIFT {
             for dx in 0..=2 * SHIFT {
                 let count = draws[0].iter().filter(|d| **d == (flip, dy, dx)).count();
-                checked.push(Checked { what: format!("{flip} {dy} {dx}"), error: deviations(count, 1.0 / 50.0) });
+                checked.push(Checked { what: format!("{flip} {dy} {dx}"), error: std(count, 1.0 / 50.0) });
             }
         }
     }
     let same = draws[0].iter().zip(&draws[1]).filter(|(a, b)| a == b).count();
-    checked.push(Checked { what: "the next step draws the same".into(), error: deviations(same, 1.0 / 50.0) });
+    checked.push(Checked { what: "the next step draws the same".into(), error: std(same, 1.0 / 50.0) });
     Ok(checked)
 }
 
@@ -179,7 +179,7 @@ pub fn rows() -> Vec<Row> {
         row("one pixel", 1, operation((1, 1), (1, 1), true, 1), 0),
         row("into an aligned slice", 4, operation((8, 8), (7, 7), true, 1), 4),
         row("into an unaligned slice", 4, operation((8, 8), (7, 7), true, 1), 3),
-        Row::custom("input", "statistics (unit: 5 deviations)", statistics).tolerance(1.0),
+        Row::custom("input", "statistics (unit: 5 std)", statistics).tolerance(1.0),
         row("32 of 128x128", 32, operation((144, 144), (128, 128), true, 8), 0).bench(),
     ]
 }

@@ -7,8 +7,8 @@ use gatefold_engine::plan::Plan;
 use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::Shape;
 
-use crate::array::relative_error;
 use crate::{Array, Checked, Row};
+use crate::array::relative_error;
 
 /// Records of `samples` samples, `channels` numbers each: weighted loss, weight, weighted hit, one; then what must not matter.
 fn records(samples: usize, channels: usize, weight: fn(usize) -> f64) -> Array {

@@ -12,8 +12,8 @@ use gatefold_engine::plan::{Choice, Plan};
 use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::Shape;
 
-use crate::array::relative_error;
 use crate::{Array, Checked, Input, Row, relu};
+use crate::array::relative_error;
 
 /// For each output its value and the place of the first maximum: the row and column in the input.
 fn maxima(x: &Array, window: Window) -> (Array, Vec<(usize, usize)>) {

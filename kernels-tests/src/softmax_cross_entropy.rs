@@ -10,8 +10,8 @@ use gatefold_engine::plan::{Choice, Plan};
 use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::{Shape, Tensor};
 
-use crate::array::relative_error;
 use crate::{Array, Checked, Input, Row};
+use crate::array::relative_error;
 
 /// What a loss compares logits with.
 #[derive(Clone, Debug)]

@@ -6,12 +6,12 @@ mod stream;
 use std::sync::{Arc, LazyLock};
 
 use gatefold::explain::{Explainer, HeatMap, Method, faithfulness};
-use gatefold_engine::gpu::{BufferPool, Gpu, GpuOptions};
+use gatefold::nets::forward::Taps;
 use gatefold::nets::{Head, NetConfig};
-use gatefold_engine::params::ParameterStore;
-use gatefold_engine::params::Arena;
-use gatefold::train::model::{Model, Taps, forward};
+use gatefold::score::model::{Model, forward};
 use gatefold::weights::{FORMAT, Header};
+use gatefold_engine::gpu::{BufferPool, Gpu, GpuOptions};
+use gatefold_engine::params::{Arena, ParameterStore};
 use safetensors::SafeTensors;
 use stream::Stream;
 
@@ -71,7 +71,7 @@ impl Case {
             labels: (0..classes).map(|c| c.to_string()).collect(),
             fit: "crop".into(),
             mean: [0.5; 3],
-            deviation: [0.25; 3],
+            std: [0.25; 3],
             crop: 1.0,
             step: 0,
             epoch: 0,

@@ -11,21 +11,20 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
-use gatefold_engine::gpu::{BufferPool, Gpu, GpuOptions};
 use gatefold::nets::densenet::{DENSENET121, DENSENET169, DenseNet};
 use gatefold::nets::inception::{INCEPTION_V3, Inception};
 use gatefold::nets::resnet::{Block, RESNET18, RESNET50, ResNet};
 use gatefold::nets::{self, Build, Head, NetConfig, Recorded};
+use gatefold::train::step::AUXILIARY_WEIGHT;
+use gatefold_engine::gpu::{BufferPool, Gpu, GpuOptions};
 use gatefold_engine::ops::adam::{Adam, Preparation, Segment, adam};
 use gatefold_engine::ops::loss::Targets;
 use gatefold_engine::ops::sigmoid_cross_entropy::sigmoid_cross_entropy;
 use gatefold_engine::ops::softmax_cross_entropy::softmax_cross_entropy;
-use gatefold_engine::params::{ParameterStore, StepWords};
+use gatefold_engine::params::{Arena, ParameterStore, StepWords};
 use gatefold_engine::plan::{Choice, Plan};
-use gatefold_engine::params::Arena;
 use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::{Shape, Tensor};
-use gatefold::train::step::AUXILIARY_WEIGHT;
 use safetensors::SafeTensors;
 use stream::Stream;
 

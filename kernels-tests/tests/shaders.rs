@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use gatefold_engine::gpu::{Kernel, Shader, compose, store_as_half, store_in_pairs};
 use gatefold::nets::NETS;
-use gatefold_engine::tape::{Access, Launch};
-use gatefold::train::model::{Taps, recorded};
+use gatefold::nets::forward::{Taps, recorded};
 use gatefold::train::step::TrainingStep;
 use gatefold::train::{Config, Precision};
+use gatefold_engine::gpu::{Kernel, Shader, compose, store_as_half, store_in_pairs};
+use gatefold_engine::tape::{Access, Launch};
 use kernels_tests::{OPS, collect_kernels, rows};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, Scalar, StorageAccess, TypeInner, VectorSize};
@@ -30,7 +30,7 @@ fn launches() -> Vec<Launch> {
             Config { net: net.name.into(), size: net.smallest, batch: 2, accumulate, clip, ..Config::default() };
         let step = TrainingStep::record(&config, &config.net_config(classes), config.batch).expect(net.name);
         launches.extend(step.tape.launches().to_vec());
-        let header = (config.mean, config.deviation);
+        let header = (config.mean, config.std);
         let inference = recorded(&config.net_config(classes), config.size, header, 2, Taps::None).expect(net.name);
         launches.extend(inference.tape.launches().to_vec());
     }

@@ -12,10 +12,9 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::features;
 use super::probe::{LEAST_PICTURES, PERMUTATIONS, Pictures, Probe};
-use super::remake;
 use super::table::Table;
+use super::{features, remake};
 use crate::data::picture::load_rgb;
 use crate::data::{Dataset, Fit, Pipeline};
 use crate::{Error, Result};
@@ -190,7 +189,7 @@ impl Setting<'_> {
         let (size, pipeline) = (self.dataset.pack.size(), Pipeline::from(self.dataset.pack.fit()));
         let done = AtomicUsize::new(0);
         let one = |&place: &usize| {
-            let original = load_rgb(self.dataset.manifest.covers[own[place]].texts.path());
+            let original = load_rgb(self.dataset.manifest.covers[own[place]].strings.path());
             let picture = original.and_then(|original| if detour { remake::detour(&original) } else { Ok(original) });
             let square = picture.and_then(|picture| pipeline.square(&picture, size));
             progress(done.fetch_add(1, Ordering::Relaxed) + 1, wanted.len());

@@ -9,12 +9,12 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use image::{ColorType, ExtendedColorType, ImageDecoder, ImageReader};
+use jpeg::JpegHeader;
 use rayon::prelude::*;
 use serde::Serialize;
 
 use super::table::{Column, Nature, Table};
 use crate::data::picture;
-use jpeg::JpegHeader;
 
 /// What one file tells.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,8 +63,8 @@ impl FileFacts {
     }
 }
 
-/// Facts of all files of a data set.
-pub struct Facts {
+/// What the headers of all files of a data set say.
+pub struct FileMetadata {
     /// For each picture; none where the file cannot be found any more.
     pub files: Vec<Option<FileFacts>>,
 }
@@ -155,7 +155,7 @@ const RARE: f64 = 0.02;
 /// At most so many values of a fact are asked about, the commonest.
 const MOST: usize = 8;
 
-impl Facts {
+impl FileMetadata {
     /// Reads the headers of all files, on all cores.
     pub fn read(paths: &[&Path], progress: &(dyn Fn(usize, usize) + Sync)) -> Self {
         let done = AtomicUsize::new(0);

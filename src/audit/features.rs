@@ -11,12 +11,12 @@ mod spectrum;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use plane::Planes;
 use rayon::prelude::*;
+use spectrum::Transforms;
 
 use super::table::{Column, Nature, Table};
 use crate::Result;
-use plane::Planes;
-use spectrum::Transforms;
 
 /// The smallest squares that can be measured, in pixels on a side: below, the rings of the spectrum are empty.
 pub const LEAST_SIZE: usize = 32;

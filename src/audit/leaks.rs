@@ -9,8 +9,8 @@ use serde::Serialize;
 
 pub use alike::Kind;
 
-use crate::data::disjoint::Disjoint;
-use crate::data::manifest::DUPLICATES;
+use crate::data::set::disjoint::Disjoint;
+use crate::data::set::manifest::DUPLICATES;
 use crate::data::{Dataset, Split};
 
 /// Pairs, and values of a group column, that are listed; more are only counted.
@@ -123,7 +123,7 @@ pub fn leaks(dataset: &Dataset, progress: &(dyn Fn(usize, usize) + Sync)) -> Lea
         (!(sets && labels), !sets, !labels, pair.first, pair.second)
     });
     let member = |i: usize| Member {
-        path: covers[i].texts.path().to_owned(),
+        path: covers[i].strings.path().to_owned(),
         set: covers[i].split,
         label: dataset.manifest.classes[covers[i].label].clone(),
         size: [covers[i].width, covers[i].height],
@@ -153,7 +153,7 @@ fn columns(dataset: &Dataset) -> Vec<Column> {
     let column = |(place, name): (usize, &String)| {
         let mut values: BTreeMap<String, (&str, [usize; 3])> = BTreeMap::new();
         for cover in &manifest.covers {
-            let value = cover.texts.group(place).trim();
+            let value = cover.strings.group(place).trim();
             if !value.is_empty() {
                 let (_, counts) = values.entry(value.to_lowercase()).or_insert((value, [0; 3]));
                 counts[cover.split as usize] += 1;

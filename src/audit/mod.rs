@@ -22,12 +22,13 @@ pub mod views;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use gatefold_engine::gpu::Gpu;
 use image::RgbImage;
 use serde::Serialize;
 
 use self::auc::quantile;
 use self::controls::{Controls, Setting};
-use self::facts::Facts;
+use self::facts::FileMetadata;
 use self::leaks::Leaks;
 use self::probe::{PERMUTATIONS, Pictures, Probe};
 use self::source::Source;
@@ -35,9 +36,8 @@ use self::swap::Swap;
 use self::table::{Nature, Table};
 use self::verdict::{Findings, Thresholds, Verdict};
 use self::views::{View, Views};
-use crate::data::split::{Items, join};
+use crate::data::set::split::{Items, join};
 use crate::data::{Dataset, Harmonise, Pipeline, Split};
-use gatefold_engine::gpu::Gpu;
 use crate::train::run::RunFolder;
 use crate::{Error, Result};
 
@@ -152,8 +152,8 @@ pub fn audit(dataset: &Dataset, options: &Options, steps: &Steps) -> Result<Audi
     let pictures = Pictures { classes: &manifest.classes, labels: &labels, groups: &groups };
     let seed = options.seed;
 
-    let paths: Vec<&Path> = manifest.covers.iter().map(|cover| cover.texts.path()).collect();
-    let facts = Facts::read(&paths, &*steps("reading headers", "files"));
+    let paths: Vec<&Path> = manifest.covers.iter().map(|cover| cover.strings.path()).collect();
+    let facts = FileMetadata::read(&paths, &*steps("reading headers", "files"));
     let (files, mixed_files, file_table) = ask_files(&facts, pictures, seed, steps);
 
     let as_is = |i: usize| Ok(pack.image(i));
@@ -271,7 +271,7 @@ pub fn check_size(size: usize) -> Result<()> {
 /// Probes of the file facts that only the making can cause, and of the others; and the first one's table with its pictures.
 #[expect(clippy::type_complexity)]
 fn ask_files(
-    facts: &Facts,
+    facts: &FileMetadata,
     pictures: Pictures,
     seed: u64,
     steps: &Steps,

@@ -6,6 +6,8 @@ mod shared;
 use std::io::Write;
 use std::path::Path;
 
+use charts::{bar, histogram};
+use gatefold_engine::file::write_atomically;
 use maud::{Markup, html};
 
 use super::Audit;
@@ -15,10 +17,8 @@ use super::probe::{ClassProbe, Probe};
 use super::source::Source;
 use super::verdict::{INCONCLUSIVE, NOT_DETECTED};
 use crate::data::Harmonise;
-use gatefold_engine::file::write_atomically;
 use crate::report::page::{Cell, Page, Section, Tone, facts, table, verdict};
 use crate::{Error, Result};
-use charts::{bar, histogram};
 
 /// Single features that the page lists.
 const LISTED: usize = 12;

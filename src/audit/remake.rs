@@ -3,8 +3,8 @@
 use image::RgbImage;
 use image::imageops::{FilterType, resize};
 
-use crate::data::jpeg::recompressed;
-use crate::data::picture::BadPicture;
+use crate::data::picture::fit::BadPicture;
+use crate::data::picture::jpeg::recompressed;
 use crate::data::{Fit, Harmonise, Pipeline};
 
 /// Quality of the planted shortcut's JPEG, as servers of covers use it.

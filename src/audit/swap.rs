@@ -10,15 +10,16 @@
 
 use std::sync::Arc;
 
+use gatefold_engine::gpu::Gpu;
 use image::RgbImage;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::data::{Dataset, Fit, Manifest, Pipeline, Split, jpeg, picture};
-use gatefold_engine::gpu::Gpu;
-use crate::train::evaluate::BATCH;
-use crate::train::metrics::predicted;
-use crate::train::model::{Model, probabilities};
+use crate::data::picture::{self, jpeg};
+use crate::data::{Dataset, Fit, Manifest, Pipeline, Split};
+use crate::score::evaluate::BATCH;
+use crate::score::metrics::predicted;
+use crate::score::model::{Model, probabilities};
 use crate::train::run::RunFolder;
 use crate::{Error, Result};
 
@@ -164,7 +165,7 @@ pub fn swap(
         let mut count = Count::default();
         for chunk in covers.chunks(BATCH) {
             let swapped = |&i: &usize| -> Option<(usize, [RgbImage; 2])> {
-                let full = picture::load_rgb(manifest.covers[i].texts.path()).ok()?;
+                let full = picture::load_rgb(manifest.covers[i].strings.path()).ok()?;
                 let through = |origin: &Origin| {
                     let seen = origin.applied(&full, pipeline.fit)?;
                     pipeline.square(&seen, dataset.pack.size()).ok()
@@ -280,7 +281,7 @@ fn origin(manifest: &Manifest, class: usize) -> Option<Origin> {
     let mut sides: Vec<u32> =
         of_class.iter().map(|&i| manifest.covers[i].width.min(manifest.covers[i].height)).collect();
     sides.sort_unstable();
-    let read = |i: &usize| picture::read(manifest.covers[*i].texts.path()).ok();
+    let read = |i: &usize| picture::read(manifest.covers[*i].strings.path()).ok();
     let files: Vec<Option<jpeg::Compression>> =
         spread(of_class, MOST_FILES).par_iter().filter_map(read).map(|bytes| jpeg::compression(&bytes)).collect();
     let jpegs: Vec<jpeg::Compression> = files.iter().copied().flatten().collect();

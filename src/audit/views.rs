@@ -8,17 +8,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use gatefold_engine::gpu::Gpu;
 use image::RgbImage;
 use image::imageops::{self, FilterType};
 use serde::Serialize;
 
-use crate::data::batch::shuffle;
-use crate::data::dataset::{MANIFEST, PACK};
-use crate::data::{Cover, Dataset, Fit, Manifest, Split, pack};
-use gatefold_engine::gpu::Gpu;
+use crate::data::set::batch::shuffle;
+use crate::data::set::names::{MANIFEST, PACK};
+use crate::data::set::pack;
+use crate::data::{Cover, Dataset, Fit, Manifest, Split};
+use crate::score::Metrics;
 use crate::train::run::{self, RunFolder};
 use crate::train::tuning::When;
-use crate::train::{Augmentation, Config, EpochReport, Metrics, Observer, StepReport, Trainer, Tuning};
+use crate::train::{Augmentation, Config, EpochReport, Observer, StepReport, Trainer, Tuning};
 use crate::{Error, Result};
 
 /// Patches are so many pixels wide and high.

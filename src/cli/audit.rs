@@ -11,8 +11,9 @@ use super::data::ColumnArguments;
 use super::{GpuArguments, console};
 use crate::audit::probe::Probe;
 use crate::audit::{Audit, Options, audit, check_size, page};
+use crate::data::import::prepare::prepare;
 use crate::data::source::{self, Columns};
-use crate::data::{Dataset, Fit, PrepareOptions, prepare};
+use crate::data::{Dataset, Fit, PrepareOptions};
 use crate::train::Config;
 use crate::train::run::RunFolder;
 use crate::{Error, Result};
@@ -147,7 +148,7 @@ fn open(data: &Path, arguments: &Arguments, config: Option<&Config>, work: &Path
 fn source_of(data: &Path, columns: &ColumnArguments, column: &str, dataset: &Dataset) -> Result<Vec<String>> {
     let manifest = &dataset.manifest;
     if let Some(place) = manifest.group_columns.iter().position(|own| own.eq_ignore_ascii_case(column)) {
-        return Ok(manifest.covers.iter().map(|cover| cover.texts.group(place).to_owned()).collect());
+        return Ok(manifest.covers.iter().map(|cover| cover.strings.group(place).to_owned()).collect());
     }
     if Dataset::is_at(data) {
         let has = if manifest.group_columns.is_empty() { "none".into() } else { manifest.group_columns.join(", ") };
@@ -159,8 +160,8 @@ fn source_of(data: &Path, columns: &ColumnArguments, column: &str, dataset: &Dat
     let wanted = Columns { groups: vec![column.to_owned()], ..columns.columns() };
     let read = source::read(data, &wanted).map_err(|e| Error::input(format!("--source {column}: {e}")))?;
     let values: HashMap<&Path, &str> =
-        read.rows.iter().filter_map(|row| Some((row.texts.path(), row.texts.groups().next()?))).collect();
-    let of = |cover: &crate::data::Cover| values.get(cover.texts.path()).map(|&value| value.to_owned());
+        read.rows.iter().filter_map(|row| Some((row.strings.path(), row.strings.groups().next()?))).collect();
+    let of = |cover: &crate::data::Cover| values.get(cover.strings.path()).map(|&value| value.to_owned());
     Ok(manifest.covers.iter().map(|cover| of(cover).unwrap_or_default()).collect())
 }
 

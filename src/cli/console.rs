@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use crate::data::Skipped;
+
 pub use crate::report::words::{duration, percent};
 use crate::{Error, Result};
 

@@ -6,8 +6,9 @@ use clap::Args;
 
 use super::console;
 use crate::Result;
+use crate::data::import::prepare::prepare;
 use crate::data::source::Columns;
-use crate::data::{Fit, PrepareOptions, Prepared, prepare};
+use crate::data::{Fit, PrepareOptions, Prepared};
 use crate::train::Config;
 
 /// Columns of a table.

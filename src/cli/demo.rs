@@ -4,14 +4,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::train;
-use super::{GpuArguments, console, explain, report, sample};
+use super::{GpuArguments, console, explain, report, sample, train};
 use crate::Result;
-use crate::data::sample::SampleOptions;
 use crate::data::{Dataset, Split};
 use crate::explain::gallery;
+use crate::sample::SampleOptions;
+use crate::score::model::Model;
 use crate::train::Config;
-use crate::train::model::Model;
 use crate::train::run::RunFolder;
 use crate::train::tuning::When;
 
@@ -61,7 +60,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let test = dataset.manifest.indices(Split::Test);
     let step = test.len().div_ceil(SHOWN).max(1);
     let images: Vec<PathBuf> =
-        test.iter().step_by(step).map(|&i| dataset.manifest.covers[i].texts.path().to_owned()).collect();
+        test.iter().step_by(step).map(|&i| dataset.manifest.covers[i].strings.path().to_owned()).collect();
     let model = Model::load(&gpu, &folder.checkpoint()?)?;
     explain::explain(&model, &images, None, None, &maps)?;
     console::print(&format!(

@@ -3,12 +3,12 @@
 use std::fmt::Write;
 
 use clap::Args;
+use gatefold_engine::gpu::{self, AdapterSummary};
+use gatefold_engine::plan::mib;
 use serde::Serialize;
 
 use super::console;
 use crate::Result;
-use gatefold_engine::gpu::{self, AdapterSummary};
-use gatefold_engine::plan::mib;
 
 /// List the adapters, their limits and features, and which one would be used
 #[derive(Args)]

@@ -4,13 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::GpuArguments;
-use super::console;
 use super::data::ColumnArguments;
 use super::weights::WeightsArguments;
+use super::{GpuArguments, console};
 use crate::data::Split;
-use crate::train::evaluate;
-use crate::train::model::Model;
+use crate::score::evaluate;
+use crate::score::model::Model;
 use crate::train::run::RunFolder;
 use crate::{Error, Result};
 
@@ -68,7 +67,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             if !arguments.map.is_empty() {
                 return Err(Error::input("--map renames classes of other data; name DATA too"));
             }
-            evaluate::own(&arguments.gpu.open()?, &RunFolder::open(&arguments.paths[0])?, split)?
+            let run = RunFolder::open(&arguments.paths[0])?;
+            let checkpoint = run.checkpoint()?;
+            evaluate::own(&arguments.gpu.open()?, &checkpoint, &run.data(), split)?
         }
         Some(data) => {
             if split.is_some() {

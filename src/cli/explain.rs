@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use gatefold_engine::file::write_atomically;
 use serde::Serialize;
 
 use super::GpuArguments;
@@ -10,12 +11,11 @@ use super::console::{self, percent};
 use super::predict::load;
 use super::weights::WeightsArguments;
 use crate::data::{Dataset, Split, source};
-use gatefold_engine::file::write_atomically;
 use crate::explain::faithfulness::{self, Faithfulness};
 use crate::explain::randomisation::{self, Randomisation, StripRow};
 use crate::explain::render::NO_EVIDENCE;
 use crate::explain::{CANNOT_SHOW, Method, Pictures, Question, choose_layer, gallery, layers};
-use crate::train::model::Model;
+use crate::score::model::Model;
 use crate::train::run::RunFolder;
 use crate::{Error, Result};
 

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use gatefold_engine::plan::mib;
 
 use super::console;
 use super::weights::AboutArguments;
-use gatefold_engine::plan::mib;
-use crate::train::model;
+use crate::nets::forward;
 use crate::train::run::RunFolder;
 use crate::{Error, Result};
 
@@ -37,7 +37,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let file = if source.is_file() { source.clone() } else { RunFolder::open(source)?.checkpoint()? };
     let checkpoint = arguments.about.read(&file)?;
     if let Some(header) = &checkpoint.header {
-        checkpoint.compare(&model::spec(&header.net, checkpoint.has_auxiliary())?, None)?;
+        checkpoint.compare(&forward::spec(&header.net, checkpoint.has_auxiliary())?, None)?;
     }
     let exported = checkpoint.export(out)?;
     if arguments.json {

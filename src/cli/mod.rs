@@ -19,9 +19,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
+use gatefold_engine::gpu::{Gpu, GpuOptions, cache_folder};
 
 use crate::Result;
-use gatefold_engine::gpu::{Gpu, GpuOptions, cache_folder};
 
 /// Teaches a GPU, any GPU, to read album covers.
 #[derive(Parser)]

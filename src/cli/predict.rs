@@ -9,8 +9,8 @@ use super::GpuArguments;
 use super::console::{self, percent};
 use super::weights::WeightsArguments;
 use crate::data::{Pipeline, Skipped, picture};
-use crate::train::evaluate::BATCH;
-use crate::train::model::{Model, probabilities};
+use crate::score::evaluate::BATCH;
+use crate::score::model::{Model, probabilities};
 use crate::{Error, Result};
 
 /// Class probabilities of pictures
@@ -61,7 +61,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let rows = paths.iter().zip(probabilities.chunks(labels.len())).zip(logits.chunks(outputs));
     let predictions: Vec<Prediction> = rows
         .map(|((&path, probabilities), logits)| {
-            let best = crate::train::metrics::predicted(probabilities);
+            let best = crate::score::metrics::predicted(probabilities);
             Prediction { path, label: &labels[best], probability: probabilities[best], probabilities, logits, labels }
         })
         .collect();

@@ -4,16 +4,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
+use gatefold_engine::gpu::Gpu;
 use serde::Serialize;
 
-use super::GpuArguments;
-use super::console;
-use gatefold_engine::gpu::Gpu;
+use super::{GpuArguments, console};
 use crate::report::compare::{self, Pair};
 use crate::report::{Run, single};
-use crate::train::Metrics;
-use crate::train::metrics::Intervals;
-use crate::train::model::Model;
+use crate::score::Metrics;
+use crate::score::metrics::Intervals;
+use crate::score::model::Model;
 use crate::train::run::{self, RunFolder};
 use crate::train::seeds::{Seeds, Spread};
 use crate::{Error, Result};

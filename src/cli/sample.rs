@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::console;
 use crate::Result;
-use crate::data::sample::{self, SampleOptions};
+use crate::sample::{self, SampleOptions};
 
 /// Draw a small labelled set of covers whose evidence is known
 #[derive(Args)]

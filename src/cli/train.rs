@@ -16,17 +16,18 @@ pub use progress::TrainingProgress;
 use super::console::{self, duration};
 use super::data::prepare_data;
 use super::{GpuArguments, report};
-use crate::data::source;
 use crate::data::Dataset;
-use gatefold_engine::file::write_atomically;
-use gatefold_engine::gpu::{Gpu, cache_folder};
+use crate::data::source;
+use crate::score::Metrics;
 use crate::train::config::{Origin, WeightsFile};
 use crate::train::run::{self, RunFolder};
 use crate::train::seeds::Seeds;
 use crate::train::tuning::{self, When};
-use crate::train::{Config, Metrics, Needs, Outcome, Pretrained, Trainer, Tuning};
+use crate::train::{Config, Needs, Outcome, Pretrained, Trainer, Tuning};
 use crate::weights::Best;
 use crate::{Error, Result};
+use gatefold_engine::file::write_atomically;
+use gatefold_engine::gpu::{Gpu, cache_folder};
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     if arguments.dry_run {

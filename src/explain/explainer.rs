@@ -3,12 +3,14 @@
 //! The plan is the forward pass and the gradient of one logit back to the tapped layer: nothing before it, and nothing for
 //! the parameters. All methods share it.
 
+use gatefold_engine::plan::Plan;
+use gatefold_engine::tensor::{Shape, Tensor};
+
 use super::score_cam::score_cam;
 use super::scorer::{self, Scorer, normalised};
 use super::{HeatMap, Method};
-use gatefold_engine::plan::Plan;
-use gatefold_engine::tensor::{Shape, Tensor};
-use crate::train::model::{Forward, Model, Taps, forward, probabilities};
+use crate::nets::forward::{Forward, Taps};
+use crate::score::model::{Model, forward, probabilities};
 use crate::weights::Header;
 use crate::{Error, Result};
 
@@ -141,7 +143,7 @@ impl Explainer {
             Some(class) => class,
             None => {
                 let logits = self.plan.run()?.get(self.logits)?;
-                crate::train::metrics::predicted(&probabilities(&logits, outputs))
+                crate::score::metrics::predicted(&probabilities(&logits, outputs))
             }
         };
         let mut seed = vec![0.0_f32; outputs];
@@ -153,7 +155,7 @@ impl Explainer {
         let logits = results.get(self.logits)?;
         let (activation, gradient) = (results.get(self.activation)?, results.get(self.gradient)?);
         let probabilities = probabilities(&logits, outputs);
-        let predicted = crate::train::metrics::predicted(&probabilities);
+        let predicted = crate::score::metrics::predicted(&probabilities);
         let mut explanations = vec![];
         for &method in &self.methods {
             let heat = match (method.of_gradient(&activation, &gradient, self.activation.shape)?, &mut self.scorer) {

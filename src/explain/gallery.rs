@@ -5,13 +5,13 @@ use std::collections::HashSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use gatefold_engine::file::write_atomically;
 use image::{ImageFormat, RgbImage};
 use serde::Serialize;
 
 use super::render::{SheetRow, contact_sheet};
 use super::{CANNOT_SHOW, Explainer, Method, Question};
-use gatefold_engine::file::write_atomically;
-use crate::train::model::Model;
+use crate::score::model::Model;
 use crate::{Error, Result};
 
 /// The contact sheet's file name.

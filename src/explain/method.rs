@@ -8,11 +8,11 @@
 use std::fmt;
 use std::str::FromStr;
 
+use gatefold_engine::tensor::Shape;
 use serde::{Deserialize, Serialize};
 
 use super::HeatMap;
 use crate::Result;
-use gatefold_engine::tensor::Shape;
 
 /// How a heat map is made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]

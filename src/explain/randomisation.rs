@@ -4,16 +4,16 @@
 
 mod strip;
 
-
 use serde::{Deserialize, Serialize};
 
 pub use strip::{StripRow, strip};
 
 use super::{CANNOT_SHOW, Estimate, Explainer, Explanation, Method, Pictures, Question};
 use crate::Result;
+use crate::nets::forward::Taps;
+use crate::score::model::{Model, forward};
 use gatefold_engine::params::Arena;
 use gatefold_engine::tape::{Layer, Tape};
-use crate::train::model::{Model, Taps, forward};
 
 /// The file of the numbers.
 pub const NUMBERS: &str = "randomisation.json";

@@ -6,7 +6,6 @@ use serde::Serialize;
 use super::colormap;
 use crate::{Error, Result};
 
-pub(crate) mod font;
 mod sheet;
 
 #[cfg(test)]

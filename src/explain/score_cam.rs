@@ -6,12 +6,13 @@
 //! needed, but a forward pass for each channel, and one for the baseline: it cancels out in the softmax, but a channel that is
 //! the same everywhere masks all, so its score is the baseline's.
 
+use gatefold_engine::tensor::Shape;
+
 use super::HeatMap;
 use super::method::weighted;
 use super::render::{resized, stretched};
 use super::scorer::CHANNELS;
 use crate::Result;
-use gatefold_engine::tensor::Shape;
 
 /// The class's scores of so many pictures, which the second function draws: its picture's number, and the place.
 pub type Score<'a> = dyn FnMut(usize, &(dyn Fn(usize, &mut [f32]) + Sync)) -> Result<Vec<f32>> + 'a;

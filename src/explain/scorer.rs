@@ -1,14 +1,13 @@
 //! Class scores of pictures that are changed as numbers: masked, blurred, filled in.
 
-use rayon::prelude::*;
-
-use crate::nets;
 use gatefold_engine::plan::{Plan, Ticket};
 use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::{Shape, Tensor};
-use crate::train::model::Model;
+use rayon::prelude::*;
+
+use crate::score::model::Model;
 use crate::weights::Header;
-use crate::{Error, Result};
+use crate::{Error, Result, nets};
 
 /// Channels of a picture in memory: RGB and one of zeros.
 pub const CHANNELS: usize = 4;
@@ -27,7 +26,7 @@ pub fn normalised(header: &Header, picture: &[u8]) -> Result<Vec<f32>> {
     let mut out = Vec::with_capacity(size * size * CHANNELS);
     for y in edge..edge + size {
         for pixel in picture[(y * square + edge) * 3..][..size * 3].chunks_exact(3) {
-            let value = |c: usize| (f32::from(pixel[c]) / 255.0 - header.mean[c]) / header.deviation[c];
+            let value = |c: usize| (f32::from(pixel[c]) / 255.0 - header.mean[c]) / header.std[c];
             out.extend([value(0), value(1), value(2), 0.0]);
         }
     }

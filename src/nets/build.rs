@@ -1,6 +1,5 @@
 //! Layers: an op together with its named parameters.
 
-use crate::Result;
 use gatefold_engine::ops::add::add_relu;
 use gatefold_engine::ops::batch_norm::{BatchNorm, batch_norm, batch_norm_relu};
 use gatefold_engine::ops::conv2d::{conv2d, norm_relu_conv2d};
@@ -12,6 +11,7 @@ use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::{Shape, Tensor};
 
 use super::Freeze;
+use crate::Result;
 
 /// Channels of a picture on disk; in memory there is a fourth of zeros.
 const RGB: usize = 3;
@@ -189,7 +189,7 @@ pub fn he_out(fan: Fan) -> Start {
 }
 
 fn normal(variance: f32) -> Start {
-    Start { weight: Init::Normal { deviation: variance.sqrt() }, bias: Init::Constant(0.0) }
+    Start { weight: Init::Normal { std: variance.sqrt() }, bias: Init::Constant(0.0) }
 }
 
 /// PyTorch's default for convolutions and linear layers: weight and bias uniform in ±1 / sqrt(fan-in).

@@ -1,14 +1,15 @@
 //! DenseNet-BC (Huang and others, 2016) as torchvision has it: in a block each layer reads the maps of all layers before it.
 
-use super::build::{Build, Fan, Start, he, pytorch};
-use super::{NetConfig, Recorded};
-use crate::Result;
 use gatefold_engine::ops::avg_pool::avg_pool;
 use gatefold_engine::ops::concat::Stack;
 use gatefold_engine::ops::max_pool::max_pool;
 use gatefold_engine::ops::window::Window;
 use gatefold_engine::params::Init;
 use gatefold_engine::tensor::Tensor;
+
+use super::build::{Build, Fan, Start, he, pytorch};
+use super::{NetConfig, Recorded};
+use crate::Result;
 
 const EPS: f32 = 1e-5;
 

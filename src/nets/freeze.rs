@@ -2,9 +2,9 @@
 
 use std::fmt;
 
+use gatefold_engine::tape::Tape;
 use serde::{Deserialize, Serialize};
 
-use gatefold_engine::tape::Tape;
 use crate::{Error, Result};
 
 /// The layers whose parameters are not trained: always the first ones, in the order of recording.

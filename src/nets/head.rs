@@ -3,14 +3,14 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
-use super::build::{Build, pytorch};
-use crate::Result;
 use gatefold_engine::ops::flatten::flatten;
 use gatefold_engine::ops::global_avg_pool::global_avg_pool;
 use gatefold_engine::ops::relu::relu;
 use gatefold_engine::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+use super::build::{Build, pytorch};
+use crate::Result;
 
 /// Hidden units of the flatten head. Whoever published it names no number. At 224 pixels each unit costs 100,352 weights on
 /// ResNet-50 (7x7x2048): 128 of them are half as many parameters as the trunk has, and eight times the largest label set of

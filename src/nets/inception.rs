@@ -1,9 +1,6 @@
 //! Inception-v3 (Szegedy and others, 2015) as torchvision has it. Its blocks send a map through branches of different depth and
 //! join what comes out.
 
-use super::build::{Build, Fan, Start, pytorch};
-use super::{NetConfig, Recorded};
-use crate::Result;
 use gatefold_engine::ops::avg_pool::avg_pool;
 use gatefold_engine::ops::concat::concat;
 use gatefold_engine::ops::global_avg_pool::global_avg_pool;
@@ -11,6 +8,10 @@ use gatefold_engine::ops::max_pool::max_pool;
 use gatefold_engine::ops::window::Window;
 use gatefold_engine::params::Init;
 use gatefold_engine::tensor::Tensor;
+
+use super::build::{Build, Fan, Start, pytorch};
+use super::{NetConfig, Recorded};
+use crate::Result;
 
 const EPS: f32 = 1e-3;
 
@@ -88,11 +89,11 @@ impl Inception {
 }
 
 fn deviation_0_1(fan: Fan) -> Start {
-    Start { weight: Init::Normal { deviation: 0.1 }, ..pytorch(fan) }
+    Start { weight: Init::Normal { std: 0.1 }, ..pytorch(fan) }
 }
 
 fn deviation_0_001(fan: Fan) -> Start {
-    Start { weight: Init::Normal { deviation: 0.001 }, ..pytorch(fan) }
+    Start { weight: Init::Normal { std: 0.001 }, ..pytorch(fan) }
 }
 
 /// A convolution of a branch: name, channels, window.

@@ -2,6 +2,7 @@
 
 mod build;
 pub mod densenet;
+pub mod forward;
 mod freeze;
 mod head;
 pub mod inception;
@@ -17,9 +18,9 @@ pub use build::Build;
 pub use freeze::Freeze;
 pub use head::Head;
 
+use crate::{Error, Result};
 use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::Tensor;
-use crate::{Error, Result};
 
 /// Which network, for how many classes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,14 +1,15 @@
 //! ProgNet, the network that told progressive rock from the rest: seven times 3x3 convolution, ReLU and 2x2 max-pool, with
 //! batch-norm and dropout taking turns after the blocks, then two dense layers.
 
-use super::build::Build;
-use super::{NetConfig, Recorded};
-use crate::Result;
 use gatefold_engine::ops::flatten::flatten;
 use gatefold_engine::ops::max_pool::max_pool;
 use gatefold_engine::ops::relu::relu;
 use gatefold_engine::ops::window::Window;
 use gatefold_engine::tensor::Tensor;
+
+use super::build::Build;
+use super::{NetConfig, Recorded};
+use crate::Result;
 
 /// Filters of the seven convolutions.
 pub const FILTERS: [usize; 7] = [32, 32, 64, 64, 128, 128, 128];

@@ -1,11 +1,12 @@
 //! ResNet (He and others, 2015) as torchvision has it: "v1.5", where the 3x3 convolution of a bottleneck has the stride.
 
-use super::build::{Build, he_out};
-use super::{NetConfig, Recorded};
-use crate::Result;
 use gatefold_engine::ops::max_pool::max_pool;
 use gatefold_engine::ops::window::Window;
 use gatefold_engine::tensor::Tensor;
+
+use super::build::{Build, he_out};
+use super::{NetConfig, Recorded};
+use crate::Result;
 
 const EPS: f32 = 1e-5;
 

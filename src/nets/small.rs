@@ -1,14 +1,15 @@
 //! A small network of our own: four times 3x3 convolution, batch-norm, ReLU and 2x2 max-pool, then global average pooling and
 //! one linear layer. It trains in a minute or two without a GPU, and because of its end Grad-CAM is exactly CAM.
 
-use super::build::{Build, he};
-use super::{NetConfig, Recorded};
-use crate::Result;
 use gatefold_engine::ops::global_avg_pool::global_avg_pool;
 use gatefold_engine::ops::max_pool::max_pool;
 use gatefold_engine::ops::relu::relu;
 use gatefold_engine::ops::window::Window;
 use gatefold_engine::tensor::Tensor;
+
+use super::build::{Build, he};
+use super::{NetConfig, Recorded};
+use crate::Result;
 
 const FILTERS: [usize; 4] = [16, 32, 64, 64];
 const EPS: f32 = 1e-5;

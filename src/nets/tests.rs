@@ -1,8 +1,9 @@
 //! Torchvision's networks: counts, names, heads, and what is refused.
 
-use super::*;
 use gatefold_engine::params::Spec;
 use gatefold_engine::tensor::Shape;
+
+use super::*;
 
 fn config(net: &str, size: usize, classes: usize) -> NetConfig {
     NetConfig { net: net.into(), size, classes, dropout: 0.2, batch_norm: true, head: Head::Linear }

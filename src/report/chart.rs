@@ -4,7 +4,7 @@ use maud::{Markup, PreEscaped, html};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use crate::train::metrics::Point;
+use crate::score::metrics::Point;
 use crate::{Error, Result};
 
 /// Width of a chart in drawing units: about that of a phone, so that labels stay legible there.

@@ -12,9 +12,9 @@ use super::run::{Run, Test};
 use super::scores::scale;
 use super::words::{duration, list, network, p_value, percent, thousands};
 use crate::Result;
+use crate::score::metrics::{McNemar, holm};
+use crate::score::predictions::Answered;
 use crate::train::EpochReport;
-use crate::train::metrics::{McNemar, holm};
-use crate::train::predictions::Answered;
 use crate::train::seeds::Spread;
 
 /// Two runs on the test covers that both have.
@@ -202,15 +202,11 @@ fn seeds(spread: &Spread, runs: usize) -> Markup {
         .iter()
         .map(|(name, score, percent)| {
             let cell = |value: f64| if *percent { Cell::percent(value) } else { Cell::decimal(value, 3) };
-            let deviation = if *percent {
-                format!("{:.1} points", 100.0 * score.deviation)
-            } else {
-                format!("{:.3}", score.deviation)
-            };
+            let std = if *percent { format!("{:.1} points", 100.0 * score.std) } else { format!("{:.3}", score.std) };
             vec![
                 Cell::Head((*name).to_owned()),
                 cell(score.mean),
-                Cell::Number(deviation, score.deviation),
+                Cell::Number(std, score.std),
                 cell(score.lowest),
                 cell(score.highest),
             ]
@@ -297,7 +293,7 @@ fn classes(runs: &[&Run], names: &[String]) -> Markup {
             labels.push(label);
         }
     }
-    let table = |caption: &str, value: fn(&crate::train::metrics::ClassScore) -> f64, cell: fn(f64) -> Cell| {
+    let table = |caption: &str, value: fn(&crate::score::metrics::ClassScore) -> f64, cell: fn(f64) -> Cell| {
         let rows: Vec<Vec<Cell>> = labels
             .iter()
             .map(|&label| {

@@ -5,8 +5,8 @@ use maud::{Markup, html};
 use super::chart::{Chart, Curve, Unit, gathered};
 use super::run::Run;
 use crate::Result;
+use crate::score::metrics::Point;
 use crate::train::EpochReport;
-use crate::train::metrics::Point;
 
 /// Points of a curve over steps; more are gathered in groups.
 const POINTS: usize = 220;

@@ -11,8 +11,8 @@ use super::run::{Run, Test};
 use crate::data::Split;
 use crate::explain::render::NO_EVIDENCE;
 use crate::explain::{CANNOT_SHOW, Explainer};
-use crate::train::model::Model;
-use crate::train::predictions::Answered;
+use crate::score::model::Model;
+use crate::score::predictions::Answered;
 use crate::{Error, Result};
 
 /// Covers in each of the two lists.

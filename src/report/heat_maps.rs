@@ -11,7 +11,7 @@ use crate::Result;
 use crate::explain::faithfulness::{self, Faithfulness, MapScores};
 use crate::explain::randomisation::{self, LOST, Randomisation};
 use crate::explain::{CANNOT_SHOW, Estimate};
-use crate::train::metrics::Point;
+use crate::score::metrics::Point;
 
 /// Both tests, as far as they were made.
 pub fn markup(run: &Run) -> Result<Markup> {

@@ -8,11 +8,11 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use gatefold_engine::file::write_atomically;
 use image::codecs::jpeg::JpegEncoder;
 use image::{ImageFormat, RgbImage};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use gatefold_engine::file::write_atomically;
 use crate::{Error, Result};
 
 const STYLE: &str = include_str!("page.css");

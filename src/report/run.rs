@@ -4,12 +4,12 @@ use std::path::Path;
 
 use super::words::command;
 use crate::data::{Dataset, Split};
+use crate::score::metrics::{Calibration, Intervals};
+use crate::score::model::Model;
+use crate::score::{Metrics, Predictions, evaluate};
 use crate::train::config::Origin;
-use crate::train::log;
-use crate::train::metrics::{Calibration, Intervals};
-use crate::train::model::Model;
 use crate::train::run::RunFolder;
-use crate::train::{Config, EpochReport, Metrics, Predictions, StepReport, evaluate};
+use crate::train::{Config, EpochReport, StepReport, log};
 use crate::weights::{Checkpoint, Header};
 use crate::{Error, Result};
 

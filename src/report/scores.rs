@@ -6,8 +6,8 @@ use super::chart::{Chart, Curve, Unit};
 use super::page::{self, Cell, Tone};
 use super::run::Test;
 use crate::Result;
-use crate::train::Metrics;
-use crate::train::metrics::{Curves, Verdict, wilson};
+use crate::score::Metrics;
+use crate::score::metrics::{Curves, Verdict, wilson};
 
 /// The verdict against the majority baseline.
 pub fn verdict(metrics: &Metrics) -> Markup {

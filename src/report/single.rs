@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use gatefold_engine::plan::mib;
 use maud::{Markup, html};
 use serde_json::Value;
 
@@ -12,8 +13,7 @@ use super::words::{command, duration, list, network, percent, thousands};
 use super::{curves, heat_maps, scores};
 use crate::Result;
 use crate::data::Split;
-use gatefold_engine::plan::mib;
-use crate::train::model::Model;
+use crate::score::model::Model;
 
 /// The page; with a model it has heat maps. `out` is where it will lie, for links.
 ///

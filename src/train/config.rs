@@ -11,9 +11,10 @@ use serde::{Deserialize, Serialize};
 pub use augmentation::Augmentation;
 pub use options::shown;
 
-use super::{LearningRate, Schedule};
 use crate::data::{Columns, Fit};
+use crate::nets::forward::{MEAN, STD};
 use crate::nets::{Freeze, Head, NetConfig};
+use crate::train::{LearningRate, Schedule};
 use crate::{Error, Result};
 
 /// All settings of a run.
@@ -27,7 +28,8 @@ pub struct Config {
     /// Mean and deviation of red, green and blue on the scale of 0 to 1, which normalisation takes away. Weights that training
     /// starts from bring their own.
     pub mean: [f32; 3],
-    pub deviation: [f32; 3],
+    #[serde(alias = "deviation")]
+    pub std: [f32; 3],
     pub batch: usize,
     /// Batches whose gradients together make one optimiser step, as one batch that many times larger would.
     pub accumulate: usize,
@@ -143,8 +145,8 @@ impl Default for Config {
             size: 128,
             fit: Fit::Crop,
             // Values in [0, 1] become -2 to 2.
-            mean: [0.5; 3],
-            deviation: [0.25; 3],
+            mean: MEAN,
+            std: STD,
             batch: 32,
             accumulate: 1,
             precision: Precision::F32,

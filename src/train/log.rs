@@ -4,11 +4,11 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
+use gatefold_engine::file::write_atomically;
 use serde::{Deserialize, Serialize};
 
-use super::run::RunFolder;
-use super::tensorboard::EventWriter;
-use gatefold_engine::file::write_atomically;
+use crate::train::run::RunFolder;
+use crate::train::tensorboard::EventWriter;
 use crate::{Error, Result};
 
 /// One step, as `metrics.jsonl` has it.

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use gatefold_engine::gpu::{AdapterSummary, available_host_memory};
+use gatefold_engine::plan::{LargeTensor, Layout, largest_tensors, launches_needed};
 use serde::Serialize;
 
-use super::model::{self, Taps};
-use super::step::TrainingStep;
-use super::{Config, Precision};
-use gatefold_engine::gpu::{AdapterSummary, available_host_memory};
 use crate::nets::NetConfig;
-use gatefold_engine::plan::{LargeTensor, Layout, largest_tensors, launches_needed};
+use crate::nets::forward::{self, Taps};
+use crate::train::step::TrainingStep;
+use crate::train::{Config, Precision};
 use crate::{Error, Result};
 
 /// What a run needs: the JSON of `train --dry-run`. Launches and operations are those of an optimiser step.
@@ -87,8 +87,8 @@ impl Needs {
         let tape = &step.tape;
         let layout = Layout::new(tape, true);
         // Validation runs in the training plan's storage; its own inputs and results come on top.
-        let normalisation = (config.mean, config.deviation);
-        let validation = model::recorded(net, config.size, normalisation, config.validation_batch(), Taps::None)?;
+        let normalisation = (config.mean, config.std);
+        let validation = forward::recorded(net, config.size, normalisation, config.validation_batch(), Taps::None)?;
         let validation = Layout::new(&validation.tape, false);
         let (memory, spec) = (layout.memory(), tape.spec());
         let activation_bytes = memory.slots + validation.slots_beyond(&layout);

@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
-use super::config::WeightsFile;
-use super::{Config, model};
 use gatefold_engine::gpu::Gpu;
 use gatefold_engine::params::ParameterStore;
-use crate::weights::{Checkpoint, Customs};
+
+use crate::nets::forward;
+use crate::train::Config;
+use crate::train::config::WeightsFile;
+use crate::weights::{Checkpoint, Preprocessing};
 use crate::{Error, Result};
 
 /// Weights that a new run starts from.
@@ -17,7 +19,7 @@ pub struct Pretrained {
     left_out: Vec<String>,
     /// The normalisation that the weights are used to.
     mean: [f32; 3],
-    deviation: [f32; 3],
+    std: [f32; 3],
     /// Where they came from.
     pub file: WeightsFile,
 }
@@ -33,7 +35,7 @@ impl Pretrained {
             .map_err(|e| Error::input(format!("--weights {source}: cannot be read ({e}); name a safetensors file")))?;
         let checkpoint = Checkpoint::parse(&source, &bytes)?;
         let net = config.net_config(classes);
-        let Customs { mut mean, mut deviation, .. } = Customs::of_file(&net.net, path);
+        let Preprocessing { mut mean, mut std, .. } = Preprocessing::of_file(&net.net, path);
         if let Some(header) = &checkpoint.header {
             if header.net.net != net.net {
                 let (theirs, ours) = (&header.net.net, &net.net);
@@ -42,26 +44,26 @@ impl Pretrained {
                      another file"
                 )));
             }
-            (mean, deviation) = (header.mean, header.deviation);
+            (mean, std) = (header.mean, header.std);
         }
-        let left_out = checkpoint.compare_trunk(&model::spec(&net, true)?, classes)?;
+        let left_out = checkpoint.compare_trunk(&forward::spec(&net, true)?, classes)?;
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let file = WeightsFile { path, blake3: blake3::hash(&bytes).to_hex().to_string() };
-        Ok(Self { checkpoint, classes, left_out: left_out.notes, mean, deviation, file })
+        Ok(Self { checkpoint, classes, left_out: left_out.notes, mean, std, file })
     }
 
     /// What is left out and started anew, and how pictures are normalised, in words.
     pub fn notes(&self) -> Vec<String> {
         let source = self.checkpoint.source();
         let mut notes: Vec<String> = self.left_out.iter().map(|note| format!("{source}: {note}")).collect();
-        let (mean, deviation) = (self.mean, self.deviation);
-        notes.push(format!("{source}: pictures are normalised with its mean {mean:?} and deviation {deviation:?}"));
+        let (mean, std) = (self.mean, self.std);
+        notes.push(format!("{source}: pictures are normalised with its mean {mean:?} and standard deviation {std:?}"));
         notes
     }
 
     /// The run's settings, with the normalisation that the weights are used to.
     pub fn settings(&self, config: Config) -> Config {
-        Config { mean: self.mean, deviation: self.deviation, ..config }
+        Config { mean: self.mean, std: self.std, ..config }
     }
 
     /// Puts what fits on the device, over the first values that are there.

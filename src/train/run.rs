@@ -6,12 +6,12 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use gatefold_engine::file::write_atomically;
 use serde::Serialize;
 
-use super::Config;
-use crate::data::source;
-use crate::data::{Dataset, Split, dataset};
-use gatefold_engine::file::write_atomically;
+use crate::data::set::dataset;
+use crate::data::{Dataset, Split, source};
+use crate::train::Config;
 use crate::{Error, Result};
 
 /// The files of a run.
@@ -170,7 +170,7 @@ pub fn check_same_data(data: &Path, config: &Config, dataset: &Dataset, run: &Ru
     let left_out = dataset::skipped(&run.data())?;
     let covers = dataset.manifest.covers.iter();
     let then: HashSet<(PathBuf, String)> =
-        covers.map(|c| (c.texts.path().to_owned(), dataset.manifest.classes[c.label].clone())).collect();
+        covers.map(|c| (c.strings.path().to_owned(), dataset.manifest.classes[c.label].clone())).collect();
     let same = now.iter().filter(|cover| then.contains(cover)).count();
     let new = now.iter().filter(|(path, _)| !left_out.contains(path)).count() - same;
     if same == then.len() && new == 0 {

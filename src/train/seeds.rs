@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use gatefold_engine::file::cannot_read;
 use serde::{Deserialize, Serialize};
 
-use super::run::RunFolder;
-use super::{Config, Metrics};
-use gatefold_engine::file::cannot_read;
+use crate::score::Metrics;
+use crate::train::Config;
+use crate::train::run::RunFolder;
 use crate::weights::{Best, Checkpoint};
 use crate::{Error, Result};
 
@@ -132,7 +133,8 @@ impl Seeds {
 pub struct Score {
     pub mean: f64,
     /// Of the sample, over one less than the number of runs.
-    pub deviation: f64,
+    #[serde(alias = "deviation")]
+    pub std: f64,
     pub lowest: f64,
     pub highest: f64,
 }
@@ -147,7 +149,7 @@ impl Score {
         let mean = values.iter().sum::<f64>() / n as f64;
         let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
         let (lowest, highest) = values.iter().fold((f64::MAX, f64::MIN), |(low, high), &v| (low.min(v), high.max(v)));
-        Some(Self { mean, deviation: (squares / (n - 1) as f64).sqrt(), lowest, highest })
+        Some(Self { mean, std: (squares / (n - 1) as f64).sqrt(), lowest, highest })
     }
 }
 
@@ -196,7 +198,7 @@ mod tests {
     #[test]
     fn the_deviation_is_the_sample_s() {
         let score = Score::of(&[0.2, 0.3, 0.4]).unwrap();
-        assert!((score.mean - 0.3).abs() < 1e-12 && (score.deviation - 0.1).abs() < 1e-12);
+        assert!((score.mean - 0.3).abs() < 1e-12 && (score.std - 0.1).abs() < 1e-12);
         assert_eq!((score.lowest, score.highest), (0.2, 0.4));
         assert_eq!(Score::of(&[0.2]), None);
     }

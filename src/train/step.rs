@@ -1,17 +1,17 @@
 //! The recorded training step: input, network, loss, gradients, optimiser, as one flat list of launches.
 
-use super::{Config, Precision};
-use crate::nets::{self, NetConfig};
 use gatefold_engine::ops::adam::{Adam, Preparation, Segment, adam};
 use gatefold_engine::ops::grad_norm::grad_norm;
 use gatefold_engine::ops::input::{self, Augment, InputOp};
 use gatefold_engine::ops::loss::Targets;
 use gatefold_engine::ops::sigmoid_cross_entropy::sigmoid_cross_entropy;
 use gatefold_engine::ops::softmax_cross_entropy::softmax_cross_entropy;
-use gatefold_engine::params::arena_pieces;
-use gatefold_engine::params::Arena;
+use gatefold_engine::params::{Arena, arena_pieces};
 use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::{Shape, Tensor};
+
+use crate::nets::{self, NetConfig};
+use crate::train::{Config, Precision};
 use crate::{Error, Result};
 
 /// Weight of an auxiliary head's loss: with it the published weights of Inception-v3 were trained.
@@ -65,7 +65,7 @@ impl TrainingStep {
             source: (size, size),
             size: (size, size),
             mean: config.mean,
-            deviation: config.deviation,
+            std: config.std,
             augment: Augment {
                 flip: config.augment.flip,
                 shift,

@@ -4,25 +4,25 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::config::check::no_validation;
-use super::log::{EpochReport, Line, Log, StepReport};
-use super::metrics::Metrics;
-use super::model::{Inference, probabilities};
-use super::predictions::Predictions;
-use super::pretrained::Pretrained;
-use super::run::RunFolder;
-use super::step::TrainingStep;
-use super::tuning::Tuning;
-use super::{ClassWeights, Config, LearningRate, LossScale, Needs, Precision};
-use crate::data::batch::even_weights;
-use crate::data::feed::{Batch, feed};
-use crate::data::{Dataset, Epoch, Fit, Split};
 use gatefold_engine::gpu::{BufferPool, Gpu};
 use gatefold_engine::ops::adam::Adam;
 use gatefold_engine::params::{ParameterStore, StepWords};
 use gatefold_engine::plan::{Choice, Plan, Ticket};
-use gatefold_engine::params::Arena;
-use crate::weights::{Best, Checkpoint, FORMAT, Header};
+
+use crate::data::set::batch::even_weights;
+use crate::data::set::feed::{Batch, feed};
+use crate::data::{Dataset, Epoch, Fit, Split};
+use crate::score::metrics::Metrics;
+use crate::score::model::{Inference, probabilities};
+use crate::score::predictions::Predictions;
+use crate::train::config::check::no_validation;
+use crate::train::log::{EpochReport, Line, Log, StepReport};
+use crate::train::pretrained::Pretrained;
+use crate::train::run::RunFolder;
+use crate::train::step::TrainingStep;
+use crate::train::tuning::Tuning;
+use crate::train::{ClassWeights, Config, LearningRate, Needs, Precision};
+use crate::weights::{Best, Checkpoint, FORMAT, Header, LossScale};
 use crate::{Error, Result};
 
 /// Hears how training goes.
@@ -88,7 +88,7 @@ impl Trainer {
             fit: if config.fit == Fit::Pad { "pad" } else { "crop" }.into(),
             harmonise: dataset.pack.pipeline().harmonise,
             mean: config.mean,
-            deviation: config.deviation,
+            std: config.std,
             crop: 1.0,
             step: 0,
             epoch: 0,
@@ -103,9 +103,7 @@ impl Trainer {
         if resume {
             header = Self::resume(gpu, &run, &store, &header)?;
         } else {
-            let (parameters, states) = step.tape.spec().initial(config.seed);
-            store.write(gpu, Arena::Parameters, &parameters)?;
-            store.write(gpu, Arena::State, &states)?;
+            store.initialise(gpu, config.seed)?;
         }
         let choices = tuning.choices(gpu, &step.tape, &run, resume)?;
         let pool = BufferPool::default();
@@ -155,7 +153,7 @@ impl Trainer {
         if header.fingerprint != fresh.fingerprint || header.labels != fresh.labels {
             return Err(wrong("was trained on another data set".into()));
         }
-        if (header.mean, header.deviation) != (fresh.mean, fresh.deviation) {
+        if (header.mean, header.std) != (fresh.mean, fresh.std) {
             return Err(wrong("normalises pictures otherwise than the run's config.toml".into()));
         }
         checkpoint.apply(gpu, store, true)?;

@@ -7,12 +7,13 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::run::RunFolder;
-use crate::Result;
 use gatefold_engine::gpu::Gpu;
 use gatefold_engine::plan::Choices;
 use gatefold_engine::plan::tune::{Event, Tuner, journal_of};
 use gatefold_engine::tape::Tape;
+
+use crate::Result;
+use crate::train::run::RunFolder;
 
 /// Whether to tune.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Checkpoint, MOMENT1, MOMENT2};
 use gatefold_engine::params::Spec;
+
+use super::{Checkpoint, MOMENT1, MOMENT2};
 use crate::{Error, Result};
 
 /// First parts of the names of layers that follow the trunk. A new run may start them anew.
@@ -164,12 +165,12 @@ fn is_auxiliary(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nets::forward;
     use crate::nets::{Head, NetConfig};
-    use crate::train::model;
 
     fn spec(net: &str, size: usize, classes: usize, head: Head, training: bool) -> Spec {
         let net = NetConfig { net: net.into(), size, classes, dropout: 0.0, batch_norm: true, head };
-        model::spec(&net, training).unwrap()
+        forward::spec(&net, training).unwrap()
     }
 
     /// A file with just what a network has.

@@ -6,10 +6,9 @@ use serde::Deserialize;
 
 use super::compare::layer;
 use super::{Checkpoint, FORMAT, Header};
-use crate::data::pack::MAX_SIZE;
+use crate::data::picture::fit::MAX_SIZE;
+use crate::nets::forward::{self, MEAN, STD};
 use crate::nets::{self, Head, NetConfig};
-use crate::train::Config;
-use crate::train::model;
 use crate::{Error, Result};
 
 /// What the user says of a weights file.
@@ -24,33 +23,26 @@ pub struct About<'a> {
 
 /// How the published weights of a network want their pictures.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Customs {
+pub struct Preprocessing {
     pub mean: [f32; 3],
-    pub deviation: [f32; 3],
+    pub std: [f32; 3],
     /// As [`Header::crop`].
     pub crop: f32,
     /// Height and width of the input; `None` where there is no usual one.
     pub size: Option<usize>,
 }
 
-impl Customs {
+impl Preprocessing {
     /// torchvision's evaluation preset: the shorter side becomes 256 (342), of which the central 224 (299) are seen; mean and
     /// deviation are ImageNet's, or 0.5 for Inception. Our own networks have our own.
     pub fn of(net: &str) -> Self {
         let torchvision = nets::NETS.iter().any(|known| known.name == net && known.torchvision);
-        let imagenet = Self {
-            mean: [0.485, 0.456, 0.406],
-            deviation: [0.229, 0.224, 0.225],
-            crop: 224.0 / 256.0,
-            size: Some(224),
-        };
+        let imagenet =
+            Self { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225], crop: 224.0 / 256.0, size: Some(224) };
         match net {
-            "inception_v3" => Self { mean: [0.5; 3], deviation: [0.5; 3], crop: 299.0 / 342.0, size: Some(299) },
+            "inception_v3" => Self { mean: [0.5; 3], std: [0.5; 3], crop: 299.0 / 342.0, size: Some(299) },
             _ if torchvision => imagenet,
-            _ => {
-                let Config { mean, deviation, .. } = Config::default();
-                Self { mean, deviation, crop: 1.0, size: None }
-            }
+            _ => Self { mean: MEAN, std: STD, crop: 1.0, size: None },
         }
     }
 
@@ -61,7 +53,7 @@ impl Customs {
         match serde_json::from_str(&text) {
             Ok(Timm { architecture, pretrained_cfg: cfg }) if architecture == net => Self {
                 mean: cfg.mean,
-                deviation: cfg.std,
+                std: cfg.std,
                 crop: cfg.crop_pct,
                 size: cfg.input_size.map(|[_, side, _]| side).or(usual.size),
             },
@@ -130,7 +122,7 @@ impl Checkpoint {
                 known.join(", ")
             )));
         };
-        let customs = Customs::of_file(name, Path::new(&source));
+        let customs = Preprocessing::of_file(name, Path::new(&source));
         let Some(size) = about.size.or(customs.size) else {
             return Err(Error::input(format!(
                 "checkpoint {source}: says nothing of its input size; add --size PIXELS"
@@ -142,7 +134,7 @@ impl Checkpoint {
         let flatten = self.tensors.contains_key("head.fc1.weight");
         let head = if flatten { Head::Flatten } else { Head::Linear };
         let mut net = NetConfig { net: name.into(), size, classes: 2, dropout: 0.0, batch_norm, head };
-        let spec = model::spec(&net, false)?;
+        let spec = forward::spec(&net, false)?;
         let head = spec.parameters.last().map_or("", |(_, last)| layer(&last.name));
         let rows = self.tensors.get(&format!("{head}.weight")).and_then(|(shape, _)| shape.first().copied());
         net.classes = match rows {
@@ -166,7 +158,7 @@ impl Checkpoint {
             fit: "crop".into(),
             harmonise: None,
             mean: customs.mean,
-            deviation: customs.deviation,
+            std: customs.std,
             crop: customs.crop,
             step: 0,
             epoch: 0,

@@ -206,7 +206,7 @@ fn seeds_are_told_with_mean_and_deviation_and_resumed() {
     let deviation = (accuracies[0] - accuracies[1]).abs() / 2.0_f64.sqrt();
     let close = |value: &Value, expected: f64| (value.as_f64().unwrap() - expected).abs() < 1e-9;
     let score = &told["spread"]["accuracy"];
-    assert!(close(&score["mean"], mean) && close(&score["deviation"], deviation), "{score}");
+    assert!(close(&score["mean"], mean) && close(&score["std"], deviation), "{score}");
     assert_eq!(told, json_of(&out.join("seeds.json")));
     let html = page(&out.join("report.html"));
     assert!(html.contains("What the seed alone changes") && html.contains("seed-5 – seed-6"));

@@ -5,7 +5,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use gatefold::nets::{Head, NetConfig};
-use gatefold::train::model;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use crate::common::*;
@@ -17,7 +16,7 @@ fn drawn(net: &str, rows: usize) -> Tensors {
     // One logit is two classes to us; a row more is drawn and cut off.
     let classes = rows.max(3);
     let net = NetConfig { net: net.into(), size: 32, classes, dropout: 0.0, batch_norm: true, head: Head::Linear };
-    let spec = model::spec(&net, false).unwrap();
+    let spec = gatefold::nets::forward::spec(&net, false).unwrap();
     let (parameters, states) = spec.initial(11);
     let mut tensors = Tensors::new();
     for (offset, p) in &spec.parameters {
@@ -97,7 +96,7 @@ fn torchvisions_weights_come_in_go_out_and_come_in_again() {
     assert_eq!(done["bytes"], fs::metadata(&out).unwrap().len());
     let (tensors, header) = load(Path::new(&out));
     assert!(tensors == drawn("resnet18", 4), "the numbers changed");
-    assert!(near(&header["mean"], &[0.485, 0.456, 0.406]) && near(&header["deviation"], &[0.229, 0.224, 0.225]));
+    assert!(near(&header["mean"], &[0.485, 0.456, 0.406]) && near(&header["std"], &[0.229, 0.224, 0.225]));
     assert_eq!(header["crop"], 0.875);
     let bytes = fs::read(&out).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
@@ -258,7 +257,7 @@ fn normalisation_belongs_to_the_weights() {
     let (timms, ours) = (path(&folder, "timm.safetensors"), path(&folder, "ours.safetensors"));
     good(&["export", text(&weights), "--net", "small", "--out", &timms]);
     let (_, header) = load(Path::new(&timms));
-    assert!(near(&header["mean"], &[0.25, 0.5, 0.75]) && near(&header["deviation"], &[0.5, 0.25, 0.125]));
+    assert!(near(&header["mean"], &[0.25, 0.5, 0.75]) && near(&header["std"], &[0.5, 0.25, 0.125]));
     assert!((header["crop"].as_f64().unwrap() - 0.8).abs() < 1e-6);
     fs::remove_file(folder.path().join("config.json")).unwrap();
     good(&["export", text(&weights), "--net", "small", "--size", "32", "--out", &ours]);
@@ -278,7 +277,7 @@ fn normalisation_belongs_to_the_weights() {
         let data = text(&three().data);
         good(&["train", data, "--out", text(&run), "--resume", "--epochs", epochs]);
         let (_, header) = load(&run.join("last.safetensors"));
-        assert!(near(&header["mean"], &[0.25, 0.5, 0.75]) && near(&header["deviation"], &[0.5, 0.25, 0.125]));
+        assert!(near(&header["mean"], &[0.25, 0.5, 0.75]) && near(&header["std"], &[0.5, 0.25, 0.125]));
         assert_eq!((&header["crop"], &header["epoch"]), (&1.0.into(), &epochs.parse::<u64>().unwrap().into()));
     }
 }

@@ -4,14 +4,13 @@ use gatefold::nets::densenet::DenseNet;
 use gatefold::nets::inception::Inception;
 use gatefold::nets::resnet::{Block, ResNet};
 use gatefold::nets::{Build, Freeze, NETS, NetConfig, Recorded};
-use gatefold_engine::ops::relu::relu;
-use gatefold_engine::params::{Layout, ParameterStore};
-use gatefold_engine::plan::{Plan, trains};
-use gatefold_engine::params::Arena;
-use gatefold_engine::tape::Tape;
-use gatefold_engine::tensor::{Shape, Tensor};
 use gatefold::train::step::TrainingStep;
 use gatefold::train::{Augmentation, Config, Needs};
+use gatefold_engine::ops::relu::relu;
+use gatefold_engine::params::{Arena, Layout, ParameterStore};
+use gatefold_engine::plan::{Plan, trains};
+use gatefold_engine::tape::Tape;
+use gatefold_engine::tensor::{Shape, Tensor};
 
 use super::{BufferPool, Training, gpu, modest, parameter, store_of};
 

@@ -1,14 +1,13 @@
 //! Epilogues change no number, and save launches and memory.
 
-use gatefold_engine::gpu::BufferPool;
 use gatefold::nets::{self, NETS, NetConfig};
-use gatefold_engine::params::ParameterStore;
-use gatefold_engine::plan::{Choice, Layout, Plan, launches_needed, trains};
-use gatefold_engine::params::Arena;
-use gatefold_engine::tape::Tape;
-use gatefold_engine::tensor::{Shape, Tensor};
 use gatefold::train::Config;
 use gatefold::train::step::TrainingStep;
+use gatefold_engine::gpu::BufferPool;
+use gatefold_engine::params::{Arena, ParameterStore};
+use gatefold_engine::plan::{Choice, Layout, Plan, launches_needed, trains};
+use gatefold_engine::tape::Tape;
+use gatefold_engine::tensor::{Shape, Tensor};
 
 use super::gpu;
 use super::training::Training;

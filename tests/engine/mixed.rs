@@ -1,10 +1,10 @@
 //! Training steps whose feature maps are kept in 16 bits.
 
-use gatefold_engine::gpu::AdapterSummary;
-use gatefold_engine::plan::{Choice, Layout, choose};
-use gatefold_engine::params::Arena;
 use gatefold::train::step::TrainingStep;
 use gatefold::train::{Augmentation, Config, Needs, Precision};
+use gatefold_engine::gpu::AdapterSummary;
+use gatefold_engine::params::Arena;
+use gatefold_engine::plan::{Choice, Layout, choose};
 
 use super::gpu;
 use super::training::Training;

@@ -1,9 +1,9 @@
 //! What is computed again instead of kept changes no bit, and takes less memory.
 
-use gatefold_engine::plan::Layout;
-use gatefold_engine::params::Arena;
 use gatefold::train::Config;
 use gatefold::train::step::TrainingStep;
+use gatefold_engine::params::Arena;
+use gatefold_engine::plan::Layout;
 
 use super::training::Training;
 

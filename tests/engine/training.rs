@@ -2,13 +2,12 @@
 
 use std::ops::Range;
 
-use gatefold_engine::gpu::BufferPool;
-use gatefold_engine::ops::adam::Adam;
-use gatefold_engine::params::{ParameterStore, StepWords};
-use gatefold_engine::plan::{Choice, Plan};
-use gatefold_engine::params::Arena;
 use gatefold::train::Config;
 use gatefold::train::step::TrainingStep;
+use gatefold_engine::gpu::BufferPool;
+use gatefold_engine::ops::adam::Adam;
+use gatefold_engine::params::{Arena, ParameterStore, StepWords};
+use gatefold_engine::plan::{Choice, Plan};
 
 use super::gpu;
 

@@ -70,8 +70,10 @@ fn of_the_same_cover_the_largest_stays_and_contradictions_go() {
         let manifest = &made.dataset.manifest;
         assert_eq!(manifest.group_columns, ["duplicates"]);
         for a in &manifest.covers {
-            for b in
-                manifest.covers.iter().filter(|b| !a.texts.group(0).is_empty() && b.texts.group(0) == a.texts.group(0))
+            for b in manifest
+                .covers
+                .iter()
+                .filter(|b| !a.strings.group(0).is_empty() && b.strings.group(0) == a.strings.group(0))
             {
                 assert_eq!(a.split, b.split);
             }
@@ -87,7 +89,7 @@ fn different_covers_are_not_taken_for_duplicates() {
     assert_eq!((made.told.kept, made.told.duplicates.len()), (300, 0));
     // And the covers that `sample` draws are all different.
     let drawn = dir.path().join("sample");
-    let table = gatefold::data::sample::write(&drawn, &Default::default()).unwrap().csv;
+    let table = gatefold::sample::write(&drawn, &Default::default()).unwrap().csv;
     let made = good(&options(&table), &scratch().path().join("set"));
     assert_eq!(made.told.duplicates, []);
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use gatefold::data::report::Report;
+use gatefold::data::set::report::Report;
 use gatefold::data::{Columns, Fit, ImportOptions, Imported, Place, Request, import};
 use gatefold::{Error, Result};
 use image::{Rgb, RgbImage};

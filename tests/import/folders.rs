@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use gatefold_engine::Error;
 use gatefold::data::{Split, SplitReport};
+use gatefold_engine::Error;
 
 use super::common::*;
 
@@ -45,7 +45,7 @@ fn sets_on_top_are_kept() {
     notes_say(&made.told, "the sets are kept");
     for cover in &made.dataset.manifest.covers {
         let set = cover
-            .texts
+            .strings
             .path()
             .parent()
             .unwrap()
@@ -178,7 +178,7 @@ fn a_split_stays_as_it_is_when_covers_are_added() {
     draw(dir.path(), &[("Jazz", 7), ("Rock", 9), ("Pop", 30)]);
     let set = out.path().join("set");
     let sets = |made: &gatefold::data::Imported| -> Vec<_> {
-        made.dataset.manifest.covers.iter().map(|cover| (cover.texts.path().to_owned(), cover.split)).collect()
+        made.dataset.manifest.covers.iter().map(|cover| (cover.strings.path().to_owned(), cover.split)).collect()
     };
     let before = sets(&good(&options(dir.path()), &set));
     for more in [(8, 11, 40), (20, 30, 60)] {

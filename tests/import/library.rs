@@ -3,9 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use gatefold::data::picture;
 use gatefold::data::source::Details;
-use gatefold::data::{Columns, Request, Source};
+use gatefold::data::{Columns, Request, Source, picture};
 
 use super::audio::{self, FORMATS, Tags, Text, jpeg};
 use super::common::*;
@@ -40,11 +39,11 @@ fn every_format_gives_its_tags_and_its_cover() {
     assert_eq!((manifest.classes.join(" "), manifest.covers.len()), ("Metal Rap".to_owned(), 12));
     assert_eq!(manifest.group_columns, ["artist", "album"]);
     for cover in &manifest.covers {
-        let number: u32 = cover.texts.group(0).strip_prefix("Artist ").unwrap().parse().unwrap();
-        assert_eq!(cover.texts.group(1), format!("Album {number}"));
+        let number: u32 = cover.strings.group(0).strip_prefix("Artist ").unwrap().parse().unwrap();
+        assert_eq!(cover.strings.group(1), format!("Album {number}"));
         assert_eq!(manifest.classes[cover.label], if number < 10 { "Rap" } else { "Metal" });
-        assert_eq!(cover.hash, blake3::hash(&jpeg(number)), "{}", cover.texts.path().display());
-        assert_eq!(picture::load_rgb(cover.texts.path()).unwrap().dimensions(), (60, 60));
+        assert_eq!(cover.hash, blake3::hash(&jpeg(number)), "{}", cover.strings.path().display());
+        assert_eq!(picture::load_rgb(cover.strings.path()).unwrap().dimensions(), (60, 60));
     }
     // A data set of a library is decoded again at another size from the audio files.
     assert!(good(&options(dir.path()), &out.path().join("set")).unchanged);
@@ -78,7 +77,7 @@ fn texts_in_utf16_and_latin1_and_genres_as_numbers() {
     let rows: Vec<_> = source
         .rows
         .iter()
-        .map(|row| (source.classes[row.label].as_str(), row.texts.group(0), row.texts.group(1)))
+        .map(|row| (source.classes[row.label].as_str(), row.strings.group(0), row.strings.group(1)))
         .collect();
     for (i, class) in ["Rock", "Rock", "Rock", "Rock", "Rock", "Jazz", "Jazz"].into_iter().enumerate() {
         assert!(rows.contains(&(class, &*format!("Björk é{i}"), &*format!("Été {i}"))), "{i} {class}: {rows:?}");
@@ -122,8 +121,8 @@ fn an_album_gives_one_cover_and_one_class() {
         .rows
         .iter()
         .map(|row| {
-            let path = row.texts.path().strip_prefix(dir.path()).unwrap().to_str().unwrap();
-            (path, source.classes[row.label].as_str(), row.texts.group(0), row.texts.group(1))
+            let path = row.strings.path().strip_prefix(dir.path()).unwrap().to_str().unwrap();
+            (path, source.classes[row.label].as_str(), row.strings.group(0), row.strings.group(1))
         })
         .collect();
     rows.sort_unstable();
@@ -204,7 +203,7 @@ fn covers_that_are_cut_off_and_files_that_are_none() {
 
     let made = good(&options(root), &scratch().path().join("set"));
     assert_eq!(made.told.kept, 13, "{:#?}", made.told.skipped);
-    assert!(made.dataset.manifest.covers.iter().any(|cover| cover.texts.path().ends_with("beside/Folder.JPG")));
+    assert!(made.dataset.manifest.covers.iter().any(|cover| cover.strings.path().ends_with("beside/Folder.JPG")));
     for (end, part) in [
         ("cut/1.mp3", "truncated JPEG"),
         ("text/1.mp3", "not a picture"),
@@ -246,7 +245,7 @@ fn the_cover_above_the_discs_of_an_album_is_found() {
     beside("Shelf/cover.png", 4);
     let source = read(dir.path());
     let rows: Vec<_> =
-        source.rows.iter().map(|row| row.texts.path().strip_prefix(dir.path()).unwrap().to_str().unwrap()).collect();
+        source.rows.iter().map(|row| row.strings.path().strip_prefix(dir.path()).unwrap().to_str().unwrap()).collect();
     assert_eq!(rows, ["Own/Disc 1/folder.png", "Two/cover.png"]);
     let Some(Details::Library(report)) = &source.details else { panic!("{:?}", source.details) };
     assert_eq!((report.albums, report.taken, report.without_cover), (3, 2, 1));

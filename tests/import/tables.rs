@@ -33,7 +33,7 @@ fn columns_are_guessed_and_groups_joined_through_one_another() {
     for column in 0..2 {
         let mut set_of: HashMap<&str, Split> = HashMap::new();
         for cover in &made.dataset.manifest.covers {
-            assert_eq!(*set_of.entry(cover.texts.group(column)).or_insert(cover.split), cover.split);
+            assert_eq!(*set_of.entry(cover.strings.group(column)).or_insert(cover.split), cover.split);
         }
     }
     let text = fs::read_to_string(out.path().join("set/manifest.csv")).unwrap();
@@ -141,7 +141,7 @@ fn msd_i_finds_covers_by_track_or_link_and_counts_the_missing() {
     // Artists span the table's sets, so they are put together, and that is told.
     let mut set_of: HashMap<&str, Split> = HashMap::new();
     for cover in &made.dataset.manifest.covers {
-        assert_eq!(*set_of.entry(cover.texts.group(0)).or_insert(cover.split), cover.split);
+        assert_eq!(*set_of.entry(cover.strings.group(0)).or_insert(cover.split), cover.split);
     }
     assert!(!made.told.moved.is_empty());
     notes_say(&made.told, "moved out of the set");
@@ -185,7 +185,7 @@ fn a_tables_own_sets_are_kept_and_groups_that_span_them_are_repaired() {
     let set_of = |made: &gatefold::data::Imported, number: usize| {
         let name = format!("{number}.png");
         let mut covers = made.dataset.manifest.covers.iter();
-        covers.find(|cover| cover.texts.path().file_name().unwrap() == &*name).unwrap().split
+        covers.find(|cover| cover.strings.path().file_name().unwrap() == &*name).unwrap().split
     };
     for i in 0..40 {
         let wanted = match i {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use gatefold::train::tuning::When;
 use gatefold_engine::gpu::{BufferPool, Gpu, processor_time};
 use gatefold_engine::ops::batch_norm::{BatchNorm, batch_norm};
 use gatefold_engine::ops::conv2d::conv2d;
@@ -14,7 +15,6 @@ use gatefold_engine::params::ParameterStore;
 use gatefold_engine::plan::Plan;
 use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::{Shape, Tensor};
-use gatefold::train::tuning::When;
 use gatefold_engine::{Error, Result};
 use serde::Deserialize;
 

@@ -1,6 +1,6 @@
 //! What a JPEG's header says of its encoder.
 
-use crate::data::jpeg::{first_table, nearest_quality, next_marker};
+use crate::data::picture::jpeg::{first_table, nearest_quality, next_marker};
 
 /// Of the quantisation tables, the kind of scan and the segments before it.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -79,7 +79,7 @@ fn a_table_has_columns_for_what_varies_and_counts_what_is_missing() {
     };
     let mut files: Vec<Option<FileFacts>> = (0..40).map(|i| file(if i % 2 == 0 { 60 } else { 90 }, 300)).collect();
     files[7] = None;
-    let facts = Facts { files };
+    let facts = FileMetadata { files };
     let table = facts.table();
     let names: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
     // Two qualities need one column of names; the rest never varies.

@@ -10,9 +10,9 @@ use image::{GrayImage, Luma};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::data::disjoint::Disjoint;
-use crate::data::duplicates::LEAST_CONTRAST;
-use crate::data::look::{self, contrast, correlation, distance, perceptual_hash};
+use crate::data::import::duplicates::LEAST_CONTRAST;
+use crate::data::picture::fingerprint::{self, contrast, correlation, distance, perceptual_hash};
+use crate::data::set::disjoint::Disjoint;
 use crate::data::{Cover, Dataset};
 
 /// How one picture came from the other, as far as can be seen.
@@ -227,7 +227,7 @@ fn resampled<const COUNT: usize>(grey: &[u8], window: Window) -> [u8; COUNT] {
     out
 }
 
-fn sampled(grey: &Grey, window: Window) -> [u8; look::BYTES] {
+fn sampled(grey: &Grey, window: Window) -> [u8; fingerprint::BYTES] {
     resampled(grey, window)
 }
 

@@ -8,8 +8,8 @@ use image::imageops::{self, FilterType};
 use image::{ImageFormat, RgbImage};
 
 use super::*;
-use crate::data::sample::{self, SampleOptions};
-use crate::data::{Columns, Fit, ImportOptions, Request, Texts, import};
+use crate::data::{Columns, Fit, ImportOptions, Request, Strings, import};
+use crate::sample::{self, SampleOptions};
 
 /// Covers drawn by the program, 300 of them, in a folder per class.
 fn drawn(root: &Path) -> Vec<PathBuf> {
@@ -38,7 +38,7 @@ fn dataset(root: &Path, out: &Path, split: impl Fn(&str) -> Split) -> Dataset {
     };
     let mut dataset = import(&options, out, &|_, _| {}).unwrap().dataset;
     for cover in &mut dataset.manifest.covers {
-        cover.split = split(cover.texts.path().file_name().unwrap().to_str().unwrap());
+        cover.split = split(cover.strings.path().file_name().unwrap().to_str().unwrap());
     }
     dataset
 }
@@ -151,7 +151,7 @@ fn groups_in_several_sets_are_listed() {
     manifest.group_columns.insert(0, "artist".into());
     for (i, cover) in manifest.covers.iter_mut().enumerate() {
         let artist = if i % 3 == 0 { String::new() } else { format!("Artist {}", i / 10) };
-        cover.texts = Texts::of(cover.texts.path_text(), &[if i == 152 { "ARTIST 15 " } else { &artist }]);
+        cover.strings = Strings::of(cover.strings.path_text(), &[if i == 152 { "ARTIST 15 " } else { &artist }]);
         cover.split = if i < 155 { Split::Train } else { Split::Test };
     }
     let leaks = leaks(&dataset, &|_, _| {});

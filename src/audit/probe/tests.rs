@@ -1,6 +1,7 @@
+use rand::RngExt;
+
 use super::super::table::Column;
 use super::*;
-use rand::RngExt;
 
 fn names(count: usize) -> Vec<String> {
     (0..count).map(|i| format!("class {i}")).collect()

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::fs;
 
+use gatefold_engine::gpu::{Gpu, GpuOptions};
 use image::Rgb;
 
 use super::*;
-use crate::data::{Columns, ImportOptions, Request, Texts, import};
-use gatefold_engine::gpu::{Gpu, GpuOptions};
+use crate::data::{Columns, ImportOptions, Request, Strings, import};
 
 fn picture(side: u32) -> RgbImage {
     RgbImage::from_fn(side, side, |x, y| Rgb([(x * 2) as u8, (y * 2) as u8, ((x / 9 + y / 7) % 2 * 90) as u8]))
@@ -49,13 +49,13 @@ fn each_view_leaves_what_it_says() {
 #[test]
 fn of_each_class_as_many_as_fit_are_taken() {
     let cover = |label| Cover {
-        texts: Texts::of("x", &[]),
+        strings: Strings::of("x", &[]),
         label,
         split: Split::Train,
         width: 9,
         height: 9,
         hash: blake3::hash(b""),
-        look: 0,
+        phash: 0,
     };
     let covers: Vec<Cover> = [10, 300, 200].iter().enumerate().flat_map(|(label, &n)| vec![cover(label); n]).collect();
     let manifest = Manifest { classes: ["a", "b", "c"].map(String::from).into(), group_columns: vec![], covers };

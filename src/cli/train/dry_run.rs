@@ -1,8 +1,9 @@
 //! `gatefold train --dry-run`: what a run would need.
 
+use gatefold_engine::plan::mib;
+
 use super::{Arguments, check_classes, classes, pretrained};
 use crate::cli::console;
-use gatefold_engine::plan::mib;
 use crate::train::Needs;
 use crate::{Error, Result};
 

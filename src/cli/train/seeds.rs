@@ -134,9 +134,9 @@ fn text(all: &Seeds, out: &Path) -> String {
         text += "\nmean and standard deviation:\n";
         for (name, score, in_percent) in spread.scores() {
             text += &if in_percent {
-                format!("  {name:<18} {} ± {:.1} points\n", percent(score.mean), 100.0 * score.deviation)
+                format!("  {name:<18} {} ± {:.1} points\n", percent(score.mean), 100.0 * score.std)
             } else {
-                format!("  {name:<18} {:.3} ± {:.3}\n", score.mean, score.deviation)
+                format!("  {name:<18} {:.3} ± {:.3}\n", score.mean, score.std)
             };
         }
     }

@@ -5,19 +5,20 @@ use std::path::Path;
 
 use blake3::Hash;
 
-use super::ImportOptions;
-use crate::data::dataset::{Dataset, MANIFEST, PACK, PREVIEW, pack_of};
-use crate::data::decode::{self, Decoded, decode};
-use crate::data::duplicates::{self, Candidate, Group, Told};
-use crate::data::harmonise::Harmonise;
-use crate::data::manifest::{Cover, DUPLICATES, Manifest, Split};
-use crate::data::pack::{Pack, PictureInfo};
-use crate::data::preview;
-use crate::data::report::Report;
-use crate::data::source::{Row, Skipped, Source};
-use crate::data::split::{self, Item, Items};
-use crate::data::stage::Stage;
-use crate::data::texts::TextsBuilder;
+use crate::data::import::decode::{self, Decoded, decode};
+use crate::data::import::duplicates::{self, Candidate, Group};
+use crate::data::import::stage::Stage;
+use crate::data::import::{ImportOptions, preview};
+use crate::data::picture::fingerprint::PictureInfo;
+use crate::data::picture::harmonise::Harmonise;
+use crate::data::set::dataset::Dataset;
+use crate::data::set::manifest::{Cover, DUPLICATES, Manifest};
+use crate::data::set::names::{MANIFEST, PACK, PREVIEW, pack_of};
+use crate::data::set::pack::Pack;
+use crate::data::set::report::{Report, Skipped, Told};
+use crate::data::set::split::{self, Item, Items, Split};
+use crate::data::set::strings::StringsBuilder;
+use crate::data::source::{Row, Source};
 use crate::{Error, Result};
 
 /// One call of [`import`], its source read.
@@ -41,7 +42,7 @@ impl Job<'_> {
         let mut rows = std::mem::take(&mut self.source.rows);
         for (row, picture) in rows.iter().zip(&decoded.pictures) {
             if let Err(bad) = picture {
-                self.source.left_out.push(Skipped::new(row.texts.path(), &bad.reason));
+                self.source.left_out.push(Skipped::new(row.strings.path(), &bad.reason));
             }
         }
         let mut usable = decoded.pictures.iter().map(Result::is_ok);
@@ -54,7 +55,7 @@ impl Job<'_> {
         infos.retain(|_| info_stays.next() == Some(&true));
         let before = self.sets_before(dir);
         let (splits, moved) = self.split(&rows, |i| infos[i].hash, &before)?;
-        let moved: Vec<String> = moved.iter().map(|&i| rows[i].texts.path_text().to_owned()).collect();
+        let moved: Vec<String> = moved.iter().map(|&i| rows[i].strings.path_text().to_owned()).collect();
         if !moved.is_empty() {
             self.source.notes.push(format!(
                 "{} covers were moved out of the set that the source gives them, to keep their groups whole (import.json \
@@ -81,7 +82,7 @@ impl Job<'_> {
             self.join_duplicates(rows, infos, &groups);
             return Ok(Cleaned { stays, duplicates: told });
         }
-        let paths = |i: usize| rows[i].texts.path_text();
+        let paths = |i: usize| rows[i].strings.path_text();
         let (mut copies, mut contradictions) = (0, 0);
         for group in &groups {
             for &i in group.members.iter().filter(|&&i| group.kept != Some(i)) {
@@ -101,7 +102,7 @@ impl Job<'_> {
                 } else {
                     contradictions += 1
                 }
-                self.source.left_out.push(Skipped::new(rows[i].texts.path(), reason));
+                self.source.left_out.push(Skipped::new(rows[i].strings.path(), reason));
             }
         }
         if copies + contradictions > 0 {
@@ -117,12 +118,12 @@ impl Job<'_> {
     fn join_duplicates(&mut self, rows: &mut [Row], infos: &[PictureInfo], groups: &[Group]) {
         let mut group_of = vec![None; rows.len()];
         groups.iter().for_each(|group| group.members.iter().for_each(|&i| group_of[i] = Some(group.members[0])));
-        let mut texts = TextsBuilder::default();
+        let mut strings = StringsBuilder::default();
         for (row, first) in rows.iter().zip(group_of) {
             let name = first.map(|first: usize| infos[first].hash.to_hex()[..12].to_owned()).unwrap_or_default();
-            texts.push(row.texts.path_text(), row.texts.groups().chain([&*name]));
+            strings.push(row.strings.path_text(), row.strings.groups().chain([&*name]));
         }
-        rows.iter_mut().zip(texts.finish()).for_each(|(row, texts)| row.texts = texts);
+        rows.iter_mut().zip(strings.finish()).for_each(|(row, strings)| row.strings = strings);
         if !groups.is_empty() {
             let covers: usize = groups.iter().map(|group| group.members.len()).sum();
             let conflicts = groups.iter().filter(|group| group.kept.is_none()).count();
@@ -164,8 +165,8 @@ impl Job<'_> {
             columns.push(self.source.group_columns.len());
         }
         let items = Items::new(rows.len(), |i| {
-            let (Row { label, texts, .. }, key) = (&rows[i], key(i));
-            Item { label: *label, texts, columns: &columns, key, before: before.get(&key).copied() }
+            let (Row { label, strings, .. }, key) = (&rows[i], key(i));
+            Item { label: *label, strings, columns: &columns, key, before: before.get(&key).copied() }
         });
         match self.ratios {
             Some(ratios) => {
@@ -189,8 +190,8 @@ impl Job<'_> {
 
     fn manifest(&self, rows: Vec<Row>, infos: Vec<PictureInfo>, splits: Vec<Split>) -> Result<Manifest> {
         let cover = |((row, info), split)| {
-            let (Row { texts, label, .. }, PictureInfo { width, height, hash, look }) = (row, info);
-            Cover { texts, label, split, width, height, hash, look }
+            let (Row { strings, label, .. }, PictureInfo { width, height, hash, phash }) = (row, info);
+            Cover { strings, label, split, width, height, hash, phash }
         };
         let covers: Vec<Cover> = rows.into_iter().zip(infos).zip(splits).map(cover).collect();
         if let Some(class) = (0..self.source.classes.len()).find(|&class| covers.iter().all(|c| c.label != class)) {

@@ -3,14 +3,16 @@
 use std::fs;
 use std::path::Path;
 
-use super::{Row, Skipped, Source};
-use crate::data::manifest::{Labels, Split};
-use crate::data::texts::{TextsBuilder, short_hash};
+use crate::data::set::manifest::Labels;
+use crate::data::set::report::Skipped;
+use crate::data::set::split::Split;
+use crate::data::set::strings::{StringsBuilder, short_hash};
+use crate::data::source::{Row, Source};
 
 /// Pictures as they are found, in a form that a hundred thousand of them may have.
 #[derive(Default)]
 pub(super) struct Collector {
-    texts: TextsBuilder,
+    strings: StringsBuilder,
     labels: Labels,
     found: Vec<Found>,
     not_utf8: Vec<Skipped>,
@@ -68,7 +70,7 @@ impl Collector {
         };
         let real = fs::canonicalize(path);
         let hash = short_hash(real.as_deref().unwrap_or(path).as_os_str().as_encoded_bytes());
-        self.texts.push(text, groups);
+        self.strings.push(text, groups);
         self.found.push(Found { label: self.labels.number(label), split, origin, hash });
     }
 
@@ -80,7 +82,7 @@ impl Collector {
         mut left_out: Vec<Skipped>,
         notes: Vec<String>,
     ) -> Source {
-        let Self { texts, labels, found, not_utf8 } = self;
+        let Self { strings, labels, found, not_utf8 } = self;
         let (names, name_of) = labels.sorted();
         let name = |item: &Found| names[name_of[item.label]].as_str();
         let origin = |item: &Found| item.origin.told(name(item));
@@ -97,7 +99,7 @@ impl Collector {
         drop(order);
         let (mut rows, mut classes) = (Vec::with_capacity(found.len()), Labels::default());
         let mut named_again = Vec::new();
-        for (i, (item, texts)) in found.iter().zip(texts.finish()).enumerate() {
+        for (i, (item, strings)) in found.iter().zip(strings.finish()).enumerate() {
             let earlier = &found[first[i]];
             if first[i] != i {
                 let (own, theirs) = (origin(item), origin(earlier));
@@ -106,12 +108,12 @@ impl Collector {
                 } else {
                     format!("{own}: labelled `{}`, but `{}` in {theirs}", name(item), name(earlier))
                 };
-                left_out.push(Skipped::new(texts.path(), reason));
+                left_out.push(Skipped::new(strings.path(), reason));
             } else if contradicted[i] {
                 named_again
-                    .push(Skipped::new(texts.path(), format!("{}: named again with another label", origin(item))));
+                    .push(Skipped::new(strings.path(), format!("{}: named again with another label", origin(item))));
             } else {
-                rows.push(Row { texts, label: classes.number(name(item)), split: item.split });
+                rows.push(Row { strings, label: classes.number(name(item)), split: item.split });
             }
         }
         left_out.extend(named_again.into_iter().chain(not_utf8));

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use super::collect::{Collector, NO_GROUPS, Origin};
-use super::walk::Walk;
-use super::{Skipped, Source};
-use crate::data::manifest::Split;
+use crate::data::set::report::Skipped;
+use crate::data::set::split::Split;
+use crate::data::source::Source;
+use crate::data::source::collect::{Collector, NO_GROUPS, Origin};
+use crate::data::source::walk::Walk;
 use crate::{Error, Result};
 
 fn set_of(folder: &OsStr) -> Option<Split> {
-    super::set_named(folder.to_str()?)
+    crate::data::source::set_named(folder.to_str()?)
 }
 
 /// What to do where a folder will not do.

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::collect::{Collector, Origin};
-use super::walk::{File, Walk};
-use super::{Details, Request, Skipped, Source, grouping};
-use crate::data::audio::{self, Track};
-use crate::data::genres::{GenreTable, parts};
+use crate::data::picture::audio::{self, Track};
 use crate::data::picture::fault;
+use crate::data::set::report::Skipped;
+use crate::data::source::collect::{Collector, Origin};
+use crate::data::source::genres::{GenreTable, parts};
+use crate::data::source::walk::{File, Walk};
+use crate::data::source::{Details, Request, Source, grouping};
 use crate::{Error, Result};
 
 /// Names of pictures beside the tracks that are taken for the cover, best first.

@@ -2,38 +2,27 @@
 
 mod collect;
 mod folder;
+mod genres;
 pub mod library;
 pub mod msd_i;
 mod table;
-pub(super) mod walk;
+pub(crate) mod walk;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use gatefold_engine::file::cannot_read;
+use serde::Serialize;
 
 use self::table::Table;
 use self::walk::{Walk, state_of, walk};
-use super::dataset::{Dataset, MANIFEST};
-use gatefold_engine::file::cannot_read;
-use super::manifest::{Manifest, Split};
-use super::texts::Texts;
+use crate::data::set::dataset::Dataset;
+use crate::data::set::manifest::Manifest;
+use crate::data::set::names::MANIFEST;
+use crate::data::set::report::Skipped;
+use crate::data::set::split::Split;
+use crate::data::set::strings::Strings;
 use crate::{Error, Result};
-
-/// A picture that was named by the source but is not in the data set.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Skipped {
-    /// The picture file, as far as UTF-8 can show it.
-    pub path: String,
-    /// Why, in one clause.
-    pub reason: String,
-}
-
-impl Skipped {
-    pub(super) fn new(path: &Path, reason: impl Into<String>) -> Self {
-        Self { path: path.to_string_lossy().into_owned(), reason: reason.into() }
-    }
-}
 
 /// Which columns of a table to read.
 #[derive(Clone, Debug, Default)]
@@ -86,7 +75,7 @@ pub struct Request {
 pub struct Row {
     /// The picture file, absolute, or an audio file that has the picture embedded; it exists. And a value for each of
     /// [`Source::group_columns`], empty where unknown.
-    pub texts: Texts,
+    pub strings: Strings,
     /// Index into [`Source::classes`].
     pub label: usize,
     /// The set that the source puts it into.
@@ -95,7 +84,7 @@ pub struct Row {
 
 impl AsRef<Path> for Row {
     fn as_ref(&self) -> &Path {
-        self.texts.path()
+        self.strings.path()
     }
 }
 
@@ -308,7 +297,7 @@ impl Survey {
             Self::Table(table) => {
                 hasher.update(table.text().as_bytes());
                 for row in table.read(columns)?.rows {
-                    let path = row.texts.path();
+                    let path = row.strings.path();
                     let (bytes, modified) = state_of(path);
                     add(&mut hasher, path, bytes, modified);
                 }
@@ -350,11 +339,11 @@ pub fn covers(data: &Path, columns: &Columns) -> Result<Vec<(PathBuf, String)>> 
         let Manifest { classes, covers, .. } = Manifest::read(&data.join(MANIFEST))?;
         return Ok(covers
             .into_iter()
-            .map(|cover| (cover.texts.path().to_owned(), classes[cover.label].clone()))
+            .map(|cover| (cover.strings.path().to_owned(), classes[cover.label].clone()))
             .collect());
     }
     let Source { classes, rows, .. } = read(data, columns)?;
-    Ok(rows.into_iter().map(|row| (row.texts.path().to_owned(), classes[row.label].clone())).collect())
+    Ok(rows.into_iter().map(|row| (row.strings.path().to_owned(), classes[row.label].clone())).collect())
 }
 
 /// What people call the sets.

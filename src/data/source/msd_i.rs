@@ -6,11 +6,11 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::collect::{Collector, Origin};
-use super::table::Table;
-use super::walk::Walk;
-use super::{Details, Request, Source, grouping};
-use crate::data::manifest::Split;
+use crate::data::set::split::Split;
+use crate::data::source::collect::{Collector, Origin};
+use crate::data::source::table::Table;
+use crate::data::source::walk::Walk;
+use crate::data::source::{Details, Request, Source, grouping};
 use crate::{Error, Result};
 
 /// Albums listed by name; more are only counted.
@@ -61,7 +61,7 @@ pub(super) fn read(table: &Table, images: Option<&Walk>, request: &Request) -> R
     let shown = table.shown();
     let albums = albums(table)?;
     let pictures: Option<HashMap<String, &Path>> = images.map(|walk| {
-        let by_stem = |file: &'_ super::walk::File| Some(file.path.file_stem()?.to_str()?.to_lowercase());
+        let by_stem = |file: &'_ crate::data::source::walk::File| Some(file.path.file_stem()?.to_str()?.to_lowercase());
         walk.pictures.iter().rev().filter_map(|file| Some((by_stem(file)?, &*file.path))).collect()
     });
 

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::collect::{Collector, Origin};
-use super::walk::is_picture;
-use super::{Columns, Row, Source, set_named};
 use gatefold_engine::file::cannot_read;
-use crate::data::manifest::{Split, not_csv};
+
+use crate::data::set::manifest::not_csv;
+use crate::data::set::split::Split;
+use crate::data::source::collect::{Collector, Origin};
+use crate::data::source::walk::is_picture;
+use crate::data::source::{Columns, Row, Source, set_named};
 use crate::{Error, Result};
 
 /// Names that columns have where nobody says which they are, best first; compared without case, blanks and underscores.
@@ -261,7 +263,7 @@ const NAMED: usize = 5;
 fn spanning(rows: &[Row], place: usize, column: &str) -> Option<String> {
     let mut sets: BTreeMap<String, (&str, [bool; 3])> = BTreeMap::new();
     for row in rows {
-        let (value, Some(set)) = (row.texts.group(place), row.split) else { continue };
+        let (value, Some(set)) = (row.strings.group(place), row.split) else { continue };
         if !value.is_empty() {
             sets.entry(value.to_lowercase()).or_insert((value, [false; 3])).1[set as usize] = true;
         }
@@ -391,7 +393,7 @@ mod tests {
             let (dir, path) = table(name, text.as_bytes());
             let source = read(&path, &columns(None, None, &["artist"])).unwrap();
             assert_eq!(source.classes, ["Pop", "Rock"]);
-            let rows: Vec<_> = source.rows.iter().map(|r| (r.texts.path(), r.label, r.texts.group(0))).collect();
+            let rows: Vec<_> = source.rows.iter().map(|r| (r.strings.path(), r.label, r.strings.group(0))).collect();
             let [a, b] = ["a.jpg", "b.jpg"].map(|name| dir.path().join(name));
             assert_eq!(rows, [(&*a, 1, "X"), (&*b, 0, "")]);
             assert_eq!(source.notes.len(), 1);
@@ -441,7 +443,7 @@ mod tests {
         let text = b"path,label\na.jpg,x\n./a.jpg,x\nb.jpg,x\nb.jpg,y\nc.jpg,y\n";
         let (_dir, path) = table("covers.csv", text);
         let source = read(&path, &columns(None, None, &[])).unwrap();
-        let names: Vec<_> = source.rows.iter().map(|row| row.texts.path().file_name().unwrap().to_owned()).collect();
+        let names: Vec<_> = source.rows.iter().map(|row| row.strings.path().file_name().unwrap().to_owned()).collect();
         assert_eq!(names, ["a.jpg", "c.jpg"]);
         let reasons: Vec<_> = source.left_out.iter().map(|skipped| skipped.reason.as_str()).collect();
         assert_eq!(

@@ -4,11 +4,11 @@ use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+use gatefold_engine::file::cannot_read;
 use walkdir::{DirEntry, WalkDir};
 
-use super::Skipped;
-use crate::data::audio;
-use gatefold_engine::file::cannot_read;
+use crate::data::picture::audio;
+use crate::data::set::report::Skipped;
 use crate::{Error, Result};
 
 const PICTURES: [&str; 8] = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"];

@@ -32,7 +32,7 @@ pub enum Init {
     },
     /// Normal with mean 0.
     Normal {
-        deviation: f32,
+        std: f32,
     },
 }
 
@@ -134,7 +134,7 @@ impl Spec {
                 .map(|_| match spec.init {
                     Init::Constant(value) => value,
                     Init::Uniform { bound } => bound * (2.0 * random.random::<f32>() - 1.0),
-                    Init::Normal { deviation } => deviation * normal(random.random(), random.random()),
+                    Init::Normal { std } => std * normal(random.random(), random.random()),
                 })
                 .collect();
             let memory = spec.from_disk(&disk);
@@ -328,6 +328,16 @@ impl ParameterStore {
         })
     }
 
+    /// Writes first values, drawn from `seed`, to all parameters and running statistics.
+    ///
+    /// # Errors
+    /// As [`ParameterStore::write`].
+    pub fn initialise(&self, gpu: &Gpu, seed: u64) -> Result<()> {
+        let (parameters, states) = self.spec.initial(seed);
+        self.write(gpu, Arena::Parameters, &parameters)?;
+        self.write(gpu, Arena::State, &states)
+    }
+
     /// Replaces a whole long-lived buffer. `words` is laid out as [`Spec`] says; a network may have none of a kind.
     pub fn write(&self, gpu: &Gpu, arena: Arena, words: &[f32]) -> Result<()> {
         if !words.is_empty() {
@@ -395,7 +405,7 @@ mod tests {
     #[test]
     fn first_values_depend_on_the_seed_and_nothing_else() {
         let mut all = Spec::default();
-        let init = Init::Normal { deviation: 0.5 };
+        let init = Init::Normal { std: 0.5 };
         all.add_parameter(ParameterSpec { init, ..spec(Shape::vector(1000), Layout::Vector) });
         let (a, _) = all.initial(1);
         assert_eq!(a, all.initial(1).0);

@@ -8,12 +8,12 @@ use std::ops::Range;
 use std::sync::{Arc, mpsc};
 
 use crate::gpu::{AdapterSummary, BufferPool, Gpu, Kernel, MemoryUse, Pipeline, take_fitting};
-use crate::params::ParameterStore;
+use crate::params::{Arena, ParameterStore};
 use crate::tape::{Access, Home, Launch, Tape, Word};
-use crate::params::Arena;
 use crate::tensor::{Shape, Tensor};
 use crate::{Error, Result};
 
+mod check;
 mod choice;
 mod largest;
 mod probe;
@@ -23,6 +23,7 @@ mod slots;
 mod tests;
 pub mod tune;
 
+pub use check::Lifetimes;
 pub use choice::{Choice, Choices, admissible, choose};
 pub use largest::{LargeTensor, largest_tensors};
 pub use probe::{Output, Prepared, Probe, distinct_launches};

@@ -5,8 +5,7 @@ use plotters::prelude::*;
 
 use super::{BLOB, Faithfulness, MapScores, Measure, RANDOM};
 use crate::explain::Estimate;
-use crate::explain::render::font;
-use crate::{Error, Result};
+use crate::{Error, Result, font};
 
 const WIDTH: u32 = 1320;
 const PANELS: u32 = 440;

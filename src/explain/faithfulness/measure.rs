@@ -9,7 +9,7 @@ use super::impute::impute;
 use super::{BLOB, Comparison, Faithfulness, MapScores, Measure, RANDOM, verdict};
 use crate::explain::scorer::{CHANNELS, Scorer, normalised};
 use crate::explain::{CANNOT_SHOW, Estimate, Explainer, HeatMap, Pictures, Question};
-use crate::train::model::{Model, probabilities};
+use crate::score::model::{Model, probabilities};
 use crate::{Error, Result};
 
 /// Steps from nothing to everything deleted or inserted.

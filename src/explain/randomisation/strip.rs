@@ -5,7 +5,8 @@ use image::{Rgb, RgbImage};
 
 use super::MethodStages;
 use crate::explain::HeatMap;
-use crate::explain::render::{BACKGROUND, BRIGHT, DIM, PANEL, TEXT, fill, font};
+use crate::explain::render::{BACKGROUND, BRIGHT, DIM, PANEL, TEXT, fill};
+use crate::font;
 
 const CELL: u32 = 116;
 const GAP: u32 = 8;

@@ -3,8 +3,9 @@
 use image::imageops::{self, FilterType};
 use image::{Rgb, RgbImage};
 
-use super::{HeatMap, colormap, font};
+use super::{HeatMap, colormap};
 use crate::explain::CANNOT_SHOW;
+use crate::font;
 
 /// Said where a heat map would be when there is none.
 pub const NO_EVIDENCE: &str = "no positive evidence";

@@ -1,7 +1,7 @@
 use image::{Rgb, RgbImage};
 
-use super::font::{draw, glyph, wrap};
 use super::*;
+use crate::font::{draw, glyph, wrap};
 
 fn map(width: usize, height: usize, values: &[f32]) -> HeatMap {
     HeatMap::new(width, height, values.to_vec()).unwrap()

@@ -10,8 +10,8 @@ impl Config {
     /// Checks what can be checked before any picture is read.
     pub fn check(&self) -> Result<()> {
         nets::find(&self.net_config(2))?;
-        if self.size > crate::data::pack::MAX_SIZE as usize {
-            return bad("size", &self.size, &format!("at most {}", crate::data::pack::MAX_SIZE));
+        if self.size > crate::data::picture::fit::MAX_SIZE as usize {
+            return bad("size", &self.size, &format!("at most {}", crate::data::picture::fit::MAX_SIZE));
         }
         if self.batch == 0 || self.batch > 1 << 16 {
             return bad("batch", &self.batch, "from 1 to 65536");
@@ -25,10 +25,9 @@ impl Config {
         if !(self.weight_decay.is_finite() && self.weight_decay >= 0.0) {
             return bad("weight-decay", &self.weight_decay, "0 or above");
         }
-        if !self.mean.iter().all(|v| v.is_finite()) || !self.deviation.iter().all(|v| v.is_finite() && *v > 0.0) {
-            let Self { mean, deviation, .. } = self;
-            let text =
-                format!("recipe: mean {mean:?}, deviation {deviation:?}: must be numbers, and deviations above 0");
+        if !self.mean.iter().all(|v| v.is_finite()) || !self.std.iter().all(|v| v.is_finite() && *v > 0.0) {
+            let Self { mean, std, .. } = self;
+            let text = format!("recipe: mean {mean:?}, std {std:?}: must be numbers, and std above 0");
             return Err(Error::input(text));
         }
         if !(0.0..1.0).contains(&self.label_smoothing) {

@@ -3,7 +3,7 @@
 use super::Config;
 
 /// Fields that no option gives: weights bring the normalisation along, recipes may leave batch-norm out.
-const WITHOUT_OPTION: [&str; 3] = ["mean", "deviation", "batch_norm"];
+const WITHOUT_OPTION: [&str; 3] = ["mean", "std", "batch_norm"];
 
 impl Config {
     /// The options of `train` that make these settings from the defaults, weights aside; `None` if only a recipe can.

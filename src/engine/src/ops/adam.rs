@@ -1,9 +1,8 @@
 //! Adam (Kingma and Ba 2015) and AdamW (Loshchilov and Hutter 2019), as PyTorch defines them.
 
 use crate::gpu::Kernel;
-use crate::params::arena_pieces;
+use crate::params::{Arena, arena_pieces};
 use crate::shader;
-use crate::params::Arena;
 use crate::tape::{Launch, Tape};
 use crate::tensor::Tensor;
 

@@ -1,9 +1,8 @@
 //! The Euclidean norm of all gradients together.
 
 use crate::gpu::Kernel;
-use crate::params::arena_pieces;
+use crate::params::{Arena, arena_pieces};
 use crate::shader;
-use crate::params::Arena;
 use crate::tape::{Launch, Tape};
 use crate::tensor::{Shape, Tensor};
 

@@ -15,7 +15,7 @@ pub struct InputOp {
     pub size: (usize, usize),
     /// Mean of red, green and blue on the scale of 0 to 1.
     pub mean: [f32; 3],
-    pub deviation: [f32; 3],
+    pub std: [f32; 3],
     pub augment: Augment,
 }
 
@@ -54,7 +54,7 @@ pub const fn words(n: usize, h: usize, w: usize) -> usize {
 /// If there are too few words, a size is 0, a deviation is not above 0, the shift is 32,768 or more, `colour` or `erase` is not
 /// from 0 to 1, or there are 2^30 pictures.
 pub fn input(tape: &mut Tape, pixels: Tensor, n: usize, op: &InputOp) -> Result<Tensor> {
-    let InputOp { source: (sh, sw), size: (h, w), mean, deviation, augment } = *op;
+    let InputOp { source: (sh, sw), size: (h, w), mean, std, augment } = *op;
     if [n, sh, sw, h, w].contains(&0) {
         return Err(Error::run(format!("input: {n} pictures, {sh}x{sw} to {h}x{w}")));
     }
@@ -64,8 +64,8 @@ pub fn input(tape: &mut Tape, pixels: Tensor, n: usize, op: &InputOp) -> Result<
     if words(n, sh, sw) > 1 << 30 {
         return Err(Error::run(format!("input: {n} pictures of {sh}x{sw} are more than 4 GiB")));
     }
-    if !deviation.iter().all(|d| *d > 0.0) || augment.shift >= 1 << 15 {
-        return Err(Error::run(format!("input: deviations {deviation:?}, shift {}", augment.shift)));
+    if !std.iter().all(|d| *d > 0.0) || augment.shift >= 1 << 15 {
+        return Err(Error::run(format!("input: std {std:?}, shift {}", augment.shift)));
     }
     let share = |value: f32| (0.0..=1.0).contains(&value);
     let sides_fit = h.max(w) <= 1 << 16;
@@ -76,7 +76,7 @@ pub fn input(tape: &mut Tape, pixels: Tensor, n: usize, op: &InputOp) -> Result<
     let (step, stream) = (tape.step(), tape.random_stream());
     let y = tape.output(shape, &[]);
     let launch = Launch::new("input", "forward").read(pixels).read(step).write(y).u32(n).u32(scrambled(stream));
-    let channels = || mean.into_iter().zip(deviation).map(|(m, d)| (f64::from(m), f64::from(d)));
+    let channels = || mean.into_iter().zip(std).map(|(m, d)| (f64::from(m), f64::from(d)));
     let launch = channels().fold(launch, |launch, (_, d)| launch.f32((1.0 / (255.0 * d)) as f32));
     let launch = channels().fold(launch, |launch, (m, d)| launch.f32((-m / d) as f32));
     // A share of 1 has no 32 bits: all but one picture in four billion will do.

@@ -97,11 +97,11 @@ mod tests {
             source: (2, 2),
             size: (2, 2),
             mean: [0.5; 3],
-            deviation: [0.5; 3],
+            std: [0.5; 3],
             augment: input::Augment::default(),
         };
         assert!(input::input(&mut tape, fewer.labels, 1, &op).is_err());
-        op.deviation[1] = 0.0;
+        op.std[1] = 0.0;
         assert!(input::input(&mut tape, targets.labels, 1, &op).is_err());
         assert!(tape.launches().is_empty());
     }

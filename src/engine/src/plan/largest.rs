@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
-use crate::tape::{Access, Home, Tape};
 use crate::params::Arena;
+use crate::tape::{Access, Home, Tape};
 use crate::tensor::Tensor;
 
 /// A tensor that takes memory.

@@ -1,22 +1,16 @@
 //! The planner's promises: no two living values share storage, and the peak is known before anything is allocated.
 
-use std::collections::BTreeMap;
-
 use super::*;
 use crate::gpu::GpuOptions;
-use crate::nets::{Freeze, NETS};
 use crate::ops::add::add;
+use crate::ops::batch_norm::{BatchNorm, batch_norm_relu};
 use crate::ops::concat::concat;
+use crate::ops::conv2d::conv2d;
+use crate::ops::dropout::dropout;
+use crate::ops::max_pool::max_pool;
 use crate::ops::relu::relu;
-use crate::tape::Access;
-use crate::train::Config;
-use crate::train::model::{Taps, recorded};
-use crate::train::step::TrainingStep;
-
-fn training_step(net: &str, size: usize) -> Tape {
-    let config = Config { net: net.into(), size, batch: 3, ..Config::default() };
-    TrainingStep::record(&config, &config.net_config(5), config.batch).unwrap().tape
-}
+use crate::ops::window::Window;
+use crate::params::{Init, Layout as OnDisk, ParameterSpec, StateSpec};
 
 /// A branch, a concatenation whose parts become slices, and their gradients.
 fn branches() -> Tape {
@@ -32,87 +26,72 @@ fn branches() -> Tape {
     tape
 }
 
-fn tapes() -> Vec<Tape> {
-    let steps = NETS.iter().flat_map(|net| [training_step(net.name, net.smallest), training_step(net.name, 150)]);
-    steps.chain([branches()]).collect()
-}
-
-/// First and last launch that touches each value with storage of its own, by looking at every launch anew.
-fn lives(tape: &Tape) -> BTreeMap<usize, (usize, usize)> {
-    let mut lives = BTreeMap::new();
-    for (time, launch) in tape.launches().iter().enumerate() {
-        for &(tensor, _) in launch.operands() {
-            let root = tape.view(tensor).root;
-            if tape.values[root].home == Home::Own {
-                let life = lives.entry(root).or_insert((time, time));
-                *life = (time.min(life.0), time.max(life.1));
-            }
-        }
+/// Some convolutions with batch-norm, pooling and dropout, from `n` pictures; with gradients, or the forward pass alone.
+fn convolutions(n: usize, training: bool) -> Tape {
+    let mut tape = Tape::new();
+    let mut x = tape.input(Shape::new(n, 32, 32, 4));
+    for (layer, channels) in [8, 16, 32].into_iter().enumerate() {
+        let name = |part: &str| format!("{layer}.{part}");
+        let init = Init::Normal { std: 0.1 };
+        let (shape, layout) = (Shape::new(3, 3, x.shape.c, channels), OnDisk::Conv { cin: x.shape.c });
+        let weight = tape.parameter(ParameterSpec { name: name("weight"), shape, layout, init });
+        let [gamma, beta] = ["gamma", "beta"].map(|part| {
+            let (shape, init) = (Shape::vector(channels), Init::Constant(1.0));
+            tape.parameter(ParameterSpec { name: name(part), shape, layout: OnDisk::Vector, init })
+        });
+        let [running_mean, running_var] =
+            ["mean", "var"].map(|part| tape.state(StateSpec { name: name(part), len: channels, init: 0.0 }));
+        let norm = BatchNorm { gamma, beta, running_mean, running_var, eps: 1e-5, momentum: 0.1 };
+        let y = conv2d(&mut tape, x, weight, None, Window::square(3, 1, 1)).unwrap();
+        let y = batch_norm_relu(&mut tape, y, &norm, training).unwrap();
+        let y = max_pool(&mut tape, y, Window::square(2, 2, 0)).unwrap();
+        x = if training { dropout(&mut tape, y, 0.2).unwrap() } else { y };
     }
-    lives
+    if training {
+        let seed = tape.input(x.shape);
+        tape.backward(&[(x, seed)]).unwrap();
+    }
+    tape.fuse();
+    tape
 }
 
 #[test]
 fn values_that_live_at_one_time_never_share_a_word() {
-    for tape in tapes() {
-        let (layout, lives) = (Layout::new(&tape, true), lives(&tape));
-        let places = &layout.slots.places;
-        assert_eq!(places.len(), lives.len());
-        for (root, life) in &lives {
-            let (place, bytes) = (places[root], 4 * tape.values[*root].shape.len() as u64);
-            assert!(place.offset + bytes <= layout.slots.sizes[place.slot], "value {root} outgrows its slot");
-            for (other, theirs) in lives.range(root + 1..) {
-                let (their_place, their_bytes) = (places[other], 4 * tape.values[*other].shape.len() as u64);
-                let together = life.0 <= theirs.1 && theirs.0 <= life.1;
-                let overlap = place.slot == their_place.slot
-                    && place.offset < their_place.offset + their_bytes
-                    && their_place.offset < place.offset + bytes;
-                assert!(!together || !overlap, "values {root} and {other} share words of slot {}", place.slot);
-            }
-        }
-        // A launch never reads and writes one buffer under two names.
-        for launch in tape.launches() {
-            let slots = |wanted: Access| {
-                let operands = launch.operands().iter().filter(move |(_, access)| *access == wanted);
-                operands.filter_map(|&(tensor, _)| places.get(&tape.view(tensor).root).map(|place| place.slot))
-            };
-            assert!(slots(Access::Read).all(|slot| !slots(Access::Write).any(|s| s == slot)), "{}", launch.label());
-        }
+    for tape in [branches(), convolutions(3, true), convolutions(5, false)] {
+        Layout::new(&tape, true).check(&tape).unwrap();
     }
+}
+
+#[test]
+fn a_layout_of_another_tape_is_found_out() {
+    let (tape, other) = (convolutions(3, true), branches());
+    assert!(Layout::new(&other, true).check(&tape).is_err());
+    let mut layout = Layout::new(&tape, true);
+    // All in one place.
+    let place = *layout.slots.places.values().find(|place| place.slot == 0).unwrap();
+    layout.slots.places.values_mut().for_each(|other| *other = place);
+    let said = layout.check(&tape).unwrap_err().to_string();
+    assert!(said.contains("share words") || said.contains("outgrows"), "{said}");
 }
 
 #[test]
 fn storage_is_reused() {
-    let tape = training_step("prognet", 150);
-    let layout = Layout::new(&tape, true);
-    let all: u64 = lives(&tape).keys().map(|&root| 4 * tape.values[root].shape.len() as u64).sum();
-    assert!(layout.memory().slots < all * 3 / 4, "{} of {all} bytes", layout.memory().slots);
-}
-
-#[test]
-fn slots_are_hardly_more_than_what_lives_at_the_busiest_launch() {
-    for tape in NETS.iter().map(|net| training_step(net.name, 224)) {
-        let (lives, slots) = (lives(&tape), Layout::new(&tape, true).memory().slots);
-        let at = |time: usize| {
-            let living = lives.iter().filter(|(_, (first, last))| (*first..=*last).contains(&time));
-            living.map(|(&root, _)| 4 * tape.values[root].shape.len() as u64).sum::<u64>()
-        };
-        let least = (0..tape.launches().len()).map(at).max().unwrap();
-        assert!(slots >= least && 4 * slots <= 5 * least, "{slots} bytes in slots, {least} live at one time");
+    for tape in [convolutions(3, true), convolutions(5, false)] {
+        let layout = Layout::new(&tape, true);
+        let (slots, lives) = (layout.memory().slots, layout.check(&tape).unwrap());
+        assert!(slots < lives.total * 3 / 4, "{slots} of {} bytes", lives.total);
+        assert!(slots >= lives.busiest, "{slots} bytes, {} live at one time", lives.busiest);
     }
 }
 
 #[test]
-fn what_validation_needs_beyond_the_training_plan_is_known_too() {
+fn what_a_second_plan_needs_beyond_the_first_is_known_too() {
     let gpu = Gpu::open(&GpuOptions { adapter: None, checked: true }).unwrap();
-    for freeze in [None, Some(Freeze::Trunk)] {
-        let config = Config { net: "resnet18".into(), size: 32, batch: 2, freeze, ..Config::default() };
-        let net = config.net_config(5);
-        let training = Layout::new(&TrainingStep::record(&config, &net, 2).unwrap().tape, true);
-        let validation = Layout::new(
-            &recorded(&net, config.size, (config.mean, config.deviation), 2, Taps::None).unwrap().tape,
-            false,
-        );
+    for pictures in [1, 2, 20] {
+        let [training, validation] = [(2, true), (pictures, false)].map(|(n, training)| {
+            let tape = convolutions(n, training);
+            Layout::new(&tape, training)
+        });
         let pool = BufferPool::default();
         let first = pool.lease(&gpu, &training.slots.sizes).unwrap();
         let second = pool.lease(&gpu, &validation.slots.sizes).unwrap();
@@ -125,7 +104,7 @@ fn what_validation_needs_beyond_the_training_plan_is_known_too() {
 #[test]
 fn the_peak_is_known_before_anything_is_allocated() {
     let gpu = Arc::new(Gpu::open(&GpuOptions { adapter: None, checked: true }).unwrap());
-    for tape in [training_step("prognet", 32), branches()] {
+    for tape in [convolutions(3, true), branches()] {
         let told = Layout::new(&tape, true).memory();
         let store = ParameterStore::new(&gpu, tape.spec(), true).unwrap();
         let plan = Plan::new(&gpu, &tape, &store, &BufferPool::default()).unwrap();

@@ -2,8 +2,8 @@
 //! decided here, while recording, by regions: intervals of channels of a root.
 
 use super::{Home, Tape};
-use crate::params::Arena;
 use crate::Result;
+use crate::params::Arena;
 use crate::tensor::Tensor;
 
 /// Where an op's backward pass puts a gradient.

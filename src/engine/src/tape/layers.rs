@@ -30,7 +30,8 @@ impl Tape {
         let layers = ends.into_iter().map(|(name, end)| {
             let parameters_end = self.first_word(Arena::Parameters, end).unwrap_or(self.spec().parameter_words());
             let states_end = self.first_word(Arena::State, end).unwrap_or(self.spec().state_words());
-            let layer = Layer { name: name.to_owned(), parameters: parameters..parameters_end, states: states..states_end };
+            let layer =
+                Layer { name: name.to_owned(), parameters: parameters..parameters_end, states: states..states_end };
             (parameters, states) = (parameters_end, states_end);
             layer
         });

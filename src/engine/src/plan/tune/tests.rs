@@ -4,14 +4,13 @@ use std::sync::{Arc, OnceLock};
 
 use super::*;
 use crate::gpu::{BufferPool, GpuOptions};
-use crate::ops::copy::copy;
 use crate::ops::conv2d::conv2d;
+use crate::ops::copy::copy;
 use crate::ops::window::Window;
 use crate::params::ParameterStore;
 use crate::plan::Plan;
 use crate::shader;
-use crate::tensor::Shape;
-use crate::tensor::Tensor;
+use crate::tensor::{Shape, Tensor};
 
 fn gpu() -> Arc<Gpu> {
     static GPU: OnceLock<Arc<Gpu>> = OnceLock::new();

@@ -1,0 +1,228 @@
+//! What `train` is given, as a data set of its own: imported, or taken over from a data set that is there.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use gatefold_engine::file::cannot_write;
+
+use crate::data::import::stage::{self, Stage};
+use crate::data::import::{ImportOptions, build, decode, import, space};
+use crate::data::picture::fit::Fit;
+use crate::data::picture::harmonise::Pipeline;
+use crate::data::set::dataset::Dataset;
+use crate::data::set::manifest::{Cover, DUPLICATES, Manifest};
+use crate::data::set::names::{MANIFEST, PACK, PREVIEW, pack_of};
+use crate::data::set::report::{Report, Skipped};
+use crate::data::set::split::{self, DEFAULT_RATIOS, Items, SplitReport};
+use crate::data::source::{Columns, Request};
+use crate::{Error, Result};
+
+/// How to make a data set for training.
+#[derive(Clone, Debug)]
+pub struct PrepareOptions {
+    /// The table's column of picture files; guessed if not given.
+    pub path_column: Option<String>,
+    /// The table's column of labels; guessed if not given.
+    pub label_column: Option<String>,
+    /// The table's column of sets; guessed if not given; `none` for none.
+    pub split_column: Option<String>,
+    /// Columns whose values keep covers together when splitting; guessed if none is given.
+    pub group_columns: Vec<String>,
+    /// Shares of train, val and test, as fractions, percent or any parts of a whole. Not given: 70, 15, 15, or the split
+    /// that the source has.
+    pub split: Option<[f64; 3]>,
+    /// Decides the split.
+    pub seed: u64,
+    /// Pixels on a side of the pack's pictures.
+    pub size: u32,
+    /// How pictures that are not square become so.
+    pub fit: Fit,
+}
+
+/// A data set that was just made, and what its owner should know.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The data set, opened.
+    pub dataset: Dataset,
+    /// Pictures that are not in it, and why: first those left out by name, then bad ones in the source's order, then
+    /// duplicates.
+    pub skipped: Vec<Skipped>,
+    /// What else was noticed, a line each: a guessed column, a folder passed over.
+    pub notes: Vec<String>,
+    /// How the covers were split.
+    pub report: SplitReport,
+}
+
+/// Makes a data set in `dir` (created if missing) from `data`: anything that [`import`] takes, or a data-set folder (of
+/// which the pack is used if it has one of the wished size and fit, and the split unless `options` name a split or
+/// groups).
+///
+/// # Errors
+/// [`Error::Input`] if `data` or `options` are at fault: see [`import`]; [`Error::Run`] if `dir` cannot be written.
+pub fn prepare(
+    data: &Path,
+    options: &PrepareOptions,
+    dir: &Path,
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> Result<Prepared> {
+    let columns = Columns {
+        path: options.path_column.clone(),
+        label: options.label_column.clone(),
+        groups: options.group_columns.clone(),
+        split: options.split_column.clone(),
+    };
+    if Dataset::is_at(data) {
+        return Reuse { data, dir, options, columns }.run(progress);
+    }
+    let options = ImportOptions {
+        request: Request::new(data, &columns),
+        split: options.split,
+        seed: options.seed,
+        sizes: vec![options.size],
+        fit: options.fit,
+        harmonise: None,
+        keep_duplicates: false,
+    };
+    let made = import(&options, dir, progress)?;
+    Ok(Prepared { dataset: made.dataset, skipped: made.told.skipped, notes: made.told.notes, report: made.report })
+}
+
+/// A data set that is made from another one.
+struct Reuse<'a> {
+    data: &'a Path,
+    dir: &'a Path,
+    options: &'a PrepareOptions,
+    columns: Columns,
+}
+
+impl Reuse<'_> {
+    fn run(self, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<Prepared> {
+        let Self { data, dir, options, .. } = self;
+        let Dataset { mut manifest, pack } = Dataset::open(data)?;
+        let mut told = Report::read(data)?;
+        let grouping = self.grouping(&manifest)?;
+        let keep_split = options.split.is_none() && options.group_columns.is_empty();
+        let with_pack = Dataset::open_at(data, options.size, options.fit)?;
+        if keep_split && same_folder(data, dir) && with_pack.is_some() && pack.size() == options.size {
+            return opened(dir);
+        }
+        if !keep_split {
+            let ratios = split::normalise(options.split.unwrap_or(DEFAULT_RATIOS))?;
+            let items = Items::new(manifest.covers.len(), |i| manifest.covers[i].item(&grouping));
+            let splits = split::assign(&manifest.classes, &items, ratios, options.seed)
+                .map_err(|e| Error::Input(format!("{}: {e}", data.display())))?;
+            drop(items);
+            manifest.covers.iter_mut().zip(splits).for_each(|(cover, split)| cover.split = split);
+            (told.split, told.seed) = (Some(ratios), options.seed);
+            told.grouped_by = grouping.iter().map(|&place| manifest.group_columns[place].clone()).collect();
+        }
+        if with_pack.is_none() {
+            check_originals(data, &manifest, pack.size())?;
+            space::check(dir, &stage::work_of(dir), decode::bytes_needed(manifest.covers.len(), &[options.size]))?;
+        }
+
+        let stage = Stage::open(dir)?;
+        let new = stage.new_files()?;
+        let hashes = || manifest.covers.iter().map(|cover| cover.hash);
+        if with_pack.is_some() {
+            let name = if pack.size() == options.size { PACK.to_owned() } else { pack_of(options.size) };
+            link_or_copy(&data.join(name), &new.join(PACK))?;
+        } else {
+            let paths: Vec<PathBuf> = manifest.covers.iter().map(|cover| cover.strings.path().to_owned()).collect();
+            // A harmonised data set stays harmonised at any size.
+            let pipeline = Pipeline { fit: options.fit, ..pack.pipeline() };
+            let built = build::build(&new.join(PACK), &paths, options.size, pipeline, progress)?;
+            let changed =
+                hashes().zip(&built.pictures).position(|(hash, p)| p.as_ref().map_or(true, |p| p.hash != hash));
+            if let Some(i) = changed {
+                stage.clear();
+                return Err(Error::Input(format!(
+                    "{}: its original {} has changed, so it cannot be decoded at another size: import it again",
+                    data.display(),
+                    paths[i].display()
+                )));
+            }
+            built.commit()?;
+        }
+        manifest.write(&new.join(MANIFEST))?;
+        if data.join(PREVIEW).is_file() {
+            link_or_copy(&data.join(PREVIEW), &new.join(PREVIEW))?;
+        }
+        told.source = std::path::absolute(data).unwrap_or(data.into()).to_string_lossy().into();
+        told.kind = "dataset".into();
+        // The state of what was imported is no state of this: it may be split otherwise.
+        told.state = String::new();
+        told.fit = options.fit;
+        told.write(&new)?;
+        stage.commit()?;
+        opened(dir)
+    }
+
+    /// The places of the group columns that are named among a manifest's; all of them if none is named. Covers that look
+    /// alike are never parted.
+    fn grouping(&self, manifest: &Manifest) -> Result<Vec<usize>> {
+        let shown = self.data.display();
+        for (given, own, option) in [(&self.columns.path, "path", "--path"), (&self.columns.label, "label", "--label")]
+        {
+            if given.as_ref().is_some_and(|given| given != own) {
+                let text = format!("{shown}: a data set has its columns already: leave out {option}");
+                return Err(Error::Input(text));
+            }
+        }
+        let alike = manifest.group_columns.iter().position(|column| column == DUPLICATES);
+        if self.columns.ungrouped() {
+            return Ok(alike.into_iter().collect());
+        }
+        if self.columns.groups.is_empty() {
+            return Ok((0..manifest.group_columns.len()).collect());
+        }
+        let place = |wanted: &String| {
+            manifest.group_columns.iter().position(|column| column.eq_ignore_ascii_case(wanted)).ok_or_else(|| {
+                let has = match &manifest.group_columns[..] {
+                    [] => "none".into(),
+                    columns => columns.join(", "),
+                };
+                Error::Input(format!(
+                    "{shown}: no column `{wanted}` to group by; this data set was made with {has}: make it again with \
+                     --group"
+                ))
+            })
+        };
+        let mut places = self.columns.groups.iter().map(place).collect::<Result<Vec<_>>>()?;
+        places.extend(alike.filter(|alike| !places.contains(alike)));
+        Ok(places)
+    }
+}
+
+fn opened(dir: &Path) -> Result<Prepared> {
+    let dataset = Dataset::open(dir)?;
+    let report = dataset.split_report();
+    Ok(Prepared { dataset, skipped: Vec::new(), notes: Vec::new(), report })
+}
+
+fn check_originals(data: &Path, manifest: &Manifest, size: u32) -> Result<()> {
+    let gone: Vec<&Cover> = manifest.covers.iter().filter(|cover| !cover.strings.path().is_file()).collect();
+    gone.first().map_or(Ok(()), |first| {
+        Err(Error::Input(format!(
+            "{}: {} of its {} original pictures are gone ({}, …), so it cannot be decoded at another size or fit: use \
+             --size {size} and its own fit",
+            data.display(),
+            gone.len(),
+            manifest.covers.len(),
+            first.strings.path().display()
+        )))
+    })
+}
+
+/// A second name for a file that is never changed in place, or a copy where file systems part.
+fn link_or_copy(from: &Path, to: &Path) -> Result<()> {
+    if fs::hard_link(from, to).is_ok() {
+        return Ok(());
+    }
+    let copy = || fs::copy(from, to).and_then(|_| fs::File::open(to)?.sync_all());
+    copy().map_err(|e| cannot_write(to, &e))
+}
+
+fn same_folder(a: &Path, b: &Path) -> bool {
+    matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)
+}

@@ -1,0 +1,12 @@
+//! One picture: from its file to a square of RGB pixels, and what it looks like from afar.
+
+pub(crate) mod audio;
+pub mod fingerprint;
+pub mod fit;
+pub mod harmonise;
+pub mod jpeg;
+pub mod read;
+
+pub use fit::{BadPicture, Fit, MAX_SIZE, square};
+pub use harmonise::{Harmonise, Picture, Pipeline, load};
+pub use read::{decode_caught, fault, load_hashed, load_rgb, read};

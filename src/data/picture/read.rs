@@ -1,0 +1,164 @@
+//! One picture file to RGB pixels: turned, composited, converted, squared.
+
+use std::fs;
+use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use image::error::{ImageError, LimitErrorKind};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, Rgb, RgbImage};
+
+use crate::data::picture::fit::BadPicture;
+use crate::data::picture::{audio, jpeg};
+
+/// Pictures of this many pixels on a side, or more, are refused.
+pub const MAX_SIDE: u32 = 20_000;
+/// Pictures of more pixels than this are refused.
+pub const MAX_PIXELS: u64 = 200_000_000;
+/// The most bytes a decoded picture may take.
+const MAX_DECODED: u64 = 1 << 30;
+/// The most bytes a picture file may have: none of the formats needs more for [`MAX_PIXELS`].
+const MAX_FILE: u64 = 1 << 30;
+
+/// Loads a picture at its full resolution, turned, composited and converted as [`load`] does.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_rgb(path: &Path) -> Result<RgbImage, BadPicture> {
+    decode_caught(&read(path)?)
+}
+
+/// As [`load_rgb`], with the BLAKE3 of the picture's bytes.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_hashed(path: &Path) -> Result<(RgbImage, blake3::Hash), BadPicture> {
+    let bytes = read(path)?;
+    Ok((decode_caught(&bytes)?, blake3::hash(&bytes)))
+}
+
+/// Why these bytes of a picture file will not do, as far as can be told without decoding them.
+pub fn fault(bytes: &[u8]) -> Option<BadPicture> {
+    check(bytes).err()
+}
+
+/// The bytes of a picture file, or of the front cover in an audio file.
+///
+/// # Errors
+/// [`BadPicture`] if it cannot be read, is no file, or is absurdly large.
+pub fn read(path: &Path) -> Result<Vec<u8>, BadPicture> {
+    let unreadable = |e: std::io::Error| BadPicture::new(format!("cannot be read: {e}"));
+    let about = fs::metadata(path).map_err(unreadable)?;
+    if !about.is_file() {
+        return Err(BadPicture::new("not a file"));
+    }
+    if about.len() > MAX_FILE {
+        return Err(BadPicture::new(format!("a file of {} MB, too large for a cover", about.len() / 1_000_000)));
+    }
+    if audio::is_audio(path) {
+        return audio::front_cover(path).map_err(BadPicture::new);
+    }
+    fs::read(path).map_err(unreadable)
+}
+
+/// The picture in these bytes at its full resolution, turned, composited and converted as [`load`] does. A decoder's panic on
+/// damaged bytes is one more bad picture: one file in 80,000 must not end an import.
+///
+/// # Errors
+/// As [`load`].
+pub fn decode_caught(bytes: &[u8]) -> Result<RgbImage, BadPicture> {
+    catch_unwind(AssertUnwindSafe(|| decode(bytes)))
+        .unwrap_or_else(|_| Err(BadPicture::new("damaged (the decoder gave up on it)")))
+}
+
+/// The format of a file that is not empty, not something else than a picture, and not plainly cut off.
+fn check(bytes: &[u8]) -> Result<ImageFormat, BadPicture> {
+    if bytes.is_empty() {
+        return Err(BadPicture::new("empty file (0 bytes)"));
+    }
+    let format = image::guess_format(bytes)
+        .map_err(|_| BadPicture::new("not a picture (its content is no JPEG, PNG, WebP, GIF, BMP or TIFF)"))?;
+    if !format.reading_enabled() {
+        return Err(BadPicture::new(format!("{format:?} pictures are not supported: convert it to JPEG or PNG")));
+    }
+    if format == ImageFormat::Jpeg && !jpeg::is_whole(bytes) {
+        return Err(BadPicture::new("truncated JPEG (it ends before its end marker): fetch it again"));
+    }
+    Ok(format)
+}
+
+fn decode(bytes: &[u8]) -> Result<RgbImage, BadPicture> {
+    let format = check(bytes)?;
+    let explain = |e: ImageError| explain(format, &e);
+
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(MAX_SIDE - 1);
+    limits.max_image_height = Some(MAX_SIDE - 1);
+    limits.max_alloc = Some(2 * MAX_DECODED);
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder().map_err(explain)?;
+
+    let (width, height) = decoder.dimensions();
+    if u64::from(width) * u64::from(height) > MAX_PIXELS || decoder.total_bytes() > MAX_DECODED {
+        return Err(BadPicture::new(format!("{width}x{height} pixels: too large for a cover, scale it down")));
+    }
+    if width == 0 || height == 0 {
+        return Err(BadPicture::new(format!("{width}x{height} pixels: an empty picture")));
+    }
+    let orientation = decoder.orientation().map_err(explain)?;
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(explain)?;
+    picture.apply_orientation(orientation);
+    Ok(over_white(picture))
+}
+
+/// 8-bit RGB, what is transparent laid over white. Before any resizing, so that colours hidden under transparent
+/// pixels cannot bleed into visible ones.
+fn over_white(picture: DynamicImage) -> RgbImage {
+    if !picture.color().has_alpha() {
+        return picture.into_rgb8();
+    }
+    let rgba = picture.into_rgba8();
+    let blend = |colour: u8, alpha: u8| {
+        let (colour, alpha) = (u32::from(colour), u32::from(alpha));
+        ((colour * alpha + 255 * (255 - alpha) + 127) / 255) as u8
+    };
+    RgbImage::from_fn(rgba.width(), rgba.height(), |x, y| {
+        let [r, g, b, a] = rgba.get_pixel(x, y).0;
+        Rgb([blend(r, a), blend(g, a), blend(b, a)])
+    })
+}
+
+fn explain(format: ImageFormat, error: &ImageError) -> BadPicture {
+    let format = format!("{format:?}").to_uppercase();
+    BadPicture::new(match error {
+        ImageError::Limits(limit) if limit.kind() == LimitErrorKind::DimensionError => {
+            format!("{MAX_SIDE} or more pixels on a side: too large for a cover, scale it down")
+        }
+        ImageError::Limits(_) => "too large for a cover (its pixels do not fit in memory): scale it down".into(),
+        ImageError::Unsupported(e) => {
+            format!("a kind of {format} that is not supported ({e}): convert it")
+        }
+        e => format!("damaged or truncated {format} ({})", one_line(&e.to_string())),
+    })
+}
+
+/// Decoders' messages may span lines and pages; ours do not.
+fn one_line(text: &str) -> String {
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match text.char_indices().nth(160) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_stay_one_short_line() {
+        assert_eq!(one_line("a\n  b\tc"), "a b c");
+        assert_eq!(one_line(&"ä".repeat(500)).chars().count(), 161);
+    }
+}

@@ -1,0 +1,218 @@
+//! The pack: every picture of a data set, decoded once, in one memory-mapped file.
+//!
+//! Little endian: 128 bytes of header, then the stored squares of size × size × 3 bytes of RGB, then the slots.
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 0..8 | `GATEPACK` |
+//! | 8..12 | version of this format |
+//! | 12..16 | size: pixels on a side |
+//! | 16..20 | channels: 3 |
+//! | 20..24 | fit: 0 crop, 1 pad |
+//! | 24..32 | count of pictures |
+//! | 32..64 | BLAKE3 over the pictures' hashes in order: the manifest they belong to |
+//! | 64..72 | count of stored squares |
+//! | 72..80 | size and quality of what [harmonised](crate::data::Harmonise) the pictures; 0 if nothing did |
+//! | 80..128 | 0 |
+//!
+//! Slot `i`, a u32, is the number of the square that shows picture `i` of the manifest. Pictures are decoded, and stored,
+//! before it is known which of them are duplicates; slots let a pack be finished without copying it.
+
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::Path;
+
+use blake3::Hash;
+use gatefold_engine::file::{cannot_read, cannot_write};
+use memmap2::Mmap;
+
+use crate::data::picture::fit::{Fit, MAX_SIZE};
+use crate::data::picture::harmonise::{Harmonise, Pipeline};
+use crate::{Error, Result};
+
+const MAGIC: [u8; 8] = *b"GATEPACK";
+const VERSION: u32 = 2;
+const CHANNELS: u32 = 3;
+/// Bytes before the first square.
+pub(crate) const HEADER: usize = 128;
+/// A memory-mapped pack. Opening takes the same time whatever its length; pages are read when they are used.
+#[derive(Debug)]
+pub struct Pack {
+    map: Mmap,
+    size: u32,
+    pipeline: Pipeline,
+    /// The square of each picture.
+    slots: Vec<u32>,
+    contents: [u8; 32],
+}
+
+impl Pack {
+    /// Opens a pack.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the file cannot be read, is no pack, was made by another version, or is cut off.
+    pub fn open(path: &Path) -> Result<Self> {
+        let shown = path.display();
+        let file = File::open(path).map_err(|e| cannot_read(path, &e))?;
+        // SAFETY: the bytes are only read, as plain u8. A pack is never changed in place: a new one is renamed over it,
+        // which leaves the mapped one as it is. Against a user who cuts the file off under a running program nothing
+        // helps but reading it whole, which a pack is too large for.
+        let map = unsafe { Mmap::map(&file) }.map_err(|e| cannot_read(path, &e))?;
+        let again = "delete it and make the data set again";
+        if !map.starts_with(&MAGIC) || map.len() < HEADER {
+            return Err(Error::Input(format!("{shown}: not a pack of pictures: {again}")));
+        }
+        let word = |at: usize| u32::from_le_bytes([map[at], map[at + 1], map[at + 2], map[at + 3]]);
+        let long = |at: usize| u128::from(word(at)) | u128::from(word(at + 4)) << 32;
+        let (version, size, channels, fit) = (word(8), word(12), word(16), word(20));
+        if version != VERSION {
+            return Err(Error::Input(format!(
+                "{shown}: made by another version of gatefold (format {version}, this one reads {VERSION}): {again}"
+            )));
+        }
+        let damaged = || Error::Input(format!("{shown}: damaged header: {again}"));
+        let fit = match fit {
+            0 => Fit::Crop,
+            1 => Fit::Pad,
+            _ => return Err(damaged()),
+        };
+        if channels != CHANNELS || !(1..=MAX_SIZE).contains(&size) {
+            return Err(damaged());
+        }
+        let harmonise = match (word(72), word(76)) {
+            (0, 0) => None,
+            (size, quality) => Some(Harmonise { size, quality: u8::try_from(quality).unwrap_or(0) }),
+        };
+        if harmonise.is_some_and(|harmonise| harmonise.fault().is_some()) {
+            return Err(damaged());
+        }
+        let (count, stored) = (long(24), long(64));
+        let first_slot = HEADER as u128 + bytes_of(size) as u128 * stored;
+        let wanted = first_slot + 4 * count;
+        if wanted < map.len() as u128 {
+            return Err(damaged());
+        }
+        if wanted > map.len() as u128 {
+            return Err(Error::Input(format!("{shown}: cut off: {} of {wanted} bytes are there: {again}", map.len())));
+        }
+        let slots: Vec<u32> = (0..count as usize).map(|i| word(first_slot as usize + 4 * i)).collect();
+        if slots.iter().any(|&slot| u128::from(slot) >= stored) {
+            return Err(damaged());
+        }
+        let mut contents = [0; 32];
+        contents.copy_from_slice(&map[32..64]);
+        Ok(Self { size, pipeline: Pipeline { fit, harmonise }, slots, contents, map })
+    }
+
+    /// How many pictures it holds.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether it holds no picture.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Pixels on a side of every picture.
+    pub fn size(&self) -> u32 {
+        self.size
+    }
+
+    /// How pictures that were not square were made so.
+    pub fn fit(&self) -> Fit {
+        self.pipeline.fit
+    }
+
+    /// All that pictures went through.
+    pub fn pipeline(&self) -> Pipeline {
+        self.pipeline
+    }
+
+    /// Bytes of one picture: size × size × 3.
+    pub fn image_bytes(&self) -> usize {
+        bytes_of(self.size)
+    }
+
+    /// The RGB bytes of picture `i`: size rows from top to bottom, of size pixels, of 3 bytes.
+    ///
+    /// # Panics
+    /// If `i` is not below [`Pack::len`].
+    pub fn image(&self, i: usize) -> &[u8] {
+        assert!(i < self.slots.len(), "picture {i} of a pack of {}", self.slots.len());
+        let each = self.image_bytes();
+        &self.map[HEADER + self.slots[i] as usize * each..][..each]
+    }
+
+    /// Whether the pack holds the pictures with these hashes, in this order.
+    pub fn belongs_to(&self, hashes: impl Iterator<Item = Hash>) -> bool {
+        contents(hashes) == self.contents
+    }
+}
+
+/// Makes a pack of `file`, which holds room for the header and `stored` squares: writes header and slots, and syncs it.
+/// `hashes` are those of the pictures, in the order of `slots`.
+pub(crate) fn finish(
+    file: &mut File,
+    size: u32,
+    pipeline: Pipeline,
+    stored: usize,
+    slots: &[u32],
+    hashes: impl Iterator<Item = Hash>,
+) -> io::Result<()> {
+    let squares = HEADER as u64 + bytes_of(size) as u64 * stored as u64;
+    file.set_len(squares)?;
+    file.seek(SeekFrom::Start(squares))?;
+    file.write_all(&slots.iter().flat_map(|slot| slot.to_le_bytes()).collect::<Vec<u8>>())?;
+    let mut header = [0; HEADER];
+    header[..8].copy_from_slice(&MAGIC);
+    header[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    header[12..16].copy_from_slice(&size.to_le_bytes());
+    header[16..20].copy_from_slice(&CHANNELS.to_le_bytes());
+    header[20..24].copy_from_slice(&u32::from(pipeline.fit == Fit::Pad).to_le_bytes());
+    header[24..32].copy_from_slice(&(slots.len() as u64).to_le_bytes());
+    header[32..64].copy_from_slice(&contents(hashes));
+    header[64..72].copy_from_slice(&(stored as u64).to_le_bytes());
+    if let Some(Harmonise { size, quality }) = pipeline.harmonise {
+        header[72..76].copy_from_slice(&size.to_le_bytes());
+        header[76..80].copy_from_slice(&u32::from(quality).to_le_bytes());
+    }
+    file.seek(SeekFrom::Start(0))?;
+    file.write_all(&header)?;
+    file.sync_all()
+}
+
+/// Writes squares that are made already, RGB bytes of `size` × `size` pixels each, as the pack of a new data set at `path`.
+/// `hashes` are those of its manifest, in the same order.
+///
+/// # Errors
+/// [`Error::Run`] if the disk is full or fails.
+pub fn write(
+    path: &Path,
+    size: u32,
+    pipeline: Pipeline,
+    squares: impl Iterator<Item = Vec<u8>>,
+    hashes: impl ExactSizeIterator<Item = Hash>,
+) -> Result<()> {
+    let write = || {
+        let mut file = File::create(path)?;
+        file.write_all(&[0; HEADER])?;
+        squares.into_iter().try_for_each(|square| file.write_all(&square))?;
+        let slots: Vec<u32> = (0..hashes.len() as u32).collect();
+        finish(&mut file, size, pipeline, slots.len(), &slots, hashes)
+    };
+    write().map_err(|e| cannot_write(path, &e))
+}
+
+fn contents(hashes: impl Iterator<Item = Hash>) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    for hash in hashes {
+        hasher.update(hash.to_hex().as_bytes()).update(b"\n");
+    }
+    hasher.finalize().into()
+}
+
+/// Bytes of one square.
+pub(crate) fn bytes_of(size: u32) -> usize {
+    size as usize * size as usize * CHANNELS as usize
+}

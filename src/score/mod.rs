@@ -1,0 +1,10 @@
+//! A trained network at work: its answers, and how good they are.
+
+pub mod evaluate;
+pub mod metrics;
+pub mod model;
+pub mod predictions;
+
+pub use metrics::Metrics;
+pub use model::{Model, probabilities};
+pub use predictions::Predictions;

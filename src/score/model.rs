@@ -1,0 +1,157 @@
+//! A trained network: from a checkpoint to logits.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use gatefold_engine::gpu::{BufferPool, Gpu};
+use gatefold_engine::params::ParameterStore;
+use gatefold_engine::plan::Plan;
+use gatefold_engine::tensor::Tensor;
+
+use crate::data::{Fit, Pipeline};
+use crate::nets::forward::{Forward, Taps, recorded, spec};
+use crate::weights::{Checkpoint, Header};
+use crate::{Error, Result};
+
+/// A network with its weights on the device.
+pub struct Model {
+    pub gpu: Arc<Gpu>,
+    pub header: Header,
+    pub store: ParameterStore,
+    pub pool: BufferPool,
+}
+
+impl Model {
+    /// Loads a run's checkpoint, or another file with our header.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it is damaged, of another network, or another program's without a header.
+    pub fn load(gpu: &Arc<Gpu>, path: &Path) -> Result<Self> {
+        Self::from_checkpoint(gpu, &Checkpoint::read(path)?)
+    }
+
+    /// Puts a checkpoint on the device.
+    pub fn from_checkpoint(gpu: &Arc<Gpu>, checkpoint: &Checkpoint) -> Result<Self> {
+        let header = checkpoint.header.clone().ok_or_else(|| {
+            let source = checkpoint.source();
+            Error::input(format!(
+                "checkpoint {source}: says nothing of its network and classes; use one that train or export wrote"
+            ))
+        })?;
+        let spec = spec(&header.net, false)?;
+        let store = ParameterStore::new(gpu, &spec, false)?;
+        checkpoint.apply(gpu, &store, false)?;
+        Ok(Self { gpu: Arc::clone(gpu), header, store, pool: BufferPool::default() })
+    }
+
+    /// How pictures become squares for this network.
+    pub fn pipeline(&self) -> Pipeline {
+        let fit = if self.header.fit == "pad" { Fit::Pad } else { Fit::Crop };
+        Pipeline { fit, harmonise: self.header.harmonise }
+    }
+
+    /// Height and width of the network's input.
+    pub fn size(&self) -> u32 {
+        self.header.net.size as u32
+    }
+
+    /// Height and width of the squares that pictures become; the network sees their centre.
+    pub fn picture_size(&self) -> u32 {
+        self.header.picture_size() as u32
+    }
+
+    /// Makes a plan that turns batches of `batch` pictures into logits.
+    pub fn inference(&self, batch: usize) -> Result<Inference> {
+        Inference::new(&self.gpu, &self.header, &self.store, &self.pool, batch)
+    }
+}
+
+/// Records the forward pass as [`recorded`] does, for a checkpoint's header.
+pub fn forward(header: &Header, batch: usize, taps: Taps) -> Result<Forward> {
+    recorded(&header.net, header.picture_size(), (header.mean, header.std), batch, taps)
+}
+
+/// A plan for logits.
+pub struct Inference {
+    plan: Plan,
+    pixels: Tensor,
+    logits: Tensor,
+    batch: usize,
+    image_bytes: usize,
+}
+
+impl Inference {
+    pub fn new(
+        gpu: &Arc<Gpu>,
+        header: &Header,
+        store: &ParameterStore,
+        pool: &BufferPool,
+        batch: usize,
+    ) -> Result<Self> {
+        let Forward { tape, pixels, logits, .. } = forward(header, batch, Taps::None)?;
+        let plan = Plan::new(gpu, &tape, store, pool)?;
+        Ok(Self { plan, pixels, logits, batch, image_bytes: header.picture_size().pow(2) * 3 })
+    }
+
+    /// Logits of any number of pictures (RGB bytes, [`Header::picture_size`] squared x 3 each), row after row; `progress` hears
+    /// how many are done.
+    pub fn logits<'p>(
+        &mut self,
+        pictures: impl ExactSizeIterator<Item = &'p [u8]>,
+        mut progress: impl FnMut(usize),
+    ) -> Result<Vec<f32>> {
+        let (total, outputs) = (pictures.len(), self.logits.shape.c);
+        let mut logits = Vec::with_capacity(total * outputs);
+        let mut bytes = vec![0_u8; (self.batch * self.image_bytes).next_multiple_of(4)];
+        let mut pictures = pictures.peekable();
+        while pictures.peek().is_some() {
+            let mut count = 0;
+            for (slot, picture) in bytes.chunks_mut(self.image_bytes).zip(pictures.by_ref().take(self.batch)) {
+                slot.copy_from_slice(picture);
+                count += 1;
+            }
+            self.plan.write(self.pixels, &bytes)?;
+            let rows = self.plan.run()?.get(self.logits)?;
+            logits.extend_from_slice(&rows[..count * outputs]);
+            progress(logits.len() / outputs);
+        }
+        Ok(logits)
+    }
+}
+
+/// Class probabilities from logits: the softmax of each row, or both sides of the sigmoid where there is one logit. In f64,
+/// so that a saturated answer still has an order.
+pub fn probabilities(logits: &[f32], outputs: usize) -> Vec<f32> {
+    let rows = logits.chunks(outputs.max(1));
+    if outputs == 1 {
+        return rows
+            .flat_map(|row| {
+                let logit = f64::from(row[0]);
+                [(1.0 / (1.0 + logit.exp())) as f32, (1.0 / (1.0 + (-logit).exp())) as f32]
+            })
+            .collect();
+    }
+    rows.flat_map(|row| {
+        let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let powers: Vec<f64> = row.iter().map(|&v| f64::from(v - largest).exp()).collect();
+        let sum: f64 = powers.iter().sum();
+        powers.into_iter().map(move |p| (p / sum) as f32).collect::<Vec<_>>()
+    })
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::probabilities;
+
+    #[test]
+    fn one_logit_makes_two_probabilities_and_many_make_a_softmax() {
+        assert_eq!(probabilities(&[0.0], 1), [0.5, 0.5]);
+        let saturated = probabilities(&[200.0, -200.0], 1);
+        assert_eq!((saturated[1], saturated[2]), (1.0, 1.0));
+        let p = probabilities(&[1000.0, 1000.0, 0.0], 3);
+        assert_eq!(p, [0.5, 0.5, 0.0]);
+        let sum: f32 = probabilities(&[0.3, -1.2, 2.0, 0.1], 4).iter().sum();
+        assert!((sum - 1.0).abs() < 1e-6);
+    }
+}
