@@ -9,6 +9,7 @@ pub mod cli;
 pub mod data;
 pub mod explain;
 pub mod font;
+mod hint;
 pub mod nets;
 pub mod report;
 pub mod sample;

@@ -4,10 +4,9 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use gatefold::data::import::prepare::prepare;
-use gatefold::data::picture::{load, load_rgb};
-use gatefold::data::{Dataset, Epoch, Fit, PrepareOptions, Prepared, Split};
 use gatefold::{Error, Result};
+use gatefold::data::{Columns, Dataset, Epoch, Fit, PrepareOptions, Prepared, Split, prepare};
+use gatefold::data::picture::{load, load_rgb};
 use image::{DynamicImage, ImageBuffer, ImageFormat, Luma, Rgb, RgbImage, Rgba, RgbaImage};
 use tempfile::TempDir;
 
@@ -32,10 +31,7 @@ const CMYK: [u8; 189] = [
 
 fn options() -> PrepareOptions {
     PrepareOptions {
-        path_column: None,
-        label_column: None,
-        split_column: None,
-        group_columns: Vec::new(),
+        columns: Columns::default(),
         split: None,
         seed: 1,
         size: 8,
@@ -44,7 +40,8 @@ fn options() -> PrepareOptions {
 }
 
 fn grouped(columns: &[&str]) -> PrepareOptions {
-    PrepareOptions { group_columns: columns.iter().map(|&column| column.into()).collect(), ..options() }
+    let group = columns.iter().map(|&column| column.into()).collect();
+    PrepareOptions { columns: Columns { group, ..Columns::default() }, ..options() }
 }
 
 fn make(data: &Path, options: &PrepareOptions, dir: &Path) -> Result<Prepared> {

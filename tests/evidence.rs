@@ -6,16 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use gatefold::data::import::prepare::prepare;
-use gatefold::data::{Dataset, PrepareOptions, Split, picture};
+use gatefold::data::{Dataset, PrepareOptions, Split, picture, prepare};
+use gatefold::explain::{Explainer, HeatMap, Method, Pictures, Question};
 use gatefold::explain::faithfulness::{BLOB, Measure, RANDOM, measure};
 use gatefold::explain::randomisation::{LOST, SEED, randomise};
-use gatefold::explain::{Explainer, HeatMap, Method, Pictures, Question};
 use gatefold::sample::{self, SampleOptions};
 use gatefold::score::model::Model;
+use gatefold::train::{Config, EpochReport, Observer, StepReport, Trainer, Tuning};
 use gatefold::train::run::RunFolder;
 use gatefold::train::tuning::When;
-use gatefold::train::{Config, EpochReport, Observer, StepReport, Trainer, Tuning};
 use gatefold_engine::gpu::{Gpu, GpuOptions};
 use gatefold_engine::params::Arena;
 use image::{Rgb, RgbImage};
@@ -42,10 +41,7 @@ fn train(data: &Path, run: &Path, config: Config) -> Trained {
     let prepared = prepare(
         data,
         &PrepareOptions {
-            path_column: None,
-            label_column: config.label.clone(),
-            split_column: config.split_column.clone(),
-            group_columns: config.group.clone(),
+            columns: config.columns.clone(),
             split: Some([65.0, 10.0, 25.0]),
             seed: config.seed,
             size: SIZE,
@@ -57,7 +53,7 @@ fn train(data: &Path, run: &Path, config: Config) -> Trained {
     .unwrap();
     let gpu = Arc::new(Gpu::open(&GpuOptions::default()).unwrap());
     let mut tuning = Tuning { when: When::Never, budget: Duration::ZERO, cache: None, say: &mut |_| {} };
-    let trainer = Trainer::new(&gpu, config, run.clone(), prepared.dataset, false, &mut tuning).unwrap();
+    let trainer = Trainer::new(&gpu, config, run.clone(), prepared.dataset, None, false, &mut tuning).unwrap();
     let metrics = trainer.train(&mut Silent).unwrap().test.unwrap();
     assert!(metrics.accuracy_ci[0] > metrics.chance + 0.2, "the network has not learned the classes:\n{metrics}");
     let model = Model::load(&gpu, &run.checkpoint().unwrap()).unwrap();

@@ -25,7 +25,7 @@ pub struct Arguments {
     #[arg(long, default_value_t = 128, requires = "net")]
     size: usize,
     /// Our precision of feature maps
-    #[arg(long, value_enum, default_value_t, requires = "net")]
+    #[arg(long, default_value_t, requires = "net")]
     precision: Precision,
     /// Timed steps of each in a round
     #[arg(long, default_value_t = 3, requires = "net")]

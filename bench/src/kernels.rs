@@ -40,7 +40,7 @@ pub struct Arguments {
     #[arg(long, default_value_t = 224, requires = "net")]
     size: usize,
     /// Precision of feature maps, with --net
-    #[arg(long, value_enum, default_value_t, requires = "net")]
+    #[arg(long, default_value_t, requires = "net")]
     precision: Precision,
     /// Every kernel that runs here, not just the one that training would take
     #[arg(long)]

@@ -26,7 +26,7 @@ pub struct Arguments {
     #[arg(long, default_value_t = 5)]
     classes: usize,
     /// Precision of feature maps
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, default_value_t)]
     precision: Precision,
     #[command(flatten)]
     tuning: Tuning,

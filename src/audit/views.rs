@@ -288,7 +288,8 @@ fn score(
     let data = Dataset::open(folder.path())?;
     // No kernel is worth a search here: the views are compared with each other, not with the clock.
     let mut tuning = Tuning { when: When::Never, budget: Duration::ZERO, cache: None, say: &mut |_| {} };
-    let outcome = Trainer::new(gpu, config, run, data, false, &mut tuning)?.train(&mut Steps { steps: 1, progress })?;
+    let outcome =
+        Trainer::new(gpu, config, run, data, None, false, &mut tuning)?.train(&mut Steps { steps: 1, progress })?;
     outcome.test.ok_or_else(|| Error::run("a view without a score"))
 }
 

@@ -7,16 +7,15 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::data::ColumnArguments;
-use super::{GpuArguments, console};
-use crate::audit::probe::Probe;
+use crate::{Error, Result};
 use crate::audit::{Audit, Options, audit, check_size, page};
-use crate::data::import::prepare::prepare;
+use crate::audit::probe::Probe;
+use crate::data::{Dataset, Fit, PrepareOptions, prepare};
 use crate::data::source::{self, Columns};
-use crate::data::{Dataset, Fit, PrepareOptions};
 use crate::train::Config;
 use crate::train::run::RunFolder;
-use crate::{Error, Result};
+use super::{GpuArguments, console};
+use super::help::{DATA, NETWORK, OUTPUT};
 
 /// Ask whether the label can be read off without looking at what covers show, and whether sets leak into each other. Exit codes:
 /// 0 nothing detected, 10 a shortcut, 11 a leak, 12 inconclusive
@@ -25,28 +24,29 @@ pub struct Arguments {
     /// A folder per class, a CSV or TSV table, a music library, or an imported data set [default: the run's own data]
     #[arg(required_unless_present = "run")]
     data: Option<PathBuf>,
-    /// A run, whose size and pipeline are used, and whose network is asked too
-    #[arg(long)]
+    /// A run, whose size and pipeline are used, and whose network is asked too [default: none]
+    #[arg(long, help_heading = NETWORK)]
     run: Option<PathBuf>,
     #[command(flatten)]
-    columns: ColumnArguments,
+    columns: Columns,
     /// Column that says where a picture comes from: can the source be told from the pixels, and does the label depend on it?
-    #[arg(long, value_name = "COLUMN")]
+    /// [default: do not ask]
+    #[arg(long, value_name = "COLUMN", help_heading = DATA)]
     source: Option<String>,
     /// Decides folds, draws and permutations; the same seed gives the same numbers
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, help_heading = OUTPUT)]
     seed: u64,
     /// Side of the squares in pixels [default: the run's, else the data set's, else 128]
-    #[arg(long, value_name = "PX")]
+    #[arg(long, value_name = "PX", help_heading = DATA)]
     size: Option<u32>,
     /// Folder for audit.json and audit.html [default: audit in the run's folder]
-    #[arg(long, value_name = "DIR", required_unless_present = "run")]
+    #[arg(long, value_name = "DIR", required_unless_present = "run", help_heading = OUTPUT)]
     out: Option<PathBuf>,
     /// Leave out the weak views: small networks that are trained on parts of the pictures, a few minutes without a GPU
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     no_views: bool,
     /// Print one JSON object
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     json: bool,
     #[command(flatten)]
     gpu: GpuArguments,
@@ -111,7 +111,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
 fn open(data: &Path, arguments: &Arguments, config: Option<&Config>, work: &Path) -> Result<(Dataset, Vec<String>)> {
     let fixed = config.map(|config| (config.size as u32, config.fit));
     let (mut size, mut fit) = fixed.unwrap_or((SIZE, Fit::Crop));
-    if Dataset::is_at(data) && arguments.columns.group.is_none() {
+    if Dataset::is_at(data) && arguments.columns.group.is_empty() {
         let there = Dataset::open(data)?;
         if fixed.is_none() {
             (size, fit) = (there.pack.size(), there.pack.fit());
@@ -124,16 +124,7 @@ fn open(data: &Path, arguments: &Arguments, config: Option<&Config>, work: &Path
     }
     size = arguments.size.unwrap_or(size);
     check_size(size as usize)?;
-    let options = PrepareOptions {
-        path_column: arguments.columns.path.clone(),
-        label_column: arguments.columns.label.clone(),
-        split_column: arguments.columns.split_column.clone(),
-        group_columns: arguments.columns.group.clone().unwrap_or_default(),
-        split: None,
-        seed: arguments.seed,
-        size,
-        fit,
-    };
+    let options = PrepareOptions { columns: arguments.columns.clone(), split: None, seed: arguments.seed, size, fit };
     let progress = console::Progress::new("decoding", "pictures");
     let prepared = prepare(data, &options, work, &|done, total| progress.at(done, total))?;
     drop(progress);
@@ -145,7 +136,7 @@ fn open(data: &Path, arguments: &Arguments, config: Option<&Config>, work: &Path
 }
 
 /// The value of the source column for each cover.
-fn source_of(data: &Path, columns: &ColumnArguments, column: &str, dataset: &Dataset) -> Result<Vec<String>> {
+fn source_of(data: &Path, columns: &Columns, column: &str, dataset: &Dataset) -> Result<Vec<String>> {
     let manifest = &dataset.manifest;
     if let Some(place) = manifest.group_columns.iter().position(|own| own.eq_ignore_ascii_case(column)) {
         return Ok(manifest.covers.iter().map(|cover| cover.strings.group(place).to_owned()).collect());
@@ -157,7 +148,7 @@ fn source_of(data: &Path, columns: &ColumnArguments, column: &str, dataset: &Dat
             data.display()
         )));
     }
-    let wanted = Columns { groups: vec![column.to_owned()], ..columns.columns() };
+    let wanted = Columns { group: vec![column.to_owned()], ..columns.clone() };
     let read = source::read(data, &wanted).map_err(|e| Error::input(format!("--source {column}: {e}")))?;
     let values: HashMap<&Path, &str> =
         read.rows.iter().filter_map(|row| Some((row.strings.path(), row.strings.groups().next()?))).collect();

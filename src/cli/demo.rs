@@ -4,26 +4,28 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{GpuArguments, console, explain, report, sample, train};
 use crate::Result;
-use crate::data::{Dataset, Split};
+use crate::data::{Columns, Dataset, Split};
 use crate::explain::gallery;
 use crate::sample::SampleOptions;
 use crate::score::model::Model;
 use crate::train::Config;
 use crate::train::run::RunFolder;
 use crate::train::tuning::When;
+use super::{GpuArguments, console, explain, report, sample, train};
+use super::help::{NETWORK, OUTPUT, SCHEDULE, net};
 
 /// The main job on built-in data: sample, train, evaluate, report, explain
 #[derive(Args)]
 pub struct Arguments {
     /// Folder to write (an earlier demo in it is replaced)
-    #[arg(long, default_value = "demo")]
+    #[arg(long, default_value = "demo", help_heading = OUTPUT)]
     out: PathBuf,
     /// Network; `small` needs no GPU to be quick
-    #[arg(long, default_value = "small")]
+    #[arg(long, default_value = "small", value_parser = net(), help_heading = NETWORK)]
     net: String,
-    #[arg(long, default_value_t = 20)]
+    /// Times that all covers are shown
+    #[arg(long, default_value_t = 20, help_heading = SCHEDULE)]
     epochs: u64,
     #[command(flatten)]
     gpu: GpuArguments,
@@ -43,13 +45,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         // Few covers: small batches make more steps of them.
         batch: 16,
         lr: 0.004,
-        group: vec!["artist".into()],
-        label: Some("genre".into()),
+        columns: Columns { group: vec!["artist".into()], label: Some("genre".into()), ..Columns::default() },
         ..Config::default()
     };
     config.check()?;
     RunFolder::new(&run).clear()?;
-    let trainer = train::start(&table, config, None, &run, When::OnGpus, &arguments.gpu)?;
+    let trainer =
+        train::with_starter(&arguments.gpu, When::OnGpus, |starter| starter.start(&table, config, None, &run))?;
     let gpu = trainer.gpu();
     let outcome = train::train(trainer, true)?;
     train::finish(&outcome, &run, false)?;

@@ -7,14 +7,15 @@ use gatefold_engine::gpu::{self, AdapterSummary};
 use gatefold_engine::plan::mib;
 use serde::Serialize;
 
-use super::console;
 use crate::Result;
+use super::console;
+use super::help::OUTPUT;
 
 /// List the adapters, their limits and features, and which one would be used
 #[derive(Args)]
 pub struct Arguments {
     /// Print one JSON object
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     json: bool,
 }
 

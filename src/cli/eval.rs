@@ -2,16 +2,16 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
-use super::data::ColumnArguments;
-use super::weights::WeightsArguments;
-use super::{GpuArguments, console};
-use crate::data::Split;
+use crate::{Error, Result};
+use crate::data::{Columns, Split};
 use crate::score::evaluate;
 use crate::score::model::Model;
 use crate::train::run::RunFolder;
-use crate::{Error, Result};
+use super::{GpuArguments, console};
+use super::help::{Choice, DATA, OUTPUT, choice};
+use super::weights::WeightsArguments;
 
 /// Score a run or a weights file with baselines and intervals
 #[derive(Args)]
@@ -22,27 +22,37 @@ pub struct Arguments {
     paths: Vec<PathBuf>,
     #[command(flatten)]
     weights: WeightsArguments,
-    /// Which covers
-    #[arg(long, default_value = "test")]
+    /// Which covers to score
+    #[arg(long, default_value = "test", value_parser = choice::<Which>(), help_heading = DATA)]
     split: Which,
     /// Rename a class of DATA to one of the network's, such as hip-hop=HipHop; an empty name leaves it out
-    #[arg(long, value_name = "THEIRS=OURS", value_parser = parse_pair)]
+    /// [default: none]
+    #[arg(long, value_name = "THEIRS=OURS", value_parser = parse_pair, help_heading = DATA)]
     map: Vec<(String, String)>,
     #[command(flatten)]
-    columns: ColumnArguments,
+    columns: Columns,
     /// Print one JSON object
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     json: bool,
     #[command(flatten)]
     gpu: GpuArguments,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Which {
     Train,
     Val,
     Test,
     All,
+}
+
+impl Choice for Which {
+    const VALUES: &'static [(&'static str, &'static str, Self)] = &[
+        ("train", "What the network learnt from", Self::Train),
+        ("val", "What chose the checkpoint", Self::Val),
+        ("test", "What the network has not seen", Self::Test),
+        ("all", "All of them", Self::All),
+    ];
 }
 
 fn parse_pair(text: &str) -> Result<(String, String), String> {
@@ -79,7 +89,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             let (checkpoint, _) = arguments.weights.checkpoint(&arguments.paths)?;
             let model = Model::from_checkpoint(&arguments.gpu.open()?, &checkpoint)?;
             let progress = console::Progress::new("decoding", "pictures");
-            let columns = arguments.columns.columns();
+            let columns = arguments.columns.clone();
             evaluate::other(&model, data, &columns, &arguments.map, &|done, total| progress.at(done, total))?
         }
     };

@@ -6,18 +6,19 @@ use clap::Args;
 use gatefold_engine::file::write_atomically;
 use serde::Serialize;
 
-use super::GpuArguments;
-use super::console::{self, percent};
-use super::predict::load;
-use super::weights::WeightsArguments;
+use crate::{Error, Result};
 use crate::data::{Dataset, Split, source};
+use crate::explain::{CANNOT_SHOW, Method, Pictures, Question, choose_layer, gallery, layers};
 use crate::explain::faithfulness::{self, Faithfulness};
 use crate::explain::randomisation::{self, Randomisation, StripRow};
 use crate::explain::render::NO_EVIDENCE;
-use crate::explain::{CANNOT_SHOW, Method, Pictures, Question, choose_layer, gallery, layers};
 use crate::score::model::Model;
 use crate::train::run::RunFolder;
-use crate::{Error, Result};
+use super::GpuArguments;
+use super::console::{self, percent};
+use super::help::{Choice, DATA, NETWORK, OUTPUT, choice};
+use super::predict::load;
+use super::weights::WeightsArguments;
 
 /// Show where the network looked: heat map, overlay, contact sheet and numbers
 ///
@@ -30,28 +31,28 @@ pub struct Arguments {
     #[command(flatten)]
     weights: WeightsArguments,
     /// Folder to write [default for the tests: RUN/explain]
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     out: Option<PathBuf>,
-    /// How maps are made: grad-cam, grad-cam++, hirescam, layercam or score-cam, or several with commas between
-    #[arg(long, value_delimiter = ',', default_value = "grad-cam")]
+    /// How maps are made; several with commas between
+    #[arg(long, value_delimiter = ',', default_value = "grad-cam", value_parser = choice::<Method>(), help_heading = NETWORK)]
     method: Vec<Method>,
     /// Class to look for [default: the predicted one]
-    #[arg(long)]
+    #[arg(long, help_heading = NETWORK)]
     class: Option<String>,
     /// Layer to look at, or `list` to print them [default: the network's usual one]
-    #[arg(long)]
+    #[arg(long, help_heading = NETWORK)]
     layer: Option<String>,
     /// Test whether what maps mark matters: deletion, insertion and ROAD, against a random map and a centred blob
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     faithfulness: bool,
     /// Test whether maps depend on what was learned: randomise the layers from the head down (Adebayo and others, 2018)
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     randomisation: bool,
     /// Most pictures for the tests, spread over all there are [default: 50]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = DATA)]
     limit: Option<u32>,
     /// Print the numbers as JSON too
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     json: bool,
     #[command(flatten)]
     gpu: GpuArguments,
@@ -59,6 +60,16 @@ pub struct Arguments {
 
 /// Pictures that the tests take unless told otherwise: enough for an interval, few enough for a software adapter.
 const LIMIT: usize = 50;
+
+impl Choice for Method {
+    const VALUES: &'static [(&'static str, &'static str, Self)] = &[
+        ("grad-cam", "Channels weighted by their mean gradient", Self::GradCam),
+        ("grad-cam++", "Channels weighted by positive gradients", Self::GradCamPlusPlus),
+        ("hirescam", "Each cell by its own gradient", Self::HiResCam),
+        ("layercam", "Each cell by its own gradient where that is positive", Self::LayerCam),
+        ("score-cam", "Channels weighted by the answer to the picture masked by them; slow", Self::ScoreCam),
+    ];
+}
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     let tests = arguments.faithfulness || arguments.randomisation;

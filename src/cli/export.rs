@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 use gatefold_engine::plan::mib;
 
-use super::console;
-use super::weights::AboutArguments;
+use crate::{Error, Result};
 use crate::nets::forward;
 use crate::train::run::RunFolder;
-use crate::{Error, Result};
+use super::console;
+use super::help::OUTPUT;
+use super::weights::AboutArguments;
 
 /// Write weights that PyTorch loads: torchvision's names and layouts, safetensors
 #[derive(Args)]
@@ -17,15 +18,15 @@ pub struct Arguments {
     /// Run folder, or a weights file
     source: PathBuf,
     /// File to write
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     out: PathBuf,
     #[command(flatten)]
     about: AboutArguments,
     /// Replace the file if there is one
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     force: bool,
     /// Print one JSON object
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     json: bool,
 }
 

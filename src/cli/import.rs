@@ -7,11 +7,11 @@ use std::time::Instant;
 use clap::Args;
 use serde::Serialize;
 
-use super::console::{self, duration};
-use super::data::ColumnArguments;
-use crate::data::source::{Details, Source};
-use crate::data::{Dataset, Fit, ImportOptions, Imported, Place, Request, Skipped, import, parse_ratios};
 use crate::{Error, Result};
+use crate::data::{Columns, Dataset, Fit, ImportOptions, Imported, Place, Request, Skipped, import, parse_ratios};
+use crate::data::source::{Details, Source};
+use super::console::{self, duration};
+use super::help::{DATA, OUTPUT, choice};
 
 /// Make a data set of what you have: clean it, split it, decode it once
 #[derive(Args)]
@@ -19,50 +19,50 @@ pub struct Arguments {
     /// A folder per class, a CSV or TSV table, MSD-I's table, or a music library
     #[arg(required_unless_present = "positive", conflicts_with = "positive")]
     source: Option<PathBuf>,
-    /// Folder with the covers of one class; with --negative, instead of SOURCE
-    #[arg(long, value_name = "DIR", requires = "negative")]
+    /// Folder with the covers of one class; with --negative (both are required), instead of SOURCE
+    #[arg(long, value_name = "DIR", requires = "negative", help_heading = DATA)]
     positive: Option<PathBuf>,
-    /// Folder with covers that are not of that class
-    #[arg(long, value_name = "DIR", requires = "positive")]
+    /// Folder with covers that are not of that class; required with --positive
+    #[arg(long, value_name = "DIR", requires = "positive", help_heading = DATA)]
     negative: Option<PathBuf>,
-    /// Data-set folder to write
-    #[arg(long, value_name = "DATASET", required_unless_present = "dry_run")]
+    /// Data-set folder to write; required but for --dry-run
+    #[arg(long, value_name = "DATASET", required_unless_present = "dry_run", help_heading = OUTPUT)]
     out: Option<PathBuf>,
     #[command(flatten)]
-    columns: ColumnArguments,
-    /// Folder with the covers of MSD-I's table, named by track id or as their links end
-    #[arg(long, value_name = "DIR")]
+    columns: Columns,
+    /// Folder with the covers of MSD-I's table, named by track id or as their links end [default: none]
+    #[arg(long, value_name = "DIR", help_heading = DATA)]
     images: Option<PathBuf>,
     /// Table of genres for a music library [default: the built-in one, datasets/genres.toml]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = DATA)]
     genres: Option<PathBuf>,
-    /// Classes to leave out
-    #[arg(long, value_name = "CLASSES", value_delimiter = ',')]
+    /// Classes to leave out [default: none]
+    #[arg(long, value_name = "CLASSES", value_delimiter = ',', help_heading = DATA)]
     without: Vec<String>,
     /// Train, validation and test in percent [default: the sets that SOURCE has, else 70,15,15]
-    #[arg(long, value_name = "70,15,15")]
+    #[arg(long, value_name = "70,15,15", help_heading = DATA)]
     split: Option<String>,
     /// Decides the split
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, help_heading = DATA)]
     seed: u64,
     /// Side of the squares in pixels; several make several packs
-    #[arg(long, value_delimiter = ',', default_value = "128")]
+    #[arg(long, value_delimiter = ',', default_value = "128", help_heading = DATA)]
     size: Vec<u32>,
-    /// How pictures become squares: crop the centre, or pad with black
-    #[arg(long, value_name = "crop|pad", default_value = "crop", value_parser = super::data::parse_fit)]
+    /// How pictures become squares
+    #[arg(long, default_value = "crop", value_parser = choice::<Fit>(), help_heading = DATA)]
     fit: Fit,
     /// Bring every picture through the same degradation: a square of SIZE pixels, compressed as JPEG of QUALITY, such as 96,60.
-    /// Hides from which source a cover came, at the cost of detail
-    #[arg(long, value_name = "SIZE,QUALITY")]
+    /// Hides from which source a cover came, at the cost of detail [default: leave pictures as they are]
+    #[arg(long, value_name = "SIZE,QUALITY", help_heading = DATA)]
     harmonise: Option<String>,
     /// Keep all pictures of the same cover (in one set) instead of one
-    #[arg(long)]
+    #[arg(long, help_heading = DATA)]
     keep_duplicates: bool,
     /// Read the source, print its classes and what is wrong with it, and stop
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     dry_run: bool,
     /// Print one JSON object
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     json: bool,
 }
 
@@ -84,7 +84,7 @@ impl Arguments {
         Ok(ImportOptions {
             request: Request {
                 place,
-                columns: self.columns.columns(),
+                columns: self.columns.clone(),
                 images: self.images.clone(),
                 genres: self.genres.clone(),
                 without: self.without.clone(),

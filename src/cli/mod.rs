@@ -8,18 +8,20 @@ mod devices;
 mod eval;
 mod explain;
 mod export;
+mod help;
 mod import;
 mod predict;
 mod report;
 mod sample;
+mod shell;
 mod train;
 mod weights;
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Args, Parser, Subcommand};
-use gatefold_engine::gpu::{Gpu, GpuOptions, cache_folder};
+use clap::{Args, FromArgMatches, Parser, Subcommand};
+use gatefold_engine::gpu::{Gpu, GpuOptions, cache_folder, quieten_layers};
 
 use crate::Result;
 
@@ -44,16 +46,18 @@ enum Command {
     Export(export::Arguments),
     Report(report::Arguments),
     Demo(demo::Arguments),
+    Completions(shell::CompletionArguments),
+    Man(shell::ManArguments),
 }
 
 /// Which adapter, and how carefully.
 #[derive(Args, Clone)]
 struct GpuArguments {
     /// Adapter: its index in `gatefold devices`, or part of its name [default: the best real GPU, else software]
-    #[arg(long, value_name = "INDEX|NAME")]
+    #[arg(long, value_name = "INDEX|NAME", help_heading = help::HARDWARE)]
     adapter: Option<String>,
     /// Keep bounds, loop and division checks in the kernels (slower)
-    #[arg(long)]
+    #[arg(long, help_heading = help::HARDWARE)]
     checked: bool,
 }
 
@@ -84,7 +88,14 @@ fn give_back_freed_memory() {}
 /// Parses the command line, runs it, and gives the exit code: 0 done, 1 a run-time failure, 2 bad usage or bad input.
 pub fn main() -> ExitCode {
     give_back_freed_memory();
-    let done = match Cli::parse().command {
+    // SAFETY: there is one thread yet.
+    unsafe { quieten_layers() };
+    let matches = help::command().try_get_matches();
+    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => cli,
+        Err(e) => return help::end(&e),
+    };
+    let done = match cli.command {
         Command::Devices(arguments) => devices::run(&arguments),
         Command::Sample(arguments) => sample::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
@@ -99,6 +110,8 @@ pub fn main() -> ExitCode {
         Command::Export(arguments) => export::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Completions(arguments) => shell::completions(&arguments),
+        Command::Man(arguments) => shell::man(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
-use super::GpuArguments;
-use super::console::{self, percent};
-use super::weights::WeightsArguments;
+use crate::{Error, Result};
 use crate::data::{Pipeline, Skipped, picture};
 use crate::score::evaluate::BATCH;
 use crate::score::model::{Model, probabilities};
-use crate::{Error, Result};
+use super::GpuArguments;
+use super::console::{self, percent};
+use super::help::OUTPUT;
+use super::weights::WeightsArguments;
 
 /// Class probabilities of pictures
 #[derive(Args)]
@@ -22,13 +23,13 @@ pub struct Arguments {
     #[command(flatten)]
     weights: WeightsArguments,
     /// Print the logits too
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     logits: bool,
     /// Print a JSON list
-    #[arg(long, conflicts_with = "csv")]
+    #[arg(long, conflicts_with = "csv", help_heading = OUTPUT)]
     json: bool,
     /// Print a CSV table
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     csv: bool,
     #[command(flatten)]
     gpu: GpuArguments,

@@ -7,15 +7,16 @@ use clap::Args;
 use gatefold_engine::gpu::Gpu;
 use serde::Serialize;
 
-use super::{GpuArguments, console};
-use crate::report::compare::{self, Pair};
+use crate::{Error, Result};
 use crate::report::{Run, single};
+use crate::report::compare::{self, Pair};
 use crate::score::Metrics;
 use crate::score::metrics::Intervals;
 use crate::score::model::Model;
 use crate::train::run::{self, RunFolder};
 use crate::train::seeds::{Seeds, Spread};
-use crate::{Error, Result};
+use super::{GpuArguments, console};
+use super::help::OUTPUT;
 
 /// Write what a run came to as one HTML file that can be sent around; several runs stand side by side
 #[derive(Args)]
@@ -24,10 +25,10 @@ pub struct Arguments {
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
     /// File to write [default: report.html in the run folder; needed for several]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     out: Option<PathBuf>,
     /// Print the numbers as one JSON object
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     json: bool,
     #[command(flatten)]
     gpu: GpuArguments,

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::console;
 use crate::Result;
 use crate::sample::{self, SampleOptions};
+use super::console;
+use super::help::OUTPUT;
 
 /// Draw a small labelled set of covers whose evidence is known
 #[derive(Args)]
@@ -14,13 +15,13 @@ pub struct Arguments {
     /// Folder to write: a sub-folder per genre, and covers.csv with the evidence's boxes
     out: PathBuf,
     /// Covers per genre
-    #[arg(long, default_value_t = SampleOptions::default().per_genre)]
+    #[arg(long, default_value_t = SampleOptions::default().per_genre, help_heading = OUTPUT)]
     per_genre: usize,
     /// Side of the covers in pixels
-    #[arg(long, default_value_t = SampleOptions::default().size)]
+    #[arg(long, default_value_t = SampleOptions::default().size, help_heading = OUTPUT)]
     size: u32,
     /// Another seed draws other covers
-    #[arg(long, default_value_t = SampleOptions::default().seed)]
+    #[arg(long, default_value_t = SampleOptions::default().seed, help_heading = OUTPUT)]
     seed: u64,
 }
 

@@ -6,28 +6,25 @@ mod progress;
 mod seeds;
 
 use std::path::Path;
-use std::sync::Arc;
 
+use gatefold_engine::gpu::cache_folder;
 use serde::Serialize;
 
 pub use arguments::Arguments;
+pub use dry_run::line as planned;
 pub use progress::TrainingProgress;
 
 use super::console::{self, duration};
-use super::data::prepare_data;
+use super::data::Console;
 use super::{GpuArguments, report};
-use crate::data::Dataset;
-use crate::data::source;
+use crate::data::Intake;
 use crate::score::Metrics;
-use crate::train::config::{Origin, WeightsFile};
-use crate::train::run::{self, RunFolder};
+use crate::train::run::RunFolder;
 use crate::train::seeds::Seeds;
-use crate::train::tuning::{self, When};
-use crate::train::{Config, Needs, Outcome, Pretrained, Trainer, Tuning};
+use crate::train::tuning::When;
+use crate::train::{Config, Outcome, Starter, Trainer};
 use crate::weights::Best;
 use crate::{Error, Result};
-use gatefold_engine::file::write_atomically;
-use gatefold_engine::gpu::{Gpu, cache_folder};
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     if arguments.dry_run {
@@ -35,25 +32,36 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     let Some(out) = &arguments.out else { return Err(Error::input("--out RUN is missing")) };
     let Some(data) = &arguments.data else { return Err(Error::input("DATA is missing")) };
-    if !arguments.seeds.is_empty() || (arguments.resume && Seeds::read(out)?.is_some()) {
-        return seeds::run(arguments, data, out);
+    let when = arguments.tuning.when();
+    let several = if arguments.resume { Seeds::read(out)? } else { None };
+    if !arguments.seeds.is_empty() || several.is_some() {
+        return with_starter(&arguments.gpu, when, |starter| seeds::run(starter, arguments, several, data, out));
     }
-    let trainer = if arguments.resume {
-        let run = RunFolder::open(out)?;
-        let config = arguments.resumed(&Config::read(&run.config())?)?;
-        check_classes(arguments.classes, data, &config)?;
-        resume(data, config, &run, &arguments.gpu)?
-    } else {
-        let config = arguments.config()?;
-        check_classes(arguments.classes, data, &config)?;
-        let when = arguments.tuning.when();
-        start(data, config, arguments.weights.as_deref(), out, when, &arguments.gpu)?
-    };
+    let trainer = with_starter(&arguments.gpu, when, |starter| {
+        if arguments.resume {
+            let run = RunFolder::open(out)?;
+            let config = arguments.resumed(&Config::read(&run.config())?)?;
+            let intake = Intake::open(data, &config.columns)?;
+            intake.check_classes(arguments.classes)?;
+            starter.resume(&intake, config, &run)
+        } else {
+            let config = arguments.config()?;
+            let intake = Intake::open(data, &config.columns)?;
+            intake.check_classes(arguments.classes)?;
+            starter.start_from(data, intake, config, arguments.weights.as_deref(), out)
+        }
+    })?;
     let gpu = trainer.gpu();
     let outcome = train(trainer, !arguments.no_tensorboard)?;
     finish(&outcome, out, arguments.json)?;
     report::after_training(out, &gpu);
     Ok(())
+}
+
+/// Starts runs on the adapter that was asked for, and shows on stderr what happens.
+pub fn with_starter<T>(gpu: &GpuArguments, tune: When, start: impl FnOnce(&Starter) -> Result<T>) -> Result<T> {
+    let (open, listener) = (|| gpu.open(), Console::default());
+    start(&Starter { open: &open, listener: &listener, tune, cache: cache_folder() })
 }
 
 /// Trains to the end, with progress.
@@ -66,115 +74,6 @@ pub fn train(mut trainer: Trainer, tensorboard: bool) -> Result<Outcome> {
     }
     let mut progress = TrainingProgress::new(trainer.pictures_per_step());
     trainer.train(&mut progress)
-}
-
-/// What is known of a new run before an hour of decoding.
-pub struct Checked {
-    config: Config,
-    pretrained: Option<Pretrained>,
-    gpu: Arc<Gpu>,
-    needs: Needs,
-}
-
-/// Checks a new run as far as it can be without decoding.
-pub fn check(data: &Path, config: Config, weights: Option<&Path>, gpu: &GpuArguments) -> Result<Checked> {
-    let classes = classes(data, &config)?;
-    let (config, pretrained) = pretrained(config, weights, classes)?;
-    let gpu = gpu.open()?;
-    let needs = Needs::of(&config, &config.net_config(classes), gpu.adapter())?;
-    Ok(Checked { config, pretrained, gpu, needs })
-}
-
-/// Prepares a new run up to its first step, from the seed or from a weights file.
-pub fn start(
-    data: &Path,
-    config: Config,
-    weights: Option<&Path>,
-    out: &Path,
-    when: When,
-    gpu: &GpuArguments,
-) -> Result<Trainer> {
-    let run = RunFolder::new(out);
-    run::check_new(&run)?;
-    let Checked { config, pretrained, gpu, needs } = check(data, config, weights, gpu)?;
-    run::create(&run)?;
-    let prepared = prepare_data(data, &config, &run.data())?;
-    console::say(dry_run::line(&needs));
-    if config.freeze.is_some() && pretrained.is_none() {
-        console::say("note: --freeze without --weights: the frozen layers keep their random first values");
-    }
-    let file = pretrained.as_ref().map(|pretrained| pretrained.file.clone());
-    write_config(&run, &config, data, &gpu, &prepared.dataset, &needs, file)?;
-    let trainer = Trainer::new(&gpu, config, run, prepared.dataset, false, &mut tuning(when, &mut console::say))?;
-    if let Some(pretrained) = &pretrained {
-        trainer.start_from(pretrained)?;
-    }
-    Ok(trainer)
-}
-
-/// How `train` chooses kernels.
-fn tuning(when: When, say: &mut dyn FnMut(String)) -> Tuning<'_> {
-    Tuning { when, budget: tuning::BUDGET, cache: cache_folder(), say }
-}
-
-/// Reads the weights to start from, says what is left out of them, and takes over their normalisation.
-fn pretrained(config: Config, weights: Option<&Path>, classes: usize) -> Result<(Config, Option<Pretrained>)> {
-    let Some(file) = weights else { return Ok((config, None)) };
-    let pretrained = Pretrained::read(file, &config, classes)?;
-    for note in pretrained.notes() {
-        console::say(format!("note: {note}"));
-    }
-    Ok((pretrained.settings(config), Some(pretrained)))
-}
-
-/// Classes of the covers in DATA.
-fn classes(data: &Path, config: &Config) -> Result<usize> {
-    Ok(source::classes(data, &config.columns())?.len())
-}
-
-/// Holds `--classes` against DATA.
-fn check_classes(wanted: Option<usize>, data: &Path, config: &Config) -> Result<()> {
-    let Some(wanted) = wanted else { return Ok(()) };
-    let found = classes(data, config)?;
-    if wanted == found {
-        return Ok(());
-    }
-    let data = data.display();
-    Err(Error::input(format!("--classes {wanted}: {data} has {found}; leave the option out, it is for --dry-run")))
-}
-
-/// Goes on with a run; `config` is its own, but that there may be more epochs.
-fn resume(data: &Path, config: Config, run: &RunFolder, gpu: &GpuArguments) -> Result<Trainer> {
-    let dataset = Dataset::open(&run.data())?;
-    run::check_same_data(data, &config, &dataset, run)?;
-    let (gpu, say) = (gpu.open()?, &mut console::say);
-    let trainer = Trainer::new(&gpu, config, run.clone(), dataset, true, &mut tuning(When::Never, say))?;
-    console::say(format!("resuming after epoch {}", trainer.epochs_done()));
-    Ok(trainer)
-}
-
-fn write_config(
-    run: &RunFolder,
-    config: &Config,
-    data: &Path,
-    gpu: &Gpu,
-    dataset: &Dataset,
-    needs: &Needs,
-    weights: Option<WeightsFile>,
-) -> Result<()> {
-    let origin = Origin {
-        data: std::path::absolute(data).unwrap_or_else(|_| data.to_owned()),
-        adapter: gpu.adapter().name.clone(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        labels: dataset.manifest.classes.clone(),
-        parameters: needs.parameters,
-        backend: Some(gpu.adapter().backend.clone()),
-        driver: Some(gpu.adapter().driver.clone()),
-        peak_bytes: Some(needs.peak_bytes),
-        weights,
-    };
-    let text = Config { run: Some(origin), ..config.clone() }.to_toml()?;
-    write_atomically(&run.config(), |file| std::io::Write::write_all(file, text.as_bytes()))
 }
 
 #[derive(Serialize)]

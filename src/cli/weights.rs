@@ -4,22 +4,23 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::console;
+use crate::{Error, Result};
 use crate::train::run::RunFolder;
 use crate::weights::{About, Checkpoint};
-use crate::{Error, Result};
+use super::console;
+use super::help::{NETWORK, net};
 
 /// What a weights file does not say of itself, if another program wrote it.
 #[derive(Args, Clone)]
 pub struct AboutArguments {
-    /// Network that the file is of; our own files say so themselves
-    #[arg(long)]
+    /// Network that the file is of [default: what the file says]
+    #[arg(long, value_parser = net(), help_heading = NETWORK)]
     net: Option<String>,
     /// Height and width of the network's input in pixels [default: the file's, or the network's usual one]
-    #[arg(long)]
+    #[arg(long, help_heading = NETWORK)]
     size: Option<usize>,
     /// Class names in the order of the outputs, a text file with one a line [default: the file's, or 0, 1, …]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = NETWORK)]
     labels: Option<PathBuf>,
 }
 
@@ -38,8 +39,9 @@ impl AboutArguments {
 /// A weights file instead of a run.
 #[derive(Args, Clone)]
 pub struct WeightsArguments {
-    /// Weights instead of a run: a checkpoint, an exported file, or one of torchvision's or timm's (safetensors)
-    #[arg(long, value_name = "FILE")]
+    /// Weights instead of a run: a checkpoint, an exported file, or one of torchvision's or timm's (safetensors) [default: the
+    /// run's best]
+    #[arg(long, value_name = "FILE", help_heading = NETWORK)]
     pub weights: Option<PathBuf>,
     #[command(flatten)]
     about: AboutArguments,

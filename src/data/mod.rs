@@ -8,7 +8,8 @@ pub mod picture;
 pub mod set;
 pub mod source;
 
-pub use import::prepare::{PrepareOptions, Prepared, prepare};
+pub use import::intake::{Intake, prepare};
+pub use import::prepare::{PrepareOptions, Prepared};
 pub use import::{ImportOptions, Imported, import};
 pub use picture::{BadPicture, Fit, Harmonise, Picture, Pipeline};
 pub use set::batch::Epoch;

@@ -9,6 +9,7 @@ use gatefold_engine::tensor::{Shape, Tensor};
 use super::score_cam::score_cam;
 use super::scorer::{self, Scorer, normalised};
 use super::{HeatMap, Method};
+use crate::hint::did_you_mean;
 use crate::nets::forward::{Forward, Taps};
 use crate::score::model::{Model, forward, probabilities};
 use crate::weights::Header;
@@ -72,7 +73,11 @@ pub fn choose_layer(model: &Model, wanted: Option<&str>) -> Result<String> {
     let name = wanted.unwrap_or(&recorded.default_layer);
     let Some((_, shape)) = layers.iter().find(|(known, _)| known == name) else {
         let known: Vec<_> = layers.iter().map(|(name, _)| name.as_str()).collect();
-        return Err(Error::input(format!("--layer {name}: there is no such layer; there are: {}", known.join(", "))));
+        let hint = did_you_mean(name, &known);
+        return Err(Error::input(format!(
+            "--layer {name}: there is no such layer{hint}; there are: {}",
+            known.join(", ")
+        )));
     };
     match (is_one_cell(*shape), wanted, deepest) {
         (false, ..) => Ok(name.to_owned()),

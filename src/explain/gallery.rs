@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::render::{SheetRow, contact_sheet};
 use super::{CANNOT_SHOW, Explainer, Method, Question};
+use crate::hint::did_you_mean;
 use crate::score::model::Model;
 use crate::{Error, Result};
 
@@ -56,7 +57,8 @@ pub fn class_of(model: &Model, name: &str) -> Result<usize> {
     let labels = &model.header.labels;
     let place = labels.iter().position(|label| label == name);
     place.ok_or_else(|| {
-        Error::input(format!("--class {name}: there is no such class; there are: {}", labels.join(", ")))
+        let hint = did_you_mean(name, labels);
+        Error::input(format!("--class {name}: there is no such class{hint}; there are: {}", labels.join(", ")))
     })
 }
 

@@ -18,6 +18,7 @@ pub use build::Build;
 pub use freeze::Freeze;
 pub use head::Head;
 
+use crate::hint::did_you_mean;
 use crate::{Error, Result};
 use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::Tensor;
@@ -96,7 +97,8 @@ pub fn find(config: &NetConfig) -> Result<&'static Net> {
     let names = |of: fn(&&Net) -> bool| NETS.iter().filter(of).map(|net| net.name).collect::<Vec<_>>().join(", ");
     let Some(net) = NETS.iter().find(|net| net.name == config.net) else {
         let (wanted, known) = (&config.net, names(|_| true));
-        return Err(Error::input(format!("--net {wanted}: there is no such network; there are: {known}")));
+        let hint = did_you_mean(wanted, &NETS.iter().map(|net| net.name).collect::<Vec<_>>());
+        return Err(Error::input(format!("--net {wanted}: there is no such network{hint}; there are: {known}")));
     };
     if config.head == Head::Flatten && !net.torchvision {
         let (name, others) = (net.name, names(|net| net.torchvision));

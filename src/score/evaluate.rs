@@ -8,6 +8,7 @@ use gatefold_engine::gpu::Gpu;
 use crate::data::import::build;
 use crate::data::source::{self, Columns};
 use crate::data::{Dataset, Pack, Skipped, Split};
+use crate::hint::did_you_mean;
 use crate::score::metrics::Metrics;
 use crate::score::model::{Model, probabilities};
 use crate::score::predictions::Predictions;
@@ -76,7 +77,8 @@ pub fn other(
     let known = &model.header.labels;
     if let Some((name, _)) = renames.iter().find(|(name, _)| !source.classes.contains(name)) {
         let classes = source.classes.join(", ");
-        return Err(Error::input(format!("--map {name}=…: {} has no such class; it has: {classes}", data.display())));
+        let (data, hint) = (data.display(), did_you_mean(name, &source.classes));
+        return Err(Error::input(format!("--map {name}=…: {data} has no such class{hint}; it has: {classes}")));
     }
     let renamed =
         |class: &String| renames.iter().find(|(name, _)| name == class).map_or(class.clone(), |(_, to)| to.clone());

@@ -4,14 +4,17 @@ mod augmentation;
 pub(super) mod check;
 mod options;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 pub use augmentation::Augmentation;
 pub use options::shown;
 
-use crate::data::{Columns, Fit};
+use crate::data::{Columns, Fit, PrepareOptions};
+use crate::hint::did_you_mean;
 use crate::nets::forward::{MEAN, STD};
 use crate::nets::{Freeze, Head, NetConfig};
 use crate::train::{LearningRate, Schedule};
@@ -25,8 +28,8 @@ pub struct Config {
     /// Height and width of the network's input in pixels.
     pub size: usize,
     pub fit: Fit,
-    /// Mean and deviation of red, green and blue on the scale of 0 to 1, which normalisation takes away. Weights that training
-    /// starts from bring their own.
+    /// Mean and standard deviation of red, green and blue on the scale of 0 to 1, for normalisation. Weights that training starts
+    /// from bring their own.
     pub mean: [f32; 3],
     #[serde(alias = "deviation")]
     pub std: [f32; 3],
@@ -73,13 +76,9 @@ pub struct Config {
     /// Train, validation and test, in percent or as fractions; without it 70, 15, 15 or what a data set brings along.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub split: Option<[f64; 3]>,
-    pub group: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub path: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub label: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub split_column: Option<String>,
+    /// Columns of a table.
+    #[serde(flatten)]
+    pub columns: Columns,
     pub seed: u64,
     /// Where a run came from; only in a run's own `config.toml`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,19 +86,40 @@ pub struct Config {
 }
 
 /// In which precision the training step keeps feature maps and their gradients.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// All in 32 bits.
     #[default]
     F32,
-    /// 16 bits; sums, parameters, their gradients, statistics and the loss in 32. The loss is scaled by a factor that finds
-    /// itself ([`LossScale`](super::LossScale)). Validation is in 32 bits.
+    /// 16 bits; sums, parameters, their gradients, statistics and the loss in 32. The loss scale adjusts itself
+    /// ([`LossScale`](crate::weights::LossScale)). Validation is in 32 bits.
     Mixed,
 }
 
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::F32 => "f32",
+            Self::Mixed => "mixed",
+        })
+    }
+}
+
+impl FromStr for Precision {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "f32" => Ok(Self::F32),
+            "mixed" => Ok(Self::Mixed),
+            _ => Err("must be f32 or mixed"),
+        }
+    }
+}
+
 /// How much the loss counts covers of which class.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ClassWeights {
     /// All the same.
@@ -170,18 +190,15 @@ impl Default for Config {
             batch_norm: true,
             head: Head::Linear,
             split: None,
-            group: vec![],
-            path: None,
-            label: None,
-            split_column: None,
+            columns: Columns::default(),
             seed: 1,
             run: None,
         }
     }
 }
 
-/// Recipes that come with the program.
-const RECIPES: &[(&str, &str)] = &[
+/// Recipes that come with the program: name and text.
+pub const RECIPES: &[(&str, &str)] = &[
     ("prog-rock", include_str!("../../datasets/recipes/prog-rock.toml")),
     ("shazzzam-resnet50", include_str!("../../datasets/recipes/shazzzam-resnet50.toml")),
     ("shazzzam-densenet169", include_str!("../../datasets/recipes/shazzzam-densenet169.toml")),
@@ -199,9 +216,10 @@ impl Config {
             Some((_, text)) => (*text).to_owned(),
             None => std::fs::read_to_string(name).map_err(|e| {
                 let known: Vec<_> = RECIPES.iter().map(|(known, _)| *known).collect();
+                let hint = did_you_mean(name, &known);
                 let known = known.join(", ");
                 Error::input(format!(
-                    "--recipe {name}: no such file ({e}), and no built-in recipe (there are: {known})"
+                    "--recipe {name}: no such file ({e}), and no built-in recipe{hint} (there are: {known})"
                 ))
             })?,
         };
@@ -228,14 +246,10 @@ impl Config {
         toml::to_string(self).map_err(Error::run)
     }
 
-    /// Which columns of a table to read.
-    pub fn columns(&self) -> Columns {
-        Columns {
-            path: self.path.clone(),
-            label: self.label.clone(),
-            groups: self.group.clone(),
-            split: self.split_column.clone(),
-        }
+    /// How DATA becomes the run's data set.
+    pub fn prepare_options(&self) -> PrepareOptions {
+        let Self { columns, split, seed, size, fit, .. } = self;
+        PrepareOptions { columns: columns.clone(), split: *split, seed: *seed, size: *size as u32, fit: *fit }
     }
 
     /// The network for `classes` classes.
@@ -266,8 +280,8 @@ impl Config {
     }
 }
 
-/// PyTorch's default.
-const STEP_FACTOR: f32 = 0.1;
+/// What each drop of the step schedule multiplies the rate by: PyTorch's default.
+pub const STEP_FACTOR: f32 = 0.1;
 
 #[cfg(test)]
 mod tests {
@@ -275,7 +289,8 @@ mod tests {
 
     #[test]
     fn a_configuration_survives_its_file() {
-        let mut config = Config { split: Some([80.0, 0.0, 20.0]), group: vec!["artist".into()], ..Config::default() };
+        let mut config = Config { split: Some([80.0, 0.0, 20.0]), ..Config::default() };
+        config.columns.group = vec!["artist".into()];
         config.freeze = Some(Freeze::Layer("conv3".into()));
         (config.clip, config.patience, config.step_every, config.step_factor) =
             (Some(1.0), Some(3), Some(2), Some(0.5));

@@ -6,11 +6,11 @@ use gatefold_engine::gpu::{AdapterSummary, available_host_memory};
 use gatefold_engine::plan::{LargeTensor, Layout, largest_tensors, launches_needed};
 use serde::Serialize;
 
+use crate::{Error, Result};
 use crate::nets::NetConfig;
 use crate::nets::forward::{self, Taps};
-use crate::train::step::TrainingStep;
 use crate::train::{Config, Precision};
-use crate::{Error, Result};
+use crate::train::step::TrainingStep;
 
 /// What a run needs: the JSON of `train --dry-run`. Launches and operations are those of an optimiser step.
 #[derive(Clone, Debug, Serialize)]
@@ -59,16 +59,25 @@ impl Needs {
     /// Plans a training step and holds it against the adapter.
     ///
     /// # Errors
-    /// [`Error::Input`] with the numbers and a batch size that would fit, if this one does not; or if the adapter has not the
-    /// precision.
+    /// As [`Needs::record`].
     pub fn of(config: &Config, net: &NetConfig, adapter: &AdapterSummary) -> Result<Self> {
+        Ok(Self::record(config, net, adapter)?.0)
+    }
+
+    /// Records a training step, plans it, and holds it against the adapter. Gives the step too, so that nobody has to record it
+    /// again.
+    ///
+    /// # Errors
+    /// [`Error::Input`] with the numbers and a batch size that would fit, if this one does not; or if the adapter lacks the
+    /// precision.
+    pub fn record(config: &Config, net: &NetConfig, adapter: &AdapterSummary) -> Result<(Self, TrainingStep)> {
         if config.precision == Precision::Mixed && !adapter.f16 {
             let text = "does not compute with 16-bit numbers; leave the option out, or name another --adapter";
             return Err(Error::input(format!("--precision mixed: {} {text}", adapter.name)));
         }
-        let needs = Self::measure(config, net, adapter)?;
+        let (needs, step) = Self::planned(config, net, adapter)?;
         needs.check(config, net, adapter)?;
-        Ok(needs)
+        Ok((needs, step))
     }
 
     /// Like [`Needs::of`], also for what does not fit.
@@ -76,6 +85,10 @@ impl Needs {
     /// # Errors
     /// [`Error::Input`] if a tensor is beyond any adapter, or the settings do not fit the network.
     pub fn measure(config: &Config, net: &NetConfig, adapter: &AdapterSummary) -> Result<Self> {
+        Ok(Self::planned(config, net, adapter)?.0)
+    }
+
+    fn planned(config: &Config, net: &NetConfig, adapter: &AdapterSummary) -> Result<(Self, TrainingStep)> {
         let step = match TrainingStep::record(config, net, config.batch) {
             Ok(step) => step,
             Err(e) => {
@@ -96,7 +109,7 @@ impl Needs {
         let ops = ops(&step, config.accumulate, &launches_needed(tape, adapter)?);
         let trained_parameters = spec.count_from(tape.frozen_words());
         let misfit = layout.misfit(adapter, available_host_memory());
-        Ok(Self {
+        let needs = Self {
             parameters: spec.parameter_count(),
             trained_parameters,
             frozen_parameters: spec.parameter_count() - trained_parameters,
@@ -116,7 +129,8 @@ impl Needs {
             size: config.size,
             net: config.net.clone(),
             misfit,
-        })
+        };
+        Ok((needs, step))
     }
 
     /// Whether it fits; `config`, `net` and `adapter` are those that it was measured with.

@@ -9,10 +9,9 @@ use std::path::{Path, PathBuf};
 use gatefold_engine::file::write_atomically;
 use serde::Serialize;
 
-use crate::data::set::dataset;
-use crate::data::{Dataset, Split, source};
-use crate::train::Config;
 use crate::{Error, Result};
+use crate::data::{Dataset, Intake, Split};
+use crate::data::set::dataset;
 
 /// The files of a run.
 #[derive(Clone, Debug)]
@@ -165,8 +164,8 @@ pub fn create(run: &RunFolder) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::Input`] if it does not.
-pub fn check_same_data(data: &Path, config: &Config, dataset: &Dataset, run: &RunFolder) -> Result<()> {
-    let now = source::covers(data, &config.columns())?;
+pub fn check_same_data(intake: &Intake, dataset: &Dataset, run: &RunFolder) -> Result<()> {
+    let now = intake.covers();
     let left_out = dataset::skipped(&run.data())?;
     let covers = dataset.manifest.covers.iter();
     let then: HashSet<(PathBuf, String)> =
@@ -176,7 +175,7 @@ pub fn check_same_data(data: &Path, config: &Config, dataset: &Dataset, run: &Ru
     if same == then.len() && new == 0 {
         return Ok(());
     }
-    let (data, gone) = (data.display(), then.len() - same);
+    let (data, gone) = (intake.data().display(), then.len() - same);
     Err(Error::input(format!(
         "--resume: {data} is another data set than the run was started with ({gone} covers gone, {new} new); give the same one, \
          or start a new run"

@@ -1,15 +1,18 @@
 //! The same run with several seeds: how far its scores spread.
 
+use std::collections::HashSet;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use gatefold_engine::file::cannot_read;
 use serde::{Deserialize, Serialize};
 
-use crate::score::Metrics;
-use crate::train::Config;
-use crate::train::run::RunFolder;
-use crate::weights::{Best, Checkpoint};
 use crate::{Error, Result};
+use crate::data::{Columns, Dataset, Intake};
+use crate::score::Metrics;
+use crate::train::{Config, Event, Outcome, Starter, Trainer};
+use crate::train::run::{self, RunFolder};
+use crate::weights::{Best, Checkpoint};
 
 /// What `seeds.json` in the folder of several runs says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -76,16 +79,92 @@ impl Seeds {
 
     /// The settings of one seed's run. The data set is made already, so what says how to make it is left out.
     pub fn config(&self, seed: u64) -> Config {
-        Config {
-            seed,
-            split: None,
-            group: vec![],
-            path: None,
-            label: None,
-            split_column: None,
-            run: None,
-            ..self.config.clone()
+        Config { seed, split: None, columns: Columns::default(), run: None, ..self.config.clone() }
+    }
+
+    /// Checks a new call of several seeds, and makes the data set that all runs share.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if a seed is named twice or there are runs in `out` already; else as [`Starter::check`].
+    pub fn begin(
+        starter: &Starter,
+        data: &Path,
+        intake: Intake,
+        (config, seeds): (Config, Vec<u64>),
+        weights: Option<&Path>,
+        out: &Path,
+    ) -> Result<Self> {
+        check_seeds(&seeds)?;
+        let run = RunFolder::new(out);
+        run::check_new(&run)?;
+        if Self::read(out)?.is_some() {
+            let out = out.display();
+            return Err(Error::input(format!(
+                "--out {out}: holds runs already; add --resume to go on with them, or name another folder"
+            )));
         }
+        let intake = starter.check(intake, config.clone(), weights)?.into_intake();
+        run::create(&run)?;
+        starter.prepare(intake, &config, &run)?;
+        let data = std::path::absolute(data).unwrap_or_else(|_| data.to_owned());
+        let all = Self { data, seeds, config, weights: weights.map(Path::to_owned), runs: vec![], spread: None };
+        all.write(out)?;
+        Ok(all)
+    }
+
+    /// What an earlier call began; there may be more seeds, and `config` may have more epochs.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if `seeds` leaves one out, or the data are others.
+    pub fn go_on(mut self, intake: &Intake, config: Config, seeds: &[u64], out: &Path) -> Result<Self> {
+        self.config = config;
+        let run = RunFolder::new(out);
+        run::check_same_data(intake, &Dataset::open(&run.data())?, &run)?;
+        if !seeds.is_empty() {
+            check_seeds(seeds)?;
+            if let Some(missing) = self.seeds.iter().find(|seed| !seeds.contains(seed)) {
+                return Err(Error::input(format!(
+                    "--seeds: {missing} was among the seeds and is not named; name it, too, or leave --seeds out"
+                )));
+            }
+            self.seeds = seeds.to_vec();
+        }
+        Ok(self)
+    }
+
+    /// Trains all that are not finished, one after the other. `train` hears of each seed in turn: with its trainer, or without one
+    /// if it is finished.
+    ///
+    /// # Errors
+    /// As [`Starter::start`] and [`Starter::resume`], and what `train` gives.
+    pub fn train(
+        &mut self,
+        starter: &Starter,
+        out: &Path,
+        mut train: impl FnMut(&Turn, Option<Trainer>) -> Result<Option<Outcome>>,
+    ) -> Result<()> {
+        let prepared = RunFolder::new(out).data();
+        for (number, seed) in (1..).zip(self.seeds.clone()) {
+            let turn = Turn { seed, number, of: self.seeds.len(), root: Self::folder(out, seed) };
+            if let Some(finished) = self.finished(out, seed)? {
+                train(&turn, None)?;
+                self.add(finished);
+                continue;
+            }
+            starter.listener.event(Event::Note(turn.to_string()));
+            let (run, config) = (RunFolder::new(&turn.root), self.config(seed));
+            let intake = Intake::open(&prepared, &config.columns)?;
+            let trainer = if run.last().is_file() {
+                starter.resume(&intake, config, &run)?
+            } else {
+                starter.start_from(&prepared, intake, config, self.weights.as_deref(), &turn.root)?
+            };
+            if let Some(Outcome { best, test, .. }) = train(&turn, Some(trainer))? {
+                self.add(Finished { seed, run: turn.root, best, test });
+                self.write(out)?;
+            }
+        }
+        self.write(out)
     }
 
     /// Takes a finished run in, in the order of the seeds.
@@ -121,10 +200,43 @@ impl Seeds {
                 ))
             })?),
             // Without a test set there is no score; with one, the run was killed before it was scored.
-            Err(_) if super::run::answers_missing(&run)? => return Ok(None),
+            Err(_) if run::answers_missing(&run)? => return Ok(None),
             Err(_) => None,
         };
         Ok(Some(Finished { seed, run: root, best: header.best, test }))
+    }
+}
+
+/// One seed's turn.
+pub struct Turn {
+    pub seed: u64,
+    /// From 1 on.
+    pub number: usize,
+    pub of: usize,
+    /// The run's folder.
+    pub root: PathBuf,
+}
+
+impl fmt::Display for Turn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\nseed {} ({} of {})", self.seed, self.number, self.of)
+    }
+}
+
+/// Fails unless there are two seeds or more, all different.
+fn check_seeds(seeds: &[u64]) -> Result<()> {
+    let listed = seeds.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    if seeds.iter().collect::<HashSet<_>>().len() < seeds.len() {
+        return Err(Error::input(format!("--seeds {listed}: a seed is there twice; name each once")));
+    }
+    match seeds {
+        [one] => Err(Error::input(format!(
+            "--seeds {one}: one run has no standard deviation; name two or more, or say --seed {one}"
+        ))),
+        _ if seeds.iter().any(|&seed| seed > u64::from(u32::MAX)) => {
+            Err(Error::input(format!("--seeds {listed}: must be at most 4294967295")))
+        }
+        _ => Ok(()),
     }
 }
 

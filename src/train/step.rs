@@ -10,15 +10,17 @@ use gatefold_engine::params::{Arena, arena_pieces};
 use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::{Shape, Tensor};
 
+use crate::{Error, Result};
 use crate::nets::{self, NetConfig};
 use crate::train::{Config, Precision};
-use crate::{Error, Result};
 
 /// Weight of an auxiliary head's loss: with it the published weights of Inception-v3 were trained.
 pub const AUXILIARY_WEIGHT: f32 = 0.4;
 
 /// A training step on a tape, and the values that the host writes and reads.
 pub struct TrainingStep {
+    /// What was recorded.
+    pub net: NetConfig,
     pub tape: Tape,
     pub pixels: Tensor,
     pub labels: Tensor,
@@ -125,7 +127,8 @@ impl TrainingStep {
         }
         let Targets { labels, weights } = targets;
         let notes = recorded.notes;
-        Ok(Self { tape, pixels, labels, weights, stats: loss.stats, loss: loss.loss, grad_norm, seeds, notes })
+        let net = net.clone();
+        Ok(Self { net, tape, pixels, labels, weights, stats: loss.stats, loss: loss.loss, grad_norm, seeds, notes })
     }
 }
 

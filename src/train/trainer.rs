@@ -9,21 +9,21 @@ use gatefold_engine::ops::adam::Adam;
 use gatefold_engine::params::{ParameterStore, StepWords};
 use gatefold_engine::plan::{Choice, Plan, Ticket};
 
+use crate::{Error, Result};
+use crate::data::{Dataset, Epoch, Fit, Split};
 use crate::data::set::batch::even_weights;
 use crate::data::set::feed::{Batch, feed};
-use crate::data::{Dataset, Epoch, Fit, Split};
 use crate::score::metrics::Metrics;
 use crate::score::model::{Inference, probabilities};
 use crate::score::predictions::Predictions;
+use crate::train::{ClassWeights, Config, LearningRate, Needs, Precision};
 use crate::train::config::check::no_validation;
 use crate::train::log::{EpochReport, Line, Log, StepReport};
 use crate::train::pretrained::Pretrained;
 use crate::train::run::RunFolder;
 use crate::train::step::TrainingStep;
 use crate::train::tuning::Tuning;
-use crate::train::{ClassWeights, Config, LearningRate, Needs, Precision};
 use crate::weights::{Best, Checkpoint, FORMAT, Header, LossScale};
-use crate::{Error, Result};
 
 /// Hears how training goes.
 pub trait Observer {
@@ -62,7 +62,9 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// Records the network, chooses its kernels, plans it, and starts from the seed or, with `resume`, from the run's last checkpoint.
+    /// Chooses the kernels of a recorded step, plans it, and starts from the seed or, with `resume`, from the run's last
+    /// checkpoint. A step that was recorded for another number of classes than the data set has is recorded again, and so is one
+    /// that is not given.
     ///
     /// # Errors
     /// [`Error::Input`] if the batch does not fit, the checkpoint is of another network or data set, or the settings ask for
@@ -72,6 +74,7 @@ impl Trainer {
         config: Config,
         run: RunFolder,
         dataset: Dataset,
+        recorded: Option<TrainingStep>,
         resume: bool,
         tuning: &mut Tuning,
     ) -> Result<Self> {
@@ -81,7 +84,10 @@ impl Trainer {
         {
             return Err(no_validation(patience));
         }
-        Needs::of(&config, &net, gpu.adapter())?;
+        let step = match recorded.filter(|step| step.net == net) {
+            Some(step) => step,
+            None => Needs::record(&config, &net, gpu.adapter())?.1,
+        };
         let mut header = Header {
             format: FORMAT,
             labels: dataset.manifest.classes.clone(),
@@ -98,7 +104,6 @@ impl Trainer {
             fingerprint: dataset.fingerprint(),
             net,
         };
-        let step = TrainingStep::record(&config, &header.net, config.batch)?;
         let store = ParameterStore::for_training(gpu, step.tape.spec(), step.tape.frozen_words())?;
         if resume {
             header = Self::resume(gpu, &run, &store, &header)?;

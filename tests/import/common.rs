@@ -55,7 +55,7 @@ pub fn pair(positive: &Path, negative: &Path) -> ImportOptions {
 
 pub fn grouped(source: &Path, columns: &[&str]) -> ImportOptions {
     let mut options = options(source);
-    options.request.columns.groups = columns.iter().map(|&column| column.into()).collect();
+    options.request.columns.group = columns.iter().map(|&column| column.into()).collect();
     options
 }
 

@@ -146,10 +146,10 @@ fn msd_i_finds_covers_by_track_or_link_and_counts_the_missing() {
     assert!(!made.told.moved.is_empty());
     notes_say(&made.told, "moved out of the set");
     // Without grouping the table's sets stay.
-    wish.request.columns.groups = vec!["none".into()];
+    wish.request.columns.group = vec!["none".into()];
     let made = good(&wish, &out.path().join("kept"));
     assert_eq!((made.report.covers[0], made.told.moved.len()), ([10, 4, 4], 0), "{}", made.report);
-    wish.request.columns.groups = vec!["label".into()];
+    wish.request.columns.group = vec!["label".into()];
     refused(&wish, &["--group label", "artist, album"]);
     wish.request.images = Some(out.path().to_owned());
     refused(&wish, &["none of its 40 albums"]);
@@ -203,7 +203,7 @@ fn a_tables_own_sets_are_kept_and_groups_that_span_them_are_repaired() {
     wish.split = Some([50.0, 0.0, 50.0]);
     assert!(good(&wish, &out.path().join("wish")).report.covers.iter().all(|sets| sets[1] == 0));
     let mut none = options(&table);
-    none.request.columns.split = Some("none".into());
+    none.request.columns.split_column = Some("none".into());
     let made = good(&none, &out.path().join("none"));
     assert!(made.told.split.is_some() && made.told.notes.iter().all(|note| !note.contains("sets from")));
 
@@ -211,14 +211,14 @@ fn a_tables_own_sets_are_kept_and_groups_that_span_them_are_repaired() {
     fs::write(&table, text.replace(",Set\n", ",part\n")).unwrap();
     assert!(good(&options(&table), &out.path().join("unsaid")).told.split.is_some());
     let mut said = options(&table);
-    said.request.columns.split = Some("part".into());
+    said.request.columns.split_column = Some("part".into());
     assert_eq!(set_of(&good(&said, &out.path().join("said")), 9), Split::Train);
     fs::write(&table, text.replace("TEST", "LP")).unwrap();
     let made = good(&options(&table), &out.path().join("other"));
     notes_say(&made.told, "`Set` is not taken for a split: line 9 says `LP`");
     let mut asked = options(&table);
-    asked.request.columns.split = Some("set".into());
+    asked.request.columns.split_column = Some("set".into());
     refused(&asked, &["line 9", "`Set` is `LP`, which is no set", "train, val or test"]);
-    asked.request.columns.split = Some("fold".into());
+    asked.request.columns.split_column = Some("fold".into());
     refused(&asked, &["no column `fold`", "--split-column"]);
 }

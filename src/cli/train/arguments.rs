@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::cli::GpuArguments;
-use crate::cli::data::{ColumnArguments, parse_fit};
-use crate::data::{Fit, parse_ratios};
-use crate::nets::{Freeze, Head};
-use crate::train::tuning::When;
-use crate::train::{Augmentation, ClassWeights, Config, Precision, Schedule};
 use crate::{Error, Result};
+use crate::cli::GpuArguments;
+use crate::cli::help::{Choice, DATA, FINE_TUNING, HARDWARE, NETWORK, OPTIMISER, OUTPUT, SCHEDULE, choice, net};
+use crate::data::{Columns, Fit, parse_ratios};
+use crate::nets::{Freeze, Head};
+use crate::train::{Augmentation, ClassWeights, Config, Precision, Schedule};
+use crate::train::tuning::When;
 
 /// Train a network and score it on the test set
 #[derive(Args)]
@@ -18,120 +18,159 @@ pub struct Arguments {
     /// A folder per class, a CSV or TSV table, a music library, or an imported data set
     #[arg(required_unless_present_all = ["dry_run", "classes"])]
     pub data: Option<PathBuf>,
-    /// Run folder to write
-    #[arg(long, required_unless_present = "dry_run")]
-    pub out: Option<PathBuf>,
-    /// Go on from the last checkpoint in --out, with that run's settings (--epochs may be raised)
-    #[arg(long)]
-    pub resume: bool,
-    /// Network
-    #[arg(long)]
-    net: Option<String>,
-    /// On the trunk of torchvision's networks: global pooling and a linear layer, or flatten and two dense layers
-    #[arg(long, value_name = "linear|flatten")]
-    head: Option<Head>,
-    /// Start from these weights: a checkpoint, an exported file, or one of torchvision's or timm's (safetensors). A head of
-    /// another class count is left out
-    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
-    pub weights: Option<PathBuf>,
-    /// Built-in recipe (prog-rock, shazzzam-resnet50, shazzzam-densenet169, shazzzam-inception3) or TOML file; other options
-    /// override it
-    #[arg(long, value_name = "NAME|FILE")]
-    recipe: Option<String>,
-    /// Height and width of the network's input in pixels
-    #[arg(long)]
-    size: Option<usize>,
-    /// How pictures become squares: crop the centre, or pad with black
-    #[arg(long, value_name = "crop|pad", value_parser = parse_fit)]
-    fit: Option<Fit>,
-    /// Pictures at a time
-    #[arg(long)]
-    batch: Option<usize>,
-    /// Batches per optimiser step: the gradient of a batch N times larger, in the memory of one (batch-norms see single batches)
-    #[arg(long, value_name = "N")]
-    accumulate: Option<usize>,
-    /// `mixed` keeps feature maps and their gradients in 16 bits: half the memory and traffic. Parameters, sums and the loss stay in
-    /// 32 bits
-    #[arg(long)]
-    precision: Option<Precision>,
-    #[arg(long)]
-    epochs: Option<u64>,
-    /// Stop when the best epoch on the validation set lies this many epochs back
-    #[arg(long, value_name = "EPOCHS")]
-    patience: Option<u64>,
-    /// Learning rate of Adam; the peak of a schedule
-    #[arg(long)]
-    lr: Option<f32>,
-    #[arg(long)]
-    schedule: Option<Schedule>,
-    /// Optimiser steps over which the rate rises in a straight line; not for one-cycle, which rises by itself
-    #[arg(long, value_name = "STEPS")]
-    warmup: Option<u64>,
-    /// Epochs between two drops of the step schedule
-    #[arg(long, value_name = "EPOCHS")]
-    step_every: Option<u64>,
-    /// What each drop of the step schedule multiplies the rate by [default: 0.1]
-    #[arg(long, value_name = "FACTOR")]
-    step_factor: Option<f32>,
-    /// What the rate is multiplied by for the trunk, all layers before the head; 0.1 is usual in fine-tuning
-    #[arg(long, value_name = "FACTOR")]
-    trunk_lr: Option<f32>,
-    /// Scale the gradient down where its norm is larger than this
-    #[arg(long, value_name = "NORM")]
-    clip: Option<f32>,
-    /// Leave the first layers as they are: `trunk`, or all up to a layer (`explain --layer list` prints the names). They cost
-    /// no backward pass and no gradient memory. Their batch-norms use their running statistics and leave them alone
-    #[arg(long, value_name = "trunk|LAYER")]
-    freeze: Option<String>,
-    /// Let all batch-norms use their running statistics and leave them alone; what they scale and shift by is still trained
-    #[arg(long)]
-    freeze_statistics: bool,
-    /// Decoupled weight decay
-    #[arg(long)]
-    weight_decay: Option<f32>,
-    #[arg(long)]
-    label_smoothing: Option<f32>,
-    /// How much the loss counts covers: all the same, or (auto) those of rare classes more
-    #[arg(long)]
-    class_weights: Option<ClassWeights>,
-    /// Show each class equally often
-    #[arg(long)]
-    balance: bool,
-    /// Random changes in training, separated by commas: flip, shift=0.1 (of the side), colour=0.2 (brightness, contrast and
-    /// saturation), erase=0.25 (of the pictures lose a rectangle), or none
-    #[arg(long)]
-    augment: Option<Augmentation>,
-    /// Share that dropout layers drop
-    #[arg(long)]
-    dropout: Option<f32>,
-    /// Train, validation and test in percent (two numbers: train and test)
-    #[arg(long, value_name = "70,15,15")]
+
+    /// Train, validation and test in percent; two numbers: train and test [default: the sets that DATA has, else 70,15,15]
+    #[arg(long, value_name = "70,15,15", help_heading = DATA)]
     split: Option<String>,
     #[command(flatten)]
-    columns: ColumnArguments,
+    columns: Columns,
+    /// Height and width of the network's input in pixels
+    #[arg(long, value_name = "PX", help_heading = DATA)]
+    size: Option<usize>,
+    /// How pictures become squares
+    #[arg(long, value_parser = choice::<Fit>(), help_heading = DATA)]
+    fit: Option<Fit>,
+    /// Random changes in training, separated by commas: flip, shift=0.1 (of the side), colour=0.2 (brightness, contrast and
+    /// saturation), erase=0.25 (of the pictures lose a rectangle), or none
+    #[arg(long, value_name = "CHANGES", help_heading = DATA)]
+    augment: Option<Augmentation>,
+    /// Show each class equally often
+    #[arg(long, help_heading = DATA)]
+    balance: bool,
+    /// Number of classes, for a --dry-run without DATA [default: those of DATA]
+    #[arg(long, value_name = "N", help_heading = DATA)]
+    pub classes: Option<usize>,
+
+    /// Recipe or TOML file with settings; other options override it
+    #[arg(long, value_name = "NAME|FILE", help_heading = NETWORK)]
+    recipe: Option<String>,
+    /// The network to train
+    #[arg(long, value_parser = net(), help_heading = NETWORK)]
+    net: Option<String>,
+    /// What stands on the trunk of torchvision's networks
+    #[arg(long, value_parser = choice::<Head>(), help_heading = NETWORK)]
+    head: Option<Head>,
+    /// Share that dropout layers drop
+    #[arg(long, value_name = "SHARE", help_heading = NETWORK)]
+    dropout: Option<f32>,
+
+    /// Pictures at a time
+    #[arg(long, value_name = "N", help_heading = OPTIMISER)]
+    batch: Option<usize>,
+    /// Batches per optimiser step: the gradient of a batch N times larger, in the memory of one (batch-norms see single batches)
+    #[arg(long, value_name = "N", help_heading = OPTIMISER)]
+    accumulate: Option<usize>,
+    /// Learning rate of Adam; the peak of a schedule
+    #[arg(long, value_name = "RATE", help_heading = OPTIMISER)]
+    lr: Option<f32>,
+    /// Decoupled weight decay
+    #[arg(long, value_name = "DECAY", help_heading = OPTIMISER)]
+    weight_decay: Option<f32>,
+    /// Scale the gradient down where its norm is larger than this [default: never]
+    #[arg(long, value_name = "NORM", help_heading = OPTIMISER)]
+    clip: Option<f32>,
+    /// Share of each label that is spread over all classes
+    #[arg(long, value_name = "SHARE", help_heading = OPTIMISER)]
+    label_smoothing: Option<f32>,
+    /// How much the loss counts covers
+    #[arg(long, value_parser = choice::<ClassWeights>(), help_heading = OPTIMISER)]
+    class_weights: Option<ClassWeights>,
+    /// In how many bits feature maps and their gradients are kept
+    #[arg(long, value_parser = choice::<Precision>(), help_heading = OPTIMISER)]
+    precision: Option<Precision>,
     /// Decides the split, the first weights, the order, augmentation and dropout
-    #[arg(long)]
+    #[arg(long, value_name = "N", help_heading = OPTIMISER)]
     seed: Option<u64>,
-    /// Train once with each of these seeds, on one split, into RUN/seed-1 and so on; the scores' mean and deviation are told.
-    /// The split is that of --seed
-    #[arg(long, value_name = "1,2,3", value_delimiter = ',', conflicts_with = "dry_run")]
+    /// Train once with each of these seeds, on the one split of --seed, into RUN/seed-1 and so on; prints the scores' mean and
+    /// standard deviation [default: one run]
+    #[arg(long, value_name = "1,2,3", value_delimiter = ',', conflicts_with = "dry_run", help_heading = OPTIMISER)]
     pub seeds: Vec<u64>,
+
+    /// Times that all covers are shown
+    #[arg(long, value_name = "N", help_heading = SCHEDULE)]
+    epochs: Option<u64>,
+    /// Stop when the best epoch on the validation set lies this many epochs back [default: never]
+    #[arg(long, value_name = "EPOCHS", help_heading = SCHEDULE)]
+    patience: Option<u64>,
+    /// How the learning rate changes over the run
+    #[arg(long, value_parser = choice::<Schedule>(), help_heading = SCHEDULE)]
+    schedule: Option<Schedule>,
+    /// Optimiser steps over which the rate rises in a straight line; not for one-cycle, which rises by itself
+    #[arg(long, value_name = "STEPS", help_heading = SCHEDULE)]
+    warmup: Option<u64>,
+    /// Epochs between two drops of the step schedule, for which it is required
+    #[arg(long, value_name = "EPOCHS", help_heading = SCHEDULE)]
+    step_every: Option<u64>,
+    /// What each drop of the step schedule multiplies the rate by
+    #[arg(long, value_name = "FACTOR", help_heading = SCHEDULE)]
+    step_factor: Option<f32>,
+
+    /// Start from these weights: a checkpoint, an exported file, or one of torchvision's or timm's (safetensors). A head of
+    /// another class count is left out [default: random first values]
+    #[arg(long, value_name = "FILE", conflicts_with = "resume", help_heading = FINE_TUNING)]
+    pub weights: Option<PathBuf>,
+    /// Leave the first layers as they are: `trunk`, or all up to a layer (`explain --layer list` prints the names). They cost
+    /// no backward pass and no gradient memory. Their batch-norms use their running statistics and leave them alone
+    /// [default: train all layers]
+    #[arg(long, value_name = "trunk|LAYER", help_heading = FINE_TUNING)]
+    freeze: Option<String>,
+    /// Let all batch-norms use their running statistics and leave them alone; what they scale and shift by is still trained
+    #[arg(long, help_heading = FINE_TUNING)]
+    freeze_statistics: bool,
+    /// What the rate is multiplied by for the trunk, all layers before the head; 0.1 is usual in fine-tuning
+    #[arg(long, value_name = "FACTOR", help_heading = FINE_TUNING)]
+    trunk_lr: Option<f32>,
+
+    /// Run folder to write; required but for --dry-run
+    #[arg(long, value_name = "RUN", required_unless_present = "dry_run", help_heading = OUTPUT)]
+    pub out: Option<PathBuf>,
+    /// Go on from the last checkpoint in --out, with that run's settings (--epochs may be raised)
+    #[arg(long, help_heading = OUTPUT)]
+    pub resume: bool,
     /// Leave out the event files for TensorBoard (RUN/tensorboard)
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     pub no_tensorboard: bool,
     /// Print what the run needs (parameters, memory, largest tensors, launches, operations) and stop
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     pub dry_run: bool,
-    /// Number of classes, for a --dry-run without DATA
-    #[arg(long, value_name = "N")]
-    pub classes: Option<usize>,
     /// Print one JSON object at the end
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     pub json: bool,
+
     #[command(flatten)]
     pub tuning: TuningArguments,
     #[command(flatten)]
     pub gpu: GpuArguments,
+}
+
+impl Choice for Head {
+    const VALUES: &'static [(&'static str, &'static str, Self)] = &[
+        ("linear", "Global average pooling and one linear layer", Self::Linear),
+        ("flatten", "Flatten and two dense layers, as \"Shazzzam Cam\" has it", Self::Flatten),
+    ];
+}
+
+impl Choice for Precision {
+    const VALUES: &'static [(&'static str, &'static str, Self)] = &[
+        ("f32", "All in 32 bits", Self::F32),
+        ("mixed", "16 bits, half the memory and traffic; parameters, sums and the loss stay in 32", Self::Mixed),
+    ];
+}
+
+impl Choice for ClassWeights {
+    const VALUES: &'static [(&'static str, &'static str, Self)] = &[
+        ("none", "All the same", Self::None),
+        ("auto", "Each class the same in all, so that a cover of a rare class counts more", Self::Auto),
+    ];
+}
+
+impl Choice for Schedule {
+    const VALUES: &'static [(&'static str, &'static str, Self)] = &[
+        ("constant", "The same all the time", Self::Constant),
+        ("cosine", "Half a cosine from the rate down to 0", Self::Cosine),
+        ("one-cycle", "Up over the first 30 % of the steps, then down to almost 0", Self::OneCycle),
+        ("step", "Multiplied by a factor every so many epochs", Self::Step),
+    ];
 }
 
 /// Whether to look for the fastest kernels first.
@@ -139,10 +178,10 @@ pub struct Arguments {
 pub struct TuningArguments {
     /// Try all kernels on this adapter first, for at most 20 seconds, also on a software adapter; what is found is kept for the
     /// next time
-    #[arg(long, conflicts_with = "no_tune")]
+    #[arg(long, conflicts_with = "no_tune", help_heading = HARDWARE)]
     tune: bool,
     /// Take the kernels that a rule of thumb names; software adapters do so anyway
-    #[arg(long)]
+    #[arg(long, help_heading = HARDWARE)]
     no_tune: bool,
 }
 
@@ -200,7 +239,9 @@ impl Arguments {
         set(&mut config.augment, &self.augment);
         set(&mut config.dropout, &self.dropout);
         set(&mut config.seed, &self.seed);
-        set(&mut config.group, &self.columns.group);
+        if !self.columns.group.is_empty() {
+            config.columns.group.clone_from(&self.columns.group);
+        }
         if let Some(split) = &self.split {
             config.split = Some(parse_ratios(split)?);
         }
@@ -209,9 +250,9 @@ impl Arguments {
                 to.clone_from(option);
             }
         }
-        set_if_given(&mut config.path, &self.columns.path);
-        set_if_given(&mut config.label, &self.columns.label);
-        set_if_given(&mut config.split_column, &self.columns.split_column);
+        set_if_given(&mut config.columns.path, &self.columns.path);
+        set_if_given(&mut config.columns.label, &self.columns.label);
+        set_if_given(&mut config.columns.split_column, &self.columns.split_column);
         set_if_given(&mut config.patience, &self.patience);
         set_if_given(&mut config.step_every, &self.step_every);
         set_if_given(&mut config.step_factor, &self.step_factor);
@@ -262,7 +303,8 @@ mod tests {
         (changed.schedule, changed.step_every, changed.step_factor) = (Schedule::Step, Some(3), Some(0.3));
         (changed.fit, changed.head, changed.clip) = (Fit::Pad, Head::Flatten, Some(1.5));
         (changed.class_weights, changed.freeze) = (ClassWeights::None, Some(Freeze::from("layer2".to_owned())));
-        (changed.group, changed.label) = (vec!["artist".into(), "the album".into()], Some("genre".into()));
+        changed.columns.group = vec!["artist".into(), "the album".into()];
+        changed.columns.label = Some("genre".into());
         (changed.precision, changed.seed, changed.freeze_statistics) = (Precision::Mixed, 7, true);
         for config in [Config::default(), changed] {
             let options = config.options().unwrap();

@@ -2,24 +2,28 @@
 
 use gatefold_engine::plan::mib;
 
-use super::{Arguments, check_classes, classes, pretrained};
-use crate::cli::console;
-use crate::train::Needs;
 use crate::{Error, Result};
+use crate::cli::console;
+use crate::data::Intake;
+use crate::train::Needs;
+use super::{Arguments, with_starter};
 
 /// Prints the plan, also one that does not fit; that then ends with the error.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let config = arguments.config()?;
     let classes = match (&arguments.data, arguments.classes) {
         (Some(data), wanted) => {
-            check_classes(wanted, data, &config)?;
-            classes(data, &config)?
+            let intake = Intake::open(data, &config.columns)?;
+            intake.check_classes(wanted)?;
+            intake.classes().len()
         }
         (None, Some(wanted)) if wanted >= 2 => wanted,
         (None, Some(wanted)) => return Err(Error::input(format!("--classes {wanted}: must be at least 2"))),
         (None, None) => return Err(Error::input("--dry-run: give DATA, or the number of --classes")),
     };
-    let (config, _) = pretrained(config, arguments.weights.as_deref(), classes)?;
+    let weights = arguments.weights.as_deref();
+    let (config, _) =
+        with_starter(&arguments.gpu, arguments.tuning.when(), |starter| starter.pretrained(config, weights, classes))?;
     let gpu = arguments.gpu.open()?;
     let net = config.net_config(classes);
     let needs = Needs::measure(&config, &net, gpu.adapter())?;

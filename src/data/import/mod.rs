@@ -3,6 +3,7 @@
 pub mod build;
 pub mod decode;
 pub mod duplicates;
+pub mod intake;
 mod job;
 pub mod prepare;
 mod preview;
@@ -23,7 +24,7 @@ use crate::data::set::manifest::{self, DUPLICATES};
 use crate::data::set::names::{self, pack_of};
 use crate::data::set::report::Report;
 use crate::data::set::split::{self, DEFAULT_RATIOS, SplitReport};
-use crate::data::source::{Request, Source};
+use crate::data::source::{Columns, Request, Source};
 use crate::{Error, Result};
 
 /// How to make a data set.
@@ -80,9 +81,22 @@ pub struct Imported {
 /// [`Error::Run`] if `dir` cannot be written.
 pub fn import(options: &ImportOptions, dir: &Path, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<Imported> {
     check_sizes(&options.sizes)?;
-    let ratios = options.split.map(split::normalise).transpose()?;
     let survey = options.request.survey()?;
-    let state = state(options, &survey.state(&options.request.columns)?)?;
+    let state = survey.state(&options.request.columns)?;
+    import_from(options, &state, move || options.request.read_surveyed(&survey), dir, progress)
+}
+
+/// [`import`] from a source whose state is known. It is read only if there is something to do.
+fn import_from(
+    options: &ImportOptions,
+    state_of_source: &str,
+    read: impl FnOnce() -> Result<Source>,
+    dir: &Path,
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> Result<Imported> {
+    check_sizes(&options.sizes)?;
+    let ratios = options.split.map(split::normalise).transpose()?;
+    let state = state(options, state_of_source)?;
     let before = Dataset::is_at(dir).then(|| Report::read(dir).ok()).flatten();
     if before.as_ref().is_some_and(|report| report.state == state)
         && !names::import_waits_in(dir)
@@ -91,8 +105,7 @@ pub fn import(options: &ImportOptions, dir: &Path, progress: &(dyn Fn(usize, usi
         return add_sizes(options, dir, dataset, progress);
     }
 
-    let source = options.request.read_surveyed(&survey)?;
-    drop(survey);
+    let source = read()?;
     let shown = options.request.shown();
     refuse_reserved_names(&shown, &source)?;
     if options.request.images.is_none() && source.kind == "msd-i" {
@@ -150,10 +163,12 @@ fn check_sizes(sizes: &[u32]) -> Result<()> {
 fn state(options: &ImportOptions, source: &str) -> Result<String> {
     let genres = options.request.genres.as_ref().map(fs::read_to_string).transpose().unwrap_or_default();
     let ImportOptions { request, split, seed, fit, harmonise, keep_duplicates, .. } = options;
+    // The names of the fields are a part of what was hashed by earlier versions.
+    let Columns { group, path, label, split_column } = &request.columns;
     let text = format!(
-        "{} {source} {:?} {genres:?} {:?} {split:?} {seed} {fit} {harmonise:?} {keep_duplicates}",
+        "{} {source} Columns {{ path: {path:?}, label: {label:?}, groups: {group:?}, split: {split_column:?} }} {genres:?} {:?} \
+         {split:?} {seed} {fit} {harmonise:?} {keep_duplicates}",
         env!("CARGO_PKG_VERSION"),
-        request.columns,
         request.without
     );
     Ok(blake3::hash(text.as_bytes()).to_hex().to_string())

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use gatefold_engine::file::cannot_write;
 
 use crate::data::import::stage::{self, Stage};
-use crate::data::import::{ImportOptions, build, decode, import, space};
+use crate::data::import::{build, decode, space};
 use crate::data::picture::fit::Fit;
 use crate::data::picture::harmonise::Pipeline;
 use crate::data::set::dataset::Dataset;
@@ -14,20 +14,14 @@ use crate::data::set::manifest::{Cover, DUPLICATES, Manifest};
 use crate::data::set::names::{MANIFEST, PACK, PREVIEW, pack_of};
 use crate::data::set::report::{Report, Skipped};
 use crate::data::set::split::{self, DEFAULT_RATIOS, Items, SplitReport};
-use crate::data::source::{Columns, Request};
+use crate::data::source::Columns;
 use crate::{Error, Result};
 
 /// How to make a data set for training.
 #[derive(Clone, Debug)]
 pub struct PrepareOptions {
-    /// The table's column of picture files; guessed if not given.
-    pub path_column: Option<String>,
-    /// The table's column of labels; guessed if not given.
-    pub label_column: Option<String>,
-    /// The table's column of sets; guessed if not given; `none` for none.
-    pub split_column: Option<String>,
-    /// Columns whose values keep covers together when splitting; guessed if none is given.
-    pub group_columns: Vec<String>,
+    /// The table's columns.
+    pub columns: Columns,
     /// Shares of train, val and test, as fractions, percent or any parts of a whole. Not given: 70, 15, 15, or the split
     /// that the source has.
     pub split: Option<[f64; 3]>,
@@ -53,55 +47,20 @@ pub struct Prepared {
     pub report: SplitReport,
 }
 
-/// Makes a data set in `dir` (created if missing) from `data`: anything that [`import`] takes, or a data-set folder (of
-/// which the pack is used if it has one of the wished size and fit, and the split unless `options` name a split or
-/// groups).
-///
-/// # Errors
-/// [`Error::Input`] if `data` or `options` are at fault: see [`import`]; [`Error::Run`] if `dir` cannot be written.
-pub fn prepare(
-    data: &Path,
-    options: &PrepareOptions,
-    dir: &Path,
-    progress: &(dyn Fn(usize, usize) + Sync),
-) -> Result<Prepared> {
-    let columns = Columns {
-        path: options.path_column.clone(),
-        label: options.label_column.clone(),
-        groups: options.group_columns.clone(),
-        split: options.split_column.clone(),
-    };
-    if Dataset::is_at(data) {
-        return Reuse { data, dir, options, columns }.run(progress);
-    }
-    let options = ImportOptions {
-        request: Request::new(data, &columns),
-        split: options.split,
-        seed: options.seed,
-        sizes: vec![options.size],
-        fit: options.fit,
-        harmonise: None,
-        keep_duplicates: false,
-    };
-    let made = import(&options, dir, progress)?;
-    Ok(Prepared { dataset: made.dataset, skipped: made.told.skipped, notes: made.told.notes, report: made.report })
-}
-
 /// A data set that is made from another one.
-struct Reuse<'a> {
-    data: &'a Path,
-    dir: &'a Path,
-    options: &'a PrepareOptions,
-    columns: Columns,
+pub(super) struct Reuse<'a> {
+    pub data: &'a Path,
+    pub dir: &'a Path,
+    pub options: &'a PrepareOptions,
 }
 
 impl Reuse<'_> {
-    fn run(self, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<Prepared> {
+    pub fn run(self, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<Prepared> {
         let Self { data, dir, options, .. } = self;
         let Dataset { mut manifest, pack } = Dataset::open(data)?;
         let mut told = Report::read(data)?;
         let grouping = self.grouping(&manifest)?;
-        let keep_split = options.split.is_none() && options.group_columns.is_empty();
+        let keep_split = options.split.is_none() && options.columns.group.is_empty();
         let with_pack = Dataset::open_at(data, options.size, options.fit)?;
         if keep_split && same_folder(data, dir) && with_pack.is_some() && pack.size() == options.size {
             return opened(dir);
@@ -162,7 +121,8 @@ impl Reuse<'_> {
     /// alike are never parted.
     fn grouping(&self, manifest: &Manifest) -> Result<Vec<usize>> {
         let shown = self.data.display();
-        for (given, own, option) in [(&self.columns.path, "path", "--path"), (&self.columns.label, "label", "--label")]
+        for (given, own, option) in
+            [(&self.options.columns.path, "path", "--path"), (&self.options.columns.label, "label", "--label")]
         {
             if given.as_ref().is_some_and(|given| given != own) {
                 let text = format!("{shown}: a data set has its columns already: leave out {option}");
@@ -170,10 +130,10 @@ impl Reuse<'_> {
             }
         }
         let alike = manifest.group_columns.iter().position(|column| column == DUPLICATES);
-        if self.columns.ungrouped() {
+        if self.options.columns.ungrouped() {
             return Ok(alike.into_iter().collect());
         }
-        if self.columns.groups.is_empty() {
+        if self.options.columns.group.is_empty() {
             return Ok((0..manifest.group_columns.len()).collect());
         }
         let place = |wanted: &String| {
@@ -188,7 +148,7 @@ impl Reuse<'_> {
                 ))
             })
         };
-        let mut places = self.columns.groups.iter().map(place).collect::<Result<Vec<_>>>()?;
+        let mut places = self.options.columns.group.iter().map(place).collect::<Result<Vec<_>>>()?;
         places.extend(alike.filter(|alike| !places.contains(alike)));
         Ok(places)
     }

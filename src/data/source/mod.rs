@@ -12,39 +12,41 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use gatefold_engine::file::cannot_read;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use self::table::Table;
 use self::walk::{Walk, state_of, walk};
-use crate::data::set::dataset::Dataset;
-use crate::data::set::manifest::Manifest;
-use crate::data::set::names::MANIFEST;
 use crate::data::set::report::Skipped;
 use crate::data::set::split::Split;
 use crate::data::set::strings::Strings;
+use crate::hint::did_you_mean;
 use crate::{Error, Result};
 
-/// Which columns of a table to read.
-#[derive(Clone, Debug, Default)]
+/// Which columns of a table to read. A recipe's fields and the command line's options have the same names.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Columns {
+    /// Columns whose values keep rows together when splitting; guessed if none is given; `none` for none.
+    pub group: Vec<String>,
     /// The column of picture files; guessed if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// The column of labels; guessed if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
-    /// Columns whose values keep rows together when splitting; guessed if none is given; `none` for none.
-    pub groups: Vec<String>,
     /// The column that says which cover is in which set; guessed if not given; `none` for none.
-    pub split: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub split_column: Option<String>,
 }
 
 impl Columns {
     fn none_asked(&self) -> bool {
-        self.path.is_none() && self.label.is_none() && self.groups.is_empty() && self.split.is_none()
+        self.path.is_none() && self.label.is_none() && self.group.is_empty() && self.split_column.is_none()
     }
 
     /// Whether grouping is switched off by `--group none`.
     pub(super) fn ungrouped(&self) -> bool {
-        self.groups.len() == 1 && self.groups[0].eq_ignore_ascii_case("none")
+        self.group.len() == 1 && self.group[0].eq_ignore_ascii_case("none")
     }
 }
 
@@ -103,7 +105,7 @@ pub struct Source {
     pub kind: &'static str,
     /// Names of the classes, sorted.
     pub classes: Vec<String>,
-    /// Names of the columns that the rows' [texts](Row::texts) have values for.
+    /// Names of the columns that the rows' [strings](Row::strings) have values for.
     pub group_columns: Vec<String>,
     /// Which of them keep covers together.
     pub grouping: Vec<usize>,
@@ -249,7 +251,8 @@ impl Request {
         for class in &self.without {
             let Some(gone) = source.classes.iter().position(|name| name == class) else {
                 let has = source.classes.join(", ");
-                return Err(Error::Input(format!("--without {class}: {shown} has no such class; it has: {has}")));
+                let hint = did_you_mean(class, &source.classes);
+                return Err(Error::Input(format!("--without {class}: {shown} has no such class{hint}; it has: {has}")));
             };
             source.classes.remove(gone);
             let before = source.rows.len();
@@ -319,33 +322,6 @@ pub fn read(data: &Path, columns: &Columns) -> Result<Source> {
     Request::new(data, columns).read()
 }
 
-/// Names of the classes in `data`, which may also be a data-set folder.
-///
-/// # Errors
-/// See [`Request::read`].
-pub fn classes(data: &Path, columns: &Columns) -> Result<Vec<String>> {
-    if Dataset::is_at(data) {
-        return Ok(Manifest::read(&data.join(MANIFEST))?.classes);
-    }
-    Ok(read(data, columns)?.classes)
-}
-
-/// Files and labels of the covers in `data`, which may also be a data-set folder.
-///
-/// # Errors
-/// See [`Request::read`].
-pub fn covers(data: &Path, columns: &Columns) -> Result<Vec<(PathBuf, String)>> {
-    if Dataset::is_at(data) {
-        let Manifest { classes, covers, .. } = Manifest::read(&data.join(MANIFEST))?;
-        return Ok(covers
-            .into_iter()
-            .map(|cover| (cover.strings.path().to_owned(), classes[cover.label].clone()))
-            .collect());
-    }
-    let Source { classes, rows, .. } = read(data, columns)?;
-    Ok(rows.into_iter().map(|row| (row.strings.path().to_owned(), classes[row.label].clone())).collect())
-}
-
 /// What people call the sets.
 const SETS: [(&str, Split); 9] = [
     ("train", Split::Train),
@@ -367,13 +343,16 @@ fn set_named(name: &str) -> Option<Split> {
 
 /// Which of the columns that a source always has keep covers together: those of --group, else all.
 fn grouping(columns: &[String], request: &Request) -> Result<Vec<usize>> {
-    if [&request.columns.path, &request.columns.label, &request.columns.split].iter().any(|column| column.is_some()) {
+    if [&request.columns.path, &request.columns.label, &request.columns.split_column]
+        .iter()
+        .any(|column| column.is_some())
+    {
         return Err(Error::Input(format!(
             "{}: its columns are known: leave out --path, --label and --split-column",
             request.shown()
         )));
     }
-    let asked = &request.columns.groups;
+    let asked = &request.columns.group;
     if asked.is_empty() {
         return Ok((0..columns.len()).collect());
     }
@@ -382,8 +361,8 @@ fn grouping(columns: &[String], request: &Request) -> Result<Vec<usize>> {
     }
     let place = |name: &String| {
         columns.iter().position(|column| column.eq_ignore_ascii_case(name)).ok_or_else(|| {
-            let has = columns.join(", ");
-            Error::Input(format!("--group {name}: {} has {has}, or none", request.shown()))
+            let (has, hint) = (columns.join(", "), did_you_mean(name, columns));
+            Error::Input(format!("--group {name}: {} has {has}, or none{hint}", request.shown()))
         })
     };
     asked.iter().map(place).collect()

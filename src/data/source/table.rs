@@ -191,7 +191,7 @@ impl Table {
             }
         };
         let mut group_places = Vec::new();
-        if columns.groups.is_empty() {
+        if columns.group.is_empty() {
             group_places = self.guesses(&GROUPS);
             group_places.retain(|&place| place != path_place && place != label_place);
             if !group_places.is_empty() {
@@ -199,7 +199,7 @@ impl Table {
                 guessed.push(format!("groups to keep whole from {} (--group none for none)", names.join(" and ")));
             }
         } else if !columns.ungrouped() || self.place("none").is_some() {
-            for name in &columns.groups {
+            for name in &columns.group {
                 let place = self.need(name, "name columns that it has with --group")?;
                 if !group_places.contains(&place) {
                     group_places.push(place);
@@ -209,7 +209,7 @@ impl Table {
 
         let mut notes = Vec::new();
         let taken = [&[path_place, label_place], &group_places[..]].concat();
-        let split_place = match &columns.split {
+        let split_place = match &columns.split_column {
             Some(name) if name.eq_ignore_ascii_case("none") && self.place(name).is_none() => None,
             Some(name) => Some(self.need(name, "name the one with the sets with --split-column, or none")?),
             None => {
@@ -221,7 +221,7 @@ impl Table {
                 place.filter(|(_, fault)| fault.is_none()).map(|(place, _)| place)
             }
         };
-        if let (Some(place), None) = (split_place, &columns.split) {
+        if let (Some(place), None) = (split_place, &columns.split_column) {
             guessed.push(format!("sets from `{}` (--split-column none for none)", self.header[place]));
         }
 
@@ -354,8 +354,8 @@ mod tests {
         Columns {
             path: path.map(Into::into),
             label: label.map(Into::into),
-            groups: groups.iter().map(|&group| group.into()).collect(),
-            split: None,
+            group: groups.iter().map(|&group| group.into()).collect(),
+            split_column: None,
         }
     }
 

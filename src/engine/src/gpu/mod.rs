@@ -5,6 +5,7 @@
 mod adapter;
 mod compiled;
 mod kernel;
+mod layers;
 mod memory;
 mod shader;
 mod storage;
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 pub use adapter::{AdapterSummary, list, no_adapter};
 pub use compiled::cache_folder;
 pub use kernel::{Binding, Kernel, Needs, Pipeline, fold};
+pub use layers::quieten_layers;
 pub(crate) use memory::take_fitting;
 pub use memory::{BufferPool, MemoryUse, available_host_memory};
 pub use shader::{Shader, compose, fingerprint};

@@ -1,0 +1,190 @@
+//! The whole command line as clap sees it: headings, defaults from the place that defines them, and errors in one line.
+
+use std::process::ExitCode;
+
+use clap::{Arg, Command, CommandFactory};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::error::ErrorKind;
+
+use crate::nets::NETS;
+use crate::train::config::{self, Config, RECIPES, STEP_FACTOR};
+use super::console;
+
+pub const DATA: &str = "Data";
+pub const NETWORK: &str = "Network";
+pub const OPTIMISER: &str = "Optimiser";
+pub const SCHEDULE: &str = "Schedule";
+pub const FINE_TUNING: &str = "Fine-tuning";
+pub const OUTPUT: &str = "Output";
+pub const HARDWARE: &str = "Hardware";
+
+/// A setting with few values: each with its name and a sentence.
+pub trait Choice: Clone + Send + Sync + 'static {
+    const VALUES: &'static [(&'static str, &'static str, Self)];
+}
+
+/// Reads a [`Choice`], and lists its values in the help and in completions.
+pub fn choice<T: Choice>() -> impl TypedValueParser<Value = T> {
+    let values = T::VALUES.iter().map(|(name, help, _)| PossibleValue::new(*name).help(*help));
+    PossibleValuesParser::new(values).try_map(|text| {
+        let found = T::VALUES.iter().find(|(name, ..)| *name == text);
+        found.map(|(_, _, value)| value.clone()).ok_or("is none of the values")
+    })
+}
+
+/// The name of a network.
+pub fn net() -> impl TypedValueParser<Value = String> {
+    PossibleValuesParser::new(NETS.iter().map(|net| net.name))
+}
+
+/// The command line, with everything that its help shows.
+pub fn command() -> Command {
+    super::Cli::command().mut_subcommand("train", |train| train.mut_args(with_default))
+}
+
+/// What an option of `train` is without being given. [`Config::default`] says so, or the code that a missing value means.
+fn default_of(id: &str) -> Option<String> {
+    match id {
+        "step_factor" => return Some(STEP_FACTOR.to_string()),
+        "recipe" => {
+            let names: Vec<_> = RECIPES.iter().map(|recipe| recipe.0).collect();
+            return Some(format!("none; built in: {}", names.join(", ")));
+        }
+        _ => {}
+    }
+    let table = toml::Table::try_from(Config::default()).ok()?;
+    match table.get(id)? {
+        // A switch is off, and an empty list says nothing.
+        toml::Value::Boolean(_) => None,
+        toml::Value::Array(values) if values.is_empty() => None,
+        value => Some(config::shown(value)),
+    }
+}
+
+fn with_default(arg: Arg) -> Arg {
+    match (default_of(arg.get_id().as_str()), arg.get_help()) {
+        (Some(default), Some(help)) => {
+            let help = format!("{help} [default: {default}]");
+            arg.help(help)
+        }
+        _ => arg,
+    }
+}
+
+/// Prints help or version, or says in one line what is wrong with the command line.
+pub fn end(error: &clap::Error) -> ExitCode {
+    let asked = matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    );
+    if asked {
+        // A reader that has gone away has seen enough.
+        let _ = error.print();
+    } else {
+        console::say(one_line(&error.render().to_string()));
+    }
+    ExitCode::from(error.exit_code() as u8)
+}
+
+/// Clap's message without its usage, its hint as a question.
+fn one_line(message: &str) -> String {
+    let lines = message.lines().map(str::trim).filter(|line| !line.is_empty());
+    let told: Vec<&str> =
+        lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information")).collect();
+    let mut text = String::new();
+    for line in told {
+        let hint = line.strip_prefix("tip: a similar ").and_then(|rest| rest.split_once(" exists: "));
+        let hints = line.strip_prefix("tip: some similar ").and_then(|rest| rest.split_once(" exist: "));
+        match hint.or(hints) {
+            Some((_, near)) => text += &format!("; did you mean {near}?"),
+            None if line.starts_with("tip: ") => text += &format!("; {}", line.trim_start_matches("tip: ")),
+            None if text.is_empty() => text += line,
+            // What is missing is listed a line each.
+            None if text.ends_with(':') => text += &format!(" {line}"),
+            None if line.starts_with('[') => text += &format!(" {line}"),
+            None => text += &format!(", {line}"),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(line: &str) -> String {
+        let error = command().try_get_matches_from(line.split(' ')).unwrap_err();
+        one_line(&error.render().to_string())
+    }
+
+    /// Every command with the path to it.
+    fn commands(command: &Command, path: &str, all: &mut Vec<(String, Command)>) {
+        for sub in command.get_subcommands() {
+            let path = format!("{path} {}", sub.get_name());
+            all.push((path.clone(), sub.clone()));
+            commands(sub, &path, all);
+        }
+    }
+
+    #[test]
+    fn every_option_has_a_heading_a_sentence_and_its_default() {
+        let mut root = command();
+        root.build();
+        root.clone().debug_assert();
+        let mut all = vec![];
+        commands(&root, "gatefold", &mut all);
+        assert!(all.len() >= 13, "{all:?}");
+        for (path, command) in all.iter().filter(|(path, _)| !path.contains(" help")) {
+            assert!(command.get_about().is_some(), "{path}");
+            for arg in command.get_arguments().filter(|arg| !matches!(arg.get_id().as_str(), "help" | "version")) {
+                let name = format!("{path}: {}", arg.get_id());
+                let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+                assert!(help.len() > 8, "{name} has no sentence");
+                for leak in ["](", "[`", "::", "`]"] {
+                    assert!(!help.contains(leak), "{name} shows rustdoc: {help}");
+                }
+                for value in arg.get_possible_values() {
+                    let help = value.get_help().map(ToString::to_string).unwrap_or_default();
+                    assert!(!help.contains("[`") && !help.contains("]("), "{name}: {help}");
+                }
+                if arg.is_positional() {
+                    continue;
+                }
+                assert!(arg.get_help_heading().is_some(), "{name} has no heading");
+                let takes_value = arg.get_action().takes_values();
+                let shown = help.contains("[default: ") || !arg.get_default_values().is_empty();
+                let required = arg.is_required_set() || help.contains("required");
+                assert!(!takes_value || shown || required, "{name} does not say its default: {help}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_help_of_train_has_headings_and_the_settings_own_defaults() {
+        let mut command = command();
+        let train = command.find_subcommand_mut("train").unwrap();
+        let help = train.render_long_help().to_string();
+        for heading in [DATA, NETWORK, OPTIMISER, SCHEDULE, FINE_TUNING, OUTPUT, HARDWARE] {
+            assert!(help.contains(&format!("\n{heading}:\n")), "{heading}: {help}");
+        }
+        let Config { epochs, lr, batch, .. } = Config::default();
+        for default in [format!("[default: {epochs}]"), format!("[default: {lr}]"), format!("[default: {batch}]")] {
+            assert!(help.contains(&default), "{default}: {help}");
+        }
+        assert!(NETS.iter().all(|net| help.contains(net.name)) && RECIPES.iter().all(|recipe| help.contains(recipe.0)));
+    }
+
+    #[test]
+    fn what_is_wrong_is_one_line_with_a_hint() {
+        for (line, wanted) in [
+            ("gatefold train covers --out run --epoch 3", "did you mean '--epochs'?"),
+            ("gatefold train covers --out run --net resnet5", "did you mean 'resnet50'"),
+            ("gatefold trian", "did you mean 'train'?"),
+            ("gatefold train covers", "--out"),
+            ("gatefold train covers --out run --epochs many", "invalid value 'many' for '--epochs"),
+        ] {
+            let said = said(line);
+            assert!(said.starts_with("error: ") && said.contains(wanted) && !said.contains('\n'), "{line}: {said}");
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What `train` is given, read once: its classes are known before an hour of decoding, and decoding reads it no second time.
+
+use std::path::{Path, PathBuf};
+
+use crate::data::import::prepare::{PrepareOptions, Prepared, Reuse};
+use crate::data::import::{ImportOptions, import_from};
+use crate::data::set::dataset::Dataset;
+use crate::data::set::manifest::Manifest;
+use crate::data::set::names::MANIFEST;
+use crate::data::source::{Columns, Request, Source};
+use crate::{Error, Result};
+
+/// Covers that are there: a source that was read, or a data set.
+pub struct Intake {
+    data: PathBuf,
+    read: Read,
+}
+
+enum Read {
+    /// The list of a data-set folder.
+    Dataset(Manifest),
+    /// A source, and the hash of its files.
+    Source { request: Request, state: String, source: Source },
+}
+
+impl Intake {
+    /// Reads the list of covers in `data`: anything that [`import`](super::import()) takes, or a data-set folder.
+    ///
+    /// # Errors
+    /// [`Error::Input`]: see [`Request::read`].
+    pub fn open(data: &Path, columns: &Columns) -> Result<Self> {
+        let read = if Dataset::is_at(data) {
+            Read::Dataset(Manifest::read(&data.join(MANIFEST))?)
+        } else {
+            let request = Request::new(data, columns);
+            let survey = request.survey()?;
+            let state = survey.state(columns)?;
+            let source = request.read_surveyed(&survey)?;
+            Read::Source { request, state, source }
+        };
+        Ok(Self { data: data.to_owned(), read })
+    }
+
+    /// Where they are.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// Names of the classes.
+    pub fn classes(&self) -> &[String] {
+        match &self.read {
+            Read::Dataset(manifest) => &manifest.classes,
+            Read::Source { source, .. } => &source.classes,
+        }
+    }
+
+    /// Files and labels of the covers.
+    pub fn covers(&self) -> Vec<(PathBuf, String)> {
+        let labelled = |path: &Path, label: usize| (path.to_owned(), self.classes()[label].clone());
+        match &self.read {
+            Read::Dataset(manifest) => {
+                manifest.covers.iter().map(|cover| labelled(cover.strings.path(), cover.label)).collect()
+            }
+            Read::Source { source, .. } => {
+                source.rows.iter().map(|row| labelled(row.strings.path(), row.label)).collect()
+            }
+        }
+    }
+
+    /// Fails unless there are `wanted` classes, if a number was named.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if there are more or fewer.
+    pub fn check_classes(&self, wanted: Option<usize>) -> Result<()> {
+        let (data, found) = (self.data.display(), self.classes().len());
+        match wanted {
+            Some(wanted) if wanted != found => Err(Error::input(format!(
+                "--classes {wanted}: {data} has {found}; leave the option out, it is for --dry-run"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes a data set in `dir` (created if missing). Of a data-set folder the pack is used if it has one of the wished size and
+    /// fit, and the split unless `options` name a split or groups. The columns are those that it was opened with.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the covers or `options` are at fault: see [`import`](super::import()); [`Error::Run`] if `dir` cannot
+    /// be written.
+    pub fn prepare(
+        self,
+        options: &PrepareOptions,
+        dir: &Path,
+        progress: &(dyn Fn(usize, usize) + Sync),
+    ) -> Result<Prepared> {
+        let (request, state, source) = match self.read {
+            Read::Dataset(_) => return Reuse { data: &self.data, dir, options }.run(progress),
+            Read::Source { request, state, source } => (request, state, source),
+        };
+        let PrepareOptions { split, seed, size, fit, .. } = *options;
+        let options =
+            ImportOptions { request, split, seed, sizes: vec![size], fit, harmonise: None, keep_duplicates: false };
+        let made = import_from(&options, &state, move || Ok(source), dir, progress)?;
+        Ok(Prepared { dataset: made.dataset, skipped: made.told.skipped, notes: made.told.notes, report: made.report })
+    }
+}
+
+/// Makes a data set in `dir` (created if missing) from `data`: [`Intake::open`], then [`Intake::prepare`].
+///
+/// # Errors
+/// As those two.
+pub fn prepare(
+    data: &Path,
+    options: &PrepareOptions,
+    dir: &Path,
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> Result<Prepared> {
+    Intake::open(data, &options.columns)?.prepare(options, dir, progress)
+}

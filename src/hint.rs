@@ -1,0 +1,27 @@
+//! "Did you mean …?": names that are nearly right.
+
+/// Names less alike than this are others (Jaro and Winkler's measure, as clap has it for options).
+const ALIKE: f64 = 0.75;
+
+/// `; did you mean "rock"?` if one of the names is nearly the one that was given, else nothing.
+pub fn did_you_mean(given: &str, names: &[impl AsRef<str>]) -> String {
+    let given = given.to_lowercase();
+    let alike = |name: &str| strsim::jaro_winkler(&given, &name.to_lowercase());
+    let nearest = names.iter().map(|name| (alike(name.as_ref()), name.as_ref()));
+    let nearest = nearest.filter(|(alike, _)| *alike > ALIKE).max_by(|a, b| a.0.total_cmp(&b.0));
+    nearest.map_or(String::new(), |(_, name)| format!("; did you mean {name}?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::did_you_mean;
+
+    #[test]
+    fn a_near_name_is_asked_for_and_a_far_one_is_not() {
+        let names = ["hip-hop", "jazz", "metal"];
+        assert_eq!(did_you_mean("HipHop", &names), "; did you mean hip-hop?");
+        assert_eq!(did_you_mean("jaz", &names), "; did you mean jazz?");
+        assert_eq!(did_you_mean("classical", &names), "");
+        assert_eq!(did_you_mean("", &names), "");
+    }
+}

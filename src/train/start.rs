@@ -1,0 +1,198 @@
+//! Starting and resuming a run: everything that can be checked before decoding is, then the data set is made, then the trainer.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use gatefold_engine::file::write_atomically;
+use gatefold_engine::gpu::Gpu;
+
+use crate::Result;
+use crate::data::{Dataset, Intake, Prepared};
+use crate::train::{Config, Needs, Pretrained};
+use crate::train::config::{Origin, WeightsFile};
+use crate::train::run::{self, RunFolder};
+use crate::train::step::TrainingStep;
+use crate::train::trainer::Trainer;
+use crate::train::tuning::{BUDGET, Tuning, When};
+
+/// What happens before the first step.
+pub enum Event<'a> {
+    /// A line for the user.
+    Note(String),
+    /// The data set is there.
+    Prepared(&'a Prepared),
+    /// What the run needs.
+    Planned(&'a Needs),
+    /// Training goes on after so many epochs.
+    Resumed(u64),
+}
+
+/// Hears what happens before the first step.
+pub trait Listener: Sync {
+    /// `done` of `total` pictures are decoded; called from many threads.
+    fn decoding(&self, done: usize, total: usize);
+    fn event(&self, event: Event<'_>);
+}
+
+/// What a run is started with, besides data and settings.
+pub struct Starter<'a> {
+    /// Opens the adapter. Called once, after what needs none was checked.
+    pub open: &'a dyn Fn() -> Result<Arc<Gpu>>,
+    pub listener: &'a dyn Listener,
+    /// When to look for the fastest kernels.
+    pub tune: When,
+    /// Where what was found is kept.
+    pub cache: Option<PathBuf>,
+}
+
+/// A new run as far as it is known before an hour of decoding.
+pub struct Checked {
+    intake: Intake,
+    config: Config,
+    pretrained: Option<Pretrained>,
+    gpu: Arc<Gpu>,
+    needs: Needs,
+    step: TrainingStep,
+}
+
+impl Checked {
+    /// The covers alone.
+    pub fn into_intake(self) -> Intake {
+        self.intake
+    }
+}
+
+impl Starter<'_> {
+    fn note(&self, text: impl std::fmt::Display) {
+        self.listener.event(Event::Note(format!("note: {text}")));
+    }
+
+    /// Checks a new run as far as it can be without decoding.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the weights do not fit the network or the run does not fit the adapter.
+    pub fn check(&self, intake: Intake, config: Config, weights: Option<&Path>) -> Result<Checked> {
+        let classes = intake.classes().len();
+        let (config, pretrained) = self.pretrained(config, weights, classes)?;
+        let gpu = (self.open)()?;
+        let (needs, step) = Needs::record(&config, &config.net_config(classes), gpu.adapter())?;
+        Ok(Checked { intake, config, pretrained, gpu, needs, step })
+    }
+
+    /// Reads the weights to start from, says what is left out of them, and takes over their normalisation.
+    ///
+    /// # Errors
+    /// As [`Pretrained::read`].
+    pub fn pretrained(
+        &self,
+        config: Config,
+        weights: Option<&Path>,
+        classes: usize,
+    ) -> Result<(Config, Option<Pretrained>)> {
+        let Some(file) = weights else { return Ok((config, None)) };
+        let pretrained = Pretrained::read(file, &config, classes)?;
+        pretrained.notes().into_iter().for_each(|note| self.note(note));
+        Ok((pretrained.settings(config), Some(pretrained)))
+    }
+
+    /// Prepares a new run in `out` up to its first step, from the seed or from a weights file.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if there is a run in `out` already, as [`Starter::check`], or if the data are at fault.
+    pub fn start(&self, data: &Path, config: Config, weights: Option<&Path>, out: &Path) -> Result<Trainer> {
+        self.start_from(data, Intake::open(data, &config.columns)?, config, weights, out)
+    }
+
+    /// [`Starter::start`] with data that were opened already.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn start_from(
+        &self,
+        data: &Path,
+        intake: Intake,
+        config: Config,
+        weights: Option<&Path>,
+        out: &Path,
+    ) -> Result<Trainer> {
+        let run = RunFolder::new(out);
+        run::check_new(&run)?;
+        let Checked { intake, config, pretrained, gpu, needs, step } = self.check(intake, config, weights)?;
+        run::create(&run)?;
+        let dataset = self.prepare(intake, &config, &run)?;
+        self.listener.event(Event::Planned(&needs));
+        if config.freeze.is_some() && pretrained.is_none() {
+            self.note("--freeze without --weights: the frozen layers keep their random first values");
+        }
+        let file = pretrained.as_ref().map(|pretrained| pretrained.file.clone());
+        write_config(&run, &config, data, &gpu, &dataset, &needs, file)?;
+        let trainer = self.trainer(&gpu, config, &run, dataset, Some(step), false)?;
+        if let Some(pretrained) = &pretrained {
+            trainer.start_from(pretrained)?;
+        }
+        Ok(trainer)
+    }
+
+    /// Decodes and splits the covers into the run's data folder.
+    ///
+    /// # Errors
+    /// As [`Intake::prepare`].
+    pub fn prepare(&self, intake: Intake, config: &Config, run: &RunFolder) -> Result<Dataset> {
+        let decoding = |done, total| self.listener.decoding(done, total);
+        let prepared = intake.prepare(&config.prepare_options(), &run.data(), &decoding)?;
+        self.listener.event(Event::Prepared(&prepared));
+        Ok(prepared.dataset)
+    }
+
+    /// Goes on with a run; `config` is its own, but that there may be more epochs.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if DATA names other covers than the run was started with, or the checkpoint is of another run.
+    pub fn resume(&self, intake: &Intake, config: Config, run: &RunFolder) -> Result<Trainer> {
+        let dataset = Dataset::open(&run.data())?;
+        run::check_same_data(intake, &dataset, run)?;
+        let gpu = (self.open)()?;
+        let trainer = self.trainer(&gpu, config, run, dataset, None, true)?;
+        self.listener.event(Event::Resumed(trainer.epochs_done()));
+        Ok(trainer)
+    }
+
+    fn trainer(
+        &self,
+        gpu: &Arc<Gpu>,
+        config: Config,
+        run: &RunFolder,
+        dataset: Dataset,
+        step: Option<TrainingStep>,
+        resume: bool,
+    ) -> Result<Trainer> {
+        let mut say = |line| self.listener.event(Event::Note(line));
+        let when = if resume { When::Never } else { self.tune };
+        let mut tuning = Tuning { when, budget: BUDGET, cache: self.cache.clone(), say: &mut say };
+        Trainer::new(gpu, config, run.clone(), dataset, step, resume, &mut tuning)
+    }
+}
+
+fn write_config(
+    run: &RunFolder,
+    config: &Config,
+    data: &Path,
+    gpu: &Gpu,
+    dataset: &Dataset,
+    needs: &Needs,
+    weights: Option<WeightsFile>,
+) -> Result<()> {
+    let origin = Origin {
+        data: std::path::absolute(data).unwrap_or_else(|_| data.to_owned()),
+        adapter: gpu.adapter().name.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        labels: dataset.manifest.classes.clone(),
+        parameters: needs.parameters,
+        backend: Some(gpu.adapter().backend.clone()),
+        driver: Some(gpu.adapter().driver.clone()),
+        peak_bytes: Some(needs.peak_bytes),
+        weights,
+    };
+    let text = Config { run: Some(origin), ..config.clone() }.to_toml()?;
+    write_atomically(&run.config(), |file| std::io::Write::write_all(file, text.as_bytes()))
+}
