@@ -12,15 +12,7 @@ else
 SYSTEM := $(shell uname -s)
 endif
 
-ifeq ($(SYSTEM),Linux)
-# One of Mesa's layers looks for a Wayland display, and libwayland complains on stderr where this is not set. A path that
-# does not exist keeps it quiet. Desktops set it themselves, so nothing changes there.
-ifeq ($(XDG_RUNTIME_DIR),)
-export XDG_RUNTIME_DIR := /nonexistent
-endif
-endif
-
-.PHONY: help demo test kernels bench lint format-check clippy build setup
+.PHONY: help demo test kernels bench lint format-check clippy docs build setup
 
 help:
 	@echo "make demo     draw sample covers, train on them, score, explain; everything goes to demo/"
@@ -28,6 +20,7 @@ help:
 	@echo "make kernels  every kernel against its reference on this machine's adapter, as a table"
 	@echo "make bench    time single kernels; BENCH=\"step prognet\" times whole training steps"
 	@echo "make lint     formatting and clippy, warnings denied"
+	@echo "make docs     the documentation of all crates, warnings denied"
 	@echo "make setup    on Linux without a Vulkan adapter: install Mesa's software driver"
 
 demo: setup
@@ -51,6 +44,9 @@ format-check:
 
 clippy:
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
+
+docs:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --workspace --no-deps
 
 build:
 	$(CARGO) build --release

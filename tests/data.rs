@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use gatefold::{Error, Result};
-use gatefold::data::{Columns, Dataset, Epoch, Fit, PrepareOptions, Prepared, Split, prepare};
 use gatefold::data::picture::{load, load_rgb};
+use gatefold::data::{Columns, Dataset, Epoch, Fit, PrepareOptions, Prepared, Split, prepare};
+use gatefold::{Error, Result};
 use image::{DynamicImage, ImageBuffer, ImageFormat, Luma, Rgb, RgbImage, Rgba, RgbaImage};
 use tempfile::TempDir;
 
@@ -30,13 +30,7 @@ const CMYK: [u8; 189] = [
 ];
 
 fn options() -> PrepareOptions {
-    PrepareOptions {
-        columns: Columns::default(),
-        split: None,
-        seed: 1,
-        size: 8,
-        fit: Fit::Crop,
-    }
+    PrepareOptions { columns: Columns::default(), split: None, seed: 1, size: 8, fit: Fit::Crop }
 }
 
 fn grouped(columns: &[&str]) -> PrepareOptions {
@@ -323,7 +317,9 @@ fn no_artist_is_in_two_sets() {
         names.iter().enumerate().map(|(i, name)| (["x", "y"][i % 2], name.as_str())).collect();
     let (_dir, path) = table(&rows);
     let out = tempfile::tempdir().unwrap();
-    let made = make(&path, &PrepareOptions { label_column: Some("genre".into()), ..grouped(&["artist"]) }, out.path());
+    let mut options = grouped(&["artist"]);
+    options.columns.label = Some("genre".into());
+    let made = make(&path, &options, out.path());
     let manifest = made.unwrap().dataset.manifest;
     assert_eq!(manifest.group_columns, ["artist"]);
     assert_eq!(manifest.covers.len(), 60);

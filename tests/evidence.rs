@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use gatefold::data::{Dataset, PrepareOptions, Split, picture, prepare};
-use gatefold::explain::{Explainer, HeatMap, Method, Pictures, Question};
+use gatefold::data::{Columns, Dataset, PrepareOptions, Split, picture, prepare};
 use gatefold::explain::faithfulness::{BLOB, Measure, RANDOM, measure};
 use gatefold::explain::randomisation::{LOST, SEED, randomise};
+use gatefold::explain::{Explainer, HeatMap, Method, Pictures, Question};
 use gatefold::sample::{self, SampleOptions};
 use gatefold::score::model::Model;
-use gatefold::train::{Config, EpochReport, Observer, StepReport, Trainer, Tuning};
 use gatefold::train::run::RunFolder;
 use gatefold::train::tuning::When;
+use gatefold::train::{Config, EpochReport, Observer, StepReport, Trainer, Tuning};
 use gatefold_engine::gpu::{Gpu, GpuOptions};
 use gatefold_engine::params::Arena;
 use image::{Rgb, RgbImage};
@@ -77,8 +77,8 @@ fn genres() -> &'static (Trained, HashMap<PathBuf, [u32; 4]>) {
         let folder = folder("genres");
         let options = SampleOptions { per_genre: 60, size: SIZE, ..SampleOptions::default() };
         let csv = sample::write(&folder.join("covers"), &options).unwrap().csv;
-        let (label, group) = (Some("genre".into()), vec!["artist".into()]);
-        let config = Config { epochs: 18, label, group, ..Config::default() };
+        let columns = Columns { group: vec!["artist".into()], label: Some("genre".into()), ..Columns::default() };
+        let config = Config { epochs: 18, columns, ..Config::default() };
         (train(&csv, &folder.join("run"), config), boxes(&csv))
     })
 }

@@ -7,15 +7,15 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::{Error, Result};
-use crate::audit::{Audit, Options, audit, check_size, page};
+use super::help::{DATA, NETWORK, OUTPUT};
+use super::{GpuArguments, console};
 use crate::audit::probe::Probe;
-use crate::data::{Dataset, Fit, PrepareOptions, prepare};
+use crate::audit::{Audit, Options, audit, check_size, page};
 use crate::data::source::{self, Columns};
+use crate::data::{Dataset, Fit, PrepareOptions, prepare};
 use crate::train::Config;
 use crate::train::run::RunFolder;
-use super::{GpuArguments, console};
-use super::help::{DATA, NETWORK, OUTPUT};
+use crate::{Error, Result};
 
 /// Ask whether the label can be read off without looking at what covers show, and whether sets leak into each other. Exit codes:
 /// 0 nothing detected, 10 a shortcut, 11 a leak, 12 inconclusive

@@ -4,11 +4,11 @@ use std::sync::Mutex;
 
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
-use crate::data::{Columns, Fit, Prepared};
-use crate::train::{Event, Listener};
 use super::console::{self, Progress};
 use super::help::{self, Choice};
 use super::train::planned;
+use crate::data::{Columns, Fit, Prepared};
+use crate::train::{Event, Listener};
 
 impl Args for Columns {
     fn augment_args(command: Command) -> Command {
@@ -51,6 +51,7 @@ impl FromArgMatches for Columns {
 }
 
 impl Choice for Fit {
+    const WHAT: &'static str = "way to make squares";
     const VALUES: &'static [(&'static str, &'static str, Self)] = &[
         ("crop", "Keep the largest square around the centre", Self::Crop),
         ("pad", "Keep everything, fill the missing sides with black", Self::Pad),

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::help::{NETWORK, OUTPUT, SCHEDULE, net};
+use super::{GpuArguments, console, explain, report, sample, train};
 use crate::Result;
 use crate::data::{Columns, Dataset, Split};
 use crate::explain::gallery;
@@ -12,8 +14,6 @@ use crate::score::model::Model;
 use crate::train::Config;
 use crate::train::run::RunFolder;
 use crate::train::tuning::When;
-use super::{GpuArguments, console, explain, report, sample, train};
-use super::help::{NETWORK, OUTPUT, SCHEDULE, net};
 
 /// The main job on built-in data: sample, train, evaluate, report, explain
 #[derive(Args)]

@@ -7,9 +7,9 @@ use gatefold_engine::gpu::{self, AdapterSummary};
 use gatefold_engine::plan::mib;
 use serde::Serialize;
 
-use crate::Result;
 use super::console;
 use super::help::OUTPUT;
+use crate::Result;
 
 /// List the adapters, their limits and features, and which one would be used
 #[derive(Args)]

@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::{Error, Result};
+use super::help::{Choice, DATA, OUTPUT, choice};
+use super::weights::WeightsArguments;
+use super::{GpuArguments, console};
 use crate::data::{Columns, Split};
 use crate::score::evaluate;
 use crate::score::model::Model;
 use crate::train::run::RunFolder;
-use super::{GpuArguments, console};
-use super::help::{Choice, DATA, OUTPUT, choice};
-use super::weights::WeightsArguments;
+use crate::{Error, Result};
 
 /// Score a run or a weights file with baselines and intervals
 #[derive(Args)]
@@ -47,6 +47,7 @@ enum Which {
 }
 
 impl Choice for Which {
+    const WHAT: &'static str = "set";
     const VALUES: &'static [(&'static str, &'static str, Self)] = &[
         ("train", "What the network learnt from", Self::Train),
         ("val", "What chose the checkpoint", Self::Val),

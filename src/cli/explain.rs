@@ -6,19 +6,19 @@ use clap::Args;
 use gatefold_engine::file::write_atomically;
 use serde::Serialize;
 
-use crate::{Error, Result};
-use crate::data::{Dataset, Split, source};
-use crate::explain::{CANNOT_SHOW, Method, Pictures, Question, choose_layer, gallery, layers};
-use crate::explain::faithfulness::{self, Faithfulness};
-use crate::explain::randomisation::{self, Randomisation, StripRow};
-use crate::explain::render::NO_EVIDENCE;
-use crate::score::model::Model;
-use crate::train::run::RunFolder;
 use super::GpuArguments;
 use super::console::{self, percent};
 use super::help::{Choice, DATA, NETWORK, OUTPUT, choice};
 use super::predict::load;
 use super::weights::WeightsArguments;
+use crate::data::{Dataset, Split, source};
+use crate::explain::faithfulness::{self, Faithfulness};
+use crate::explain::randomisation::{self, Randomisation, StripRow};
+use crate::explain::render::NO_EVIDENCE;
+use crate::explain::{CANNOT_SHOW, Method, Pictures, Question, choose_layer, gallery, layers};
+use crate::score::model::Model;
+use crate::train::run::RunFolder;
+use crate::{Error, Result};
 
 /// Show where the network looked: heat map, overlay, contact sheet and numbers
 ///
@@ -30,7 +30,7 @@ pub struct Arguments {
     paths: Vec<PathBuf>,
     #[command(flatten)]
     weights: WeightsArguments,
-    /// Folder to write [default for the tests: RUN/explain]
+    /// Folder to write; required for heat maps [default: RUN/explain, for the tests]
     #[arg(long, help_heading = OUTPUT)]
     out: Option<PathBuf>,
     /// How maps are made; several with commas between
@@ -62,6 +62,7 @@ pub struct Arguments {
 const LIMIT: usize = 50;
 
 impl Choice for Method {
+    const WHAT: &'static str = "method";
     const VALUES: &'static [(&'static str, &'static str, Self)] = &[
         ("grad-cam", "Channels weighted by their mean gradient", Self::GradCam),
         ("grad-cam++", "Channels weighted by positive gradients", Self::GradCamPlusPlus),

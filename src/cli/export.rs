@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 use gatefold_engine::plan::mib;
 
-use crate::{Error, Result};
-use crate::nets::forward;
-use crate::train::run::RunFolder;
 use super::console;
 use super::help::OUTPUT;
 use super::weights::AboutArguments;
+use crate::nets::forward;
+use crate::train::run::RunFolder;
+use crate::{Error, Result};
 
 /// Write weights that PyTorch loads: torchvision's names and layouts, safetensors
 #[derive(Args)]

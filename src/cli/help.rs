@@ -2,13 +2,14 @@
 
 use std::process::ExitCode;
 
-use clap::{Arg, Command, CommandFactory};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
+use clap::{Arg, Command, CommandFactory};
 
+use super::console;
+use crate::hint::did_you_mean;
 use crate::nets::NETS;
 use crate::train::config::{self, Config, RECIPES, STEP_FACTOR};
-use super::console;
 
 pub const DATA: &str = "Data";
 pub const NETWORK: &str = "Network";
@@ -20,21 +21,50 @@ pub const HARDWARE: &str = "Hardware";
 
 /// A setting with few values: each with its name and a sentence.
 pub trait Choice: Clone + Send + Sync + 'static {
+    /// What a value is: "network".
+    const WHAT: &'static str;
     const VALUES: &'static [(&'static str, &'static str, Self)];
 }
 
 /// Reads a [`Choice`], and lists its values in the help and in completions.
 pub fn choice<T: Choice>() -> impl TypedValueParser<Value = T> {
-    let values = T::VALUES.iter().map(|(name, help, _)| PossibleValue::new(*name).help(*help));
-    PossibleValuesParser::new(values).try_map(|text| {
-        let found = T::VALUES.iter().find(|(name, ..)| *name == text);
-        found.map(|(_, _, value)| value.clone()).ok_or("is none of the values")
-    })
+    Named { what: T::WHAT, values: T::VALUES.to_vec() }
 }
 
 /// The name of a network.
 pub fn net() -> impl TypedValueParser<Value = String> {
-    PossibleValuesParser::new(NETS.iter().map(|net| net.name))
+    Named { what: "network", values: NETS.iter().map(|net| (net.name, "", net.name.to_owned())).collect() }
+}
+
+/// Values with names and sentences.
+#[derive(Clone)]
+struct Named<T> {
+    what: &'static str,
+    values: Vec<(&'static str, &'static str, T)>,
+}
+
+impl<T: Clone + Send + Sync + 'static> TypedValueParser for Named<T> {
+    type Value = T;
+
+    fn parse_ref(&self, _: &Command, option: Option<&Arg>, value: &OsStr) -> Result<T, clap::Error> {
+        let given = value.to_string_lossy();
+        if let Some((.., found)) = self.values.iter().find(|(name, ..)| *name == given) {
+            return Ok(found.clone());
+        }
+        let names: Vec<&str> = self.values.iter().map(|(name, ..)| *name).collect();
+        let (hint, known) = (did_you_mean(&given, &names), names.join(", "));
+        let option = option.and_then(Arg::get_long).unwrap_or_default();
+        let text = format!("--{option} {given}: there is no such {}{hint}; there are: {known}", self.what);
+        Err(clap::Error::raw(ErrorKind::InvalidValue, text))
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let value = |&(name, help, _): &(&'static str, &'static str, T)| {
+            let value = PossibleValue::new(name);
+            if help.is_empty() { value } else { value.help(help) }
+        };
+        Some(Box::new(self.values.iter().map(value)))
+    }
 }
 
 /// The command line, with everything that its help shows.
@@ -178,7 +208,10 @@ mod tests {
     fn what_is_wrong_is_one_line_with_a_hint() {
         for (line, wanted) in [
             ("gatefold train covers --out run --epoch 3", "did you mean '--epochs'?"),
-            ("gatefold train covers --out run --net resnet5", "did you mean 'resnet50'"),
+            (
+                "gatefold train covers --out run --net resnet5",
+                "--net resnet5: there is no such network; did you mean resnet50?",
+            ),
             ("gatefold trian", "did you mean 'train'?"),
             ("gatefold train covers", "--out"),
             ("gatefold train covers --out run --epochs many", "invalid value 'many' for '--epochs"),

@@ -7,11 +7,11 @@ use std::time::Instant;
 use clap::Args;
 use serde::Serialize;
 
-use crate::{Error, Result};
-use crate::data::{Columns, Dataset, Fit, ImportOptions, Imported, Place, Request, Skipped, import, parse_ratios};
-use crate::data::source::{Details, Source};
 use super::console::{self, duration};
 use super::help::{DATA, OUTPUT, choice};
+use crate::data::source::{Details, Source};
+use crate::data::{Columns, Dataset, Fit, ImportOptions, Imported, Place, Request, Skipped, import, parse_ratios};
+use crate::{Error, Result};
 
 /// Make a data set of what you have: clean it, split it, decode it once
 #[derive(Args)]

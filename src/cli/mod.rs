@@ -23,7 +23,7 @@ use std::sync::Arc;
 use clap::{Args, FromArgMatches, Parser, Subcommand};
 use gatefold_engine::gpu::{Gpu, GpuOptions, cache_folder, quieten_layers};
 
-use crate::Result;
+use crate::{Error, Result};
 
 /// Teaches a GPU, any GPU, to read album covers.
 #[derive(Parser)]
@@ -65,7 +65,13 @@ impl GpuArguments {
     /// Opens the adapter and says on stderr which one it is.
     fn open(&self) -> Result<Arc<Gpu>> {
         let options = GpuOptions { adapter: self.adapter.clone(), checked: self.checked };
-        let gpu = Gpu::open_cached(&options, cache_folder().as_deref())?;
+        let gpu = Gpu::open_cached(&options, cache_folder().as_deref()).map_err(|e| match e {
+            // The engine knows no options; here the wish was one.
+            Error::Input(text) if self.adapter.is_some() && text.starts_with("adapter ") => {
+                Error::Input(text.replacen("adapter", "--adapter", 1))
+            }
+            e => e,
+        })?;
         let adapter = gpu.adapter();
         console::say(format!("adapter: {} ({}, {})", adapter.name, adapter.kind, adapter.backend));
         Ok(Arc::new(gpu))

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
-use crate::{Error, Result};
-use crate::data::{Pipeline, Skipped, picture};
-use crate::score::evaluate::BATCH;
-use crate::score::model::{Model, probabilities};
 use super::GpuArguments;
 use super::console::{self, percent};
 use super::help::OUTPUT;
 use super::weights::WeightsArguments;
+use crate::data::{Pipeline, Skipped, picture};
+use crate::score::evaluate::BATCH;
+use crate::score::model::{Model, probabilities};
+use crate::{Error, Result};
 
 /// Class probabilities of pictures
 #[derive(Args)]

@@ -7,16 +7,16 @@ use clap::Args;
 use gatefold_engine::gpu::Gpu;
 use serde::Serialize;
 
-use crate::{Error, Result};
-use crate::report::{Run, single};
+use super::help::OUTPUT;
+use super::{GpuArguments, console};
 use crate::report::compare::{self, Pair};
+use crate::report::{Run, single};
 use crate::score::Metrics;
 use crate::score::metrics::Intervals;
 use crate::score::model::Model;
 use crate::train::run::{self, RunFolder};
 use crate::train::seeds::{Seeds, Spread};
-use super::{GpuArguments, console};
-use super::help::OUTPUT;
+use crate::{Error, Result};
 
 /// Write what a run came to as one HTML file that can be sent around; several runs stand side by side
 #[derive(Args)]

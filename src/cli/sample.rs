@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::Result;
-use crate::sample::{self, SampleOptions};
 use super::console;
 use super::help::OUTPUT;
+use crate::Result;
+use crate::sample::{self, SampleOptions};
 
 /// Draw a small labelled set of covers whose evidence is known
 #[derive(Args)]

@@ -6,9 +6,9 @@ use clap::{Args, Command};
 use clap_complete::Shell;
 use gatefold_engine::file::write_atomically;
 
-use crate::{Error, Result};
 use super::console;
 use super::help::{OUTPUT, command};
+use crate::{Error, Result};
 
 /// Print completions for a shell
 ///

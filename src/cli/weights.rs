@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::{Error, Result};
-use crate::train::run::RunFolder;
-use crate::weights::{About, Checkpoint};
 use super::console;
 use super::help::{NETWORK, net};
+use crate::train::run::RunFolder;
+use crate::weights::{About, Checkpoint};
+use crate::{Error, Result};
 
 /// What a weights file does not say of itself, if another program wrote it.
 #[derive(Args, Clone)]

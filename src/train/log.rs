@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use gatefold_engine::file::write_atomically;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
 use crate::train::run::RunFolder;
 use crate::train::tensorboard::EventWriter;
+use crate::{Error, Result};
 
 /// One step, as `metrics.jsonl` has it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

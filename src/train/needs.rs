@@ -6,11 +6,11 @@ use gatefold_engine::gpu::{AdapterSummary, available_host_memory};
 use gatefold_engine::plan::{LargeTensor, Layout, largest_tensors, launches_needed};
 use serde::Serialize;
 
-use crate::{Error, Result};
 use crate::nets::NetConfig;
 use crate::nets::forward::{self, Taps};
-use crate::train::{Config, Precision};
 use crate::train::step::TrainingStep;
+use crate::train::{Config, Precision};
+use crate::{Error, Result};
 
 /// What a run needs: the JSON of `train --dry-run`. Launches and operations are those of an optimiser step.
 #[derive(Clone, Debug, Serialize)]

@@ -5,11 +5,11 @@ use std::path::Path;
 use gatefold_engine::gpu::Gpu;
 use gatefold_engine::params::ParameterStore;
 
-use crate::{Error, Result};
 use crate::nets::forward;
 use crate::train::Config;
 use crate::train::config::WeightsFile;
 use crate::weights::{Checkpoint, Preprocessing};
+use crate::{Error, Result};
 
 /// Weights that a new run starts from.
 pub struct Pretrained {

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use gatefold_engine::file::write_atomically;
 use serde::Serialize;
 
-use crate::{Error, Result};
-use crate::data::{Dataset, Intake, Split};
 use crate::data::set::dataset;
+use crate::data::{Dataset, Intake, Split};
+use crate::{Error, Result};
 
 /// The files of a run.
 #[derive(Clone, Debug)]

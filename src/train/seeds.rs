@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use gatefold_engine::file::cannot_read;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
 use crate::data::{Columns, Dataset, Intake};
 use crate::score::Metrics;
-use crate::train::{Config, Event, Outcome, Starter, Trainer};
 use crate::train::run::{self, RunFolder};
+use crate::train::{Config, Event, Outcome, Starter, Trainer};
 use crate::weights::{Best, Checkpoint};
+use crate::{Error, Result};
 
 /// What `seeds.json` in the folder of several runs says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

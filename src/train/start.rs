@@ -8,12 +8,12 @@ use gatefold_engine::gpu::Gpu;
 
 use crate::Result;
 use crate::data::{Dataset, Intake, Prepared};
-use crate::train::{Config, Needs, Pretrained};
 use crate::train::config::{Origin, WeightsFile};
 use crate::train::run::{self, RunFolder};
 use crate::train::step::TrainingStep;
 use crate::train::trainer::Trainer;
 use crate::train::tuning::{BUDGET, Tuning, When};
+use crate::train::{Config, Needs, Pretrained};
 
 /// What happens before the first step.
 pub enum Event<'a> {

@@ -10,9 +10,9 @@ use gatefold_engine::params::{Arena, arena_pieces};
 use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::{Shape, Tensor};
 
-use crate::{Error, Result};
 use crate::nets::{self, NetConfig};
 use crate::train::{Config, Precision};
+use crate::{Error, Result};
 
 /// Weight of an auxiliary head's loss: with it the published weights of Inception-v3 were trained.
 pub const AUXILIARY_WEIGHT: f32 = 0.4;

@@ -9,21 +9,21 @@ use gatefold_engine::ops::adam::Adam;
 use gatefold_engine::params::{ParameterStore, StepWords};
 use gatefold_engine::plan::{Choice, Plan, Ticket};
 
-use crate::{Error, Result};
-use crate::data::{Dataset, Epoch, Fit, Split};
 use crate::data::set::batch::even_weights;
 use crate::data::set::feed::{Batch, feed};
+use crate::data::{Dataset, Epoch, Fit, Split};
 use crate::score::metrics::Metrics;
 use crate::score::model::{Inference, probabilities};
 use crate::score::predictions::Predictions;
-use crate::train::{ClassWeights, Config, LearningRate, Needs, Precision};
 use crate::train::config::check::no_validation;
 use crate::train::log::{EpochReport, Line, Log, StepReport};
 use crate::train::pretrained::Pretrained;
 use crate::train::run::RunFolder;
 use crate::train::step::TrainingStep;
 use crate::train::tuning::Tuning;
+use crate::train::{ClassWeights, Config, LearningRate, Needs, Precision};
 use crate::weights::{Best, Checkpoint, FORMAT, Header, LossScale};
+use crate::{Error, Result};
 
 /// Hears how training goes.
 pub trait Observer {

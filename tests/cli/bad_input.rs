@@ -100,9 +100,13 @@ fn options_that_make_no_sense() {
         refused(&arguments, parts);
         assert!(!run.exists(), "{more:?} leaves a folder");
     }
-    // Missing arguments come as a list below the line.
-    assert!(refused(&["train", text(dir.path())], &["required arguments"]).stderr.contains("--out"));
-    refused(&["trian"], &["trian"]);
+    refused(&["train", text(dir.path())], &["required arguments", "--out"]);
+    refused(&["trian"], &["trian", "did you mean 'train'?"]);
+    let run = dir.path().join("run");
+    let base = ["train", text(dir.path()), "--out", text(&run)];
+    let also = |more: &[&'static str]| [&base[..], more].concat();
+    refused(&also(&["--epoch", "3"]), &["--epoch", "did you mean '--epochs'?"]);
+    refused(&also(&["--net", "resnet5"]), &["--net resnet5", "did you mean resnet50?"]);
 }
 
 #[test]

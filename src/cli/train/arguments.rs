@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::{Error, Result};
 use crate::cli::GpuArguments;
 use crate::cli::help::{Choice, DATA, FINE_TUNING, HARDWARE, NETWORK, OPTIMISER, OUTPUT, SCHEDULE, choice, net};
 use crate::data::{Columns, Fit, parse_ratios};
 use crate::nets::{Freeze, Head};
-use crate::train::{Augmentation, ClassWeights, Config, Precision, Schedule};
 use crate::train::tuning::When;
+use crate::train::{Augmentation, ClassWeights, Config, Precision, Schedule};
+use crate::{Error, Result};
 
 /// Train a network and score it on the test set
 #[derive(Args)]
@@ -144,6 +144,7 @@ pub struct Arguments {
 }
 
 impl Choice for Head {
+    const WHAT: &'static str = "head";
     const VALUES: &'static [(&'static str, &'static str, Self)] = &[
         ("linear", "Global average pooling and one linear layer", Self::Linear),
         ("flatten", "Flatten and two dense layers, as \"Shazzzam Cam\" has it", Self::Flatten),
@@ -151,6 +152,7 @@ impl Choice for Head {
 }
 
 impl Choice for Precision {
+    const WHAT: &'static str = "precision";
     const VALUES: &'static [(&'static str, &'static str, Self)] = &[
         ("f32", "All in 32 bits", Self::F32),
         ("mixed", "16 bits, half the memory and traffic; parameters, sums and the loss stay in 32", Self::Mixed),
@@ -158,6 +160,7 @@ impl Choice for Precision {
 }
 
 impl Choice for ClassWeights {
+    const WHAT: &'static str = "rule";
     const VALUES: &'static [(&'static str, &'static str, Self)] = &[
         ("none", "All the same", Self::None),
         ("auto", "Each class the same in all, so that a cover of a rare class counts more", Self::Auto),
@@ -165,6 +168,7 @@ impl Choice for ClassWeights {
 }
 
 impl Choice for Schedule {
+    const WHAT: &'static str = "schedule";
     const VALUES: &'static [(&'static str, &'static str, Self)] = &[
         ("constant", "The same all the time", Self::Constant),
         ("cosine", "Half a cosine from the rate down to 0", Self::Cosine),

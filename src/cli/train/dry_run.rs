@@ -2,11 +2,11 @@
 
 use gatefold_engine::plan::mib;
 
-use crate::{Error, Result};
+use super::{Arguments, with_starter};
 use crate::cli::console;
 use crate::data::Intake;
 use crate::train::Needs;
-use super::{Arguments, with_starter};
+use crate::{Error, Result};
 
 /// Prints the plan, also one that does not fit; that then ends with the error.
 pub fn run(arguments: &Arguments) -> Result<()> {

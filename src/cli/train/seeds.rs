@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use crate::{Error, Result};
+use super::{Arguments, train};
 use crate::cli::console::{self, percent};
 use crate::cli::report;
 use crate::data::Intake;
 use crate::train::Starter;
 use crate::train::run::RunFolder;
 use crate::train::seeds::Seeds;
-use super::{Arguments, train};
+use crate::{Error, Result};
 
 /// `begun` is what an earlier call left, if this one goes on with it.
 pub fn run(starter: &Starter, arguments: &Arguments, begun: Option<Seeds>, data: &Path, out: &Path) -> Result<()> {

@@ -1,5 +1,5 @@
 //! Parameters live together: one buffer for all of them, one for their gradients, one for each of Adam's moments, and one
-//! for running statistics. Adam is then one launch, the gradient's norm one reduction, a checkpoint one read-back.
+//! for running statistics. Adam is then one launch, the gradient's norm one reduction, saving them one read-back.
 
 use crate::gpu::Gpu;
 use crate::tensor::Shape;

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use crate::{Error, Result, nets};
-use crate::train::Schedule;
 use super::{ClassWeights, Config};
+use crate::train::Schedule;
+use crate::{Error, Result, nets};
 
 impl Config {
     /// Checks what can be checked before any picture is read.

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::{Error, Result};
 
-/// What `gatefold devices` prints of an adapter, and what the planner must know of it. Sizes are bytes.
+/// What there is to know of an adapter, for people and for the planner. Sizes are bytes.
 #[derive(Clone, Debug, Serialize)]
 pub struct AdapterSummary {
     pub index: usize,
@@ -106,7 +106,7 @@ fn side(form: &wgpu::CooperativeMatrixProperties) -> Option<u32> {
     (square && types == (wgpu::CooperativeScalarType::F16, wgpu::CooperativeScalarType::F32)).then_some(form.m_size)
 }
 
-/// All adapters of this machine, in the order that `--adapter INDEX` counts, and the index that would be used.
+/// All adapters of this machine, in the order of their indices, and the index that would be used.
 pub fn list() -> (Vec<AdapterSummary>, Option<usize>) {
     let all: Vec<_> = enumerate().into_iter().map(|(_, summary)| summary).collect();
     let best = best(&all);
@@ -151,11 +151,11 @@ fn pick(all: &[AdapterSummary], wanted: Option<&str>) -> Result<usize> {
         if index < all.len() {
             return Ok(index);
         }
-        return Err(Error::input(format!("--adapter {wanted}: there is no such index; there are: {}", choices())));
+        return Err(Error::input(format!("adapter {wanted}: there is no such index; there are: {}", choices())));
     }
     let matches = |a: &&AdapterSummary| a.name.to_lowercase().contains(&wanted.to_lowercase());
     all.iter().find(matches).map(|a| a.index).ok_or_else(|| {
-        Error::input(format!("--adapter {wanted}: no adapter has that in its name; there are: {}", choices()))
+        Error::input(format!("adapter {wanted}: no adapter has that in its name; there are: {}", choices()))
     })
 }
 

@@ -31,7 +31,7 @@ use crate::{Error, Result};
 /// How to open an adapter.
 #[derive(Clone, Debug, Default)]
 pub struct GpuOptions {
-    /// `INDEX` as `gatefold devices` prints it, or a part of the adapter's name; `None` takes the best real GPU,
+    /// An index as [`list`] gives it, or a part of an adapter's name; `None` takes the best real GPU,
     /// else the software adapter.
     pub adapter: Option<String>,
     /// Keep the driver-side bounds, loop and division checks in the kernels, and move numbers as their files say instead of in pairs
@@ -95,7 +95,7 @@ impl Gpu {
             ..Default::default()
         }))
         .map_err(|e| {
-            Error::run(format!("adapter {}: the driver refuses a device ({e}); try another --adapter", summary.name))
+            Error::run(format!("adapter {}: the driver refuses a device ({e}); try another adapter", summary.name))
         })?;
 
         let failure = Arc::new(Mutex::new(None));
@@ -109,7 +109,10 @@ impl Gpu {
         let slot = Arc::clone(&failure);
         device.set_device_lost_callback(move |reason, text| {
             if !matches!(reason, wgpu::DeviceLostReason::Destroyed) {
-                keep_first(&slot, format!("the device was lost ({reason:?}: {text}); the last checkpoint is intact"));
+                keep_first(
+                    &slot,
+                    format!("the device was lost ({reason:?}: {text}); start again from what was saved last"),
+                );
             }
         });
         let compiled = cache.and_then(|folder| compiled::Compiled::open(&device, &summary, folder));
@@ -214,7 +217,7 @@ impl Gpu {
 
 fn describe(error: &wgpu::Error) -> String {
     match error {
-        wgpu::Error::OutOfMemory { .. } => "out of memory; try a smaller --batch or --size".to_owned(),
+        wgpu::Error::OutOfMemory { .. } => "out of memory; try a smaller batch or smaller inputs".to_owned(),
         wgpu::Error::Validation { description, .. } | wgpu::Error::Internal { description, .. } => {
             description.split_whitespace().collect::<Vec<_>>().join(" ")
         }
