@@ -3,16 +3,18 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gatefold_engine::gpu::{AdapterSummary, BufferPool, Gpu, cache_folder, processor_time, thread_time};
-use gatefold_engine::params::{ParameterStore, StepWords};
-use gatefold_engine::plan::tune::{Tuner, journal_of};
-use gatefold_engine::plan::{Choice, Choices, Plan, Ticket};
-use gatefold_engine::params::Arena;
-use gatefold_engine::tape::Tape;
 use gatefold::train::step::TrainingStep;
 use gatefold::train::tuning::{BUDGET, When};
 use gatefold::train::{Config, LossScale, Needs, Precision};
+use gatefold_engine::gpu::{AdapterSummary, BufferPool, Gpu, cache_folder, processor_time, thread_time};
+use gatefold_engine::params::Arena;
+use gatefold_engine::params::{ParameterStore, StepWords};
+use gatefold_engine::plan::tune::{Tuner, journal_of};
+use gatefold_engine::plan::{Choice, Choices, Plan, Ticket};
+use gatefold_engine::tape::Tape;
 use gatefold_engine::{Error, Result};
+
+use crate::kernels::known_choices;
 
 /// Which step.
 #[derive(Clone, Debug)]
@@ -163,13 +165,6 @@ impl Session {
         let cpu = processor.zip(processor_then).map(|(now, then)| (now - then).as_secs_f64());
         Ok(((now - then).as_secs_f64(), cpu))
     }
-}
-
-/// What is known of this adapter's kernels, as training finds it.
-pub fn known_choices(gpu: &Gpu) -> Choices {
-    let file = cache_folder().map(|folder| folder.join(gpu.adapter().cache_name("tune", "json")));
-    let known = file.and_then(|file| Choices::read(&file, gpu.adapter()).ok().flatten());
-    known.unwrap_or_else(|| Choices::new(gpu.adapter()))
 }
 
 /// The kernels that training would take for this tape.
