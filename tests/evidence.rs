@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use gatefold::data::{Columns, Dataset, PrepareOptions, Split, picture, prepare};
+use gatefold::data::prepare;
+use gatefold::data::{Columns, Dataset, PrepareOptions, Split, picture};
 use gatefold::explain::faithfulness::{BLOB, Measure, RANDOM, measure};
 use gatefold::explain::randomisation::{LOST, SEED, randomise};
 use gatefold::explain::{Explainer, HeatMap, Method, Pictures, Question};

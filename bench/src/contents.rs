@@ -3,6 +3,7 @@
 use gatefold_engine::plan::Output;
 use gatefold_engine::tape::Launch;
 use gatefold_engine::tensor::Tensor;
+use kernels_tests::tolerance;
 
 /// Uniform noise: vectors (variances and scales among them) between 0.5 and 1.5, everything else between -1 and 1. Where a
 /// kernel reads whole numbers, numbers that it may meet.
@@ -32,10 +33,10 @@ pub fn contents(launch: &Launch, operand: usize, tensor: Tensor) -> Vec<u32> {
     (0..words).map(|_| (from + width * random() as f32 / (1 << 24) as f32).to_bits()).collect()
 }
 
-/// Largest difference of two right kernels, relative to what they did: sums of a few thousand products in another order, and,
-/// where they are kept in half precision or the factors are rounded to it, rounded to one side or the other.
+/// Largest difference of two right kernels, relative to what they did.
 pub fn tolerance(outputs: &[Output], rounds_factors: bool) -> f64 {
-    if rounds_factors || outputs.iter().any(|output| output.half) { 2e-3 } else { 1e-4 }
+    let half = rounds_factors || outputs.iter().any(|output| output.half);
+    if half { tolerance::OTHER_KERNEL_HALF } else { tolerance::OTHER_KERNEL }
 }
 
 /// How far a kernel's outputs are from the plain one's: the norm of the difference over that of what the plain one changed.

@@ -1,24 +1,20 @@
-//! Single kernels: those of whole networks' training steps, or the rows of `kernels-tests` that are marked for the bench.
+//! Single kernels: the rows of `kernels-tests` that are marked for the bench, or those of whole networks' training steps.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use clap::Args;
-use gatefold::nets::{self, NETS};
-use gatefold::train::Precision;
-use gatefold::train::step::TrainingStep;
-use gatefold_engine::gpu::{Gpu, Stopwatch};
+use gatefold_engine::gpu::{Gpu, Stopwatch, cache_folder};
 use gatefold_engine::plan::{Choice, Choices, Probe, admissible, choose, distinct_launches};
 use gatefold_engine::tape::Tape;
 use gatefold_engine::{Error, Result};
-use kernels_tests::{OPS, Row, RowKind};
+use kernels_tests::{Row, RowKind, known_op};
 use serde::Serialize;
 
 use crate::contents::{contents, difference, tolerance};
 use crate::measure::{Measured, measure};
 use crate::roofline::Ceilings;
-use crate::session::{Load, check_precision, known_choices};
-use crate::{Common, json};
+use crate::{Common, json, networks};
 
 /// Time single kernels, forward and backward
 #[derive(Args)]
@@ -29,19 +25,8 @@ pub struct Arguments {
     /// Only this pass, such as forward or grad_weight
     #[arg(long)]
     pass: Option<String>,
-    /// All launches of this network's training step that differ; `all` for the five large networks and prognet. Without it the
-    /// rows of kernels-tests that are marked for the bench
-    #[arg(long)]
-    net: Option<String>,
-    /// Pictures in a batch, with --net
-    #[arg(long, default_value_t = 4, requires = "net")]
-    batch: usize,
-    /// Width of the pictures in pixels, with --net
-    #[arg(long, default_value_t = 224, requires = "net")]
-    size: usize,
-    /// Precision of feature maps, with --net
-    #[arg(long, default_value_t, requires = "net")]
-    precision: Precision,
+    #[command(flatten)]
+    of: networks::Source,
     /// Every kernel that runs here, not just the one that training would take
     #[arg(long)]
     all: bool,
@@ -92,20 +77,15 @@ struct Source {
     only: Option<&'static str>,
 }
 
-/// The networks of `--net all`.
-const LARGE: [&str; 6] = ["prognet", "resnet18", "resnet50", "densenet121", "densenet169", "inception_v3"];
-
 pub fn run(arguments: &Arguments) -> Result<()> {
     crate::check_seconds(arguments.seconds)?;
-    if let Some(op) = arguments.op.as_deref().filter(|op| !OPS.contains(op)) {
-        return Err(Error::input(format!("--op {op}: there is no such op; there are: {}", OPS.join(", "))));
-    }
-    let sources = match &arguments.net {
-        Some(net) => network_sources(net, arguments)?,
+    arguments.op.as_deref().map(known_op).transpose()?;
+    let sources = match arguments.of.tapes()? {
+        Some(tapes) => tapes.into_iter().map(|(name, tape)| Source { name, tape, only: None }).collect(),
         None => row_sources(arguments)?,
     };
     let gpu = arguments.common.open()?;
-    check_precision(arguments.precision, gpu.adapter())?;
+    arguments.of.check(gpu.adapter())?;
     let ceilings = Ceilings::measure(&gpu, arguments.seconds)?;
     eprintln!(
         "ceilings: {:.1} GFLOP/s, copies {:.2} GB/s{}",
@@ -147,21 +127,11 @@ fn row_sources(arguments: &Arguments) -> Result<Vec<Source>> {
     Ok(sources)
 }
 
-fn network_sources(net: &str, arguments: &Arguments) -> Result<Vec<Source>> {
-    let names: Vec<&str> = if net == "all" { LARGE.to_vec() } else { vec![net] };
-    let source = |name: &&str| {
-        let smallest = NETS.iter().find(|known| known.name == *name).map_or(0, |known| known.smallest);
-        // `all` takes what fits each of them; a network that was named is refused by its own rule.
-        let size = if net == "all" { arguments.size.max(smallest) } else { arguments.size };
-        let load =
-            Load { net: (*name).to_owned(), batch: arguments.batch, size, classes: 5, precision: arguments.precision };
-        let config = load.config()?;
-        let net_config = config.net_config(load.classes);
-        nets::find(&net_config)?;
-        let tape = TrainingStep::record(&config, &net_config, config.batch)?.tape;
-        Ok(Source { name: (*name).to_owned(), tape, only: None })
-    };
-    names.iter().map(source).collect()
+/// What is known of this adapter's kernels, as training finds it.
+pub fn known_choices(gpu: &Gpu) -> Choices {
+    let file = cache_folder().map(|folder| folder.join(gpu.adapter().cache_name("tune", "json")));
+    let known = file.and_then(|file| Choices::read(&file, gpu.adapter()).ok().flatten());
+    known.unwrap_or_else(|| Choices::new(gpu.adapter()))
 }
 
 struct Bench<'a> {
@@ -186,9 +156,9 @@ impl Bench<'_> {
         for (number, count) in distinct_launches(tape, gpu.adapter()) {
             let launch = &tape.launches()[number];
             let wanted = |given: &Option<String>, this: &str| given.as_deref().is_none_or(|given| given == this);
-            // A row's own op decides what belongs to it: dense layers run convolutions, and concatenations that only bring
-            // the gradient in are the harness.
-            let harness = only.is_some_and(|op| launch.op == "concat" && op != "concat");
+            // A row's own op decides what belongs to it: dense layers run convolutions, and copies that only bring the gradient
+            // in are the harness.
+            let harness = only.is_some_and(|op| launch.op == "copy" && op != "copy");
             let of_op = only.is_some() || wanted(&arguments.op, launch.op);
             if harness || !of_op || !wanted(&arguments.pass, launch.pass) {
                 continue;

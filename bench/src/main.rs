@@ -1,13 +1,17 @@
 //! `cargo run --release -p bench -- roofline|kernels|step|compare`: what your own adapter reaches at most, and how long single
 //! kernels and whole training steps take on it.
+//!
+//! Without the feature `networks` it is built on the engine alone and knows `roofline` and `kernels`.
 
-mod compare;
 mod contents;
 mod kernels;
 mod measure;
+#[cfg(feature = "networks")]
+mod networks;
+#[cfg(not(feature = "networks"))]
+#[path = "no_networks.rs"]
+mod networks;
 mod roofline;
-mod session;
-mod step;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -29,8 +33,8 @@ struct Cli {
 enum Command {
     Roofline(roofline::Arguments),
     Kernels(kernels::Arguments),
-    Step(step::Arguments),
-    Compare(compare::Arguments),
+    #[command(flatten)]
+    Networks(networks::Command),
 }
 
 #[derive(Args)]
@@ -70,8 +74,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Roofline(arguments) => roofline::run(&arguments),
         Command::Kernels(arguments) => kernels::run(&arguments),
-        Command::Step(arguments) => step::run(&arguments),
-        Command::Compare(arguments) => compare::run(&arguments),
+        Command::Networks(command) => networks::run(&command),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -39,10 +39,3 @@ pub fn measure(gpu: &Gpu, stopwatch: &Stopwatch, probe: &Probe, kernel: &Prepare
     let at = |i: usize| times.get(i).map_or(f64::INFINITY, |t| t.as_secs_f64().max(1e-9));
     Ok(Measured { median: at(times.len() / 2), best: at(0), cpu, runs: times.len(), clock })
 }
-
-/// The middle one; 0 if there is none.
-pub fn median(values: &[f64]) -> f64 {
-    let mut values = values.to_vec();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(0.0)
-}

@@ -4,7 +4,7 @@
     python cam.py            # cam.safetensors
     python cam.py --check    # makes it in memory and compares; exit code 1 if they differ
 
-Weights and pictures are computed from their names, here and in tests/cam.rs (`networks.py`).
+Weights and pictures are computed from their names, here and in tests/networks/cam.rs (`networks.py`).
 """
 
 import argparse

@@ -1,18 +1,13 @@
 //! Adam and AdamW over whole arenas.
 
-use std::sync::Arc;
-
 use gatefold_engine::Result;
-use gatefold_engine::gpu::{BufferPool, Gpu};
 use gatefold_engine::ops::adam::{Adam, Preparation, Segment, adam};
 use gatefold_engine::ops::grad_norm::grad_norm;
 use gatefold_engine::params::{Arena, Init, Layout, ParameterSpec, ParameterStore, StepWords};
-use gatefold_engine::plan::{Choice, Plan};
 use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::{Shape, Tensor};
 
-use crate::{Array, Checked, Row};
-use crate::array::relative_error;
+use crate::{Array, Checked, Row, Runner};
 
 /// A learned vector without a meaning.
 pub fn parameter(tape: &mut Tape, len: usize) -> Tensor {
@@ -107,13 +102,8 @@ impl Setup {
 }
 
 /// Runs steps from given parameters and zero moments; returns the three arenas after the last.
-fn run(
-    gpu: &Arc<Gpu>,
-    choice: Choice,
-    setup: Setup,
-    start: &[f32],
-    steps: &[(StepWords, Vec<f32>)],
-) -> Result<[Vec<f32>; 3]> {
+fn run(runner: &Runner, setup: Setup, start: &[f32], steps: &[(StepWords, Vec<f32>)]) -> Result<[Vec<f32>; 3]> {
+    let gpu = runner.gpu();
     let mut tape = Tape::new();
     setup.record(&mut tape);
     let step = tape.step();
@@ -122,7 +112,7 @@ fn run(
     for moment in [Arena::Moment1, Arena::Moment2] {
         store.write(gpu, moment, &vec![0.0; tape.trained_words()])?;
     }
-    let mut plan = Plan::with_choice(gpu, &tape, &store, &BufferPool::default(), choice)?;
+    let mut plan = runner.plan(&tape, &store)?;
     for (words, gradients) in steps {
         store.write(gpu, Arena::Gradients, gradients)?;
         plan.write(step, &[*words])?;
@@ -133,7 +123,7 @@ fn run(
 }
 
 fn row(name: &str, setup: Setup, decay: f32) -> Row {
-    Row::custom("adam", name, move |gpu, choice| {
+    Row::custom("adam", name, move |runner| {
         const STEPS: u32 = 5;
         let options = setup.options;
         let (frozen, words) = (Setup::words(setup.frozen), Setup::words(setup.lens));
@@ -150,7 +140,7 @@ fn row(name: &str, setup: Setup, decay: f32) -> Row {
             steps[STEPS as usize - 1].1[words / 2] = f32::INFINITY;
         }
         let start = array(frozen + words, 1, 1.0);
-        let mut out = run(gpu, choice, setup, &start, &steps)?;
+        let mut out = run(runner, setup, &start, &steps)?;
         let touched = out[0][..frozen].iter().zip(&start).filter(|(a, b)| a.to_bits() != b.to_bits()).count();
         let (trained, start) = (out[0].split_off(frozen), &start[frozen..]);
         out[0] = trained;
@@ -176,10 +166,10 @@ fn row(name: &str, setup: Setup, decay: f32) -> Row {
         }
         let moved = |p: &[f64]| p.iter().zip(start).map(|(p, &s)| p - f64::from(s)).collect::<Vec<_>>();
         let way: Vec<f32> = moved(&wide(&out[0])).iter().map(|&d| d as f32).collect();
-        let mut checked = vec![Checked { what: "way".into(), error: relative_error(&way, &moved(&state.0[0])) }];
-        checked.push(Checked { what: "frozen parameters stay".into(), error: touched as f64 });
-        for ((what, out), reference) in ["parameters", "moment 1", "moment 2"].iter().zip(&out).zip(&state.0) {
-            checked.push(Checked { what: (*what).into(), error: relative_error(out, reference) });
+        let mut checked = vec![Checked::norm("way", &way, &moved(&state.0[0]))];
+        checked.push(Checked::count("frozen parameters stay", touched));
+        for ((what, out), reference) in ["parameters", "moment 1", "moment 2"].into_iter().zip(&out).zip(&state.0) {
+            checked.push(Checked::norm(what, out, reference));
         }
         Ok(checked)
     })
@@ -187,7 +177,7 @@ fn row(name: &str, setup: Setup, decay: f32) -> Row {
 
 /// Four steps of `torch.optim.Adam` and `AdamW` (PyTorch 2, f64) on four parameters.
 fn pytorch(name: &str, decoupled: bool, expected: [f64; 4]) -> Row {
-    Row::custom("adam", name, move |gpu, choice| {
+    Row::custom("adam", name, move |runner| {
         let options = Adam { decoupled, ..Adam::default() };
         let padded = |values: [f32; 4]| [&values[..], &[0.0; 60]].concat();
         let steps: Vec<_> = (0..4)
@@ -198,11 +188,11 @@ fn pytorch(name: &str, decoupled: bool, expected: [f64; 4]) -> Row {
             })
             .collect();
         let start = padded([0.5, -1.0, 2.0, 0.0]);
-        let [parameters, ..] = run(gpu, choice, Setup::new(&[4], options), &start, &steps)?;
+        let [parameters, ..] = run(runner, Setup::new(&[4], options), &start, &steps)?;
         let gap = parameters[4..].iter().filter(|v| **v != 0.0).count();
         Ok(vec![
-            Checked { what: "parameters".into(), error: relative_error(&parameters[..4], &expected) },
-            Checked { what: "the gap after them stays zero".into(), error: gap as f64 },
+            Checked::norm("parameters", &parameters[..4], &expected),
+            Checked::count("the gap after them stays zero", gap),
         ])
     })
 }

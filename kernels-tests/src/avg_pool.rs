@@ -4,8 +4,8 @@ use gatefold_engine::ops::avg_pool::avg_pool;
 use gatefold_engine::ops::window::Window;
 use gatefold_engine::tensor::Shape;
 
-use crate::{Array, Input, Row};
 use crate::max_pool::pixels;
+use crate::{Array, Input, Row};
 
 fn divisor(window: Window, count_padding: bool, inside: usize) -> f64 {
     if count_padding { (window.kernel[0] * window.kernel[1]) as f64 } else { inside as f64 }

@@ -1,21 +1,16 @@
 //! Normalisation per channel, in training and with running statistics.
 
-use std::sync::Arc;
-
 use gatefold_engine::Result;
-use gatefold_engine::gpu::{BufferPool, Gpu};
 use gatefold_engine::ops::add::add_relu;
 use gatefold_engine::ops::batch_norm::{BatchNorm, batch_norm, batch_norm_relu};
 use gatefold_engine::ops::concat::{Stack, concat};
 use gatefold_engine::ops::relu::relu as op_relu;
 use gatefold_engine::params::{ParameterStore, StateSpec};
-use gatefold_engine::plan::{Choice, Plan};
 use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::{Shape, Tensor};
 
-use crate::{Array, Checked, Input, Row, relu};
-use crate::array::relative_error;
 use crate::concat::joined;
+use crate::{Array, Checked, Input, Row, Runner, relu, tolerance};
 
 const EPS: f32 = 1e-3;
 const MOMENTUM: f32 = 0.1;
@@ -194,9 +189,8 @@ fn moved(x: &Array) -> Vec<f64> {
     mean.iter().map(|&v| step(START[0], v)).chain(unbiased.map(|v| step(START[1], v))).collect()
 }
 
-/// Deviations of about 1 around 1000, where sums of squares would have no digit left. The mean itself is only as good as an
-/// f32 of that size: half a unit in its last place is 3e-5 of a deviation, which bounds what can be asked.
-fn large_offset(gpu: &Arc<Gpu>, choice: Choice) -> Result<Vec<Checked>> {
+/// Deviations of about 1 around 1000, where sums of squares would have no digit left.
+fn large_offset(runner: &Runner) -> Result<Vec<Checked>> {
     let shape = Shape::new(2, 29, 31, 8);
     // Multiples of 2^-13: exact at 1000 in f32.
     let x = Array::random(shape, 1).map(|v| 1000.0 + (v * 2.0 * 8192.0).round() / 8192.0);
@@ -210,8 +204,8 @@ fn large_offset(gpu: &Arc<Gpu>, choice: Choice) -> Result<Vec<Checked>> {
     let gradients = inputs.iter().map(|&x| Ok(tape.grad(x)?.unwrap_or(x))).collect::<Result<Vec<_>>>()?;
     tape.keep(y);
     gradients.iter().for_each(|&gradient| tape.keep(gradient));
-    let store = ParameterStore::new(gpu, tape.spec(), false)?;
-    let mut plan = Plan::with_choice(gpu, &tape, &store, &BufferPool::default(), choice)?;
+    let store = ParameterStore::new(runner.gpu(), tape.spec(), false)?;
+    let mut plan = runner.plan(&tape, &store)?;
     for (&input, array) in inputs.iter().zip(&arrays) {
         plan.write(input, &array.to_f32())?;
     }
@@ -219,12 +213,9 @@ fn large_offset(gpu: &Arc<Gpu>, choice: Choice) -> Result<Vec<Checked>> {
     plan.write(upstream, &dy.to_f32())?;
     plan.poison();
     let results = plan.run()?;
-    let output =
-        Checked { what: "output".into(), error: relative_error(&results.get(y)?, &reference(&arrays, true).data) };
-    let mut checked = vec![output];
+    let mut checked = vec![Checked::norm("output", &results.get(y)?, &reference(&arrays, true).data)];
     for (i, (&gradient, expected)) in gradients.iter().zip(self::gradients(&arrays, &dy, true)).enumerate() {
-        let error = relative_error(&results.get(gradient)?, &expected.data);
-        checked.push(Checked { what: format!("gradient {i}"), error });
+        checked.push(Checked::norm(format!("gradient {i}"), &results.get(gradient)?, &expected.data));
     }
     Ok(checked)
 }
@@ -233,8 +224,7 @@ pub fn rows() -> Vec<Row> {
     vec![
         row("training, even", Shape::new(2, 4, 6, 8), true),
         row("training, odd sizes", Shape::new(3, 5, 7, 5), true),
-        // Each of its parameters' gradients is one sum, which may cancel.
-        row("training, one channel", Shape::new(2, 9, 11, 1), true).tolerance(1e-5),
+        row("training, one channel", Shape::new(2, 9, 11, 1), true).tolerance(tolerance::ONE_SUM),
         row("training, two pixels", Shape::new(2, 1, 1, 12), true),
         row("training, many blocks", Shape::new(2, 47, 53, 8), true),
         row("training, many blocks, odd", Shape::new(2, 47, 53, 3), true),
@@ -250,7 +240,7 @@ pub fn rows() -> Vec<Row> {
         row("inference, even", Shape::new(2, 4, 6, 8), false),
         row("inference, odd sizes", Shape::new(1, 5, 7, 5), false),
         row("inference, one pixel", Shape::new(1, 1, 1, 4), false),
-        Row::custom("batch_norm", "training, mean 1000, deviation 1", large_offset).tolerance(1e-4),
+        Row::custom("batch_norm", "training, mean 1000, deviation 1", large_offset).tolerance(tolerance::LARGE_MEAN),
         row("training, 256 at 56x56", Shape::new(4, 56, 56, 256), true).bench(),
         rectified("training, ReLU, 256 at 56x56", Shape::new(4, 56, 56, 256), true).bench(),
     ]

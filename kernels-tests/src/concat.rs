@@ -2,7 +2,6 @@
 
 use gatefold_engine::ops::add::add;
 use gatefold_engine::ops::concat::{Stack, concat};
-use gatefold_engine::ops::copy::copy;
 use gatefold_engine::ops::relu::relu;
 use gatefold_engine::tensor::Shape;
 
@@ -32,14 +31,18 @@ fn split(like: &[Array], dy: &Array) -> Vec<Array> {
     like.iter().map(part).collect()
 }
 
+/// Parts of 30 pixels each.
 fn inputs(channels: &[usize]) -> Vec<Input> {
-    channels.iter().map(|&c| Input::map(Shape::new(2, 3, 5, c))).collect()
+    inputs_of(Shape::new(2, 3, 5, 0), channels)
+}
+
+fn inputs_of(shape: Shape, channels: &[usize]) -> Vec<Input> {
+    channels.iter().map(|&c| Input::map(shape.with_c(c))).collect()
 }
 
 pub fn rows() -> Vec<Row> {
-    let copied = |name: &str, channels: &[usize]| {
-        Row::new("concat", name, inputs(channels), |tape, x| Ok(vec![concat(tape, x)?]), |x| vec![joined(x)])
-            .backward(split)
+    let copied = |name: &str, inputs: Vec<Input>| {
+        Row::new("concat", name, inputs, |tape, x| Ok(vec![concat(tape, x)?]), |x| vec![joined(x)]).backward(split)
     };
     // The parts are made by an op, so they become slices of the whole.
     let moved = |name: &str, channels: &[usize]| {
@@ -107,27 +110,14 @@ pub fn rows() -> Vec<Row> {
             vec![relu::gradient(&x[0], &sum)]
         })
     };
-    let copied_once =
-        Row::new("concat", "copy", inputs(&[6]), |tape, x| Ok(vec![copy(tape, x[0])]), |x| vec![x[0].clone()])
-            .backward(|_, dy| vec![dy.clone()]);
-    let bench = Row::new(
-        "concat",
-        "copy 256 at 56x56",
-        vec![Input::map(Shape::new(4, 56, 56, 256))],
-        |tape, x| Ok(vec![copy(tape, x[0])]),
-        |x| vec![x[0].clone()],
-    )
-    .backward(|_, dy| vec![dy.clone()])
-    .bench();
     vec![
-        copied("inputs, aligned", &[4, 8]),
-        copied("inputs, odd", &[3, 5, 1]),
+        copied("inputs, aligned", inputs(&[4, 8])),
+        copied("inputs, odd", inputs(&[3, 5, 1])),
+        copied("inputs, odd sizes", inputs_of(Shape::new(3, 5, 7, 0), &[3, 5, 1])),
         moved("results, aligned", &[8, 4, 4]),
         moved("results, odd", &[1, 6, 3]),
         nested,
         stacked("a stack, aligned", 4),
         stacked("a stack, odd", 3),
-        copied_once,
-        bench,
     ]
 }

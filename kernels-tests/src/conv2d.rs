@@ -201,6 +201,7 @@ pub fn rows() -> Vec<Row> {
         row("stride larger than the kernel, 8 in", Shape::new(2, 9, 10, 8), 12, Window::square(2, 3, 0), false),
         row("padding wider than the kernel reaches, 8 in", Shape::new(1, 3, 3, 8), 4, Window::square(3, 1, 3), false),
         row("one channel in, one out", Shape::new(2, 5, 4, 1), 1, same, true),
+        row("odd sizes", Shape::new(3, 5, 7, 5), 3, same, true),
         row("3 in, 5 out", Shape::new(2, 5, 4, 3), 5, same, true),
         row("uneven, 5 in, 3 out", Shape::new(2, 7, 6, 5), 3, uneven, true),
         row("many tiles", Shape::new(2, 17, 19, 36), 72, same, true),

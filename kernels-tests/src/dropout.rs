@@ -1,18 +1,13 @@
 //! Dropout: the reference draws the very same mask.
 
-use std::sync::Arc;
-
 use gatefold_engine::Result;
-use gatefold_engine::gpu::{BufferPool, Gpu};
 use gatefold_engine::ops::copy::copy;
 use gatefold_engine::ops::dropout::dropout;
 use gatefold_engine::params::{ParameterStore, StepWords};
-use gatefold_engine::plan::{Choice, Plan};
 use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::Shape;
 
-use crate::{Array, Checked, Input, Row};
-use crate::check::STEP;
+use crate::{Array, Checked, Input, Row, Runner, STEP, tolerance};
 
 /// `gatefold::random::hash` in Rust.
 pub fn hash(counters: [u32; 3]) -> [u32; 3] {
@@ -62,15 +57,15 @@ fn row(name: &str, shape: Shape, rate: f32) -> Row {
 }
 
 /// What two dropouts make of ones in one step.
-fn two_masks(gpu: &Arc<Gpu>, choice: Choice, len: usize, rate: f32, steps: &[StepWords]) -> Result<Vec<Vec<f32>>> {
+fn two_masks(runner: &Runner, len: usize, rate: f32, steps: &[StepWords]) -> Result<Vec<Vec<f32>>> {
     let mut tape = Tape::new();
     let shape = Shape::vector(len);
     let ones = tape.constant(shape, vec![1.0_f32.to_bits(); len]);
     let both = [dropout(&mut tape, ones, rate)?, dropout(&mut tape, ones, rate)?];
     both.iter().for_each(|&y| tape.keep(y));
     let step = tape.step();
-    let store = ParameterStore::new(gpu, tape.spec(), false)?;
-    let mut plan = Plan::with_choice(gpu, &tape, &store, &BufferPool::default(), choice)?;
+    let store = ParameterStore::new(runner.gpu(), tape.spec(), false)?;
+    let mut plan = runner.plan(&tape, &store)?;
     let mut masks = vec![];
     for &words in steps {
         plan.write(step, &[words])?;
@@ -83,16 +78,15 @@ fn two_masks(gpu: &Arc<Gpu>, choice: Choice, len: usize, rate: f32, steps: &[Ste
 }
 
 /// The share of kept numbers, and that masks of different streams, steps and seeds have nothing to do with each other.
-fn statistics(gpu: &Arc<Gpu>, choice: Choice) -> Result<Vec<Checked>> {
+fn statistics(runner: &Runner) -> Result<Vec<Checked>> {
     const LEN: usize = 1 << 18;
     const RATE: f32 = 0.3;
     let steps = [STEP, StepWords { step: STEP.step + 1, ..STEP }, StepWords { seed: STEP.seed + 1, ..STEP }, STEP];
-    let masks = two_masks(gpu, choice, LEN, RATE, &steps)?;
+    let masks = two_masks(runner, LEN, RATE, &steps)?;
     let (keep, spread) = (0.7_f64, (0.3 * 0.7 / LEN as f64).sqrt());
     let share = |count: usize| count as f64 / LEN as f64;
     let mut checked = vec![];
-    // Counted in standard deviations: five hardly ever happen.
-    let mut note = |what: String, deviations: f64| checked.push(Checked { what, error: deviations.abs() / 5.0 });
+    let mut note = |what: String, deviations: f64| checked.push(Checked::deviations(what, deviations));
     for (i, mask) in masks.iter().enumerate() {
         let kept = share(mask.iter().filter(|v| **v != 0.0).count());
         note(format!("share kept by mask {i}"), (kept - keep) / spread);
@@ -106,7 +100,7 @@ fn statistics(gpu: &Arc<Gpu>, choice: Choice) -> Result<Vec<Checked>> {
             }
         }
     }
-    note("the same step, another mask".into(), if masks[..2] == masks[6..] { 0.0 } else { 99.0 });
+    checked.push(Checked::count("the same step, another mask", usize::from(masks[..2] != masks[6..])));
     Ok(checked)
 }
 
@@ -144,7 +138,7 @@ pub fn rows() -> Vec<Row> {
         row("rate near 1", Shape::new(2, 9, 9, 6), 0.99),
         row("a vector per sample", Shape::matrix(5, 100), 0.5),
         twice,
-        Row::custom("dropout", "statistics (unit: 5 deviations)", statistics).tolerance(1.0),
+        Row::custom("dropout", "statistics (unit: 5 deviations)", statistics).tolerance(tolerance::ONE_UNIT),
         row("64 at 64x64", Shape::new(8, 64, 64, 64), 0.5).bench(),
     ]
 }

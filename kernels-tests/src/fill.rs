@@ -1,12 +1,13 @@
 //! Constant contents.
 
-use gatefold_engine::tensor::Shape;
+use gatefold_engine::tape::Tape;
+use gatefold_engine::tensor::{Shape, Tensor};
 
 use crate::{Array, Row};
 
 fn row(name: &str, shape: Shape, value: f32) -> Row {
-    let record = move |tape: &mut gatefold_engine::tape::Tape, _: &[gatefold_engine::tensor::Tensor]| {
-        let y = tape.scratch(shape);
+    let record = move |tape: &mut Tape, _: &[Tensor]| {
+        let y = tape.output(shape, &[]);
         tape.fill(y, value);
         Ok(vec![y])
     };

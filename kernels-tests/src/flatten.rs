@@ -25,5 +25,9 @@ fn row(name: &str, shape: Shape) -> Row {
 }
 
 pub fn rows() -> Vec<Row> {
-    vec![row("even", Shape::new(2, 2, 3, 4)), row("odd sizes", Shape::new(3, 5, 1, 7))]
+    vec![
+        row("even", Shape::new(2, 2, 3, 4)),
+        row("odd sizes", Shape::new(3, 5, 1, 7)),
+        row("one channel", Shape::new(2, 3, 5, 1)),
+    ]
 }

@@ -1,43 +1,36 @@
 //! The norm of all gradients.
 
-use gatefold_engine::gpu::BufferPool;
 use gatefold_engine::ops::grad_norm::grad_norm;
 use gatefold_engine::params::{ARENA_PIECE, Arena, ParameterStore};
-use gatefold_engine::plan::{Choice, Plan};
 use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::Shape;
 
-use crate::{Array, Checked, Row};
 use crate::adam::parameter;
-use crate::array::relative_error;
-use crate::check::STEP;
+use crate::{Array, Checked, Row, Runner, STEP};
 
 fn row(name: &str, lens: &'static [usize], gradients: fn(usize) -> Vec<f32>) -> Row {
     scaled_row(name, lens, gradients, false)
 }
 
 fn scaled_row(name: &str, lens: &'static [usize], gradients: fn(usize) -> Vec<f32>, scaled: bool) -> Row {
-    Row::custom("grad_norm", name, move |gpu, choice| {
+    Row::custom("grad_norm", name, move |runner: &Runner| {
         let words: usize = lens.iter().map(|len| len.next_multiple_of(64)).sum();
-        if words > ARENA_PIECE && choice != Choice::Number(0) {
-            return Ok(vec![]);
-        }
         let mut tape = Tape::new();
         for &len in lens {
             parameter(&mut tape, len);
         }
         let norm = grad_norm(&mut tape, words, scaled);
         tape.keep(norm);
-        let store = ParameterStore::new(gpu, tape.spec(), true)?;
+        let store = ParameterStore::new(runner.gpu(), tape.spec(), true)?;
         let gradients = gradients(words);
-        store.write(gpu, Arena::Gradients, &gradients)?;
-        let mut plan = Plan::with_choice(gpu, &tape, &store, &BufferPool::default(), choice)?;
+        store.write(runner.gpu(), Arena::Gradients, &gradients)?;
+        let mut plan = runner.plan(&tape, &store)?;
         plan.poison();
         plan.write(tape.step(), &[STEP])?;
         let out = plan.run()?.get(norm)?;
         let expected = gradients.iter().map(|&g| f64::from(g).powi(2)).sum::<f64>().sqrt();
         let expected = if scaled { expected * f64::from(STEP.gradient_scale) } else { expected };
-        Ok(vec![Checked { what: "norm".into(), error: relative_error(&out, &[expected]) }])
+        Ok(vec![Checked::norm("norm", &out, &[expected])])
     })
 }
 
@@ -78,7 +71,7 @@ pub fn rows() -> Vec<Row> {
         scaled_row("of a scaled loss", &[3, 65, 1000], random, true),
         row("zeros", &[100], |words| vec![0.0; words]),
         row("3M, uneven", &[3_000_000], uneven),
-        row("two pieces", &[ARENA_PIECE, 30_000], around_the_border),
+        row("two pieces", &[ARENA_PIECE, 30_000], around_the_border).one_kernel(),
         bench.bench(),
     ]
 }

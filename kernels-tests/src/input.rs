@@ -1,19 +1,14 @@
 //! Packed pixels to normalised numbers; the reference draws the very same changes.
 
-use std::sync::Arc;
-
 use gatefold_engine::Result;
-use gatefold_engine::gpu::{BufferPool, Gpu};
 use gatefold_engine::ops::concat::concat;
 use gatefold_engine::ops::input::{Augment, InputOp, input, words};
 use gatefold_engine::params::{ParameterStore, StepWords};
-use gatefold_engine::plan::{Choice, Plan};
 use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::Shape;
 
-use crate::{Array, Checked, Row};
-use crate::check::STEP;
 use crate::dropout::{hash, seed_of};
+use crate::{Array, Checked, Row, Runner, STEP, tolerance};
 
 /// Packed pictures: bytes from `(sample, y, x, channel)`.
 fn packed(n: usize, (h, w): (usize, usize), byte: impl Fn(usize, usize, usize, usize) -> u8) -> Vec<u32> {
@@ -121,7 +116,7 @@ fn row(name: &str, n: usize, op: InputOp, beside: usize) -> Row {
 }
 
 /// Reads the draws back from pictures whose colours say where a pixel came from.
-fn statistics(gpu: &Arc<Gpu>, choice: Choice) -> Result<Vec<Checked>> {
+fn statistics(runner: &Runner) -> Result<Vec<Checked>> {
     const SAMPLES: usize = 6000;
     const SHIFT: usize = 2;
     let op = InputOp { mean: [0.0; 3], std: [1.0 / 255.0; 3], ..operation((6, 6), (2, 2), true, SHIFT) };
@@ -131,8 +126,8 @@ fn statistics(gpu: &Arc<Gpu>, choice: Choice) -> Result<Vec<Checked>> {
     let y = input(&mut tape, pixels, SAMPLES, &op)?;
     tape.keep(y);
     let step = tape.step();
-    let store = ParameterStore::new(gpu, tape.spec(), false)?;
-    let mut plan = Plan::with_choice(gpu, &tape, &store, &BufferPool::default(), choice)?;
+    let store = ParameterStore::new(runner.gpu(), tape.spec(), false)?;
+    let mut plan = runner.plan(&tape, &store)?;
     let mut draws = vec![];
     for words in [STEP, StepWords { step: STEP.step + 1, ..STEP }] {
         plan.write(step, &[words])?;
@@ -143,22 +138,22 @@ fn statistics(gpu: &Arc<Gpu>, choice: Choice) -> Result<Vec<Checked>> {
         };
         draws.push(out.chunks(16).map(draw).collect::<Vec<_>>());
     }
-    // In standard deviations of a binomial count; five hardly ever happen.
-    let std = |count: usize, share: f64| {
+    // In standard deviations of a binomial count.
+    let deviations = |count: usize, share: f64| {
         let n = SAMPLES as f64;
-        ((count as f64 - n * share) / (n * share * (1.0 - share)).sqrt()).abs() / 5.0
+        (count as f64 - n * share) / (n * share * (1.0 - share)).sqrt()
     };
     let mut checked = vec![];
     for flip in [false, true] {
         for dy in 0..=2 * SHIFT {
             for dx in 0..=2 * SHIFT {
                 let count = draws[0].iter().filter(|d| **d == (flip, dy, dx)).count();
-                checked.push(Checked { what: format!("{flip} {dy} {dx}"), error: std(count, 1.0 / 50.0) });
+                checked.push(Checked::deviations(format!("{flip} {dy} {dx}"), deviations(count, 1.0 / 50.0)));
             }
         }
     }
     let same = draws[0].iter().zip(&draws[1]).filter(|(a, b)| a == b).count();
-    checked.push(Checked { what: "the next step draws the same".into(), error: std(same, 1.0 / 50.0) });
+    checked.push(Checked::deviations("the next step draws the same", deviations(same, 1.0 / 50.0)));
     Ok(checked)
 }
 
@@ -179,7 +174,7 @@ pub fn rows() -> Vec<Row> {
         row("one pixel", 1, operation((1, 1), (1, 1), true, 1), 0),
         row("into an aligned slice", 4, operation((8, 8), (7, 7), true, 1), 4),
         row("into an unaligned slice", 4, operation((8, 8), (7, 7), true, 1), 3),
-        Row::custom("input", "statistics (unit: 5 std)", statistics).tolerance(1.0),
+        Row::custom("input", "statistics (unit: 5 deviations)", statistics).tolerance(tolerance::ONE_UNIT),
         row("32 of 128x128", 32, operation((144, 144), (128, 128), true, 8), 0).bench(),
     ]
 }

@@ -1,16 +1,13 @@
 //! Every op of Gatefold against an f64 CPU reference, on your own adapter.
 //!
-//! One file per op, named like its kernels in `shaders/` and its code in `src/ops/`: the reference, its gradient, and the
-//! rows that test, gradcheck and bench it. [`check`] runs a row in every placement (dense, as channel slices with
-//! accumulating gradients) and with every kernel that can run on the adapter.
+//! One file per op, named like its kernels in `shaders/` and its code in `src/engine/src/ops/`: the reference, its gradient, and
+//! the rows that test, gradcheck and bench it. [`check`] runs a row in every placement (dense, as channel slices with accumulating
+//! gradients, in half precision) and with every kernel that can run on the adapter. [`tolerance`] says how near is near enough.
 
-mod array;
-mod check;
-mod row;
+mod harness;
+pub mod tolerance;
 
-pub use array::Array;
-pub use check::{Finding, Verdict, check, collect_kernels, fill_inputs, record_row};
-pub use row::{Checked, Input, Row, RowKind};
+pub use harness::*;
 
 /// Declares the modules and the list of all rows: an op's one line here.
 macro_rules! ops {
@@ -20,7 +17,7 @@ macro_rules! ops {
         /// The names of all ops that have a reference.
         pub const OPS: &[&str] = &[$(stringify!($op)),*];
 
-        /// All rows of all ops.
+        /// All rows of all ops, op by op.
         pub fn rows() -> Vec<Row> {
             let mut rows = vec![];
             $(rows.extend($op::rows());)*
@@ -36,6 +33,7 @@ ops! {
     batch_norm,
     concat,
     conv2d,
+    copy,
     dense,
     dropout,
     fill,

@@ -1,14 +1,11 @@
 //! The mean over samples that both cross-entropies end with.
 
-use gatefold_engine::gpu::BufferPool;
 use gatefold_engine::ops::loss::loss;
 use gatefold_engine::params::ParameterStore;
-use gatefold_engine::plan::Plan;
 use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::Shape;
 
-use crate::{Array, Checked, Row};
-use crate::array::relative_error;
+use crate::{Array, Checked, Row, Runner};
 
 /// Records of `samples` samples, `channels` numbers each: weighted loss, weight, weighted hit, one; then what must not matter.
 fn records(samples: usize, channels: usize, weight: fn(usize) -> f64) -> Array {
@@ -26,15 +23,15 @@ fn records(samples: usize, channels: usize, weight: fn(usize) -> f64) -> Array {
 }
 
 fn row(name: &str, samples: usize, channels: usize, weight: fn(usize) -> f64) -> Row {
-    Row::custom("loss", name, move |gpu, choice| {
+    Row::custom("loss", name, move |runner: &Runner| {
         let records = records(samples, channels, weight);
         let mut tape = Tape::new();
         let input = tape.input(records.shape);
         let result = loss(&mut tape, "loss", input, input);
         tape.keep(result.loss);
         tape.keep(result.stats);
-        let store = ParameterStore::new(gpu, tape.spec(), false)?;
-        let mut plan = Plan::with_choice(gpu, &tape, &store, &BufferPool::default(), choice)?;
+        let store = ParameterStore::new(runner.gpu(), tape.spec(), false)?;
+        let mut plan = runner.plan(&tape, &store)?;
         // The reference sees what the kernel sees.
         let words = records.to_f32();
         plan.write(input, &words)?;
@@ -45,8 +42,8 @@ fn row(name: &str, samples: usize, channels: usize, weight: fn(usize) -> f64) ->
         let stats = [0, 1, 2, 3].map(sum);
         let mean = if stats[1] > 0.0 { stats[0] / stats[1] } else { 0.0 };
         Ok(vec![
-            Checked { what: "loss".into(), error: relative_error(&results.get(result.loss)?, &[mean]) },
-            Checked { what: "stats".into(), error: relative_error(&results.get(result.stats)?, &stats) },
+            Checked::norm("loss", &results.get(result.loss)?, &[mean]),
+            Checked::norm("stats", &results.get(result.stats)?, &stats),
         ])
     })
 }

@@ -1,19 +1,14 @@
 //! The largest number of each window.
 
-use std::sync::Arc;
-
 use gatefold_engine::Result;
-use gatefold_engine::gpu::{BufferPool, Gpu};
 use gatefold_engine::ops::max_pool::max_pool;
 use gatefold_engine::ops::relu::relu as op_relu;
 use gatefold_engine::ops::window::Window;
 use gatefold_engine::params::ParameterStore;
-use gatefold_engine::plan::{Choice, Plan};
 use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::Shape;
 
-use crate::{Array, Checked, Input, Row, relu};
-use crate::array::relative_error;
+use crate::{Array, Checked, Input, Row, Runner, relu};
 
 /// For each output its value and the place of the first maximum: the row and column in the input.
 fn maxima(x: &Array, window: Window) -> (Array, Vec<(usize, usize)>) {
@@ -97,7 +92,7 @@ fn after_relu(name: &str, shape: Shape, window: Window) -> Row {
 }
 
 /// Runs on the numbers given, for what random ones don't hold. Compares what is a number and counts what should be none.
-fn on(gpu: &Arc<Gpu>, choice: Choice, x: &Array, window: Window) -> Result<Vec<Checked>> {
+fn on(runner: &Runner, x: &Array, window: Window) -> Result<Vec<Checked>> {
     let mut tape = Tape::new();
     let input = tape.input(x.shape);
     tape.require_grad(input);
@@ -107,19 +102,20 @@ fn on(gpu: &Arc<Gpu>, choice: Choice, x: &Array, window: Window) -> Result<Vec<C
     let dx = tape.grad(input)?.unwrap_or(input);
     tape.keep(y);
     tape.keep(dx);
-    let store = ParameterStore::new(gpu, tape.spec(), false)?;
-    let mut plan = Plan::with_choice(gpu, &tape, &store, &BufferPool::default(), choice)?;
+    let store = ParameterStore::new(runner.gpu(), tape.spec(), false)?;
+    let mut plan = runner.plan(&tape, &store)?;
     let dy = Array::random(y.shape, 5);
     plan.write(input, &x.to_f32())?;
     plan.write(upstream, &dy.to_f32())?;
     plan.poison();
     let results = plan.run()?;
     let (out, reference) = (results.get(y)?, maxima(x, window).0);
+    // Exactly: a maximum is one of the numbers that were there.
     let agree = |(out, reference): (&f32, &f64)| f64::from(*out) == *reference || (out.is_nan() && reference.is_nan());
     let wrong = out.iter().zip(&reference.data).filter(|&pair| !agree(pair)).count();
     Ok(vec![
-        Checked { what: "outputs that differ".into(), error: wrong as f64 },
-        Checked { what: "gradient".into(), error: relative_error(&results.get(dx)?, &gradient(x, &dy, window).data) },
+        Checked::count("outputs that differ", wrong),
+        Checked::norm("gradient", &results.get(dx)?, &gradient(x, &dy, window).data),
     ])
 }
 
@@ -128,9 +124,9 @@ pub fn rows() -> Vec<Row> {
     let wide = Window { kernel: [18, 19], stride: [3, 5], padding: [4, 0, 0, 7] };
     let stem = Window::square(3, 2, 1);
     // Whole numbers: most windows hold their maximum more than once, and the first one must get the gradient.
-    let ties = Row::custom("max_pool", "ties", move |gpu, choice| {
+    let ties = Row::custom("max_pool", "ties", move |runner| {
         let x = Array::random(Shape::new(2, 9, 8, 8), 3).map(|v| (1.5 * v).round());
-        on(gpu, choice, &x, stem)
+        on(runner, &x, stem)
     });
     // Without a gradient no taps are kept.
     let inference = Row::new(
@@ -140,14 +136,14 @@ pub fn rows() -> Vec<Row> {
         move |tape, x| Ok(vec![max_pool(tape, x[0], stem)?]),
         move |x| vec![maxima(&x[0], stem).0],
     );
-    let odd = Row::custom("max_pool", "NaN and infinities", move |gpu, choice| {
+    let odd = Row::custom("max_pool", "NaN and infinities", move |runner| {
         let specials = |v: f64| match v {
             v if v > 0.9 => f64::NAN,
             v if v < 0.3 => f64::NEG_INFINITY,
             v if v > 0.8 => f64::INFINITY,
             v => v,
         };
-        on(gpu, choice, &Array::random(Shape::new(2, 9, 8, 7), 4).map(specials), stem)
+        on(runner, &Array::random(Shape::new(2, 9, 8, 7), 4).map(specials), stem)
     });
     vec![
         row("2x2/2", Shape::new(2, 6, 8, 8), Window::square(2, 2, 0)),

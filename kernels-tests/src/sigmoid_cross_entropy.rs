@@ -5,8 +5,8 @@ use gatefold_engine::ops::sigmoid_cross_entropy::{Loss, sigmoid_cross_entropy};
 use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::{Shape, Tensor};
 
-use crate::{Array, Row};
 use crate::softmax_cross_entropy::{Expected, Truth, given_row, mean, random_row};
+use crate::{Array, Row};
 
 fn expected(logits: &Array, truth: &Truth) -> Expected {
     let smoothing = f64::from(truth.smoothing);

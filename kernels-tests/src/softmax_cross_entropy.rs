@@ -1,17 +1,12 @@
 //! Cross-entropy of a softmax with class weights, label smoothing and sample weights.
 
-use std::sync::Arc;
-
 use gatefold_engine::Result;
-use gatefold_engine::gpu::{BufferPool, Gpu};
 use gatefold_engine::ops::softmax_cross_entropy::{Loss, Targets, softmax_cross_entropy};
 use gatefold_engine::params::ParameterStore;
-use gatefold_engine::plan::{Choice, Plan};
 use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::{Shape, Tensor};
 
-use crate::{Array, Checked, Input, Row};
-use crate::array::relative_error;
+use crate::{Array, Checked, Input, Row, Runner};
 
 /// What a loss compares logits with.
 #[derive(Clone, Debug)]
@@ -138,7 +133,7 @@ pub fn random_row(
 
 /// A row on given logits, which may be large, and given results.
 pub fn given_row(op: &'static str, name: &str, logits: Array, truth: Truth, record: Record, results: Expected) -> Row {
-    Row::custom(op, name, move |gpu: &Arc<Gpu>, choice: Choice| {
+    Row::custom(op, name, move |runner: &Runner| {
         const UPSTREAM: f32 = -1.5;
         let mut tape = Tape::new();
         let x = tape.input(logits.shape);
@@ -148,13 +143,13 @@ pub fn given_row(op: &'static str, name: &str, logits: Array, truth: Truth, reco
         tape.backward(&[(loss, upstream)])?;
         let gradient = tape.grad(x)?.unwrap_or(x);
         [loss, stats, gradient].iter().for_each(|&kept| tape.keep(kept));
-        let store = ParameterStore::new(gpu, tape.spec(), false)?;
-        let mut plan = Plan::with_choice(gpu, &tape, &store, &BufferPool::default(), choice)?;
+        let store = ParameterStore::new(runner.gpu(), tape.spec(), false)?;
+        let mut plan = runner.plan(&tape, &store)?;
         plan.write(x, &logits.to_f32())?;
         plan.poison();
         let out = plan.run()?;
         let compared = |what: &str, tensor: Tensor, reference: &[f64]| -> Result<Checked> {
-            Ok(Checked { what: what.into(), error: relative_error(&out.get(tensor)?, reference) })
+            Ok(Checked::norm(what, &out.get(tensor)?, reference))
         };
         let expected: Vec<f64> = results.2.iter().map(|g| g * f64::from(UPSTREAM)).collect();
         Ok(vec![

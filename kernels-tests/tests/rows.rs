@@ -1,36 +1,73 @@
 //! Every row of every op, on this machine's adapter: with the driver-side checks on, and as programs run the kernels.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use gatefold_engine::gpu::{Gpu, GpuOptions};
-use kernels_tests::{OPS, Verdict, check, rows};
+use kernels_tests::{Coverage, EXEMPTIONS, Finding, OPS, State, Trait, Verdict, check, rows};
+
+fn gpu(checked: bool) -> Arc<Gpu> {
+    Arc::new(Gpu::open(&GpuOptions { adapter: None, checked }).expect("an adapter to test on"))
+}
+
+fn findings(gpu: &Arc<Gpu>) -> Vec<Finding> {
+    let rows = rows().into_iter().filter(|row| !row.bench);
+    rows.map(|row| check(gpu, &row).unwrap_or_else(|e| panic!("{}, {}: {e}", row.op, row.name))).collect()
+}
+
+/// With the checks on, once for all tests that look at it.
+static CHECKED: LazyLock<(Arc<Gpu>, Vec<Finding>)> = LazyLock::new(|| {
+    let gpu = gpu(true);
+    let findings = findings(&gpu);
+    (gpu, findings)
+});
 
 #[test]
 fn every_kernel_agrees_with_its_reference() {
-    all_agree(true);
+    all_agree(&CHECKED.0, &CHECKED.1);
 }
 
 #[test]
 fn every_kernel_agrees_with_its_reference_without_checks() {
-    all_agree(false);
+    let gpu = gpu(false);
+    all_agree(&gpu, &findings(&gpu));
 }
 
-fn all_agree(checked: bool) {
-    let gpu = Arc::new(Gpu::open(&GpuOptions { adapter: None, checked }).expect("an adapter to test on"));
-    let (mut cases, mut failures) = (0, vec![]);
-    for row in rows().iter().filter(|row| !row.bench) {
-        cases += 1;
-        match check(&gpu, row) {
-            Ok(finding) if finding.verdict == Verdict::Pass => {}
-            Ok(finding) => failures.push(format!(
-                "{}, {}: {} is off by {:.2e}, allowed {:.0e}",
-                finding.op, finding.name, finding.worst.what, finding.worst.error, finding.tolerance
-            )),
-            Err(e) => failures.push(format!("{}, {}: {e}", row.op, row.name)),
+fn all_agree(gpu: &Gpu, findings: &[Finding]) {
+    let failed = findings.iter().filter(|finding| finding.verdict() == Verdict::Failed);
+    let lines: Vec<_> = failed
+        .map(|finding| {
+            let (worst, tolerance) = (finding.worst(), finding.tolerance);
+            let (op, name) = (finding.op, &finding.name);
+            format!("{op}, {name}: {} is off by {:.2e}, allowed {tolerance:.0e}", worst.what, worst.error)
+        })
+        .collect();
+    let (adapter, failed, cases) = (&gpu.adapter().name, lines.len(), findings.len());
+    assert!(lines.is_empty(), "{failed} of {cases} cases failed on {adapter}:\n{}", lines.join("\n"));
+}
+
+/// An op without a row for a trait either gets one, or a line with a reason among the exemptions.
+#[test]
+fn every_op_has_rows_for_every_trait_that_applies_to_it() {
+    let (gpu, findings) = &*CHECKED;
+    let coverage = Coverage::of(findings, gpu.adapter());
+    assert_eq!(coverage.iter().map(|coverage| coverage.op).collect::<Vec<_>>(), OPS);
+    let mut faults = vec![];
+    for Coverage { op, traits, .. } in &coverage {
+        assert_eq!(traits.len(), Trait::ALL.len());
+        for (of, state) in traits {
+            if let State::No { missing } = state {
+                faults.push(format!("{op} has no row for {of} {missing:?}"));
+            }
+            let exempt = EXEMPTIONS.iter().any(|exemption| (exemption.op, exemption.of) == (*op, *of));
+            if exempt && !matches!(state, State::NotApplicable { .. }) {
+                faults.push(format!("{op} is exempt from {of} and needs not be"));
+            }
         }
     }
-    let (adapter, failed) = (&gpu.adapter().name, failures.len());
-    assert!(failures.is_empty(), "{failed} of {cases} cases failed on {adapter}:\n{}", failures.join("\n"));
+    for exemption in EXEMPTIONS {
+        assert!(OPS.contains(&exemption.op) && !exemption.reason.is_empty(), "{}", exemption.op);
+    }
+    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! The whole command line as clap sees it: headings, defaults from the place that defines them, and errors in one line.
 
+use std::ffi::OsStr;
 use std::process::ExitCode;
 
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValue, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Arg, Command, CommandFactory};
 

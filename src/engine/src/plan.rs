@@ -166,8 +166,19 @@ pub struct Results<'a> {
 /// # Errors
 /// If no kernel can run.
 pub fn launches_needed(tape: &Tape, adapter: &AdapterSummary) -> Result<Vec<bool>> {
-    let kernels = tape.launches.iter().map(|launch| choose(tape, launch, adapter, Choice::Rule));
-    Ok(needed(tape, &kernels.collect::<Result<Vec<_>>>()?))
+    Ok(taken(tape, adapter, Choice::Rule)?.iter().map(Option::is_some).collect())
+}
+
+/// The kernel that a plan takes for each launch of a tape; `None` for a launch that is left out because a kernel before it keeps
+/// its statistics.
+///
+/// # Errors
+/// If no kernel can run.
+pub fn taken<'a>(tape: &'a Tape, adapter: &AdapterSummary, choice: Choice) -> Result<Vec<Option<&'a Kernel>>> {
+    let kernels = tape.launches.iter().map(|launch| choose(tape, launch, adapter, choice));
+    let kernels = kernels.collect::<Result<Vec<_>>>()?;
+    let needed = needed(tape, &kernels);
+    Ok(kernels.into_iter().zip(needed).map(|(kernel, needed)| needed.then_some(kernel)).collect())
 }
 
 /// Which launches have to run: all but those whose statistics the kernel of a launch before keeps.
@@ -249,12 +260,11 @@ impl Plan {
         buffers: &HashMap<usize, (wgpu::Buffer, u64)>,
         choice: Choice,
     ) -> Result<(Vec<Step>, Vec<Range<usize>>)> {
-        let kernels = tape.launches.iter().map(|launch| choose(tape, launch, gpu.adapter(), choice));
-        let kernels: Vec<&Kernel> = kernels.collect::<Result<_>>()?;
-        let needed = needed(tape, &kernels);
-        let before = |launch: usize| needed[..launch].iter().filter(|needed| **needed).count();
+        let taken = taken(tape, gpu.adapter(), choice)?;
+        let before = |launch: usize| taken[..launch].iter().flatten().count();
         let phases = tape.phases().into_iter().map(|phase| before(phase.start)..before(phase.end)).collect();
-        let kernels: Vec<_> = (0..).zip(tape.launches.iter().zip(kernels)).filter(|&(i, _)| needed[i]).collect();
+        let launches = (0..).zip(&tape.launches).zip(taken);
+        let kernels: Vec<_> = launches.filter_map(|((i, launch), kernel)| Some((i, (launch, kernel?)))).collect();
         let wanted: Vec<_> =
             kernels.iter().map(|&(_, (launch, kernel))| (kernel, tape.bindings(launch, kernel))).collect();
         gpu.compile_all(&wanted)?;

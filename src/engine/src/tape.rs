@@ -188,6 +188,12 @@ impl Tape {
         self.values[self.view(tensor).root].half
     }
 
+    /// Whether a value is a channel slice: its storage has other channels beside its own.
+    pub fn is_slice(&self, tensor: Tensor) -> bool {
+        let view = self.view(tensor);
+        view.offset != 0 || view.stride != tensor.shape.c
+    }
+
     /// Bytes of all operands of a launch, each counted once.
     pub fn bytes_moved(&self, launch: &Launch) -> u64 {
         let new = |i: &usize| launch.operands[..*i].iter().all(|(tensor, _)| *tensor != launch.operands[*i].0);

@@ -1,10 +1,8 @@
-//! Heat maps against the library pytorch-grad-cam, on shared weights and pictures: `golden/cam.safetensors`, made by
-//! `golden/cam.py` and described in `golden/README.md`.
-
-mod stream;
+//! Heat maps against the library pytorch-grad-cam, on shared weights and pictures: `cam.safetensors`, made by `cam.py`.
 
 use std::sync::{Arc, LazyLock};
 
+use approx::assert_abs_diff_eq;
 use gatefold::explain::{Explainer, HeatMap, Method, faithfulness};
 use gatefold::nets::forward::Taps;
 use gatefold::nets::{Head, NetConfig};
@@ -12,39 +10,24 @@ use gatefold::score::model::{Model, forward};
 use gatefold::weights::{FORMAT, Header};
 use gatefold_engine::gpu::{BufferPool, Gpu, GpuOptions};
 use gatefold_engine::params::{Arena, ParameterStore};
+use kernels_tests::{RelativeNormEq, assert_relative_norm_eq, tolerance};
 use safetensors::SafeTensors;
-use stream::Stream;
 
-/// Largest `||out - reference|| / ||reference||` of a map. The library was run in float64. Score-CAM's weights are a softmax,
-/// which magnifies what an f32 engine is off by in the scores.
-const TOLERANCE: f64 = 2e-5;
-const SCORES: f64 = 2e-4;
-
-/// How far the library's own Grad-CAM++ and Score-CAM may be from ours: they differ on purpose (README.md says in what).
-const PLUS_PLUS_AS_IT_IS: f64 = 0.12;
-const SCORE_CAM_AS_IT_IS: f64 = 0.12;
+use super::golden;
+use super::stream::{self, Stream};
 
 static GOLDEN: LazyLock<SafeTensors<'static>> =
-    LazyLock::new(|| SafeTensors::deserialize(include_bytes!("../golden/cam.safetensors")).unwrap());
+    LazyLock::new(|| SafeTensors::deserialize(golden!("cam.safetensors")).unwrap());
 
-fn golden(name: &str) -> Vec<f32> {
+fn values(name: &str) -> Vec<f32> {
     let view = GOLDEN.tensor(name).unwrap_or_else(|e| panic!("{name}: {e}"));
     view.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
 }
 
-fn distance(out: &[f32], reference: &[f32]) -> f64 {
-    assert_eq!(out.len(), reference.len());
-    let square = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>();
-    let difference = square(&mut out.iter().zip(reference).map(|(&o, &r)| f64::from(o) - f64::from(r)));
-    let norm = square(&mut reference.iter().map(|&r| f64::from(r)));
-    (difference / norm).sqrt()
-}
-
 #[track_caller]
-fn assert_near(what: &str, out: &[f32], reference: &[f32], tolerance: f64) {
-    let error = distance(out, reference);
-    println!("{what}: off by {error:.1e}");
-    assert!(error <= tolerance, "{what}: off by {error:.2e}, allowed {tolerance:.0e}");
+fn assert_near(what: &str, out: &[f32], reference: &[f32], max_relative: f64) {
+    println!("{what}: off by {:.1e}", out.relative_norm(reference));
+    assert_relative_norm_eq!(out[..], reference[..], max_relative = max_relative, "{what}");
 }
 
 struct Case {
@@ -127,28 +110,24 @@ fn compare(case: &Case, methods: &[Method]) {
                 let Case { net, .. } = case;
                 let (method, heat) = (explanation.method, &explanation.heat);
                 let name = format!("{net}/{method}/{class}");
-                let one = |name: &str| golden(&format!("{name}/map"))[picture * cells..][..cells].to_vec();
-                let tolerance = if method == Method::ScoreCam { SCORES } else { TOLERANCE };
+                let one = |name: &str| values(&format!("{name}/map"))[picture * cells..][..cells].to_vec();
+                let max = if method == Method::ScoreCam { tolerance::SCORE_CAM } else { tolerance::HEAT_MAP };
                 let what = format!("{name} of picture {picture}");
-                assert_near(&what, heat.values(), &one(&name), tolerance);
+                assert_near(&what, heat.values(), &one(&name), max);
                 if (picture, class) == (0, 1) {
                     compare_resized(
                         &format!("{what}, resized"),
                         heat,
                         case.size as u32,
-                        &golden(&format!("{name}/scaled")),
-                        tolerance,
+                        &values(&format!("{name}/scaled")),
+                        max,
                     );
                 }
-                let on_purpose = match method {
-                    Method::GradCamPlusPlus => PLUS_PLUS_AS_IT_IS,
-                    Method::ScoreCam => SCORE_CAM_AS_IT_IS,
-                    _ => continue,
-                };
-                let as_it_is = format!("{net}/{method} as it is/{class}");
-                let error = distance(&stretched(heat.values()), &stretched(&one(&as_it_is)));
-                println!("{as_it_is}: off by {error:.1e}");
-                assert!(error <= on_purpose, "{as_it_is} of picture {picture}: off by {error:.2e}");
+                if [Method::GradCamPlusPlus, Method::ScoreCam].contains(&method) {
+                    let as_it_is = format!("{net}/{method} as it is/{class}");
+                    let (ours, theirs) = (stretched(heat.values()), stretched(&one(&as_it_is)));
+                    assert_near(&as_it_is, &ours, &theirs, tolerance::ON_PURPOSE);
+                }
             }
         }
     }
@@ -176,14 +155,13 @@ fn holes_are_filled_in_as_road_does() {
     let (height, width) = (23, 18);
     let picture = Stream::new(0, "hole");
     for name in ["scattered", "hole"] {
-        let missing: Vec<bool> = golden(&format!("impute/{name}/missing")).iter().map(|&m| m > 0.5).collect();
+        let missing: Vec<bool> = values(&format!("impute/{name}/missing")).iter().map(|&m| m > 0.5).collect();
         let pixel = |place: usize| [0, 1, 2].map(|c| picture.signed(place * 3 + c));
         let mut filled: Vec<f32> = (0..height * width).flat_map(|p| [&pixel(p)[..], &[7.0]].concat()).collect();
         faithfulness::impute(&mut filled, &missing, width, height);
         assert!(filled.iter().skip(3).step_by(4).all(|&v| v == 7.0), "the fourth channel is nobody's business");
         let rgb: Vec<f32> = filled.chunks(4).flat_map(|pixel| &pixel[..3]).copied().collect();
-        let reference = golden(&format!("impute/{name}/filled"));
-        let worst = rgb.iter().zip(&reference).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        assert!(worst < 1e-3, "{name}: off by {worst}");
+        let reference = values(&format!("impute/{name}/filled"));
+        assert_abs_diff_eq!(rgb[..], reference[..], epsilon = tolerance::FILLED);
     }
 }

@@ -74,14 +74,3 @@ impl Array {
         self.data.iter().map(|&v| v as f32).collect()
     }
 }
-
-/// `||out - reference|| / ||reference||`, with the plain norm of the difference where the reference is 0. Infinite if a
-/// number is missing or is none.
-pub fn relative_error(out: &[f32], reference: &[f64]) -> f64 {
-    if out.len() != reference.len() || out.iter().any(|v| !v.is_finite()) {
-        return f64::INFINITY;
-    }
-    let difference: f64 = out.iter().zip(reference).map(|(&o, r)| (f64::from(o) - r).powi(2)).sum();
-    let norm: f64 = reference.iter().map(|r| r * r).sum();
-    if norm > 0.0 { (difference / norm).sqrt() } else { difference.sqrt() }
-}

@@ -1,22 +1,18 @@
-//! The networks against torchvision: `golden/networks.safetensors` and `golden/torchvision-names.txt`, made by
-//! `golden/networks.py` and described in `golden/README.md`.
+//! The networks against torchvision: `networks.safetensors` and `torchvision-names.txt`, made by `networks.py`.
 //!
 //! The committed file holds small variants, which the same descriptions record. Files of the networks as they are, made by
 //! `networks.py --full NET`, are compared where they exist.
 
-mod stream;
-
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock};
 
 use gatefold::nets::densenet::{DENSENET121, DENSENET169, DenseNet};
 use gatefold::nets::inception::{INCEPTION_V3, Inception};
 use gatefold::nets::resnet::{Block, RESNET18, RESNET50, ResNet};
 use gatefold::nets::{self, Build, Head, NetConfig, Recorded};
 use gatefold::train::step::AUXILIARY_WEIGHT;
-use gatefold_engine::gpu::{BufferPool, Gpu, GpuOptions};
+use gatefold_engine::gpu::BufferPool;
 use gatefold_engine::ops::adam::{Adam, Preparation, Segment, adam};
 use gatefold_engine::ops::loss::Targets;
 use gatefold_engine::ops::sigmoid_cross_entropy::sigmoid_cross_entropy;
@@ -25,29 +21,12 @@ use gatefold_engine::params::{Arena, ParameterStore, StepWords};
 use gatefold_engine::plan::{Choice, Plan};
 use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::{Shape, Tensor};
+use kernels_tests::RelativeNormEq;
+use kernels_tests::tolerance::{self, OfNetwork};
 use safetensors::SafeTensors;
-use stream::Stream;
 
-/// How far tensors may be from the f64 truth, by `||out - reference|| / ||reference||`, in the median over all tensors of a kind
-/// and in the worst: ten times as far as PyTorch's own f32 run (the file says how far that is), and at least this. An engine
-/// with another order of sums is off by noise of the same size, but not by the same noise.
-///
-/// PyTorch is off by 1e-5 and more where batch-norms leave little of a gradient: what scales a layer that feeds batch-norms
-/// nearly cancels out. A wrong term is off by 1e-2 and more.
-const FLOOR: f64 = 1e-5;
-const FACTOR: f64 = 10.0;
-
-/// The same, median and worst, for losses and the change of parameters in ten steps of Adam, which turns the noise of small
-/// gradients into steps of full length.
-const AFTER_STEPS: [f64; 2] = [1e-4, 1e-3];
-
-/// The same for the change of a deep network's parameters. Some of its many ReLUs and max-pools come so near to a change of side
-/// on the way that rounding decides. One that changes shows in the gradients of its channel and, in the next steps, everywhere.
-const AFTER_FLIPS: [f64; 2] = [5e-2, 3e-1];
-
-/// The same for gradients at full width, where this may happen in the first step already. One change near the end of the network,
-/// whose maps are small, shows in all gradients before it; where there is none, the median is below `FLOOR`.
-const FLIPPED: [f64; 2] = [2e-2, 1e-1];
+use super::stream::{self, Stream};
+use super::{golden, gpu};
 
 type RecordFn = fn(&mut Build, Tensor, &NetConfig) -> gatefold_engine::Result<Recorded>;
 
@@ -152,10 +131,7 @@ struct Errors {
 impl Errors {
     fn add(&mut self, kind: &'static str, name: &str, out: &[f32], reference: &[f32]) {
         assert_eq!(out.len(), reference.len(), "{name}");
-        let square = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>();
-        let difference = square(&mut out.iter().zip(reference).map(|(&o, &r)| f64::from(o) - f64::from(r)));
-        let norm = square(&mut reference.iter().map(|&r| f64::from(r)));
-        self.kinds.entry(kind).or_default().push(((difference / norm.max(1e-60)).sqrt(), name.to_owned()));
+        self.kinds.entry(kind).or_default().push((out.relative_norm(reference), name.to_owned()));
     }
 
     fn check(mut self, case: &Case, truth: &Truth, choice: Choice) {
@@ -163,13 +139,12 @@ impl Errors {
             format!("{} at {} px, {choice:?}: median and worst tensor of each kind", truth.case, truth.size);
         let mut good = true;
         for (kind, errors) in &mut self.kinds {
-            // Positive NaN comes last: it is the worst.
-            errors.sort_by(|a, b| a.0.abs().total_cmp(&b.0.abs()));
-            let [median, worst] = match *kind {
-                "change" if case.deep => AFTER_FLIPS,
-                "losses" | "change" => AFTER_STEPS,
-                "grad" if case.full => FLIPPED,
-                _ => [FLOOR, FLOOR],
+            errors.sort_by(|a, b| a.0.total_cmp(&b.0));
+            let OfNetwork { median, worst } = match *kind {
+                "change" if case.deep => tolerance::DEEP_NETWORK_STEPS,
+                "losses" | "change" => tolerance::NETWORK_STEPS,
+                "grad" if case.full => tolerance::FULL_NETWORK,
+                _ => tolerance::NETWORK,
             };
             let pytorch = truth.get(&format!("f32/{kind}")).1;
             report += &format!("\n  {kind:11}");
@@ -177,7 +152,7 @@ impl Errors {
                 [(errors.len() / 2, pytorch[0], median), (errors.len() - 1, pytorch[1], worst)]
             {
                 let (error, name) = &errors[rank];
-                let allowed = floor.max(FACTOR * f64::from(pytorch));
+                let allowed = floor.max(tolerance::TIMES_PYTORCH * f64::from(pytorch));
                 good &= *error <= allowed;
                 report += &format!("  {error:.1e} (PyTorch {pytorch:.1e}, allowed {allowed:.0e}) {name}");
             }
@@ -185,13 +160,6 @@ impl Errors {
         eprintln!("{report}");
         assert!(good, "{report}");
     }
-}
-
-fn gpu() -> Arc<Gpu> {
-    static GPU: LazyLock<Arc<Gpu>> = LazyLock::new(|| {
-        Arc::new(Gpu::open(&GpuOptions { adapter: None, checked: true }).expect("an adapter to test on"))
-    });
-    Arc::clone(&GPU)
 }
 
 /// A recorded network on the pictures of the file.
@@ -314,7 +282,7 @@ fn compare(case: &Case, bytes: &[u8], choices: &[Choice]) {
     }
 }
 
-const SMALL: &[u8] = include_bytes!("../golden/networks.safetensors");
+const SMALL: &[u8] = golden!("networks.safetensors");
 /// Each number takes other kernels, where an op has several that run here.
 const CHOICES: [Choice; 3] = [Choice::Rule, Choice::Number(0), Choice::Number(2)];
 
@@ -350,7 +318,7 @@ fn an_inception_with_its_auxiliary_head_is_torchvisions() {
 
 /// Compares with the file of the whole network, if somebody made it.
 fn compare_full(case: &Case) {
-    let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/full");
+    let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("kernels-tests/golden/full");
     let folder = std::env::var_os("GATEFOLD_GOLDEN_FULL").map_or_else(default, PathBuf::from);
     let path = folder.join(format!("{}.safetensors", case.name));
     match std::fs::read(&path) {
@@ -396,7 +364,7 @@ fn inception_v3_is_torchvisions() {
 fn names_and_shapes_are_those_of_torchvisions_state_dicts() {
     let mut wanted: BTreeMap<&str, BTreeMap<String, String>> = BTreeMap::new();
     let mut net = "";
-    for line in include_str!("../golden/torchvision-names.txt").lines() {
+    for line in std::str::from_utf8(golden!("torchvision-names.txt")).unwrap().lines() {
         match line.split_once(' ').unwrap() {
             ("#", name) => net = name,
             (name, shape) => drop(wanted.entry(net).or_default().insert(name.into(), shape.into())),

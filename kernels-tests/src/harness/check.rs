@@ -1,17 +1,19 @@
 //! Runs a row: every placement, every kernel, outputs and gradients, against the reference; and the reference's gradient
 //! against finite differences.
 
+use std::fmt;
 use std::sync::Arc;
 
-use gatefold_engine::gpu::{BufferPool, Gpu};
+use gatefold_engine::gpu::Gpu;
 use gatefold_engine::params::{Arena, ParameterStore, StepWords};
-use gatefold_engine::plan::{Choice, Plan, admissible};
+use gatefold_engine::plan::trains;
 use gatefold_engine::tape::{Launch, Tape};
 use gatefold_engine::tensor::{Shape, Tensor};
 use gatefold_engine::{Error, Result, ops};
 
-use crate::array::{Array, relative_error};
-use crate::row::{Checked, Input, Row, RowKind};
+use super::runner::Noted;
+use super::{Array, Checked, Finding, Input, Outcome, Row, RowKind, Run, Runner};
+use crate::tolerance;
 
 /// The step that all rows run at, for ops with random numbers or schedules.
 pub const STEP: StepWords = StepWords {
@@ -27,120 +29,128 @@ pub const STEP: StepWords = StepWords {
 
 /// How a row's tensors lie in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Placement {
+pub enum Placement {
     /// Each tensor by itself.
     Dense,
     /// Inputs are channel slices `before` channels into something wider, the output becomes a slice, and the inputs have a
-    /// second consumer, so that gradients must be added up.
+    /// second consumer, so that gradients must be added up. With 4 slices are aligned, if they have channels in fours.
     Sliced { before: usize },
     /// As dense, with feature maps, output and their gradients in half precision.
     Half,
+    /// As the row itself has it: it makes its own plans.
+    Own,
+    /// Nowhere: the reference's gradient is compared with finite differences of the reference.
+    Reference,
 }
 
-/// The result of one row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    Pass,
-    Fail,
+/// As `--json` and `--list` say it.
+impl fmt::Display for Placement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dense => f.write_str("dense"),
+            Self::Sliced { before } => write!(f, "slice {before}"),
+            Self::Half => f.write_str("half"),
+            Self::Own => f.write_str("own"),
+            Self::Reference => f.write_str("reference"),
+        }
+    }
 }
 
-/// What a row showed.
-pub struct Finding {
-    pub op: &'static str,
-    pub name: String,
-    /// Placements times kernels.
-    pub runs: usize,
-    pub worst: Checked,
-    pub tolerance: f64,
-    pub verdict: Verdict,
-}
-
-/// Runs a row on an adapter.
+/// The placements that a row runs in.
 ///
 /// # Errors
-/// If the device fails; a wrong result is no error but a [`Verdict::Fail`].
-pub fn check(gpu: &Arc<Gpu>, row: &Row) -> Result<Finding> {
-    let mut worst = Checked { what: "nothing compared".into(), error: f64::NEG_INFINITY };
-    let mut runs = 0;
-    let mut note = |mut checked: Checked, context: &str| {
-        if checked.error.is_nan() {
-            checked.error = f64::INFINITY;
-        }
-        if checked.error > worst.error {
-            worst = Checked { what: format!("{}{context}", checked.what), ..checked };
-        }
-    };
-    match &row.kind {
-        RowKind::Custom(run) => {
-            for number in 0..MOST_KERNELS {
-                for checked in run(gpu, Choice::Number(number))? {
-                    note(checked, "");
-                }
-                runs += 1;
-            }
-        }
-        RowKind::Op { inputs, forward, backward, .. } => {
-            let arrays: Vec<_> = (0..).zip(inputs).map(|(i, input)| Array::random(input.shape, seed(row, i))).collect();
-            if let Some(backward) = backward {
-                // Scaled so that one tolerance serves: finite differences of f64 are good to about 1e-8.
-                let error = gradcheck(&arrays, forward, backward, seed(row, 99));
-                note(Checked { what: "gradcheck of the reference".into(), error: error * row.tolerance / 1e-5 }, "");
-            }
-            let mut placements = vec![Placement::Dense];
-            if inputs.iter().any(|input| input.sliceable) {
-                placements.extend([Placement::Sliced { before: 4 }, Placement::Sliced { before: 3 }]);
-                placements.extend(gpu.adapter().f16.then_some(Placement::Half));
-            }
-            for placement in placements {
-                let kernels = kernels_of(gpu, row, placement)?;
-                for number in 0..kernels {
-                    for mut checked in run_op(gpu, row, &arrays, placement, Choice::Number(number))? {
-                        if placement == Placement::Half {
-                            checked.error *= row.tolerance / HALF_TOLERANCE;
-                        }
-                        note(checked, &format!(" ({placement:?}, kernel {number})"));
-                    }
-                    runs += 1;
-                }
-            }
-        }
+/// If the row cannot be recorded.
+pub fn placements(row: &Row) -> Result<Vec<Placement>> {
+    let RowKind::Op { inputs, sliceable, .. } = &row.kind else { return Ok(vec![Placement::Own]) };
+    let mut placements = vec![Placement::Dense];
+    if *sliceable || inputs.iter().any(|input| input.sliceable) {
+        placements.extend([Placement::Sliced { before: 4 }, Placement::Sliced { before: 3 }]);
     }
-    let verdict = if worst.error >= 0.0 && worst.error <= row.tolerance { Verdict::Pass } else { Verdict::Fail };
-    Ok(Finding { op: row.op, name: row.name.clone(), runs, worst, tolerance: row.tolerance, verdict })
+    let tape = record(row, Placement::Half)?.tape;
+    let mut operands = tape.launches().iter().flat_map(Launch::operands);
+    if operands.any(|&(tensor, _)| tape.is_half(tensor)) {
+        placements.push(Placement::Half);
+    }
+    Ok(placements)
 }
 
-/// For rows in half precision, by the same measure: a few roundings to 11 bits, each of which is good to 5e-4, and sums of their
-/// errors where the numbers themselves cancel.
-const HALF_TOLERANCE: f64 = 4e-3;
-
-/// Custom rows don't tell how many kernels they have; later numbers repeat the last one.
-const MOST_KERNELS: usize = 3;
-
-/// Every launch of every tape that a row records, for the test that reads the shaders.
-pub fn collect_kernels(row: &Row) -> Result<Vec<Launch>> {
-    let RowKind::Op { .. } = row.kind else { return Ok(vec![]) };
-    let mut launches = vec![];
-    for placement in [Placement::Dense, Placement::Sliced { before: 4 }] {
-        launches.extend(record(row, placement)?.tape.launches().to_vec());
+/// Runs a row on an adapter: in every placement, with every kernel that can run there.
+///
+/// # Errors
+/// If the row cannot be recorded or the device is lost. What goes wrong in one run is no error but a run that failed.
+pub fn check(gpu: &Arc<Gpu>, row: &Row) -> Result<Finding> {
+    let mut runs = vec![];
+    let RowKind::Op { inputs, forward, backward, .. } = &row.kind else {
+        let RowKind::Custom(run) = &row.kind else { unreachable!("a row is one of the two") };
+        each_kernel(gpu, row, Placement::Own, &mut runs, run)?;
+        return Ok(Finding::new(row, runs));
+    };
+    let arrays: Vec<_> = (0..).zip(inputs).map(|(i, input)| Array::random(input.shape, seed(row, i))).collect();
+    if let Some(backward) = backward {
+        let error = gradcheck(&arrays, forward, backward, seed(row, 99));
+        let checked = Checked { what: "gradcheck of the reference".into(), error };
+        runs.push(Run {
+            placement: Placement::Reference,
+            kernel: None,
+            tolerance: tolerance::FINITE_DIFFERENCES,
+            outcome: Outcome::Measured(vec![checked]),
+            noted: Noted::default(),
+        });
     }
-    Ok(launches)
+    for placement in placements(row)? {
+        if placement == Placement::Half && !gpu.adapter().f16 {
+            let outcome = Outcome::Skipped(format!("the adapter has no {F16}"));
+            runs.push(Run { placement, kernel: None, tolerance: tolerance::HALF, outcome, noted: Noted::default() });
+        } else {
+            each_kernel(gpu, row, placement, &mut runs, &|runner| run_op(runner, row, &arrays, placement))?;
+        }
+    }
+    Ok(Finding::new(row, runs))
+}
+
+/// What an adapter needs for rows in half precision.
+pub(super) const F16: &str = "f16 in shaders";
+
+fn each_kernel(
+    gpu: &Arc<Gpu>,
+    row: &Row,
+    placement: Placement,
+    runs: &mut Vec<Run>,
+    run: &dyn Fn(&Runner) -> Result<Vec<Checked>>,
+) -> Result<()> {
+    let tolerance = if placement == Placement::Half { tolerance::HALF } else { row.tolerance };
+    for number in 0..row.kernels {
+        let runner = Runner::new(gpu, number);
+        let outcome = match run(&runner) {
+            Ok(checked) => Outcome::Measured(checked),
+            Err(e) => Outcome::Error(e.to_string()),
+        };
+        gpu.check()?;
+        let noted = runner.noted();
+        let last = number + 1 >= noted.kernels;
+        runs.push(Run { placement, kernel: Some(number), tolerance, outcome, noted });
+        if last {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The tapes that a row records, one for each placement; none if it runs itself. Needs no adapter.
+///
+/// # Errors
+/// If the row cannot be recorded.
+pub fn tapes(row: &Row) -> Result<Vec<Tape>> {
+    let RowKind::Op { .. } = row.kind else { return Ok(vec![]) };
+    placements(row)?.into_iter().map(|placement| Ok(record(row, placement)?.tape)).collect()
 }
 
 /// The tape of a row with dense tensors: op and gradient.
+///
+/// # Errors
+/// If the row cannot be recorded.
 pub fn record_row(row: &Row) -> Result<Tape> {
     Ok(record(row, Placement::Dense)?.tape)
-}
-
-/// Random numbers into all inputs of a row recorded by [`record_row`].
-pub fn fill_inputs(row: &Row, plan: &Plan) -> Result<()> {
-    let recording = record(row, Placement::Dense)?;
-    for (i, &input) in (0..).zip(recording.written.iter().chain(&recording.seed)) {
-        plan.write(input, &Array::random(input.shape, seed(row, i)).to_f32())?;
-    }
-    match recording.tape.step_input() {
-        Some(step) => plan.write(step, &[STEP]),
-        None => Ok(()),
-    }
 }
 
 struct Recording {
@@ -153,7 +163,11 @@ struct Recording {
     gradients: Vec<Option<Tensor>>,
 }
 
-const AFTER: usize = 5;
+/// Channels of the wider tensor after the slice: with 4 before it, so many that kernels of four channels at a time can run on slices
+/// of fours; with 3 before it neither its first channel nor the step from pixel to pixel divides by anything.
+fn after(before: usize) -> usize {
+    if before.is_multiple_of(4) { 8 } else { 6 }
+}
 
 fn record(row: &Row, placement: Placement) -> Result<Recording> {
     let RowKind::Op { inputs, record, backward, sliceable, .. } = &row.kind else { unreachable!("only for ops") };
@@ -207,34 +221,28 @@ fn record(row: &Row, placement: Placement) -> Result<Recording> {
 
 fn wide_shape(input: &Input, placement: Placement) -> Shape {
     match placement {
-        Placement::Sliced { before } if input.sliceable => input.shape.with_c(before + input.shape.c + AFTER),
+        Placement::Sliced { before } if input.sliceable => input.shape.with_c(before + input.shape.c + after(before)),
         _ => input.shape,
     }
 }
 
-/// The most kernels that any launch of the row can choose from.
-fn kernels_of(gpu: &Gpu, row: &Row, placement: Placement) -> Result<usize> {
-    let tape = record(row, placement)?.tape;
-    let counts = tape.launches().iter().map(|launch| admissible(&tape, launch, gpu.adapter()).len());
-    Ok(counts.max().unwrap_or(1).max(1))
-}
-
-fn run_op(gpu: &Arc<Gpu>, row: &Row, arrays: &[Array], placement: Placement, choice: Choice) -> Result<Vec<Checked>> {
+fn run_op(runner: &Runner, row: &Row, arrays: &[Array], placement: Placement) -> Result<Vec<Checked>> {
+    let gpu = runner.gpu();
     let RowKind::Op { inputs, forward, backward, state, .. } = &row.kind else { unreachable!("only for ops") };
     let recording = record(row, placement)?;
     let tape = &recording.tape;
-    let store = ParameterStore::new(gpu, tape.spec(), gatefold_engine::plan::trains(tape))?;
+    let store = ParameterStore::new(gpu, tape.spec(), trains(tape))?;
     let (parameters, states) = tape.spec().initial(1);
     if !parameters.is_empty() {
         store.write(gpu, Arena::Parameters, &parameters)?;
     }
-    let mut plan = Plan::with_choice(gpu, tape, &store, &BufferPool::default(), choice)?;
+    let mut plan = runner.plan(tape, &store)?;
     for ((input, array), &wide) in inputs.iter().zip(arrays).zip(&recording.written) {
-        let before = (wide.shape != input.shape).then_some(match placement {
-            Placement::Sliced { before } => before,
-            Placement::Dense | Placement::Half => 0,
-        });
-        plan.write(wide, &widened(array, wide.shape, before.unwrap_or(0)).to_f32())?;
+        let before = match placement {
+            Placement::Sliced { before } if wide.shape != input.shape => before,
+            _ => 0,
+        };
+        plan.write(wide, &widened(array, wide.shape, before).to_f32())?;
     }
     let upstream = recording.seed.map(|seed| Array::random(seed.shape, self::seed(row, 1000)));
     if let (Some(seed), Some(upstream)) = (recording.seed, &upstream) {
@@ -265,9 +273,7 @@ fn run_op(gpu: &Arc<Gpu>, row: &Row, arrays: &[Array], placement: Placement, cho
     let values = first.unwrap_or_default();
 
     let mut checked = vec![];
-    let mut compare = |what: String, out: &[f32], reference: &[f64]| {
-        checked.push(Checked { what, error: relative_error(out, reference) });
-    };
+    let mut compare = |what: String, out: &[f32], reference: &[f64]| checked.push(Checked::norm(what, out, reference));
     // What the kernels see of a feature map in half precision is already rounded.
     let rounded: Vec<Array> = arrays
         .iter()
@@ -312,7 +318,7 @@ fn widened(array: &Array, shape: Shape, before: usize) -> Array {
 }
 
 /// Largest disagreement of the reference's gradient with central differences over some numbers of each input, relative
-/// to the gradient's size.
+/// to the gradient's size. Infinite where a number is NaN.
 fn gradcheck(
     arrays: &[Array],
     forward: &dyn Fn(&[Array]) -> Vec<Array>,
@@ -334,7 +340,8 @@ fn gradcheck(
                 forward(&moved)[0].dot(&upstream)
             };
             let numeric = (loss_at(EPSILON) - loss_at(-EPSILON)) / (2.0 * EPSILON);
-            worst = worst.max((numeric - gradient.data[place]).abs() / scale);
+            let error = (numeric - gradient.data[place]).abs() / scale;
+            worst = if error.is_nan() { f64::INFINITY } else { worst.max(error) };
         }
     }
     worst

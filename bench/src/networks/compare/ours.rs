@@ -19,8 +19,8 @@ use gatefold_engine::{Error, Result};
 use serde::Deserialize;
 
 use super::{Line, OURS};
-use crate::measure::median;
-use crate::session::{Load, Session};
+use crate::networks::median;
+use crate::networks::session::{Load, Session};
 
 /// One of `bench/peers/cases.json`, which all peers read.
 #[derive(Deserialize)]
@@ -44,8 +44,9 @@ pub struct Case {
 
 /// The cases with `only` in their name.
 pub fn cases(only: Option<&str>) -> Result<Vec<Case>> {
-    let mut cases: Vec<Case> = serde_json::from_str(include_str!("../../peers/cases.json"))
-        .map_err(|e| Error::run(format!("bench/peers/cases.json: {e}")))?;
+    let mut cases: Vec<Case> =
+        serde_json::from_str(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/peers/cases.json")))
+            .map_err(|e| Error::run(format!("bench/peers/cases.json: {e}")))?;
     let names = cases.iter().map(|case| case.name.as_str()).collect::<Vec<_>>().join(", ");
     cases.retain(|case| only.is_none_or(|part| case.name.contains(part)));
     match (only, cases.is_empty()) {

@@ -1,14 +1,12 @@
 //! What a row of a test table says.
 
-use std::sync::Arc;
-
 use gatefold_engine::Result;
-use gatefold_engine::gpu::Gpu;
-use gatefold_engine::plan::Choice;
 use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::{Shape, Tensor};
+use serde::Serialize;
 
-use crate::array::Array;
+use super::{Array, RelativeNormEq, Runner};
+use crate::tolerance;
 
 /// One input of a row that takes part in differentiation.
 #[derive(Clone, Debug)]
@@ -33,13 +31,33 @@ type Forward = Box<dyn Fn(&[Array]) -> Vec<Array>>;
 type Backward = Box<dyn Fn(&[Array], &Array) -> Vec<Array>>;
 type State = Box<dyn Fn(&[Array]) -> Vec<f64>>;
 
-/// One quantity that was compared: its name and its relative error.
+/// One quantity that was compared: its name and how far it is from what it should be, in the unit of the row's tolerance.
+#[derive(Clone, Debug, Serialize)]
 pub struct Checked {
     pub what: String,
+    /// Infinite where numbers are missing, NaN or infinite; null in JSON then.
     pub error: f64,
 }
 
-type Custom = Box<dyn Fn(&Arc<Gpu>, Choice) -> Result<Vec<Checked>>>;
+impl Checked {
+    /// A tensor, by [`RelativeNormEq`].
+    pub fn norm(what: impl Into<String>, out: &[f32], reference: &[f64]) -> Self {
+        Self { what: what.into(), error: out.relative_norm(reference) }
+    }
+
+    /// Things that must not be there, counted: one is too many.
+    pub fn count(what: impl Into<String>, count: usize) -> Self {
+        Self { what: what.into(), error: count as f64 }
+    }
+
+    /// A count of random draws, so many standard deviations from what is expected. The row's tolerance is
+    /// [`tolerance::ONE_UNIT`].
+    pub fn deviations(what: impl Into<String>, deviations: f64) -> Self {
+        Self { what: what.into(), error: deviations.abs() / tolerance::STANDARD_DEVIATIONS }
+    }
+}
+
+type Custom = Box<dyn Fn(&Runner) -> Result<Vec<Checked>>>;
 
 /// How a row is run.
 pub enum RowKind {
@@ -57,7 +75,7 @@ pub enum RowKind {
         /// Whether the outputs may become channel slices.
         sliceable: bool,
     },
-    /// For what works in place on the long-lived buffers: runs itself.
+    /// For what works in place on the long-lived buffers, or on given numbers: runs itself, by plans of the [`Runner`].
     Custom(Custom),
 }
 
@@ -65,17 +83,16 @@ pub enum RowKind {
 pub struct Row {
     pub op: &'static str,
     pub name: String,
-    /// Largest allowed `||out - ref|| / ||ref||`.
+    /// The largest error allowed, one of [`tolerance`].
     pub tolerance: f64,
+    /// The most kernels it is run with.
+    pub kernels: usize,
     /// Too large for a reference: timed by the bench only.
     pub bench: bool,
     /// Its launches are to be fused.
     pub fused: bool,
     pub kind: RowKind,
 }
-
-/// f32 sums of a few thousand products stay well below this against f64.
-pub const TOLERANCE: f64 = 2e-6;
 
 impl Row {
     /// An op with outputs and gradients.
@@ -88,17 +105,20 @@ impl Row {
     ) -> Self {
         let (record, forward) = (Box::new(record), Box::new(forward));
         let kind = RowKind::Op { inputs, record, forward, backward: None, state: None, sliceable: true };
-        Self { op, name: name.into(), tolerance: TOLERANCE, bench: false, fused: false, kind }
+        Self::of(op, name.into(), kind)
+    }
+
+    fn of(op: &'static str, name: String, kind: RowKind) -> Self {
+        Self { op, name, tolerance: tolerance::F32, kernels: usize::MAX, bench: false, fused: false, kind }
     }
 
     /// A row that runs itself.
     pub fn custom(
         op: &'static str,
         name: impl Into<String>,
-        run: impl Fn(&Arc<Gpu>, Choice) -> Result<Vec<Checked>> + 'static,
+        run: impl Fn(&Runner) -> Result<Vec<Checked>> + 'static,
     ) -> Self {
-        let kind = RowKind::Custom(Box::new(run));
-        Self { op, name: name.into(), tolerance: TOLERANCE, bench: false, fused: false, kind }
+        Self::of(op, name.into(), RowKind::Custom(Box::new(run)))
     }
 
     /// The gradient of the reference.
@@ -128,9 +148,17 @@ impl Row {
         self
     }
 
+    /// One of [`tolerance`], where [`tolerance::F32`] is not the right one.
     #[must_use]
     pub fn tolerance(mut self, tolerance: f64) -> Self {
         self.tolerance = tolerance;
+        self
+    }
+
+    /// Runs with the preferred kernel only: it is too large to be run with each.
+    #[must_use]
+    pub fn one_kernel(mut self) -> Self {
+        self.kernels = 1;
         self
     }
 

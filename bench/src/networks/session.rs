@@ -14,6 +14,8 @@ use gatefold_engine::plan::{Choice, Choices, Plan, Ticket};
 use gatefold_engine::tape::Tape;
 use gatefold_engine::{Error, Result};
 
+use crate::kernels::known_choices;
+
 /// Which step.
 #[derive(Clone, Debug)]
 pub struct Load {
@@ -163,13 +165,6 @@ impl Session {
         let cpu = processor.zip(processor_then).map(|(now, then)| (now - then).as_secs_f64());
         Ok(((now - then).as_secs_f64(), cpu))
     }
-}
-
-/// What is known of this adapter's kernels, as training finds it.
-pub fn known_choices(gpu: &Gpu) -> Choices {
-    let file = cache_folder().map(|folder| folder.join(gpu.adapter().cache_name("tune", "json")));
-    let known = file.and_then(|file| Choices::read(&file, gpu.adapter()).ok().flatten());
-    known.unwrap_or_else(|| Choices::new(gpu.adapter()))
 }
 
 /// The kernels that training would take for this tape.

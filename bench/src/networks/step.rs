@@ -9,9 +9,9 @@ use gatefold::train::tuning::When;
 use gatefold_engine::{Error, Result};
 use serde::Serialize;
 
-use crate::measure::median;
+use super::median;
+use super::session::{Load, Session, StepSample};
 use crate::roofline::Ceilings;
-use crate::session::{Load, Session, StepSample};
 use crate::{Common, json};
 
 /// Time whole training steps of a network

@@ -7,7 +7,7 @@ use gatefold_engine::{Error, Result};
 use serde_json::Value;
 
 use super::{Arguments, Line};
-use crate::session::Load;
+use crate::networks::session::Load;
 
 /// Where this crate's peers are.
 const PEERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers");
