@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use gatefold::data::prepare;
 use gatefold::data::picture::{load, load_rgb};
+use gatefold::data::prepare;
 use gatefold::data::{Columns, Dataset, Epoch, Fit, PrepareOptions, Prepared, Split};
 use gatefold::{Error, Result};
 use image::{DynamicImage, ImageBuffer, ImageFormat, Luma, Rgb, RgbImage, Rgba, RgbaImage};

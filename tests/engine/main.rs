@@ -1,5 +1,5 @@
 //! The engine's promises: what does not fit is refused with numbers and a way out, taps, kept values, the same bits again.
-//! (That no two living values share storage is tested beside the planner, in `src/plan/tests.rs`.)
+//! `planning.rs` holds the networks' layouts to the planner's promises.
 
 use std::sync::{Arc, LazyLock};
 
@@ -18,15 +18,11 @@ use gatefold_engine::plan::{self, Layout as Memory, Plan};
 use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::{Shape, Tensor};
 
-#[path = "engine/fine_tuning.rs"]
 mod fine_tuning;
-#[path = "engine/fuse.rs"]
 mod fuse;
-#[path = "engine/mixed.rs"]
 mod mixed;
-#[path = "engine/recompute.rs"]
+mod planning;
 mod recompute;
-#[path = "engine/training.rs"]
 mod training;
 use gatefold::train::{Config, Needs};
 use training::Training;
@@ -272,7 +268,7 @@ fn channels_looked_at(tape: &Tape) -> usize {
 fn a_dense_block_copies_nothing_and_takes_each_slices_statistics_once() {
     let tape = densenet(12);
     // The one copy hands the seed to the logits.
-    let copies = tape.launches().iter().filter(|launch| launch.label() == "concat copy").count();
+    let copies = tape.launches().iter().filter(|launch| launch.op == "copy").count();
     assert_eq!(copies, 1);
     // The stem, then per block its input and what each layer adds, then each layer's 32 channels in between.
     let (growth, layers) = (8, 1 + 1 + 12 + 1);
