@@ -70,7 +70,8 @@ impl<T: Clone + Send + Sync + 'static> TypedValueParser for Named<T> {
 
 /// The command line, with everything that its help shows.
 pub fn command() -> Command {
-    super::Cli::command().mut_subcommand("train", |train| train.mut_args(with_default))
+    let with_defaults = |sub: Command| if sub.get_name() == "train" { sub.mut_args(with_default) } else { sub };
+    super::Cli::command().mut_subcommands(with_defaults)
 }
 
 /// What an option of `train` is without being given. [`Config::default`] says so, or the code that a missing value means.

@@ -19,8 +19,14 @@ pub struct Intake {
 enum Read {
     /// The list of a data-set folder.
     Dataset(Manifest),
-    /// A source, and the hash of its files.
-    Source { request: Request, state: String, source: Source },
+    Source(Box<Surveyed>),
+}
+
+/// A source, how it was asked for, and the hash of its files.
+struct Surveyed {
+    request: Request,
+    state: String,
+    source: Source,
 }
 
 impl Intake {
@@ -36,7 +42,7 @@ impl Intake {
             let survey = request.survey()?;
             let state = survey.state(columns)?;
             let source = request.read_surveyed(&survey)?;
-            Read::Source { request, state, source }
+            Read::Source(Box::new(Surveyed { request, state, source }))
         };
         Ok(Self { data: data.to_owned(), read })
     }
@@ -50,7 +56,7 @@ impl Intake {
     pub fn classes(&self) -> &[String] {
         match &self.read {
             Read::Dataset(manifest) => &manifest.classes,
-            Read::Source { source, .. } => &source.classes,
+            Read::Source(surveyed) => &surveyed.source.classes,
         }
     }
 
@@ -61,8 +67,8 @@ impl Intake {
             Read::Dataset(manifest) => {
                 manifest.covers.iter().map(|cover| labelled(cover.strings.path(), cover.label)).collect()
             }
-            Read::Source { source, .. } => {
-                source.rows.iter().map(|row| labelled(row.strings.path(), row.label)).collect()
+            Read::Source(surveyed) => {
+                surveyed.source.rows.iter().map(|row| labelled(row.strings.path(), row.label)).collect()
             }
         }
     }
@@ -93,9 +99,9 @@ impl Intake {
         dir: &Path,
         progress: &(dyn Fn(usize, usize) + Sync),
     ) -> Result<Prepared> {
-        let (request, state, source) = match self.read {
+        let Surveyed { request, state, source } = match self.read {
             Read::Dataset(_) => return Reuse { data: &self.data, dir, options }.run(progress),
-            Read::Source { request, state, source } => (request, state, source),
+            Read::Source(surveyed) => *surveyed,
         };
         let PrepareOptions { split, seed, size, fit, .. } = *options;
         let options =
