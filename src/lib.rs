@@ -1,6 +1,6 @@
 //! **Gatefold** teaches a GPU, any GPU, to read album covers.
 //!
-//! The engine ([`tape`], [`plan`], [`ops`], [`gpu`]) runs hand-written WGSL kernels through wgpu. A network ([`nets`]) is
+//! The engine ([`gatefold_engine`]) runs hand-written WGSL kernels through wgpu. A network ([`nets`]) is
 //! recorded once, with its gradients and its optimiser, as one flat list of kernel launches, and replayed each step.
 //! `ARCHITECTURE.md` tells how the parts fit together.
 

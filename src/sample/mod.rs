@@ -52,7 +52,7 @@ impl Default for SampleOptions {
     }
 }
 
-/// What [`write`] made.
+/// What [`write()`] made.
 #[derive(Clone, Debug)]
 pub struct Summary {
     /// Covers in all.

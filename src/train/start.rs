@@ -70,7 +70,7 @@ impl Starter<'_> {
     /// Checks a new run as far as it can be without decoding.
     ///
     /// # Errors
-    /// [`Error::Input`] if the weights do not fit the network or the run does not fit the adapter.
+    /// [`Error::Input`](crate::Error::Input) if the weights do not fit the network or the run does not fit the adapter.
     pub fn check(&self, intake: Intake, config: Config, weights: Option<&Path>) -> Result<Checked> {
         let classes = intake.classes().len();
         let (config, pretrained) = self.pretrained(config, weights, classes)?;
@@ -98,7 +98,7 @@ impl Starter<'_> {
     /// Prepares a new run in `out` up to its first step, from the seed or from a weights file.
     ///
     /// # Errors
-    /// [`Error::Input`] if there is a run in `out` already, as [`Starter::check`], or if the data are at fault.
+    /// [`Error::Input`](crate::Error::Input) if there is a run in `out` already, as [`Starter::check`], or if the data are at fault.
     pub fn start(&self, data: &Path, config: Config, weights: Option<&Path>, out: &Path) -> Result<Trainer> {
         self.start_from(data, Intake::open(data, &config.columns)?, config, weights, out)
     }
@@ -147,7 +147,7 @@ impl Starter<'_> {
     /// Goes on with a run; `config` is its own, but that there may be more epochs.
     ///
     /// # Errors
-    /// [`Error::Input`] if DATA names other covers than the run was started with, or the checkpoint is of another run.
+    /// [`Error::Input`](crate::Error::Input) if DATA names other covers than the run was started with, or the checkpoint is of another run.
     pub fn resume(&self, intake: &Intake, config: Config, run: &RunFolder) -> Result<Trainer> {
         let dataset = Dataset::open(&run.data())?;
         run::check_same_data(intake, &dataset, run)?;

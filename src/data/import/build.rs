@@ -29,7 +29,7 @@ impl Built {
     /// Puts the pack in its place.
     ///
     /// # Errors
-    /// [`Error::Run`] if the disk is full or fails.
+    /// [`Error::Run`](crate::Error::Run) if the disk is full or fails.
     pub fn commit(self) -> Result<()> {
         let slots: Vec<u32> = (0..self.hashes.len() as u32).collect();
         self.decoded.finish(self.decoded.sizes[0], &slots, self.hashes.iter().copied(), &self.path)

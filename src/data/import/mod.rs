@@ -77,7 +77,7 @@ pub struct Imported {
 /// decoded.
 ///
 /// # Errors
-/// [`Error::Input`] if source or options are at fault: see [`Request::read`], [`decode`] and [`split::assign`];
+/// [`Error::Input`] if source or options are at fault: see [`Request::read`], [`decode()`] and [`split::assign`];
 /// [`Error::Run`] if `dir` cannot be written.
 pub fn import(options: &ImportOptions, dir: &Path, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<Imported> {
     check_sizes(&options.sizes)?;

@@ -84,7 +84,7 @@ pub struct PictureInfo {
     pub height: u32,
     /// BLAKE3 of the picture's bytes.
     pub hash: blake3::Hash,
-    /// Its perceptual hash, see [`Fingerprint`](crate::data::picture::fingerprint::Fingerprint).
+    /// Its perceptual hash, see [`Fingerprint`].
     pub phash: u64,
 }
 

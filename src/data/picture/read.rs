@@ -20,10 +20,10 @@ const MAX_DECODED: u64 = 1 << 30;
 /// The most bytes a picture file may have: none of the formats needs more for [`MAX_PIXELS`].
 const MAX_FILE: u64 = 1 << 30;
 
-/// Loads a picture at its full resolution, turned, composited and converted as [`load`] does.
+/// Loads a picture at its full resolution, turned, composited and converted as [`load`](crate::data::picture::load) does.
 ///
 /// # Errors
-/// As [`load`].
+/// As [`load`](crate::data::picture::load).
 pub fn load_rgb(path: &Path) -> Result<RgbImage, BadPicture> {
     decode_caught(&read(path)?)
 }
@@ -31,7 +31,7 @@ pub fn load_rgb(path: &Path) -> Result<RgbImage, BadPicture> {
 /// As [`load_rgb`], with the BLAKE3 of the picture's bytes.
 ///
 /// # Errors
-/// As [`load`].
+/// As [`load`](crate::data::picture::load).
 pub fn load_hashed(path: &Path) -> Result<(RgbImage, blake3::Hash), BadPicture> {
     let bytes = read(path)?;
     Ok((decode_caught(&bytes)?, blake3::hash(&bytes)))
@@ -61,11 +61,11 @@ pub fn read(path: &Path) -> Result<Vec<u8>, BadPicture> {
     fs::read(path).map_err(unreadable)
 }
 
-/// The picture in these bytes at its full resolution, turned, composited and converted as [`load`] does. A decoder's panic on
+/// The picture in these bytes at its full resolution, turned, composited and converted as [`load`](crate::data::picture::load) does. A decoder's panic on
 /// damaged bytes is one more bad picture: one file in 80,000 must not end an import.
 ///
 /// # Errors
-/// As [`load`].
+/// As [`load`](crate::data::picture::load).
 pub fn decode_caught(bytes: &[u8]) -> Result<RgbImage, BadPicture> {
     catch_unwind(AssertUnwindSafe(|| decode(bytes)))
         .unwrap_or_else(|_| Err(BadPicture::new("damaged (the decoder gave up on it)")))

@@ -31,7 +31,7 @@ pub fn concat(tape: &mut Tape, parts: &[Tensor]) -> Result<Tensor> {
 }
 
 /// A concatenation that grows, part by part, while its earlier parts are in use: a block of DenseNet. Every part is moved into
-/// its slice of one buffer (or copied there, as by [`concat`]), and what there is so far is a slice of that buffer again.
+/// its slice of one buffer (or copied there, as by [`concat()`]), and what there is so far is a slice of that buffer again.
 #[derive(Clone, Copy, Debug)]
 pub struct Stack {
     whole: Tensor,
