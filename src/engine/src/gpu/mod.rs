@@ -20,7 +20,8 @@ pub use compiled::cache_folder;
 pub use kernel::{Binding, Kernel, Needs, Pipeline, fold};
 pub(crate) use memory::take_fitting;
 pub use memory::{BufferPool, MemoryUse, available_host_memory};
-pub use shader::{Shader, compose, fingerprint};
+pub(crate) use shader::shader;
+pub use shader::{Shader, compose, fingerprint, shaders_from};
 pub use storage::{store_as_half, store_in_pairs};
 pub use timing::{Clock, Stopwatch, Timing, processor_time, thread_time};
 
