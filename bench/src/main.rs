@@ -67,12 +67,13 @@ fn check_seconds(seconds: f64) -> Result<()> {
 }
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let command = Cli::parse().command;
+    let done = kernels_tests::shaders_from_environment().and_then(|()| match command {
         Command::Roofline(arguments) => roofline::run(&arguments),
         Command::Kernels(arguments) => kernels::run(&arguments),
         Command::Step(arguments) => step::run(&arguments),
         Command::Compare(arguments) => compare::run(&arguments),
-    };
+    });
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {

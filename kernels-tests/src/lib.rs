@@ -7,10 +7,12 @@
 mod array;
 mod check;
 mod row;
+mod shader_folder;
 
 pub use array::Array;
 pub use check::{Finding, Verdict, check, collect_kernels, fill_inputs, record_row};
 pub use row::{Checked, Input, Row, RowKind};
+pub use shader_folder::shaders_from_environment;
 
 /// Declares the modules and the list of all rows: an op's one line here.
 macro_rules! ops {

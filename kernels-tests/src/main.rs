@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::Parser;
 use gatefold_engine::gpu::{Gpu, GpuOptions};
-use kernels_tests::{Verdict, check, rows};
+use kernels_tests::{Verdict, check, rows, shaders_from_environment};
 
 /// Compares every kernel of Gatefold with an f64 CPU reference on your own adapter.
 #[derive(Parser)]
@@ -22,7 +22,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
+    match shaders_from_environment().and_then(|()| run(&Arguments::parse())) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(e) => {
