@@ -175,7 +175,7 @@ fn needed(tape: &Tape, kernels: &[&Kernel]) -> Vec<bool> {
     let launches = tape.launches.iter().zip(kernels);
     let needed = launches.map(|(launch, kernel)| {
         let writes = launch.operands.iter().filter(|(_, access)| *access == Access::Write).map(|(tensor, _)| tensor.id);
-        if kernel.keeps_statistics() {
+        if kernel.keeps_statistics {
             kept.extend(writes);
             return true;
         }
@@ -188,7 +188,7 @@ impl Plan {
     /// Makes buffers, pipelines and bind groups.
     ///
     /// # Errors
-    /// [`Error::Run`] if the memory is not there or a kernel does not compile.
+    /// [`Error::Run`] if the memory is not there, a kernel does not compile, or a value has more elements than a `u32` counts.
     pub fn new(gpu: &Arc<Gpu>, tape: &Tape, store: &ParameterStore, pool: &BufferPool) -> Result<Self> {
         Self::with_choice(gpu, tape, store, pool, Choice::Rule)
     }
@@ -201,6 +201,7 @@ impl Plan {
         pool: &BufferPool,
         choice: Choice,
     ) -> Result<Self> {
+        tape.check_sizes()?;
         if !store.spec().begins_with(tape.spec()) {
             return Err(Error::run("the plan's network has other parameters than the store"));
         }

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 pub use adapter::{AdapterSummary, list, no_adapter};
 pub use compiled::cache_folder;
-pub use kernel::{Binding, Kernel, Needs, Pipeline, fold};
+pub use kernel::{Binding, Kernel, Needs, Pipeline, QUOTIENTS, fold};
 pub(crate) use memory::take_fitting;
 pub use memory::{BufferPool, MemoryUse, available_host_memory};
 pub(crate) use shader::shader;

@@ -98,7 +98,10 @@ impl Tape {
         };
         let define = [("THEN_STATISTICS", launch.operands.len() as u32 + 1)];
         let kernels = std::mem::take(&mut launch.kernels).into_iter();
-        let able = |kernel: Kernel| if kernel.can_keep_statistics { defined(kernel, &define) } else { kernel };
+        let able = |kernel: Kernel| match kernel.can_keep_statistics {
+            true => Kernel { keeps_statistics: true, ..defined(kernel, &define) },
+            false => kernel,
+        };
         launch.kernels = kernels.map(able).collect();
         launch.operands.extend(kept.iter().copied());
         launch.statistics = true;

@@ -106,6 +106,13 @@ impl Launch {
         self
     }
 
+    /// Ways to run it, in the order of [`Launch::kernel`].
+    #[must_use]
+    pub fn candidates(mut self, kernels: Vec<Kernel>) -> Self {
+        self.kernels.extend(kernels);
+        self
+    }
+
     #[must_use]
     pub fn flops(mut self, flops: usize) -> Self {
         self.flops = flops as u64;
@@ -159,7 +166,7 @@ impl Launch {
 
     /// What one of its kernels finds bound, in binding order.
     pub fn operands_of(&self, kernel: &Kernel) -> &[(Tensor, Access)] {
-        if kernel.keeps_statistics() { &self.operands } else { &self.operands[..self.common_operands()] }
+        if kernel.keeps_statistics { &self.operands } else { &self.operands[..self.common_operands()] }
     }
 
     /// What it reads, in binding order.
