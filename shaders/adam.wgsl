@@ -1,5 +1,6 @@
 // One step of Adam, in place, on vectors of four parameters.
 #import gatefold::grid
+#import gatefold::steps
 
 struct Params {
     // Half the number of vectors. An invocation takes two, this far apart, so that the loads of both are under way together.
@@ -17,17 +18,6 @@ struct Params {
     norm_stride: u32,
 }
 
-// StepWords.
-struct Step {
-    step: u32,
-    seed: u32,
-    learning_rate: f32,
-    weight_decay: f32,
-    bias_correction1: f32,
-    bias_correction2: f32,
-    gradient_scale: f32,
-}
-
 override DECOUPLED: bool = false;
 override CLIP: bool = false;
 // The loss was multiplied by a factor, so the gradients are; the norm is not.
@@ -35,7 +25,7 @@ override SCALED: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> gradients: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> step: Step;
+@group(0) @binding(2) var<storage, read> step: steps::StepWords;
 @group(0) @binding(3) var<storage, read> norm: array<f32>;
 @group(0) @binding(4) var<storage, read_write> parameters: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> moment1: array<vec4<f32>>;
@@ -63,8 +53,8 @@ fn main(
         clip = min(1.0, params.max_norm / (norm[params.norm_offset] + 1e-6));
     }
     let rate = step.learning_rate * params.scale;
-    let size = rate / step.bias_correction1;
-    let root = sqrt(step.bias_correction2);
+    let size = rate / step.correction_of_mean;
+    let root = sqrt(step.correction_of_square);
     let kept = 1.0 - rate * step.weight_decay;
     for (var turn = 0u; turn < 2u; turn++) {
         let item = first + turn * params.half;

@@ -2,6 +2,7 @@
 #import gatefold::grid
 #import gatefold::element
 #import gatefold::random
+#import gatefold::steps
 
 #if VECTOR == 4
 alias Element = vec4<f32>;
@@ -26,14 +27,13 @@ override ACCUMULATE: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<Element>;
-// StepWords: step and seed come first.
-@group(0) @binding(2) var<storage, read> step: array<u32>;
+@group(0) @binding(2) var<storage, read> step: steps::StepWords;
 @group(0) @binding(3) var<storage, read_write> y: array<Element>;
 
 // The factors of elements `4 * quad ..+ 4` in dense order: 96 bits of one hash are four draws of 24 bits, so that one and
 // four elements at a time see the same mask.
 fn factors(quad: u32) -> vec4<f32> {
-    let words = random::hash(vec3<u32>(quad, step[0], step[1] ^ params.stream));
+    let words = random::hash(vec3<u32>(quad, step.step, step.seed ^ params.stream));
     let low = words & vec3<u32>(255u);
     let draws = vec4<u32>(words >> vec3<u32>(8u), low.x | (low.y << 8u) | (low.z << 16u));
     return select(vec4<f32>(params.scale), vec4<f32>(0.0), draws < vec4<u32>(params.threshold));

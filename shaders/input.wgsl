@@ -2,6 +2,7 @@
 // sample.
 #import gatefold::grid
 #import gatefold::random
+#import gatefold::steps
 
 struct Params {
     samples: u32,
@@ -34,8 +35,7 @@ override ERASE: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> pixels: array<u32>;
-// StepWords: step and seed come first.
-@group(0) @binding(2) var<storage, read> step: array<u32>;
+@group(0) @binding(2) var<storage, read> step: steps::StepWords;
 #if VECTOR == 4
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
 #else
@@ -54,7 +54,7 @@ fn below(bits: u32, count: u32) -> u32 {
 
 // Further draws of a sample; samples are fewer than 2^30.
 fn drawn(sample: u32, which: u32) -> vec3<u32> {
-    return random::hash(vec3<u32>(sample | (which << 30u), step[0], step[1] ^ params.stream));
+    return random::hash(vec3<u32>(sample | (which << 30u), step.step, step.seed ^ params.stream));
 }
 
 // A side of the rectangle: a tenth to a half of the picture's.
@@ -87,7 +87,7 @@ fn main(
     var row = i32(place / WIDTH);
     var column = i32(place % WIDTH);
     if FLIP || SHIFT > 0 {
-        let drawn = random::hash(vec3<u32>(sample, step[0], step[1] ^ params.stream));
+        let drawn = random::hash(vec3<u32>(sample, step.step, step.seed ^ params.stream));
         if FLIP && (drawn.x >> 31u) == 1u {
             column = i32(WIDTH) - 1 - column;
         }

@@ -46,7 +46,7 @@ fn paths(text: &str) -> BTreeSet<String> {
 fn take(text: &str, before: &str, found: &mut BTreeSet<String>) -> usize {
     let end = text.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')).unwrap_or(text.len());
     let path = format!("{before}{}", &text[..end]);
-    if !path.ends_with("::") || !text[end..].starts_with('{') {
+    if !text[end..].starts_with('{') || !(path.is_empty() || path.ends_with("::")) {
         found.insert(path.trim_end_matches(':').to_owned());
         return end;
     }

@@ -71,11 +71,14 @@ fn check_seconds(seconds: f64) -> Result<()> {
 }
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    // SAFETY: there is one thread yet.
+    unsafe { gatefold_engine::gpu::quieten_layers() };
+    let command = Cli::parse().command;
+    let done = kernels_tests::shaders_from_environment().and_then(|()| match command {
         Command::Roofline(arguments) => roofline::run(&arguments),
         Command::Kernels(arguments) => kernels::run(&arguments),
         Command::Networks(command) => networks::run(&command),
-    };
+    });
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {

@@ -5,9 +5,11 @@
 //! gradients, in half precision) and with every kernel that can run on the adapter. [`tolerance`] says how near is near enough.
 
 mod harness;
+mod shader_folder;
 pub mod tolerance;
 
 pub use harness::*;
+pub use shader_folder::shaders_from_environment;
 
 /// Declares the modules and the list of all rows: an op's one line here.
 macro_rules! ops {

@@ -6,9 +6,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Parser;
-use gatefold_engine::gpu::{AdapterSummary, Gpu, GpuOptions};
+use gatefold_engine::gpu::{AdapterSummary, Gpu, GpuOptions, quieten_layers};
 use gatefold_engine::{Error, Result};
-use kernels_tests::{Coverage, Finding, Listing, Report, Row, Selection, Skipped, State, Trait, Verdict, check, rows};
+use kernels_tests::{
+    Coverage, Finding, Listing, Report, Row, Selection, Skipped, State, Trait, Verdict, check, rows,
+    shaders_from_environment,
+};
 use serde::Serialize;
 
 /// Compares every kernel of Gatefold with an f64 CPU reference on your own adapter.
@@ -42,7 +45,9 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
+    // SAFETY: there is one thread yet.
+    unsafe { quieten_layers() };
+    match shaders_from_environment().and_then(|()| run(&Arguments::parse())) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(e) => {

@@ -3,24 +3,13 @@
 // Gathered, so that no two invocations add to one number: an invocation has 2x2 pixels of the input and looks at every
 // window that touches them, in a fixed order.
 #import gatefold::grid
+#import gatefold::pool
 
 #if VECTOR == 4
 alias Element = vec4<f32>;
 #else
 alias Element = f32;
 #endif
-
-struct Params {
-    squares: u32,
-    height: i32,
-    width: i32,
-    out_height: i32,
-    out_width: i32,
-    dy_offset: u32,
-    dy_stride: u32,
-    dx_offset: u32,
-    dx_stride: u32,
-}
 
 // Counts Elements.
 override CHANNELS: u32 = 1u;
@@ -40,14 +29,9 @@ override LEFT: i32 = 0;
 override COUNT_PADDING: bool = true;
 override ACCUMULATE: bool = false;
 
-@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(0) var<uniform> params: pool::Backward;
 @group(0) @binding(1) var<storage, read> dy: array<Element>;
 @group(0) @binding(2) var<storage, read_write> dx: array<Element>;
-
-// How many pixels from `first` on, `kernel` of them, lie inside the input.
-fn inside(first: i32, kernel: i32, size: i32) -> i32 {
-    return min(first + kernel, size) - max(first, 0);
-}
 
 fn put(n: u32, iy: i32, ix: i32, channel: u32, value: Element) {
     if iy < 0 || iy >= params.height || ix < 0 || ix >= params.width {
@@ -72,15 +56,12 @@ fn main(
     if item >= params.squares * CHANNELS {
         return;
     }
-    let channel = item % CHANNELS;
-    let square = item / CHANNELS;
-    let square_x = square % SQUARES_X;
-    let square_row = square / SQUARES_X;
-    let square_y = square_row % SQUARES_Y;
-    let n = square_row / SQUARES_Y;
+    let square = pool::square(item, CHANNELS, SQUARES_Y, SQUARES_X);
+    let n = square.picture;
+    let channel = square.channel;
 
-    let y0 = i32(2u * square_y) - SHIFT_Y;
-    let x0 = i32(2u * square_x) - SHIFT_X;
+    let y0 = i32(2u * square.row) - SHIFT_Y;
+    let x0 = i32(2u * square.column) - SHIFT_X;
     // The last windows that can touch the square. Not negative: a shift is never larger than the padding.
     let last_y = (y0 + 1 + TOP) / STRIDE_Y;
     let last_x = (x0 + 1 + LEFT) / STRIDE_X;
@@ -96,7 +77,7 @@ fn main(
         }
         // The square's upper row, counted from the window's first.
         let row = y0 + TOP - oy * STRIDE_Y;
-        let rows = inside(oy * STRIDE_Y - TOP, KERNEL_Y, params.height);
+        let rows = pool::inside(oy * STRIDE_Y - TOP, KERNEL_Y, params.height);
         var left = zero;
         var right = zero;
         for (var back_x = TOUCHING_X - 1; back_x >= 0; back_x--) {
@@ -107,7 +88,7 @@ fn main(
             let column = x0 + LEFT - ox * STRIDE_X;
             var count = KERNEL_Y * KERNEL_X;
             if !COUNT_PADDING {
-                count = rows * inside(ox * STRIDE_X - LEFT, KERNEL_X, params.width);
+                count = rows * pool::inside(ox * STRIDE_X - LEFT, KERNEL_X, params.width);
             }
             let pixel = (n * u32(params.out_height) + u32(oy)) * u32(params.out_width) + u32(ox);
             let part = dy[(params.dy_offset + pixel * params.dy_stride) / #{VECTOR}u + channel] * (1.0 / f32(count));

@@ -3,6 +3,7 @@
 // One invocation makes 2x2 neighbouring outputs, so that windows that overlap load a pixel once. It walks the rows of all
 // four windows; a row's sums serve the upper and the lower windows.
 #import gatefold::grid
+#import gatefold::pool
 
 #if VECTOR == 4
 alias Element = vec4<f32>;
@@ -38,19 +39,14 @@ override COUNT_PADDING: bool = true;
 @group(0) @binding(1) var<storage, read> x: array<Element>;
 @group(0) @binding(2) var<storage, read_write> y: array<Element>;
 
-// How many pixels from `first` on, `kernel` of them, lie inside the input.
-fn inside(first: i32, kernel: i32, size: i32) -> i32 {
-    return min(first + kernel, size) - max(first, 0);
-}
-
 fn finish(n: u32, oy: u32, ox: u32, channel: u32, sum: Element) {
     if oy >= params.out_height || ox >= params.out_width {
         return;
     }
     var count = KERNEL_Y * KERNEL_X;
     if !COUNT_PADDING {
-        let rows = inside(i32(oy) * STRIDE_Y - TOP, KERNEL_Y, params.height);
-        count = rows * inside(i32(ox) * STRIDE_X - LEFT, KERNEL_X, params.width);
+        let rows = pool::inside(i32(oy) * STRIDE_Y - TOP, KERNEL_Y, params.height);
+        count = rows * pool::inside(i32(ox) * STRIDE_X - LEFT, KERNEL_X, params.width);
     }
     let pixel = (n * params.out_height + oy) * params.out_width + ox;
     y[(params.y_offset + pixel * params.y_stride) / #{VECTOR}u + channel] = sum * (1.0 / f32(count));
@@ -66,15 +62,12 @@ fn main(
     if item >= params.tiles * CHANNELS {
         return;
     }
-    let channel = item % CHANNELS;
-    let tile = item / CHANNELS;
-    let tile_x = tile % TILES_X;
-    let tile_row = tile / TILES_X;
-    let tile_y = tile_row % TILES_Y;
-    let n = tile_row / TILES_Y;
+    let tile = pool::square(item, CHANNELS, TILES_Y, TILES_X);
+    let n = tile.picture;
+    let channel = tile.channel;
 
-    let y0 = i32(2u * tile_y) * STRIDE_Y - TOP;
-    let x0 = i32(2u * tile_x) * STRIDE_X - LEFT;
+    let y0 = i32(2u * tile.row) * STRIDE_Y - TOP;
+    let x0 = i32(2u * tile.column) * STRIDE_X - LEFT;
     let zero = Element(0.0);
     var upper_left = zero;
     var upper_right = zero;
@@ -112,8 +105,8 @@ fn main(
             lower_right += right;
         }
     }
-    finish(n, 2u * tile_y, 2u * tile_x, channel, upper_left);
-    finish(n, 2u * tile_y, 2u * tile_x + 1u, channel, upper_right);
-    finish(n, 2u * tile_y + 1u, 2u * tile_x, channel, lower_left);
-    finish(n, 2u * tile_y + 1u, 2u * tile_x + 1u, channel, lower_right);
+    finish(n, 2u * tile.row, 2u * tile.column, channel, upper_left);
+    finish(n, 2u * tile.row, 2u * tile.column + 1u, channel, upper_right);
+    finish(n, 2u * tile.row + 1u, 2u * tile.column, channel, lower_left);
+    finish(n, 2u * tile.row + 1u, 2u * tile.column + 1u, channel, lower_right);
 }

@@ -1,5 +1,6 @@
 // dx (+)= scale * dy, where the result was rectified only where the ReLU let dy through: running statistics are constants.
 #import gatefold::grid
+#import gatefold::runs
 
 #if VECTOR == 4
 alias Element = vec4<f32>;
@@ -7,25 +8,12 @@ alias Element = vec4<f32>;
 alias Element = f32;
 #endif
 
-struct Params {
-    channels: u32,
-    channel_share: f32,  // 1 / channels
-    pixels: u32,
-    runs: u32,
-    x_offset: u32,
-    x_stride: u32,
-    dy_offset: u32,
-    dy_stride: u32,
-    dx_offset: u32,
-    dx_stride: u32,
-}
-
 override ACCUMULATE: bool = false;
 override RELU: bool = false;
 override RUN: u32 = 1u;
 override WHOLE: bool = false;
 
-@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(0) var<uniform> params: runs::Backward;
 @group(0) @binding(1) var<storage, read> x: array<Element>;
 @group(0) @binding(2) var<storage, read> dy: array<Element>;
 @group(0) @binding(3) var<storage, read> mean: array<Element>;
@@ -39,27 +27,23 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let item = grid::linear_item(group, groups, lane);
-    // Counted in Elements.
-    let channels = params.channels / #{VECTOR}u;
-    let start = grid::quotient(item, channels, params.channel_share * #{VECTOR}.0);
-    if start >= params.runs {
+    let run = runs::run(grid::linear_item(group, groups, lane), params.map);
+    if run.start >= params.map.runs {
         return;
     }
-    let channel = item - start * channels;
+    let channel = run.channel;
     let centre = mean[channel];
-    let steepness = scale[channel];
+    let factor = scale[channel];
     let shift = beta[channel];
-    // Several pixels per invocation: the loads above are shared. Every `runs`-th, so that neighbours stay neighbours.
     for (var turn = 0u; turn < RUN; turn++) {
-        let pixel = start + turn * params.runs;
-        if !WHOLE && pixel >= params.pixels {
+        let pixel = run.start + turn * params.map.runs;
+        if !WHOLE && pixel >= params.map.pixels {
             break;
         }
-        var value = dy[(params.dy_offset + pixel * params.dy_stride) / #{VECTOR}u + channel] * steepness;
+        var value = dy[(params.dy_offset + pixel * params.dy_stride) / #{VECTOR}u + channel] * factor;
         if RELU {
-            let deviation = x[(params.x_offset + pixel * params.x_stride) / #{VECTOR}u + channel] - centre;
-            value = select(Element(0.0), value, deviation * steepness + shift > Element(0.0));
+            let xmu = x[(params.x_offset + pixel * params.x_stride) / #{VECTOR}u + channel] - centre;
+            value = select(Element(0.0), value, xmu * factor + shift > Element(0.0));
         }
         let to = (params.dx_offset + pixel * params.dx_stride) / #{VECTOR}u + channel;
         if ACCUMULATE {

@@ -22,9 +22,9 @@ override ACCUMULATE_BETA: bool = false;
 @group(0) @binding(2) var<storage, read> variance: array<Element>;
 @group(0) @binding(3) var<storage, read_write> dgamma: array<Element>;
 @group(0) @binding(4) var<storage, read_write> dbeta: array<Element>;
-// Mean of dy, and the slope of dy over x.
-@group(0) @binding(5) var<storage, read_write> level: array<Element>;
-@group(0) @binding(6) var<storage, read_write> slope: array<Element>;
+// The means of dy and, over the variance, of dy * (x - mean).
+@group(0) @binding(5) var<storage, read_write> mean_dy: array<Element>;
+@group(0) @binding(6) var<storage, read_write> mean_dy_xmu: array<Element>;
 
 @compute @workgroup_size(64)
 fn main(
@@ -41,8 +41,8 @@ fn main(
     var beta_gradient = sums[channel];
     var gamma_gradient = sums[channels + channel] * inverse;
     let each = 1.0 / f32(params.pixels);
-    level[channel] = beta_gradient * each;
-    slope[channel] = gamma_gradient * inverse * each;
+    mean_dy[channel] = beta_gradient * each;
+    mean_dy_xmu[channel] = gamma_gradient * inverse * each;
     if ACCUMULATE_GAMMA {
         gamma_gradient += dgamma[channel];
     }

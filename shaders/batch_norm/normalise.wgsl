@@ -1,7 +1,8 @@
-// y = (x - mean) * scale + beta, rectified if wanted; scale is gamma over the deviation. The mean is taken off first: folded into
+// y = (x - mean) * scale + beta, rectified if wanted; scale is gamma over the standard deviation. The mean is taken off first: folded into
 // beta, a large common offset would cost the digits that matter.
 #import gatefold::epilogue
 #import gatefold::grid
+#import gatefold::runs
 
 #if VECTOR == 4
 alias Element = vec4<f32>;
@@ -10,10 +11,7 @@ alias Element = f32;
 #endif
 
 struct Params {
-    channels: u32,
-    channel_share: f32,  // 1 / channels
-    pixels: u32,
-    runs: u32,
+    map: runs::Map,
     x_offset: u32,
     x_stride: u32,
     y_offset: u32,
@@ -37,32 +35,28 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let item = grid::linear_item(group, groups, lane);
-    // Counted in Elements.
-    let channels = params.channels / #{VECTOR}u;
-    let start = grid::quotient(item, channels, params.channel_share * #{VECTOR}.0);
-    if start >= params.runs {
+    let run = runs::run(grid::linear_item(group, groups, lane), params.map);
+    if run.start >= params.map.runs {
         return;
     }
-    let channel = item - start * channels;
+    let channel = run.channel;
     let centre = mean[channel];
-    let steepness = scale[channel];
+    let factor = scale[channel];
     let shift = beta[channel];
-    // Several pixels per invocation: the loads above are shared. Every `runs`-th, so that neighbours stay neighbours.
     for (var turn = 0u; turn < RUN; turn++) {
-        let pixel = start + turn * params.runs;
-        if !WHOLE && pixel >= params.pixels {
+        let pixel = run.start + turn * params.map.runs;
+        if !WHOLE && pixel >= params.map.pixels {
             break;
         }
-        let deviation = x[(params.x_offset + pixel * params.x_stride) / #{VECTOR}u + channel] - centre;
-        var value = deviation * steepness + shift;
+        let xmu = x[(params.x_offset + pixel * params.x_stride) / #{VECTOR}u + channel] - centre;
+        var value = xmu * factor + shift;
         if RELU {
             value = max(value, Element(0.0));
         }
 #if VECTOR == 4
-        value = epilogue::end_four(value, pixel * channels + channel, channel);
+        value = epilogue::end_four(value, pixel * run.channels + channel, channel);
 #else
-        value = epilogue::end_one(value, pixel * channels + channel, channel);
+        value = epilogue::end_one(value, pixel * run.channels + channel, channel);
 #endif
         y[(params.y_offset + pixel * params.y_stride) / #{VECTOR}u + channel] = value;
     }

@@ -1,6 +1,7 @@
 // Sums of dy and of dy * (x - mean) over every `runs`-th pixel, per channel. Where the result was rectified, only over those
 // that the ReLU let through.
 #import gatefold::grid
+#import gatefold::runs
 
 #if VECTOR == 4
 alias Element = vec4<f32>;
@@ -9,10 +10,7 @@ alias Element = f32;
 #endif
 
 struct Params {
-    channels: u32,
-    channel_share: f32,  // 1 / channels
-    pixels: u32,
-    runs: u32,
+    map: runs::Map,
     x_offset: u32,
     x_stride: u32,
     dy_offset: u32,
@@ -38,33 +36,30 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let item = grid::linear_item(group, groups, lane);
-    // Counted in Elements.
-    let channels = params.channels / #{VECTOR}u;
-    let start = grid::quotient(item, channels, params.channel_share * #{VECTOR}.0);
-    if start >= params.runs {
+    let run = runs::run(grid::linear_item(group, groups, lane), params.map);
+    if run.start >= params.map.runs {
         return;
     }
-    let channel = item - start * channels;
+    let channel = run.channel;
     let centre = mean[channel];
-    let steepness = scale[channel];
+    let factor = scale[channel];
     let shift = beta[channel];
     var sum = Element(0.0);
     var product = Element(0.0);
     for (var turn = 0u; turn < RUN; turn++) {
-        let pixel = start + turn * params.runs;
-        if !WHOLE && pixel >= params.pixels {
+        let pixel = run.start + turn * params.map.runs;
+        if !WHOLE && pixel >= params.map.pixels {
             break;
         }
         var gradient = dy[(params.dy_offset + pixel * params.dy_stride) / #{VECTOR}u + channel];
-        let deviation = x[(params.x_offset + pixel * params.x_stride) / #{VECTOR}u + channel] - centre;
+        let xmu = x[(params.x_offset + pixel * params.x_stride) / #{VECTOR}u + channel] - centre;
         if RELU {
-            gradient = select(Element(0.0), gradient, deviation * steepness + shift > Element(0.0));
+            gradient = select(Element(0.0), gradient, xmu * factor + shift > Element(0.0));
         }
         sum += gradient;
-        product += gradient * deviation;
+        product += gradient * xmu;
     }
-    let to = start * (2u * channels) + channel;
+    let to = run.start * (2u * run.channels) + channel;
     sums[to] = sum;
-    sums[to + channels] = product;
+    sums[to + run.channels] = product;
 }

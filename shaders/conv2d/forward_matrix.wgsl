@@ -5,24 +5,11 @@
 // out of workgroup memory, where all factors are f16: in storage pixels have gaps and edges, and the weights are f32.
 enable f16;
 enable wgpu_cooperative_matrix;
+#import gatefold::conv
 #import gatefold::epilogue
 #import gatefold::grid
 #import gatefold::matrix
 #import gatefold::normalise
-
-struct Params {
-    pixels: u32,       // n * output height * output width
-    height: u32,       // of x
-    width: u32,
-    out_height: u32,
-    out_width: u32,
-    cin: u32,
-    cout: u32,
-    x_offset: u32,
-    x_stride: u32,
-    y_offset: u32,
-    y_stride: u32,
-}
 
 override KERNEL_H: u32 = 1u;
 override KERNEL_W: u32 = 1u;
@@ -31,21 +18,15 @@ override STRIDE_W: u32 = 1u;
 override PAD_TOP: i32 = 0;
 override PAD_LEFT: i32 = 0;
 override PADDED: bool = false;
-override BIAS: bool = false;
 override CIN4: u32 = 1u;   // input channels / 4
 override COUT4: u32 = 1u;  // output channels / 4
 
-@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(0) var<uniform> params: conv::Maps;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
-#ifdef NORMALISE
-@group(0) @binding(3) var<storage, read> mean: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> scale: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read> shift: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read_write> y: array<vec4<f32>>;
-#else
-@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
+#ifdef BIAS
+@group(0) @binding(#{BIAS}) var<storage, read> bias: array<vec4<f32>>;
 #endif
 
 const DEPTH4: u32 = matrix::DEPTH / 4u;
@@ -56,43 +37,24 @@ const W_ROW: u32 = matrix::TILE + matrix::GAP;
 var<workgroup> x_tile: array<f16, matrix::TILE * X_ROW>;
 // Steps of the sum x output channels.
 var<workgroup> w_tile: array<f16, matrix::DEPTH * W_ROW>;
-var<workgroup> corners: array<Corner, matrix::TILE>;
+var<workgroup> corners: array<conv::Place, matrix::TILE>;
 
-// Where an output pixel's window begins: row, column, and the first pixel of its picture.
-struct Corner {
-    row: i32,
-    column: i32,
-    picture: i32,
-}
-
-fn corner(pixel: u32) -> Corner {
-    let p = min(pixel, params.pixels - 1u);
-    let line = p / params.out_width;
-    let picture = line / params.out_height;
-    return Corner(
-        i32((line - picture * params.out_height) * STRIDE_H) - PAD_TOP,
-        i32((p - line * params.out_width) * STRIDE_W) - PAD_LEFT,
-        i32(picture * params.height),
-    );
-}
-
-fn norm_of(channel: u32) -> normalise::Four {
-#ifdef NORMALISE
-    return normalise::Four(mean[channel], scale[channel], shift[channel]);
-#else
-    return normalise::Four(0u);
-#endif
+// Where an output pixel's window begins.
+fn corner(pixel: u32) -> conv::Place {
+    let p = conv::position(min(pixel, params.pixels - 1u), params.height, params.width);
+    let picture = i32(p.picture * params.source_height);
+    return conv::Place(i32(p.row * STRIDE_H) - PAD_TOP, i32(p.column * STRIDE_W) - PAD_LEFT, picture);
 }
 
 // Four channels of the pixel that a window sees under a tap, or zeros where it hangs over the edge.
-fn seen(c: Corner, tap_row: u32, tap_column: u32, channel4: u32) -> vec4<f32> {
+fn seen(c: conv::Place, tap_row: u32, tap_column: u32, channel4: u32) -> vec4<f32> {
     let row = c.row + i32(tap_row);
     let column = c.column + i32(tap_column);
-    if PADDED && (row < 0 || row >= i32(params.height) || column < 0 || column >= i32(params.width)) {
+    if PADDED && !conv::inside(row, column, params.source_height, params.source_width) {
         return vec4<f32>(0.0);
     }
-    let source = u32((c.picture + row) * i32(params.width) + column);
-    return normalise::four(x[(params.x_offset + source * params.x_stride) / 4u + channel4], norm_of(channel4));
+    let source = u32((c.picture + row) * i32(params.source_width) + column);
+    return normalise::four(x[(params.source_offset + source * params.source_stride) / 4u + channel4], normalise::four_of(channel4));
 }
 
 // Loads DEPTH steps of the sum from `k` (in vec4 of taps times input channels) on.
@@ -129,13 +91,11 @@ fn load(lane: u32, k: u32, first_column4: u32) {
 fn store(pixel: u32, column4: u32, sum: vec4<f32>) {
     if pixel < params.pixels && column4 < COUT4 {
         var value = sum;
-#ifndef NORMALISE
-        if BIAS {
-            value += bias[column4];
-        }
+#ifdef BIAS
+        value += bias[column4];
 #endif
         value = epilogue::end_four(value, pixel * COUT4 + column4, column4);
-        y[(params.y_offset + pixel * params.y_stride) / 4u + column4] = value;
+        y[(params.offset + pixel * params.stride) / 4u + column4] = value;
     }
 }
 

@@ -2,23 +2,10 @@
 // x as vec4 along the input channels. No workgroup memory: software adapters pay dearly for barriers.
 //
 // Rows of the product are output pixels, columns output channels, and the sum runs over taps and input channels.
+#import gatefold::conv
 #import gatefold::epilogue
 #import gatefold::grid
 #import gatefold::normalise
-
-struct Params {
-    pixels: u32,       // n * output height * output width
-    height: u32,       // of x
-    width: u32,
-    out_height: u32,
-    out_width: u32,
-    cin: u32,
-    cout: u32,
-    x_offset: u32,
-    x_stride: u32,
-    y_offset: u32,
-    y_stride: u32,
-}
 
 override KERNEL_H: u32 = 1u;
 override KERNEL_W: u32 = 1u;
@@ -27,55 +14,29 @@ override STRIDE_W: u32 = 1u;
 override PAD_TOP: i32 = 0;
 override PAD_LEFT: i32 = 0;
 override PADDED: bool = false;
-override BIAS: bool = false;
 
-@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(0) var<uniform> params: conv::Maps;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
-#ifdef NORMALISE
-@group(0) @binding(3) var<storage, read> mean: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> scale: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read> shift: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read_write> y: array<vec4<f32>>;
-#else
-@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
+#ifdef BIAS
+@group(0) @binding(#{BIAS}) var<storage, read> bias: array<vec4<f32>>;
 #endif
 
-fn norm_of(channel: u32) -> normalise::Four {
-#ifdef NORMALISE
-    return normalise::Four(mean[channel], scale[channel], shift[channel]);
-#else
-    return normalise::Four(0u);
-#endif
-}
-
-// Where an output pixel's window begins: row, column, and the first pixel of its picture.
-struct Corner {
-    row: i32,
-    column: i32,
-    picture: i32,
-}
-
-fn corner(pixel: u32) -> Corner {
-    let p = min(pixel, params.pixels - 1u);
-    let line = p / params.out_width;
-    let picture = line / params.out_height;
-    return Corner(
-        i32((line - picture * params.out_height) * STRIDE_H) - PAD_TOP,
-        i32((p - line * params.out_width) * STRIDE_W) - PAD_LEFT,
-        i32(picture * params.height),
-    );
+// Where an output pixel's window begins.
+fn corner(pixel: u32) -> conv::Place {
+    let p = conv::position(min(pixel, params.pixels - 1u), params.height, params.width);
+    let picture = i32(p.picture * params.source_height);
+    return conv::Place(i32(p.row * STRIDE_H) - PAD_TOP, i32(p.column * STRIDE_W) - PAD_LEFT, picture);
 }
 
 // Index of the first vec4 of a source pixel, or -1 where the window hangs over the edge.
-fn source(c: Corner, tap_row: u32, tap_column: u32) -> i32 {
+fn source(c: conv::Place, tap_row: u32, tap_column: u32) -> i32 {
     let row = c.row + i32(tap_row);
     let column = c.column + i32(tap_column);
-    let index = ((c.picture + row) * i32(params.width) + column) * i32(params.x_stride / 4u) + i32(params.x_offset / 4u);
+    let index = conv::source_index(params, c.picture + row, column);
     if PADDED {
-        let inside = row >= 0 && row < i32(params.height) && column >= 0 && column < i32(params.width);
-        return select(-1, index, inside);
+        return select(-1, index, conv::inside(row, column, params.source_height, params.source_width));
     }
     return index;
 }
@@ -91,7 +52,7 @@ fn store(pixel: u32, column4: u32, left: vec4<f32>, right: vec4<f32>) {
     if pixel >= params.pixels {
         return;
     }
-    let to = (params.y_offset + pixel * params.y_stride) / 4u + column4;
+    let to = (params.offset + pixel * params.stride) / 4u + column4;
     let cout4 = params.cout / 4u;
     let at = pixel * cout4 + column4;
     y[to] = epilogue::end_four(left, at, column4);
@@ -130,11 +91,9 @@ fn main(
 
     var left = vec4<f32>(0.0);
     var right = vec4<f32>(0.0);
-#ifndef NORMALISE
-    if BIAS {
-        left = bias[column4];
-        right = bias[next4];
-    }
+#ifdef BIAS
+    left = bias[column4];
+    right = bias[next4];
 #endif
     var l0 = left; var l1 = left; var l2 = left; var l3 = left; var l4 = left; var l5 = left; var l6 = left; var l7 = left;
     var r0 = right; var r1 = right; var r2 = right; var r3 = right; var r4 = right; var r5 = right; var r6 = right; var r7 = right;
@@ -151,7 +110,7 @@ fn main(
             let s6 = source(c6, tap_row, tap_column);
             let s7 = source(c7, tap_row, tap_column);
             for (var k = 0u; k < cin4; k++) {
-                let norm = norm_of(k);
+                let norm = normalise::four_of(k);
                 let wl = w * cout4 + column4;
                 let wr = w * cout4 + next4;
                 let bl = mat4x4<f32>(weight[wl], weight[wl + cout4], weight[wl + 2u * cout4], weight[wl + 3u * cout4]);

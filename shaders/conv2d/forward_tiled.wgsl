@@ -2,23 +2,10 @@
 // of its 64 invocations 8 x 8 of them. For GPUs.
 //
 // Rows of the product are output pixels, columns output channels, and the sum runs over taps and input channels, 16 at a time.
+#import gatefold::conv
 #import gatefold::epilogue
 #import gatefold::grid
 #import gatefold::normalise
-
-struct Params {
-    pixels: u32,       // n * output height * output width
-    height: u32,       // of x
-    width: u32,
-    out_height: u32,
-    out_width: u32,
-    cin: u32,
-    cout: u32,
-    x_offset: u32,
-    x_stride: u32,
-    y_offset: u32,
-    y_stride: u32,
-}
 
 override KERNEL_H: u32 = 1u;
 override KERNEL_W: u32 = 1u;
@@ -27,57 +14,31 @@ override STRIDE_W: u32 = 1u;
 override PAD_TOP: i32 = 0;
 override PAD_LEFT: i32 = 0;
 override PADDED: bool = false;
-override BIAS: bool = false;
 override CIN4: u32 = 1u;   // input channels / 4
 override COUT4: u32 = 1u;  // output channels / 4
 
-@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(0) var<uniform> params: conv::Maps;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
-#ifdef NORMALISE
-@group(0) @binding(3) var<storage, read> mean: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> scale: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read> shift: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read_write> y: array<vec4<f32>>;
-#else
-@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
+#ifdef BIAS
+@group(0) @binding(#{BIAS}) var<storage, read> bias: array<vec4<f32>>;
 #endif
 
-fn norm_of(channel: u32) -> normalise::Four {
-#ifdef NORMALISE
-    return normalise::Four(mean[channel], scale[channel], shift[channel]);
-#else
-    return normalise::Four(0u);
-#endif
-}
-
-// Where an output pixel's window begins: row, column, and the first pixel of its picture.
-struct Corner {
-    row: i32,
-    column: i32,
-    picture: i32,
-}
-
-fn corner(pixel: u32) -> Corner {
-    let p = min(pixel, params.pixels - 1u);
-    let line = p / params.out_width;
-    let picture = line / params.out_height;
-    return Corner(
-        i32((line - picture * params.out_height) * STRIDE_H) - PAD_TOP,
-        i32((p - line * params.out_width) * STRIDE_W) - PAD_LEFT,
-        i32(picture * params.height),
-    );
+// Where an output pixel's window begins.
+fn corner(pixel: u32) -> conv::Place {
+    let p = conv::position(min(pixel, params.pixels - 1u), params.height, params.width);
+    let picture = i32(p.picture * params.source_height);
+    return conv::Place(i32(p.row * STRIDE_H) - PAD_TOP, i32(p.column * STRIDE_W) - PAD_LEFT, picture);
 }
 
 // Index of the first vec4 of a source pixel, or -1 where the window hangs over the edge.
-fn source(c: Corner, tap_row: u32, tap_column: u32) -> i32 {
+fn source(c: conv::Place, tap_row: u32, tap_column: u32) -> i32 {
     let row = c.row + i32(tap_row);
     let column = c.column + i32(tap_column);
-    let index = ((c.picture + row) * i32(params.width) + column) * i32(params.x_stride / 4u) + i32(params.x_offset / 4u);
+    let index = conv::source_index(params, c.picture + row, column);
     if PADDED {
-        let inside = row >= 0 && row < i32(params.height) && column >= 0 && column < i32(params.width);
-        return select(-1, index, inside);
+        return select(-1, index, conv::inside(row, column, params.source_height, params.source_width));
     }
     return index;
 }
@@ -95,14 +56,14 @@ var<workgroup> x_tile: array<vec4<f32>, 320>;
 var<workgroup> w_tile: array<vec4<f32>, 256>;
 
 // The vec4 of x at step `k` (taps times CIN4) of a pixel's sum.
-fn gather(c: Corner, k: u32) -> vec4<f32> {
+fn gather(c: conv::Place, k: u32) -> vec4<f32> {
     if k >= KERNEL_H * KERNEL_W * CIN4 {
         return vec4<f32>(0.0);
     }
     let tap = k / CIN4;
     let tap_row = tap / KERNEL_W;
     let channel4 = k - tap * CIN4;
-    return normalise::four(quad(source(c, tap_row, tap - tap_row * KERNEL_W), channel4), norm_of(channel4));
+    return normalise::four(quad(source(c, tap_row, tap - tap_row * KERNEL_W), channel4), normalise::four_of(channel4));
 }
 
 fn weight_at(row: u32, column4: u32) -> vec4<f32> {
@@ -115,13 +76,11 @@ fn weight_at(row: u32, column4: u32) -> vec4<f32> {
 fn store(pixel: u32, column4: u32, sum: vec4<f32>) {
     if pixel < params.pixels && column4 < COUT4 {
         var value = sum;
-#ifndef NORMALISE
-        if BIAS {
-            value += bias[column4];
-        }
+#ifdef BIAS
+        value += bias[column4];
 #endif
         value = epilogue::end_four(value, pixel * COUT4 + column4, column4);
-        y[(params.y_offset + pixel * params.y_stride) / 4u + column4] = value;
+        y[(params.offset + pixel * params.stride) / 4u + column4] = value;
     }
 }
 
@@ -246,10 +205,8 @@ fn main(
     if lane < 32u && count > 0u && kept4 < COUT4 {
         let to = (first_pixel / 32u + block) * COUT4 + kept4;
         var mean = x_tile[lane];
-#ifndef NORMALISE
-        if BIAS {
-            mean += bias[kept4];
-        }
+#ifdef BIAS
+        mean += bias[kept4];
 #endif
         epilogue::then_means[to] = mean;
         epilogue::then_squares[to] = joined(lane);

@@ -5,22 +5,9 @@
 // of workgroup memory, as in the forward pass.
 enable f16;
 enable wgpu_cooperative_matrix;
+#import gatefold::conv
 #import gatefold::grid
 #import gatefold::matrix
-
-struct Params {
-    pixels: u32,       // n * height * width of dx
-    height: u32,
-    width: u32,
-    out_height: u32,
-    out_width: u32,
-    cin: u32,
-    cout: u32,
-    dy_offset: u32,
-    dy_stride: u32,
-    dx_offset: u32,
-    dx_stride: u32,
-}
 
 override KERNEL_H: u32 = 1u;
 override KERNEL_W: u32 = 1u;
@@ -33,7 +20,7 @@ override ACCUMULATE: bool = false;
 override CIN4: u32 = 1u;   // input channels / 4
 override COUT4: u32 = 1u;  // output channels / 4
 
-@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(0) var<uniform> params: conv::Maps;
 @group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> dx: array<vec4<f32>>;
@@ -45,41 +32,29 @@ const ROW: u32 = matrix::DEPTH + matrix::GAP;
 var<workgroup> dy_tile: array<f16, matrix::TILE * ROW>;
 // Input channels x steps of the sum.
 var<workgroup> w_tile: array<f16, matrix::TILE * ROW>;
-var<workgroup> origins: array<Origin, matrix::TILE>;
+var<workgroup> origins: array<conv::Place, matrix::TILE>;
 
-// An input pixel in padded coordinates, and the first pixel of its picture in dy.
-struct Origin {
-    row: i32,
-    column: i32,
-    picture: i32,
-}
-
-fn origin(pixel: u32) -> Origin {
-    let p = min(pixel, params.pixels - 1u);
-    let line = p / params.width;
-    let picture = line / params.height;
-    return Origin(
-        i32(line - picture * params.height) + PAD_TOP,
-        i32(p - line * params.width) + PAD_LEFT,
-        i32(picture * params.out_height),
-    );
+// An input pixel in padded coordinates.
+fn origin(pixel: u32) -> conv::Place {
+    let p = conv::position(min(pixel, params.pixels - 1u), params.height, params.width);
+    return conv::Place(i32(p.row) + PAD_TOP, i32(p.column) + PAD_LEFT, i32(p.picture * params.source_height));
 }
 
 // Four channels of the output pixel whose window has the input pixel under this tap, or zeros if there is none.
-fn upstream(p: Origin, tap_row: u32, tap_column: u32, channel4: u32) -> vec4<f32> {
+fn upstream(p: conv::Place, tap_row: u32, tap_column: u32, channel4: u32) -> vec4<f32> {
     let down = p.row - i32(tap_row);
     let across = p.column - i32(tap_column);
     let row = down / i32(STRIDE_H);
     let column = across / i32(STRIDE_W);
     if PADDED {
-        let hit = down >= 0 && row * i32(STRIDE_H) == down && row < i32(params.out_height)
-            && across >= 0 && column * i32(STRIDE_W) == across && column < i32(params.out_width);
+        let hit = down >= 0 && row * i32(STRIDE_H) == down && row < i32(params.source_height)
+            && across >= 0 && column * i32(STRIDE_W) == across && column < i32(params.source_width);
         if !hit {
             return vec4<f32>(0.0);
         }
     }
-    let source = u32((p.picture + row) * i32(params.out_width) + column);
-    return dy[(params.dy_offset + source * params.dy_stride) / 4u + channel4];
+    let source = u32((p.picture + row) * i32(params.source_width) + column);
+    return dy[(params.source_offset + source * params.source_stride) / 4u + channel4];
 }
 
 // Loads DEPTH steps of the sum from `k` (in vec4 of taps times output channels) on.
@@ -113,7 +88,7 @@ fn load(lane: u32, k: u32, first_column: u32) {
 
 fn store(pixel: u32, column4: u32, sum: vec4<f32>) {
     if pixel < params.pixels && column4 < CIN4 {
-        let to = (params.dx_offset + pixel * params.dx_stride) / 4u + column4;
+        let to = (params.offset + pixel * params.stride) / 4u + column4;
         var value = sum;
         if ACCUMULATE {
             value += dx[to];

@@ -4,40 +4,21 @@
 //
 // Pixels whose rows and columns leave the same rests when divided by the stride are seen under the same taps: they make a class, and
 // a workgroup keeps to one. A lane's pixels are neighbours in a row of their class, so four taps of a row see eleven pixels of dy.
+#import gatefold::conv
 #import gatefold::grid
 #import gatefold::line
 
-struct Params {
-    pixels: u32,       // n * height * width of dx
-    height: u32,       // of dx
-    width: u32,
-    out_height: u32,   // of dy
-    out_width: u32,
-    cin: u32,
-    cout: u32,
-    dy_offset: u32,
-    dy_stride: u32,
-    dx_offset: u32,
-    dx_stride: u32,
-    kernel_h: u32,
-    kernel_w: u32,
-    stride_h: u32,
-    stride_w: u32,
-    pad_top: u32,
-    pad_left: u32,
-}
-
 override ACCUMULATE: bool = false;
 
-@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(0) var<uniform> params: conv::Maps;
 @group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> dx: array<vec4<f32>>;
 
 // Index of the first vec4 of a pixel of dy, or -1 outside the picture.
 fn index(first_of_row: i32, column: i32) -> i32 {
-    let i = (first_of_row + column) * i32(params.dy_stride / 4u) + i32(params.dy_offset / 4u);
-    return select(-1, i, first_of_row >= 0 && column >= 0 && column < i32(params.out_width));
+    let i = (first_of_row + column) * i32(params.source_stride / 4u) + i32(params.source_offset / 4u);
+    return select(-1, i, first_of_row >= 0 && column >= 0 && column < i32(params.source_width));
 }
 
 fn load(base: i32, k: u32) -> vec4<f32> {
@@ -86,21 +67,19 @@ fn main(
     // Lanes past the last tile compute it again and store nothing.
     let wanted = own.tile * 8u + lane;
     let tile = min(wanted, class_tiles - 1u);
-    let class_line = tile / across_tiles;
-    let picture = class_line / class_height;
-    let down = class_line - picture * class_height;
-    let across = (tile - class_line * across_tiles) * 8u;
-    let row = down * params.stride_h + class_row;
+    let p = conv::position(tile, class_height, across_tiles);
+    let across = p.column * 8u;
+    let row = p.row * params.stride_h + class_row;
 
     // The class' first tap sees this pixel of dy from the first of the lane's pixels; each next tap lies one row or column before.
-    let source_row = i32(down + (class_row + params.pad_top) / params.stride_h);
+    let source_row = i32(p.row + (class_row + params.pad_top) / params.stride_h);
     let source_column = i32(across + (class_column + params.pad_left) / params.stride_w);
     var sum = line::same(vec4<f32>(0.0));
     var up = 0;
     for (var tap_row = (class_row + params.pad_top) % params.stride_h; tap_row < params.kernel_h; tap_row += params.stride_h) {
         let at = source_row - up;
-        let inside = at >= 0 && at < i32(params.out_height);
-        let first_of_row = select(-1, (i32(picture * params.out_height) + at) * i32(params.out_width), inside);
+        let inside = at >= 0 && at < i32(params.source_height);
+        let first_of_row = select(-1, (i32(p.picture * params.source_height) + at) * i32(params.source_width), inside);
         var left = source_column - 3;
         var tap_column = (class_column + params.pad_left) % params.stride_w;
         while tap_column < params.kernel_w {
@@ -143,8 +122,8 @@ fn main(
     for (var i = 0u; i < 8u; i++) {
         let column = (across + i) * params.stride_w + class_column;
         if wanted < class_tiles && row < params.height && column < params.width {
-            let pixel = (picture * params.height + row) * params.width + column;
-            let to = (params.dx_offset + pixel * params.dx_stride) / 4u;
+            let pixel = (p.picture * params.height + row) * params.width + column;
+            let to = (params.offset + pixel * params.stride) / 4u;
             if ACCUMULATE {
                 dx[to] += line::pick(sum, i);
             } else {

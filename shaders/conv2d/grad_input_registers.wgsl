@@ -5,21 +5,8 @@
 // tiles keep to one class, and no other taps are tried.
 //
 // Rows of the product are input pixels, columns input channels, and the sum runs over taps and output channels.
+#import gatefold::conv
 #import gatefold::grid
-
-struct Params {
-    pixels: u32,       // n * height * width of dx
-    height: u32,       // of dx
-    width: u32,
-    out_height: u32,   // of dy
-    out_width: u32,
-    cin: u32,
-    cout: u32,
-    dy_offset: u32,
-    dy_stride: u32,
-    dx_offset: u32,
-    dx_stride: u32,
-}
 
 override KERNEL_H: u32 = 1u;
 override KERNEL_W: u32 = 1u;
@@ -29,7 +16,7 @@ override PAD_TOP: i32 = 0;
 override PAD_LEFT: i32 = 0;
 override ACCUMULATE: bool = false;
 
-@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(0) var<uniform> params: conv::Maps;
 @group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> dx: array<vec4<f32>>;
@@ -47,16 +34,15 @@ struct Place {
 fn place(number: u32, class_row: u32, class_column: u32) -> Place {
     let class_width = (params.width + STRIDE_W - 1u) / STRIDE_W;
     let class_height = (params.height + STRIDE_H - 1u) / STRIDE_H;
-    let line = number / class_width;
-    let picture = line / class_height;
-    let row = (line - picture * class_height) * STRIDE_H + class_row;
-    let column = (number - line * class_width) * STRIDE_W + class_column;
-    let pixel = (picture * params.height + row) * params.width + column;
+    let p = conv::position(number, class_height, class_width);
+    let row = p.row * STRIDE_H + class_row;
+    let column = p.column * STRIDE_W + class_column;
+    let pixel = (p.picture * params.height + row) * params.width + column;
     let exists = row < params.height && column < params.width && pixel < params.pixels;
     return Place(
         i32(row) + PAD_TOP,
         i32(column) + PAD_LEFT,
-        i32(min(picture, params.pixels / (params.height * params.width) - 1u) * params.out_height),
+        i32(min(p.picture, params.pixels / (params.height * params.width) - 1u) * params.source_height),
         select(-1, i32(pixel), exists),
     );
 }
@@ -67,8 +53,8 @@ fn source(p: Place, tap_row: u32, tap_column: u32) -> i32 {
     let across = p.column - i32(tap_column);
     let row = down / i32(STRIDE_H);
     let column = across / i32(STRIDE_W);
-    let index = ((p.picture + row) * i32(params.out_width) + column) * i32(params.dy_stride / 4u) + i32(params.dy_offset / 4u);
-    let hit = p.pixel >= 0 && down >= 0 && row < i32(params.out_height) && across >= 0 && column < i32(params.out_width);
+    let index = conv::source_index(params, p.picture + row, column);
+    let hit = p.pixel >= 0 && down >= 0 && row < i32(params.source_height) && across >= 0 && column < i32(params.source_width);
     return select(-1, index, hit);
 }
 
@@ -80,7 +66,7 @@ fn store(pixel: i32, column4: u32, left: vec4<f32>, right: vec4<f32>) {
     if pixel < 0 {
         return;
     }
-    let to = (params.dx_offset + u32(pixel) * params.dx_stride) / 4u + column4;
+    let to = (params.offset + u32(pixel) * params.stride) / 4u + column4;
     if ACCUMULATE {
         dx[to] += left;
     } else {

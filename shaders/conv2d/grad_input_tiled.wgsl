@@ -2,21 +2,8 @@
 // its 64 invocations 8 x 8 of them. For GPUs. Each pixel gathers the windows that saw it.
 //
 // Rows of the product are input pixels, columns input channels, and the sum runs over taps and output channels, 16 at a time.
+#import gatefold::conv
 #import gatefold::grid
-
-struct Params {
-    pixels: u32,       // n * height * width of dx
-    height: u32,       // of dx
-    width: u32,
-    out_height: u32,   // of dy
-    out_width: u32,
-    cin: u32,
-    cout: u32,
-    dy_offset: u32,
-    dy_stride: u32,
-    dx_offset: u32,
-    dx_stride: u32,
-}
 
 override KERNEL_H: u32 = 1u;
 override KERNEL_W: u32 = 1u;
@@ -29,39 +16,27 @@ override ACCUMULATE: bool = false;
 override CIN4: u32 = 1u;   // input channels / 4
 override COUT4: u32 = 1u;  // output channels / 4
 
-@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(0) var<uniform> params: conv::Maps;
 @group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> dx: array<vec4<f32>>;
 
-// An input pixel in padded coordinates, and the first pixel of its picture in dy.
-struct Place {
-    row: i32,
-    column: i32,
-    picture: i32,
-}
-
-fn place(pixel: u32) -> Place {
-    let p = min(pixel, params.pixels - 1u);
-    let line = p / params.width;
-    let picture = line / params.height;
-    return Place(
-        i32(line - picture * params.height) + PAD_TOP,
-        i32(p - line * params.width) + PAD_LEFT,
-        i32(picture * params.out_height),
-    );
+// An input pixel in padded coordinates.
+fn origin(pixel: u32) -> conv::Place {
+    let p = conv::position(min(pixel, params.pixels - 1u), params.height, params.width);
+    return conv::Place(i32(p.row) + PAD_TOP, i32(p.column) + PAD_LEFT, i32(p.picture * params.source_height));
 }
 
 // Index of the first vec4 of the output pixel whose window has the input pixel under this tap, or -1 if there is none.
-fn source(p: Place, tap_row: u32, tap_column: u32) -> i32 {
+fn source(p: conv::Place, tap_row: u32, tap_column: u32) -> i32 {
     let down = p.row - i32(tap_row);
     let across = p.column - i32(tap_column);
     let row = down / i32(STRIDE_H);
     let column = across / i32(STRIDE_W);
-    let index = ((p.picture + row) * i32(params.out_width) + column) * i32(params.dy_stride / 4u) + i32(params.dy_offset / 4u);
+    let index = conv::source_index(params, p.picture + row, column);
     if PADDED {
-        let hit = down >= 0 && row * i32(STRIDE_H) == down && row < i32(params.out_height)
-            && across >= 0 && column * i32(STRIDE_W) == across && column < i32(params.out_width);
+        let hit = down >= 0 && row * i32(STRIDE_H) == down && row < i32(params.source_height)
+            && across >= 0 && column * i32(STRIDE_W) == across && column < i32(params.source_width);
         return select(-1, index, hit);
     }
     return index;
@@ -81,7 +56,7 @@ var<workgroup> dy_tile: array<vec4<f32>, 320>;
 var<workgroup> w_tile: array<vec4<f32>, 320>;
 
 // The vec4 of dy at step `k` (taps times COUT4) of a pixel's sum.
-fn gather(p: Place, k: u32) -> vec4<f32> {
+fn gather(p: conv::Place, k: u32) -> vec4<f32> {
     if k >= KERNEL_H * KERNEL_W * COUT4 {
         return vec4<f32>(0.0);
     }
@@ -100,7 +75,7 @@ fn weight_at(channel: u32, k: u32) -> vec4<f32> {
 
 fn store(pixel: u32, column4: u32, sum: vec4<f32>) {
     if pixel < params.pixels && column4 < CIN4 {
-        let to = (params.dx_offset + pixel * params.dx_stride) / 4u + column4;
+        let to = (params.offset + pixel * params.stride) / 4u + column4;
         var value = sum;
         if ACCUMULATE {
             value += dx[to];
@@ -124,10 +99,10 @@ fn main(
     // Loading: four neighbouring invocations read 16 channels of one pixel, and of one input channel's weights.
     let load_row = lane / 4u;
     let load_k = lane % 4u;
-    let p0 = place(first_pixel + load_row);
-    let p1 = place(first_pixel + load_row + 16u);
-    let p2 = place(first_pixel + load_row + 32u);
-    let p3 = place(first_pixel + load_row + 48u);
+    let p0 = origin(first_pixel + load_row);
+    let p1 = origin(first_pixel + load_row + 16u);
+    let p2 = origin(first_pixel + load_row + 32u);
+    let p3 = origin(first_pixel + load_row + 48u);
     let channel = first_column4 * 4u + load_row;
     // Rows of w_tile for input channels load_row + 16 i.
     let w_row = (load_row % 4u) * 16u + load_row / 4u;

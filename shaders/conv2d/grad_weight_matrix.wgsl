@@ -6,25 +6,10 @@
 // of workgroup memory, as in the forward pass.
 enable f16;
 enable wgpu_cooperative_matrix;
+#import gatefold::conv
 #import gatefold::grid
 #import gatefold::matrix
 #import gatefold::normalise
-
-struct Params {
-    lines: u32,            // n * output height
-    lines_per_split: u32,
-    height: u32,           // of x
-    width: u32,
-    out_height: u32,
-    out_width: u32,
-    cin: u32,
-    cout: u32,
-    splits: u32,
-    x_offset: u32,
-    x_stride: u32,
-    dy_offset: u32,
-    dy_stride: u32,
-}
 
 override KERNEL_H: u32 = 1u;
 override KERNEL_W: u32 = 1u;
@@ -36,18 +21,11 @@ override ACCUMULATE: bool = false;
 override CIN4: u32 = 1u;   // input channels / 4
 override COUT4: u32 = 1u;  // output channels / 4
 
-@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(0) var<uniform> params: conv::Weights;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>;
 // `sums` is `splits` times the weights' gradient; the gradient itself if there is one split.
-#ifdef NORMALISE
-@group(0) @binding(3) var<storage, read> mean: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> scale: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read> shift: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read_write> sums: array<vec4<f32>>;
-#else
 @group(0) @binding(3) var<storage, read_write> sums: array<vec4<f32>>;
-#endif
 
 const ROW: u32 = matrix::TILE + matrix::GAP;
 
@@ -55,42 +33,24 @@ const ROW: u32 = matrix::TILE + matrix::GAP;
 var<workgroup> x_tile: array<f16, matrix::DEPTH * ROW>;
 // Pixels x output channels.
 var<workgroup> dy_tile: array<f16, matrix::DEPTH * ROW>;
-var<workgroup> corners: array<Corner, matrix::DEPTH>;
+var<workgroup> corners: array<conv::Place, matrix::DEPTH>;
 
-// Where an output pixel's window begins: row, column, and the first pixel of its picture.
-struct Corner {
-    row: i32,
-    column: i32,
-    picture: i32,
-}
-
-fn corner(pixel: u32) -> Corner {
-    let line = pixel / params.out_width;
-    let picture = line / params.out_height;
-    return Corner(
-        i32((line - picture * params.out_height) * STRIDE_H) - PAD_TOP,
-        i32((pixel - line * params.out_width) * STRIDE_W) - PAD_LEFT,
-        i32(picture * params.height),
-    );
-}
-
-fn norm_of(channel: u32) -> normalise::Four {
-#ifdef NORMALISE
-    return normalise::Four(mean[channel], scale[channel], shift[channel]);
-#else
-    return normalise::Four(0u);
-#endif
+// Where an output pixel's window begins.
+fn corner(pixel: u32) -> conv::Place {
+    let p = conv::position(pixel, params.out_height, params.out_width);
+    let picture = i32(p.picture * params.height);
+    return conv::Place(i32(p.row * STRIDE_H) - PAD_TOP, i32(p.column * STRIDE_W) - PAD_LEFT, picture);
 }
 
 // Four channels of the pixel that a window sees under a tap, or zeros where it hangs over the edge.
-fn seen(c: Corner, tap_row: u32, tap_column: u32, channel4: u32) -> vec4<f32> {
+fn seen(c: conv::Place, tap_row: u32, tap_column: u32, channel4: u32) -> vec4<f32> {
     let row = c.row + i32(tap_row);
     let column = c.column + i32(tap_column);
-    if row < 0 || row >= i32(params.height) || column < 0 || column >= i32(params.width) {
+    if !conv::inside(row, column, params.height, params.width) {
         return vec4<f32>(0.0);
     }
     let source = u32((c.picture + row) * i32(params.width) + column);
-    return normalise::four(x[(params.x_offset + source * params.x_stride) / 4u + channel4], norm_of(channel4));
+    return normalise::four(x[(params.x_offset + source * params.x_stride) / 4u + channel4], normalise::four_of(channel4));
 }
 
 // Loads DEPTH pixels from `start` on, of a quad of taps and input channels and of one of output channels.

@@ -1,23 +1,8 @@
 // Gradient of a convolution by its weights, one number per invocation and split: the plain variant, for any alignment. The sums
 // of all splits are added up in order by `sum_splits`.
+#import gatefold::conv
 #import gatefold::grid
 #import gatefold::normalise
-
-struct Params {
-    lines: u32,            // n * output height
-    lines_per_split: u32,
-    height: u32,           // of x
-    width: u32,
-    out_height: u32,
-    out_width: u32,
-    cin: u32,
-    cout: u32,
-    splits: u32,
-    x_offset: u32,
-    x_stride: u32,
-    dy_offset: u32,
-    dy_stride: u32,
-}
 
 override KERNEL_H: u32 = 1u;
 override KERNEL_W: u32 = 1u;
@@ -29,35 +14,11 @@ override ACCUMULATE: bool = false;
 override CIN: u32 = 1u;
 override COUT: u32 = 1u;
 
-@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(0) var<uniform> params: conv::Weights;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> dy: array<f32>;
 // `sums` is `splits` times the weights' gradient; the gradient itself if there is one split.
-#ifdef NORMALISE
-@group(0) @binding(3) var<storage, read> mean: array<f32>;
-@group(0) @binding(4) var<storage, read> scale: array<f32>;
-@group(0) @binding(5) var<storage, read> shift: array<f32>;
-@group(0) @binding(6) var<storage, read_write> sums: array<f32>;
-#else
 @group(0) @binding(3) var<storage, read_write> sums: array<f32>;
-#endif
-
-fn norm_of(channel: u32) -> normalise::One {
-#ifdef NORMALISE
-    return normalise::One(mean[channel], scale[channel], shift[channel]);
-#else
-    return normalise::One(0u);
-#endif
-}
-
-// The output columns whose window has this tap inside the picture: no test is needed between them.
-fn columns(tap_column: u32) -> vec2<u32> {
-    let before = PAD_LEFT - i32(tap_column);
-    let first = (max(before, 0) + i32(STRIDE_W) - 1) / i32(STRIDE_W);
-    let last = i32(params.width) - 1 + before;
-    let end = select(0, min(last / i32(STRIDE_W) + 1, i32(params.out_width)), last >= 0);
-    return vec2<u32>(u32(first), u32(max(end, first)));
-}
 
 @compute @workgroup_size(64)
 fn main(
@@ -77,10 +38,10 @@ fn main(
     let tap = tap_item - split * (KERNEL_H * KERNEL_W);
     let tap_row = tap / KERNEL_W;
     let tap_column = tap - tap_row * KERNEL_W;
-    let range = columns(tap_column);
+    let range = conv::columns(params, tap_column, STRIDE_W, PAD_LEFT);
     let first_line = split * params.lines_per_split;
     let end_line = min(first_line + params.lines_per_split, params.lines);
-    let norm = norm_of(in_channel);
+    let norm = normalise::one_of(in_channel);
     var sum = 0.0;
     for (var line = first_line; line < end_line; line++) {
         let picture = line / params.out_height;

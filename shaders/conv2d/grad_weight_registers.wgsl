@@ -2,24 +2,9 @@
 // one tap, summed over some lines of dy. The sums of all splits are added up in order by `sum_splits`.
 //
 // Rows of the product are taps and input channels, columns output channels, and the sum runs over output pixels.
+#import gatefold::conv
 #import gatefold::grid
 #import gatefold::normalise
-
-struct Params {
-    lines: u32,            // n * output height
-    lines_per_split: u32,
-    height: u32,           // of x
-    width: u32,
-    out_height: u32,
-    out_width: u32,
-    cin: u32,
-    cout: u32,
-    splits: u32,
-    x_offset: u32,
-    x_stride: u32,
-    dy_offset: u32,
-    dy_stride: u32,
-}
 
 override KERNEL_H: u32 = 1u;
 override KERNEL_W: u32 = 1u;
@@ -29,35 +14,11 @@ override PAD_TOP: i32 = 0;
 override PAD_LEFT: i32 = 0;
 override ACCUMULATE: bool = false;
 
-@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(0) var<uniform> params: conv::Weights;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>;
 // `sums` is `splits` times the weights' gradient; the gradient itself if there is one split.
-#ifdef NORMALISE
-@group(0) @binding(3) var<storage, read> mean: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> scale: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read> shift: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read_write> sums: array<vec4<f32>>;
-#else
 @group(0) @binding(3) var<storage, read_write> sums: array<vec4<f32>>;
-#endif
-
-fn norm_of(channel: u32) -> normalise::Four {
-#ifdef NORMALISE
-    return normalise::Four(mean[channel], scale[channel], shift[channel]);
-#else
-    return normalise::Four(0u);
-#endif
-}
-
-// The output columns whose window has this tap inside the picture: no test is needed between them.
-fn columns(tap_column: u32) -> vec2<u32> {
-    let before = PAD_LEFT - i32(tap_column);
-    let first = (max(before, 0) + i32(STRIDE_W) - 1) / i32(STRIDE_W);
-    let last = i32(params.width) - 1 + before;
-    let end = select(0, min(last / i32(STRIDE_W) + 1, i32(params.out_width)), last >= 0);
-    return vec2<u32>(u32(first), u32(max(end, first)));
-}
 
 fn store(row: u32, column4: u32, left: vec4<f32>, right: vec4<f32>) {
     let to = row * params.cout / 4u + column4;
@@ -106,9 +67,9 @@ fn main(
     var r0 = vec4<f32>(0.0); var r1 = vec4<f32>(0.0); var r2 = vec4<f32>(0.0); var r3 = vec4<f32>(0.0);
     var r4 = vec4<f32>(0.0); var r5 = vec4<f32>(0.0); var r6 = vec4<f32>(0.0); var r7 = vec4<f32>(0.0);
 
-    let upper_norm = norm_of(row4);
-    let lower_norm = norm_of(next_row4);
-    let range = columns(tap_column);
+    let upper_norm = normalise::four_of(row4);
+    let lower_norm = normalise::four_of(next_row4);
+    let range = conv::columns(params, tap_column, STRIDE_W, PAD_LEFT);
     let first_line = split * params.lines_per_split;
     let end_line = min(first_line + params.lines_per_split, params.lines);
     let x_step = STRIDE_W * params.x_stride / 4u;

@@ -2,54 +2,18 @@
 // weights (input channels of one tap, or of several) and have QUADS x 4 output channels each, summed over some lines of pixels,
 // four pixels at a time. A lane loads its own channels of dy; of x it loads an eighth, which `subgroupShuffle` hands round. The
 // sums of all splits are added up in order by `sum_splits`. Why so: see `subgroup.wgsl`.
+#import gatefold::conv
 #import gatefold::grid
 #import gatefold::line
 #import gatefold::normalise
 
-struct Params {
-    lines: u32,            // n * output height
-    lines_per_split: u32,
-    height: u32,           // of x
-    width: u32,
-    out_height: u32,
-    out_width: u32,
-    cin: u32,
-    cout: u32,
-    splits: u32,
-    x_offset: u32,
-    x_stride: u32,
-    dy_offset: u32,
-    dy_stride: u32,
-    kernel_h: u32,
-    kernel_w: u32,
-    stride_h: u32,
-    stride_w: u32,
-    pad_top: u32,
-    pad_left: u32,
-}
-
 override ACCUMULATE: bool = false;
 
-@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(0) var<uniform> params: conv::Weights;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>;
 // `sums` is `splits` times the weights' gradient; the gradient itself if there is one split.
-#ifdef NORMALISE
-@group(0) @binding(3) var<storage, read> mean: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> scale: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read> shift: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read_write> sums: array<vec4<f32>>;
-#else
 @group(0) @binding(3) var<storage, read_write> sums: array<vec4<f32>>;
-#endif
-
-fn norm_of(channel: u32) -> normalise::Four {
-#ifdef NORMALISE
-    return normalise::Four(mean[channel], scale[channel], shift[channel]);
-#else
-    return normalise::Four(0u);
-#endif
-}
 
 // Four rows of the weights that a lane loads: their tap, counted from the window's corner, and their place in a pixel of x.
 struct Tap {
@@ -93,7 +57,7 @@ fn corner(number: u32, end: u32) -> Corner {
 fn load(c: Corner, t: Tap, norm: normalise::Four) -> vec4<f32> {
     let row = c.row + t.row;
     let column = c.column + t.column;
-    let inside = c.exists && row >= 0 && row < i32(params.height) && column >= 0 && column < i32(params.width);
+    let inside = c.exists && conv::inside(row, column, params.height, params.width);
     let pixel = select(0, (c.picture + row) * i32(params.width) + column, inside);
     let i = (params.x_offset + u32(pixel) * params.x_stride) / 4u + t.channel4;
     return select(vec4<f32>(0.0), normalise::four(x[i], norm), inside);
@@ -307,11 +271,11 @@ fn main(
     let columns = line::columns(column4, cout4);
     let none = Rows(empty(), empty(), empty(), empty(), empty(), empty(), empty(), empty());
     let t0 = tap(first + lane, cin4);
-    let n0 = norm_of(t0.channel4);
+    let n0 = normalise::four_of(t0.channel4);
     var sum0 = none;
 #if LINES == 8
     let t1 = tap(first + 8u + lane, cin4);
-    let n1 = norm_of(t1.channel4);
+    let n1 = normalise::four_of(t1.channel4);
     var sum1 = none;
 #endif
     let first_line = split * params.lines_per_split;

@@ -2,24 +2,9 @@
 // over some lines of dy, each of its 64 invocations 8 x 8 of them. For GPUs. `sum_splits` adds the splits up in order.
 //
 // Rows of the product are taps and input channels, columns output channels, and the sum runs over output pixels, 16 at a time.
+#import gatefold::conv
 #import gatefold::grid
 #import gatefold::normalise
-
-struct Params {
-    lines: u32,            // n * output height
-    lines_per_split: u32,
-    height: u32,           // of x
-    width: u32,
-    out_height: u32,
-    out_width: u32,
-    cin: u32,
-    cout: u32,
-    splits: u32,
-    x_offset: u32,
-    x_stride: u32,
-    dy_offset: u32,
-    dy_stride: u32,
-}
 
 override KERNEL_H: u32 = 1u;
 override KERNEL_W: u32 = 1u;
@@ -31,26 +16,11 @@ override ACCUMULATE: bool = false;
 override CIN4: u32 = 1u;   // input channels / 4
 override COUT4: u32 = 1u;  // output channels / 4
 
-@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(0) var<uniform> params: conv::Weights;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>;
 // `sums` is `splits` times the weights' gradient; the gradient itself if there is one split.
-#ifdef NORMALISE
-@group(0) @binding(3) var<storage, read> mean: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> scale: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read> shift: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read_write> sums: array<vec4<f32>>;
-#else
 @group(0) @binding(3) var<storage, read_write> sums: array<vec4<f32>>;
-#endif
-
-fn norm_of(channel: u32) -> normalise::Four {
-#ifdef NORMALISE
-    return normalise::Four(mean[channel], scale[channel], shift[channel]);
-#else
-    return normalise::Four(0u);
-#endif
-}
 
 // 16 pixels x 16 vec4 along taps and input channels.
 var<workgroup> x_tile: array<vec4<f32>, 256>;
@@ -59,16 +29,14 @@ var<workgroup> dy_tile: array<vec4<f32>, 256>;
 
 // The input channels `channel4` that an output pixel sees under a tap.
 fn seen(pixel: u32, end: u32, tap_row: u32, tap_column: u32, channel4: u32) -> vec4<f32> {
-    let line = pixel / params.out_width;
-    let picture = line / params.out_height;
-    let row = i32((line - picture * params.out_height) * STRIDE_H + tap_row) - PAD_TOP;
-    let column = i32((pixel - line * params.out_width) * STRIDE_W + tap_column) - PAD_LEFT;
-    let inside = row >= 0 && row < i32(params.height) && column >= 0 && column < i32(params.width);
-    if pixel >= end || tap_row >= KERNEL_H || !inside {
+    let p = conv::position(pixel, params.out_height, params.out_width);
+    let row = i32(p.row * STRIDE_H + tap_row) - PAD_TOP;
+    let column = i32(p.column * STRIDE_W + tap_column) - PAD_LEFT;
+    if pixel >= end || tap_row >= KERNEL_H || !conv::inside(row, column, params.height, params.width) {
         return vec4<f32>(0.0);
     }
-    let source = (picture * params.height + u32(row)) * params.width + u32(column);
-    return normalise::four(x[(params.x_offset + source * params.x_stride) / 4u + channel4], norm_of(channel4));
+    let source = (p.picture * params.height + u32(row)) * params.width + u32(column);
+    return normalise::four(x[(params.x_offset + source * params.x_stride) / 4u + channel4], normalise::four_of(channel4));
 }
 
 fn upstream(pixel: u32, end: u32, column4: u32) -> vec4<f32> {

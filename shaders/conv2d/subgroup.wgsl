@@ -7,66 +7,21 @@
 // Rows of the product are pixels of the result, columns its channels, and the sum runs over taps and channels of the source. The
 // gradient's pixels whose rows and columns leave the same rests when divided by the stride are seen under the same taps: they
 // make a class, tiles keep to one class, and no other taps are tried.
+#import gatefold::conv
 #import gatefold::epilogue
 #import gatefold::grid
 #import gatefold::line
 #import gatefold::normalise
 
-struct Params {
-#ifdef INPUT_GRADIENT
-    pixels: u32,         // n * height * width
-    height: u32,         // of dx
-    width: u32,
-    source_height: u32,  // of dy
-    source_width: u32,
-#else
-    pixels: u32,         // n * height * width
-    source_height: u32,  // of x
-    source_width: u32,
-    height: u32,         // of y
-    width: u32,
-#endif
-    cin: u32,
-    cout: u32,
-    source_offset: u32,
-    source_stride: u32,
-    offset: u32,
-    stride: u32,
-    kernel_h: u32,
-    kernel_w: u32,
-    stride_h: u32,
-    stride_w: u32,
-    pad_top: u32,
-    pad_left: u32,
-}
-
 override ACCUMULATE: bool = false;
-override BIAS: bool = false;
 
-@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(0) var<uniform> params: conv::Maps;
 @group(0) @binding(1) var<storage, read> source: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
-#ifdef INPUT_GRADIENT
 @group(0) @binding(3) var<storage, read_write> target_map: array<vec4<f32>>;
-#else
-#ifdef NORMALISE
-@group(0) @binding(3) var<storage, read> mean: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> scale: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read> shift: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read_write> target_map: array<vec4<f32>>;
-#else
-@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> target_map: array<vec4<f32>>;
+#ifdef BIAS
+@group(0) @binding(#{BIAS}) var<storage, read> bias: array<vec4<f32>>;
 #endif
-#endif
-
-fn norm_of(channel: u32) -> normalise::Four {
-#ifdef NORMALISE
-    return normalise::Four(mean[channel], scale[channel], shift[channel]);
-#else
-    return normalise::Four(0u);
-#endif
-}
 
 // A pixel of the result: its number, or -1 if the tile has room for one that does not exist; and where its first tap lies: row and
 // column of the source, and the first line of its picture there.
@@ -83,19 +38,16 @@ struct Place {
 fn place(number: u32, class_row: u32, class_column: u32) -> Place {
     let class_width = (params.width + params.stride_w - 1u) / params.stride_w;
     let class_height = (params.height + params.stride_h - 1u) / params.stride_h;
-    let class_line = number / class_width;
-    let picture = class_line / class_height;
-    let down = class_line - picture * class_height;
-    let across = number - class_line * class_width;
-    let row = down * params.stride_h + class_row;
-    let column = across * params.stride_w + class_column;
-    let pixel = (picture * params.height + row) * params.width + column;
+    let p = conv::position(number, class_height, class_width);
+    let row = p.row * params.stride_h + class_row;
+    let column = p.column * params.stride_w + class_column;
+    let pixel = (p.picture * params.height + row) * params.width + column;
     let exists = row < params.height && column < params.width && pixel < params.pixels;
     return Place(
         select(-1, i32(pixel), exists),
-        i32(down + (class_row + params.pad_top) / params.stride_h),
-        i32(across + (class_column + params.pad_left) / params.stride_w),
-        i32(picture * params.source_height),
+        i32(p.row + (class_row + params.pad_top) / params.stride_h),
+        i32(p.column + (class_column + params.pad_left) / params.stride_w),
+        i32(p.picture * params.source_height),
     );
 }
 
@@ -104,13 +56,12 @@ fn run(p: Place, down: u32, across: u32) -> Run {
 }
 #else
 fn place(number: u32, class_row: u32, class_column: u32) -> Place {
-    let image_line = number / params.width;
-    let picture = image_line / params.height;
+    let p = conv::position(number, params.height, params.width);
     return Place(
         select(-1, i32(number), number < params.pixels),
-        i32((image_line - picture * params.height) * params.stride_h) - i32(params.pad_top),
-        i32((number - image_line * params.width) * params.stride_w) - i32(params.pad_left),
-        i32(picture * params.source_height),
+        i32(p.row * params.stride_h) - i32(params.pad_top),
+        i32(p.column * params.stride_w) - i32(params.pad_left),
+        i32(p.picture * params.source_height),
     );
 }
 
@@ -129,7 +80,7 @@ fn run(p: Place, down: u32, across: u32) -> Run {
 // Whether the pixels under a row of taps follow each other without a gap, so that the sum can run over all of them at once: each
 // loop around the sum fetches and stores it all once more.
 fn whole_rows() -> bool {
-#ifdef NORMALISE
+#ifdef NORMALISE_FOUR
     return false;
 #else
     return params.source_stride == params.cin;
@@ -146,13 +97,12 @@ struct Run {
 }
 
 fn index(p: Place, row: i32, column: i32) -> i32 {
-    let i = ((p.picture + row) * i32(params.source_width) + column) * i32(params.source_stride / 4u);
-    return i + i32(params.source_offset / 4u);
+    return conv::source_index(params, p.picture + row, column);
 }
 
 // The channels of one pixel.
 fn one_pixel(p: Place, row: i32, column: i32) -> Run {
-    let inside = row >= 0 && column >= 0 && row < i32(params.source_height) && column < i32(params.source_width);
+    let inside = conv::inside(row, column, params.source_height, params.source_width);
     return Run(index(p, row, column), 0u, select(0u, 0xffffffffu, inside && p.pixel >= 0));
 }
 
@@ -240,12 +190,8 @@ fn add(sum: Row, w: Weights, own: vec4<f32>) -> Row {
 
 fn start(column4: u32) -> line::Line {
     var v = vec4<f32>(0.0);
-#ifndef INPUT_GRADIENT
-#ifndef NORMALISE
-    if BIAS {
-        v = bias[column4];
-    }
-#endif
+#ifdef BIAS
+    v = bias[column4];
 #endif
     return line::same(v);
 }
@@ -405,7 +351,7 @@ fn main(
             let s7 = run(p7, down, across);
 #endif
             for (var k = 0u; k < depth4; k++) {
-                let norm = norm_of(k);
+                let norm = normalise::four_of(k);
                 let w = weights(tap, k, columns);
                 r0 = add(r0, w, load(s0, k, norm));
                 r1 = add(r1, w, load(s1, k, norm));

@@ -62,7 +62,7 @@ fn main(
         sum += (four.x + four.y) + (four.z + four.w);
     }
 #if LANES == 64
-    let total = reduce::sum64(lane, sum);
+    let total = reduce::sum(lane, sum);
 #else
     let total = sum;
 #endif

@@ -1,5 +1,6 @@
 // norm = sqrt(sum of partial sums), by one workgroup in a fixed order; with SCALED times the step's gradient scale
 #import gatefold::reduce
+#import gatefold::steps
 
 struct Params {
     count: u32,
@@ -7,22 +8,11 @@ struct Params {
     norm_stride: u32,
 }
 
-// StepWords.
-struct Step {
-    step: u32,
-    seed: u32,
-    learning_rate: f32,
-    weight_decay: f32,
-    bias_correction1: f32,
-    bias_correction2: f32,
-    gradient_scale: f32,
-}
-
 override SCALED: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> partial: array<f32>;
-@group(0) @binding(2) var<storage, read> step: Step;
+@group(0) @binding(2) var<storage, read> step: steps::StepWords;
 @group(0) @binding(3) var<storage, read_write> norm: array<f32>;
 
 @compute @workgroup_size(64)
@@ -31,7 +21,7 @@ fn main(@builtin(local_invocation_index) lane: u32) {
     for (var i = lane; i < params.count; i += 64u) {
         sum += partial[i];
     }
-    let total = reduce::sum64(lane, sum);
+    let total = reduce::sum(lane, sum);
     if lane == 0u {
         norm[params.norm_offset] = sqrt(total) * select(1.0, step.gradient_scale, SCALED);
     }

@@ -1,4 +1,6 @@
 // The weighted mean of all samples' losses from one record per sample, by one workgroup in a fixed order.
+#import gatefold::reduce
+
 struct Params {
     samples: u32,
     // vec4s from record to record.
@@ -15,24 +17,14 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> loss: array<f32>;
 @group(0) @binding(3) var<storage, read_write> stats: array<f32>;
 
-var<workgroup> partial: array<vec4<f32>, 64>;
-
 @compute @workgroup_size(64)
 fn main(@builtin(local_invocation_index) lane: u32) {
     var sum = vec4<f32>(0.0);
     for (var sample = lane; sample < params.samples; sample += 64u) {
         sum += records[sample * params.pitch];
     }
-    partial[lane] = sum;
-    workgroupBarrier();
-    for (var half = 32u; half > 0u; half = half >> 1u) {
-        if lane < half {
-            partial[lane] += partial[lane + half];
-        }
-        workgroupBarrier();
-    }
+    let total = reduce::sum_of_quads(lane, sum);
     if lane == 0u {
-        let total = partial[0];
         var mean = 0.0;
         if total.y > 0.0 {
             mean = total.x / total.y;

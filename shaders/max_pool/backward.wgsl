@@ -4,22 +4,7 @@
 // looks at every window that touches them, in a fixed order. RECTIFIED: x came from a ReLU, whose gradient is taken as well. What it
 // let through is positive, and where a maximum came from it is that maximum.
 #import gatefold::grid
-
-struct Params {
-    squares: u32,
-    height: i32,
-    width: i32,
-    out_height: i32,
-    out_width: i32,
-    dy_offset: u32,
-    dy_stride: u32,
-    dx_offset: u32,
-    dx_stride: u32,
-#ifdef RECTIFIED
-    y_offset: u32,
-    y_stride: u32,
-#endif
-}
+#import gatefold::pool
 
 override CHANNELS: u32 = 1u;
 override QUADS: u32 = 1u;
@@ -42,7 +27,7 @@ override TILES_X: u32 = 1u;
 override WIDE: bool = false;
 override ACCUMULATE: bool = false;
 
-@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(0) var<uniform> params: pool::Backward;
 @group(0) @binding(1) var<storage, read> taps: array<u32>;
 #if VECTOR == 4
 @group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>;
@@ -133,17 +118,14 @@ fn main(
     if item >= params.squares * QUADS {
         return;
     }
-    let quad = item % QUADS;
-    let square = item / QUADS;
-    let square_x = square % SQUARES_X;
-    let square_row = square / SQUARES_X;
-    let square_y = square_row % SQUARES_Y;
-    let n = square_row / SQUARES_Y;
+    let square = pool::square(item, QUADS, SQUARES_Y, SQUARES_X);
+    let n = square.picture;
+    let quad = square.channel;
     let channel = quad * 4u;
     let last = min(CHANNELS - channel - 1u, 3u);
 
-    let y0 = i32(2u * square_y) - SHIFT_Y;
-    let x0 = i32(2u * square_x) - SHIFT_X;
+    let y0 = i32(2u * square.row) - SHIFT_Y;
+    let x0 = i32(2u * square.column) - SHIFT_X;
     // The last windows that can touch the square. Not negative: a shift is never larger than the padding.
     let last_y = (y0 + 1 + TOP) / STRIDE_Y;
     let last_x = (x0 + 1 + LEFT) / STRIDE_X;

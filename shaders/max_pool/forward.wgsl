@@ -3,6 +3,7 @@
 // One invocation makes 2x2 neighbouring outputs of four channels: windows that overlap load a pixel once, and the taps of
 // four channels fill one word. A row's maxima serve the upper and lower windows.
 #import gatefold::grid
+#import gatefold::pool
 
 struct Params {
     tiles: u32,
@@ -181,15 +182,11 @@ fn main(
     if item >= params.tiles * QUADS {
         return;
     }
-    let quad = item % QUADS;
-    let tile = item / QUADS;
-    let tile_x = tile % TILES_X;
-    let tile_row = tile / TILES_X;
-    let tile_y = tile_row % TILES_Y;
-    let channel = quad * 4u;
+    let tile = pool::square(item, QUADS, TILES_Y, TILES_X);
+    let channel = tile.channel * 4u;
 
-    let y0 = i32(2u * tile_y) * STRIDE_Y - TOP;
-    let x0 = i32(2u * tile_x) * STRIDE_X - LEFT;
+    let y0 = i32(2u * tile.row) * STRIDE_Y - TOP;
+    let x0 = i32(2u * tile.column) * STRIDE_X - LEFT;
     let p = Place(
         y0,
         x0,
@@ -197,7 +194,7 @@ fn main(
         max(-x0 - STRIDE_X, 0),
         max(-y0, 0) * KERNEL_X,
         max(-y0 - STRIDE_Y, 0) * KERNEL_X,
-        tile_row / TILES_Y,
+        tile.picture,
         channel,
         min(CHANNELS - channel - 1u, 3u),
     );
@@ -224,10 +221,10 @@ fn main(
             }
         }
     }
-    finish(2u * tile_y, 2u * tile_x, p, all.upper_left);
-    finish(2u * tile_y, 2u * tile_x + 1u, p, all.upper_right);
-    finish(2u * tile_y + 1u, 2u * tile_x, p, all.lower_left);
-    finish(2u * tile_y + 1u, 2u * tile_x + 1u, p, all.lower_right);
+    finish(2u * tile.row, 2u * tile.column, p, all.upper_left);
+    finish(2u * tile.row, 2u * tile.column + 1u, p, all.upper_right);
+    finish(2u * tile.row + 1u, 2u * tile.column, p, all.lower_left);
+    finish(2u * tile.row + 1u, 2u * tile.column + 1u, p, all.lower_right);
     if STORE && WIDE {
         taps[4u * item] = vec4<u32>(all.upper_left.tap);
         taps[4u * item + 1u] = vec4<u32>(all.upper_right.tap);

@@ -22,22 +22,6 @@ override CLASSES: u32 = 1u;
 @group(0) @binding(4) var<storage, read> class_weights: array<f32>;
 @group(0) @binding(5) var<storage, read_write> records: array<vec4<f32>>;
 
-#if LANES == 64
-var<workgroup> largest_of: array<f32, 64>;
-
-fn max64(lane: u32, value: f32) -> f32 {
-    largest_of[lane] = value;
-    workgroupBarrier();
-    for (var half = 32u; half > 0u; half = half >> 1u) {
-        if lane < half {
-            largest_of[lane] = max(largest_of[lane], largest_of[lane + half]);
-        }
-        workgroupBarrier();
-    }
-    return largest_of[0];
-}
-#endif
-
 @compute @workgroup_size(64)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -70,8 +54,8 @@ fn main(
         }
     }
 #if LANES == 64
-    largest = max64(lane, largest);
-    beaten = reduce::sum64(lane, beaten);
+    largest = reduce::largest(lane, largest);
+    beaten = reduce::sum(lane, beaten);
 #endif
 
     var sum = 0.0;
@@ -83,8 +67,8 @@ fn main(
         below += class_weights[c] * distance;
     }
 #if LANES == 64
-    sum = reduce::sum64(lane, sum);
-    below = reduce::sum64(lane, below);
+    sum = reduce::sum(lane, sum);
+    below = reduce::sum(lane, below);
 #endif
 
     if first == 0u {

@@ -65,7 +65,7 @@ fn wrong_usage_is_one_line_and_exit_code_2() {
         (vec![text(&set), "--out", "x"], "a data set already"),
         (vec![text(dir.path()), "--out", text(&set), "--split", "70"], "split `70`"),
         (vec![text(dir.path()), "--out", text(&set), "--label", "x"], "a folder has no columns"),
-        (vec![text(dir.path()), "--out", text(&set), "--fit", "stretch"], "must be crop or pad"),
+        (vec![text(dir.path()), "--out", text(&set), "--fit", "stretch"], "there are: crop, pad"),
         (vec![text(dir.path())], "--out"),
         (vec!["--positive", text(dir.path()), "--out", "x"], "--negative"),
         (vec![], "required"),

@@ -33,7 +33,7 @@ pub struct Arguments {
     /// Timed steps, of which the median counts
     #[arg(long, default_value_t = 10)]
     steps: usize,
-    /// Also time each launch by itself: by kind, and the ten dearest
+    /// Also time each launch by itself: by kind, and the ten most expensive
     #[arg(long)]
     profile: bool,
     /// Also take the first step in two fresh processes: with empty caches, and with what the first of them left there

@@ -183,9 +183,7 @@ fn binding_faults(module: &Module, launch: &Launch, kernel: &Kernel) -> Vec<Stri
         if binding.binding == 0 {
             let size = module.types[variable.ty].inner.size(module.to_ctx()) as usize;
             let block = 4 * launch.block_words();
-            // Kernels that have the window as constants leave out the last words.
-            let without_window = if launch.op == "conv2d" { block.saturating_sub(4 * 6) } else { block };
-            if size != block && size != without_window {
+            if size != block {
                 faults.push(format!("the uniform block has {size} bytes, the launch fills {block}"));
             }
         }

@@ -51,3 +51,4 @@ pub mod tape;
 pub mod tensor;
 
 pub use error::{Error, Result};
+pub(crate) use gpu::shader;

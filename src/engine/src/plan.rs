@@ -187,11 +187,11 @@ fn needed(tape: &Tape, kernels: &[&Kernel]) -> Vec<bool> {
     let launches = tape.launches.iter().zip(kernels);
     let needed = launches.map(|(launch, kernel)| {
         let writes = launch.operands.iter().filter(|(_, access)| *access == Access::Write).map(|(tensor, _)| tensor.id);
-        if kernel.keeps_statistics() {
+        if kernel.keeps_statistics {
             kept.extend(writes);
             return true;
         }
-        !(launch.spare && writes.clone().all(|id| kept.contains(&id)))
+        !(launch.elidable && writes.clone().all(|id| kept.contains(&id)))
     });
     needed.collect()
 }
@@ -200,7 +200,7 @@ impl Plan {
     /// Makes buffers, pipelines and bind groups.
     ///
     /// # Errors
-    /// [`Error::Run`] if the memory is not there or a kernel does not compile.
+    /// [`Error::Run`] if the memory is not there, a kernel does not compile, or a value has more elements than a `u32` counts.
     pub fn new(gpu: &Arc<Gpu>, tape: &Tape, store: &ParameterStore, pool: &BufferPool) -> Result<Self> {
         Self::with_choice(gpu, tape, store, pool, Choice::Rule)
     }
@@ -213,6 +213,7 @@ impl Plan {
         pool: &BufferPool,
         choice: Choice,
     ) -> Result<Self> {
+        tape.check_sizes()?;
         if !store.spec().begins_with(tape.spec()) {
             return Err(Error::run("the plan's network has other parameters than the store"));
         }
@@ -350,7 +351,7 @@ impl Plan {
         for &Kept { root, offset, bytes, .. } in &self.results {
             encoder.copy_buffer_to_buffer(&self.host[&root], 0, &self.staging[staging], offset, bytes);
         }
-        let submission = self.gpu.queue.submit([encoder.finish()]);
+        let submission = self.gpu.submit(encoder.finish());
         let (sender, mapped) = mpsc::channel();
         self.staging[staging].slice(..).map_async(wgpu::MapMode::Read, move |result| {
             // The ticket may be gone after an error elsewhere; then nobody waits for this.

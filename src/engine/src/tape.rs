@@ -112,11 +112,13 @@ pub struct Tape {
     /// Where phases end in the list of launches; the last one ends with the list.
     phases: Vec<usize>,
     names: Vec<(String, Tensor)>,
-    /// Values that never exist because their maker goes on with them at once, and what it stores instead; see [`Tape::fuse`].
+    /// Values that never exist because their producer goes on with them at once, and what it stores instead; see [`Tape::fuse`].
     pub(crate) absorbed: HashMap<usize, usize>,
     taps: Vec<String>,
     step: Option<Tensor>,
     streams: u32,
+    /// The first value of more elements than kernels can count.
+    too_large: Option<Shape>,
     /// Batch statistics of values that grow, by root.
     pub(crate) shared_statistics: HashMap<usize, SharedStatistics>,
 }
@@ -208,8 +210,20 @@ impl Tape {
     }
 
     fn value(&mut self, shape: Shape, home: Home, requires_grad: bool) -> Tensor {
+        if !countable(shape) {
+            self.too_large.get_or_insert(shape);
+        }
         self.values.push(Value { shape, home, requires_grad, dense: false, half: false, initial: None });
         Tensor { id: self.values.len() - 1, shape }
+    }
+
+    /// Ops record values of any shape; here it shows whether kernels can work on all of them, which count elements in 32 bits.
+    ///
+    /// # Errors
+    /// [`Error::Run`] with the shape of the first value that has more elements.
+    pub(crate) fn check_sizes(&self) -> Result<()> {
+        let Some(shape) = self.too_large else { return Ok(()) };
+        Err(Error::run(format!("a tensor of {shape} has more than {} elements", u32::MAX)))
     }
 
     /// A value that the host writes with [`Plan::write`](crate::plan::Plan::write); zero until then.
@@ -379,8 +393,10 @@ impl Tape {
     /// (ones for a loss, a one-hot row for one class's logit), as an input or constant of the same shape.
     ///
     /// # Errors
-    /// If an op cannot record its backward pass, or a frozen parameter follows a trained one.
+    /// If an op cannot record its backward pass, a frozen parameter follows a trained one, or a value has more elements than a `u32`
+    /// counts.
     pub fn backward(&mut self, outputs: &[(Tensor, Tensor)]) -> Result<()> {
+        self.check_sizes()?;
         if self.mixed {
             return Err(Error::run("a parameter was frozen after one that is trained"));
         }
@@ -419,7 +435,7 @@ impl Tape {
 
     /// Makes `part` a slice of `whole`, if nothing forbids it: storage of its own that nobody relies on being dense, and
     /// no launch that would then read and write one buffer (wgpu tracks buffers as a whole).
-    pub(crate) fn rehome(&mut self, part: Tensor, whole: Tensor, channel: usize) -> bool {
+    pub(crate) fn alias_into(&mut self, part: Tensor, whole: Tensor, channel: usize) -> bool {
         let value = &self.values[part.id];
         if value.home != Home::Own || value.dense {
             return false;
@@ -436,5 +452,44 @@ impl Tape {
             self.values[part.id].home = Home::Slice { of: whole.id, channel };
         }
         !conflict
+    }
+}
+
+/// Whether kernels can count the elements of a shape.
+fn countable(shape: Shape) -> bool {
+    let len = [shape.h, shape.w, shape.c].into_iter().try_fold(shape.n, usize::checked_mul);
+    len.is_some_and(|len| u32::try_from(len).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::gpu::{BufferPool, Gpu, GpuOptions};
+    use crate::ops::relu::relu;
+    use crate::params::ParameterStore;
+    use crate::plan::Plan;
+
+    #[test]
+    fn what_kernels_cannot_count_is_refused_by_its_shape() {
+        let most = Shape::new(1 << 16, 1 << 8, 1 << 6, 3);
+        let mut tape = Tape::new();
+        let x = tape.input(Shape::vector(4));
+        tape.require_grad(x);
+        let y = relu(&mut tape, x);
+        tape.scratch(most);
+        let seed = tape.input(y.shape);
+        tape.backward(&[(y, seed)]).unwrap();
+        // The first one is named, whatever it is for, and however much larger the next.
+        for shape in [most.with_c(256), Shape::new(1 << 40, 1 << 30, 1, 1)] {
+            tape.scratch(shape);
+            let text = format!("{} has more than 4294967295 elements", most.with_c(256));
+            assert!(tape.backward(&[]).unwrap_err().to_string().contains(&text));
+        }
+        let gpu = Arc::new(Gpu::open(&GpuOptions { adapter: None, checked: true }).unwrap());
+        let store = ParameterStore::new(&gpu, tape.spec(), false).unwrap();
+        let error = Plan::new(&gpu, &tape, &store, &BufferPool::default()).err().unwrap();
+        assert!(matches!(error, Error::Run(text) if text.contains(&most.with_c(256).to_string())));
     }
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::roofline::Ceilings;
 
-/// Time by kind of launch and the dearest launches, dearest first.
+/// Time by kind of launch, and the most expensive launches, longest first.
 #[derive(Serialize)]
 pub struct Profile {
     ceilings: Ceilings,
@@ -102,7 +102,7 @@ impl Profile {
                  the roofline"
             );
         }
-        println!("the ten dearest:");
+        println!("the ten most expensive:");
         for dear in &self.dearest {
             let Dear { op, pass, shape, variant, ms, gflops, roofline_share, .. } = dear;
             let share = 100.0 * roofline_share;

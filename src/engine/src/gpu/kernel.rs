@@ -35,8 +35,10 @@ pub struct Kernel {
     pub constants: Vec<(&'static str, i32)>,
     pub workgroups: [u32; 3],
     pub needs: Needs,
-    /// Whether it keeps the statistics of what it stores where THEN_STATISTICS is defined.
+    /// Whether it can keep the statistics of what it stores: whether its file knows the definition THEN_STATISTICS.
     pub can_keep_statistics: bool,
+    /// Whether it does.
+    pub keeps_statistics: bool,
 }
 
 impl Kernel {
@@ -49,6 +51,7 @@ impl Kernel {
             workgroups: fold(items.div_ceil(64)),
             needs: Needs { invocations: 64, ..Needs::default() },
             can_keep_statistics: false,
+            keeps_statistics: false,
         }
     }
 
@@ -59,7 +62,8 @@ impl Kernel {
 
     #[must_use]
     pub fn constant(mut self, name: &'static str, value: impl Into<i64>) -> Self {
-        // All geometry fits: extents are checked against u32 when a tensor is made.
+        // Geometry fits: `Tape` refuses tensors of more elements than a u32 counts, and an extent of half as many is negative here,
+        // which naga refuses for an override of type u32.
         self.constants.push((name, value.into() as i32));
         self
     }
@@ -97,11 +101,6 @@ impl Kernel {
         self
     }
 
-    /// Whether it keeps the statistics of what it stores.
-    pub fn keeps_statistics(&self) -> bool {
-        self.defs.iter().any(|(name, _)| *name == "THEN_STATISTICS")
-    }
-
     /// Whether this adapter can run it at all.
     pub fn runs_on(&self, adapter: &AdapterSummary) -> bool {
         self.needs.workgroup_memory <= adapter.workgroup_memory_bytes
@@ -120,6 +119,10 @@ pub fn fold(groups: usize) -> [u32; 3] {
     let z = groups.div_ceil(x * y).clamp(1, MOST);
     [x as u32, y as u32, z as u32]
 }
+
+/// Quotients that `grid::quotient` may be asked for are below this. A quotient is off by three parts in 2^24 at most before it is
+/// put right by one, so from 2^24 / 3 on it could stay wrong.
+pub const QUOTIENTS: usize = 4_000_000;
 
 /// What a kernel finds at a storage binding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

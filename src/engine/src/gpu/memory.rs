@@ -84,7 +84,7 @@ impl Gpu {
         let staging = self.staging(bytes)?;
         let mut encoder = self.device.create_command_encoder(&Default::default());
         encoder.copy_buffer_to_buffer(buffer, offset, &staging, 0, bytes);
-        self.queue.submit([encoder.finish()]);
+        self.submit(encoder.finish());
         self.collect(&staging, bytes)
     }
 

@@ -13,16 +13,17 @@ mod timing;
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 pub use adapter::{AdapterSummary, list, no_adapter};
 pub use compiled::cache_folder;
-pub use kernel::{Binding, Kernel, Needs, Pipeline, fold};
+pub use kernel::{Binding, Kernel, Needs, Pipeline, QUOTIENTS, fold};
 pub use layers::quieten_layers;
 pub(crate) use memory::take_fitting;
 pub use memory::{BufferPool, MemoryUse, available_host_memory};
-pub use shader::{Shader, compose, fingerprint};
+pub(crate) use shader::shader;
+pub use shader::{Shader, compose, fingerprint, shaders_from};
 pub use storage::{store_as_half, store_in_pairs};
 pub use timing::{Clock, Stopwatch, Timing, processor_time, thread_time};
 
@@ -48,6 +49,9 @@ pub struct Gpu {
     pipelines: kernel::PipelineCache,
     /// Compiled kernels on disk, where the driver can and somebody asked.
     compiled: Option<compiled::Compiled>,
+    /// Held by whoever submits or waits. Of two threads that poll a device at once, one may find the queue emptied by the other,
+    /// which wgpu-core 30 takes for a fault of its own and panics.
+    turn: Mutex<()>,
     /// The first error wgpu reported outside an error scope, or the reason the device was lost.
     failure: Arc<Mutex<Option<String>>>,
 }
@@ -123,6 +127,7 @@ impl Gpu {
             checked: options.checked,
             pipelines: kernel::PipelineCache::default(),
             compiled,
+            turn: Mutex::new(()),
             failure,
         })
     }
@@ -180,13 +185,26 @@ impl Gpu {
         }
     }
 
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        // There is nothing behind it that a panic could have left half done.
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Submits commands.
+    pub(crate) fn submit(&self, commands: wgpu::CommandBuffer) -> wgpu::SubmissionIndex {
+        let _turn = self.turn();
+        self.queue.submit([commands])
+    }
+
     /// Waits for one submission, or for all there are.
     pub(crate) fn wait_for(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
         let start = Instant::now();
         loop {
             let poll =
                 wgpu::PollType::Wait { submission_index: submission.clone(), timeout: Some(Duration::from_secs(5)) };
+            let turn = self.turn();
             let answer = self.device.poll(poll);
+            drop(turn);
             self.check()?;
             match answer {
                 Ok(_) => return Ok(()),

@@ -1,6 +1,9 @@
 //! WGSL files, composed with `naga_oil`: `#import` of the shared parts, `#{NAME}` for register-tile and workgroup sizes.
 
 use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+use std::sync::OnceLock;
 
 use naga_oil::compose::preprocess::Preprocessor;
 use naga_oil::compose::{
@@ -9,36 +12,95 @@ use naga_oil::compose::{
 
 use crate::{Error, Result};
 
-/// One WGSL file of `shaders/`, built into the program by [`crate::shader!`].
+/// One WGSL file. The engine's own are in `shaders/`; a kernel of your own may import what they import:
+///
+/// ```
+/// use gatefold_engine::gpu::{Shader, compose};
+///
+/// // Or `source: include_str!("squares.wgsl")`.
+/// const SQUARES: Shader = Shader {
+///     path: "squares.wgsl",
+///     source: "
+///         #import gatefold::grid
+///
+///         @group(0) @binding(0) var<uniform> length: u32;
+///         @group(0) @binding(1) var<storage, read_write> y: array<f32>;
+///
+///         @compute @workgroup_size(64)
+///         fn main(
+///             @builtin(workgroup_id) group: vec3<u32>,
+///             @builtin(num_workgroups) groups: vec3<u32>,
+///             @builtin(local_invocation_index) lane: u32,
+///         ) {
+///             let item = grid::linear_item(group, groups, lane);
+///             if item < length {
+///                 y[item] = f32(item * item);
+///             }
+///         }
+///     ",
+/// };
+/// assert!(compose(SQUARES, &[]).is_ok());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Shader {
-    /// Path below `shaders/`, such as `relu.wgsl` or `conv2d/direct.wgsl`.
+    /// Its name in messages and profiles. For the engine's own, the path below `shaders/`: `adam.wgsl` or `relu/forward.wgsl`.
     pub path: &'static str,
+    /// The text that was built in. What runs is [`Shader::text`].
     pub source: &'static str,
 }
 
-/// The [`Shader`](crate::gpu::Shader) of a file below `shaders/`.
-#[macro_export]
+/// The [`Shader`](crate::gpu::Shader) of a file below `shaders/`, wherever `build.rs` found that folder.
 macro_rules! shader {
     ($path:literal) => {
-        $crate::gpu::Shader {
-            path: $path,
-            source: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shaders/", $path)),
-        }
+        $crate::gpu::Shader { path: $path, source: include_str!(concat!(env!("GATEFOLD_SHADER_FOLDER"), "/", $path)) }
     };
 }
+pub(crate) use shader;
 
-/// What kernels may `#import`.
-const SHARED: &[Shader] = &[
-    shader!("shared/element.wgsl"),
-    shader!("shared/epilogue.wgsl"),
-    shader!("shared/grid.wgsl"),
-    shader!("shared/line.wgsl"),
-    shader!("shared/matrix.wgsl"),
-    shader!("shared/normalise.wgsl"),
-    shader!("shared/random.wgsl"),
-    shader!("shared/reduce.wgsl"),
-];
+/// All files of `shaders/`.
+const BUILT_IN: &[Shader] = include!(concat!(env!("OUT_DIR"), "/shaders.rs"));
+
+/// Texts by path that stand in for those built in; `None` where a text was asked for before there were any.
+static REPLACED: OnceLock<Option<HashMap<&'static str, String>>> = OnceLock::new();
+
+/// From now on the engine's shaders are those of `folder`, a copy of `shaders/`, and not those built into the program: to try a
+/// change of WGSL without compiling Rust. For the whole process, so a program calls it first of all, and says so to its user.
+/// All files are read here and now.
+///
+/// # Errors
+/// [`Error::Input`] if a file is missing or cannot be read; [`Error::Run`] if it is called too late or twice.
+pub fn shaders_from(folder: &Path) -> Result<()> {
+    let read = |shader: &Shader| {
+        let file = folder.join(shader.path);
+        let text = fs::read_to_string(&file).map_err(|e| {
+            Error::input(format!("{}: {e}; the folder has to be a whole copy of shaders/", file.display()))
+        })?;
+        Ok((shader.path, text))
+    };
+    let texts = BUILT_IN.iter().map(read).collect::<Result<_>>()?;
+    REPLACED.set(Some(texts)).map_err(|_| Error::run("shaders_from: shaders are in use already"))
+}
+
+impl Shader {
+    /// The WGSL that it is composed of: what was built in, or what [`shaders_from`] put in its place.
+    pub fn text(&self) -> &'static str {
+        let Some(texts) = REPLACED.get_or_init(|| None) else { return self.source };
+        // A shader of somebody else's is itself, whatever its name.
+        if BUILT_IN.contains(self) { texts.get(self.path).map_or(self.source, String::as_str) } else { self.source }
+    }
+
+    /// The name that others import it by: `gatefold::grid` for `shared/grid.wgsl`; `None` if it is none of the shared parts.
+    fn import_name(&self) -> Option<&'static str> {
+        self.text().lines().next()?.strip_prefix("#define_import_path").map(str::trim)
+    }
+
+    /// The shared parts that it imports.
+    fn imports(&self) -> impl Iterator<Item = (Shader, &'static str)> {
+        let text = self.text();
+        let named = BUILT_IN.iter().filter_map(|shared| shared.import_name().map(|name| (*shared, name)));
+        named.filter(move |(_, name)| text.contains(name))
+    }
+}
 
 /// Composes a shader with its imports and definitions into one validated naga module.
 ///
@@ -49,15 +111,15 @@ pub fn compose(shader: Shader, defs: &[(&'static str, u32)]) -> Result<naga::Mod
     let definitions: HashMap<_, _> =
         defs.iter().map(|&(name, value)| (name.to_owned(), ShaderDefValue::UInt(value))).collect();
     // `naga_oil` 0.23 copies the operands of `coopLoad` and `coopStore` without renumbering them.
-    if shader.source.contains("enable wgpu_cooperative_matrix;") {
+    if shader.text().contains("enable wgpu_cooperative_matrix;") {
         let preprocessed = Preprocessor::default().preprocess(&in_one(shader), &definitions);
         return parse(&preprocessed.map_err(|e| fault(e.to_string()))?.preprocessed_source).map_err(fault);
     }
     // What this adapter can do is checked when the module is made; here all of WGSL is right.
     let mut composer = Composer::default().with_capabilities(naga::valid::Capabilities::all());
-    for shared in imports(shader) {
+    for (shared, _) in shader.imports() {
         let added = composer.add_composable_module(ComposableModuleDescriptor {
-            source: shared.source,
+            source: shared.text(),
             file_path: shared.path,
             language: ShaderLanguage::Wgsl,
             shader_defs: definitions.clone(),
@@ -68,7 +130,7 @@ pub fn compose(shader: Shader, defs: &[(&'static str, u32)]) -> Result<naga::Mod
         }
     }
     let composed = composer.make_naga_module(NagaModuleDescriptor {
-        source: shader.source,
+        source: shader.text(),
         file_path: shader.path,
         shader_type: ShaderType::Wgsl,
         shader_defs: definitions,
@@ -79,12 +141,11 @@ pub fn compose(shader: Shader, defs: &[(&'static str, u32)]) -> Result<naga::Mod
 
 /// A shader with the text of its imports behind it; their names lose the module's, so no two of them may define the same one.
 fn in_one(shader: Shader) -> String {
-    let mut source = shader.source.to_owned();
-    for shared in imports(shader) {
-        let name = import_name(shared);
+    let mut source = shader.text().to_owned();
+    for (shared, name) in shader.imports() {
         let module = name.rsplit("::").next().unwrap_or(name);
         source = source.replace(&format!("#import {name}\n"), "\n").replace(&format!("{module}::"), "");
-        source += shared.source;
+        source += shared.text();
     }
     source
 }
@@ -101,18 +162,37 @@ fn parse(source: &str) -> Result<naga::Module, String> {
 /// Tells a kernel's source, with all it may import, from any other.
 pub fn fingerprint(shader: Shader) -> blake3::Hash {
     let mut hash = blake3::Hasher::new();
-    for part in std::iter::once(shader).chain(imports(shader)) {
-        hash.update(part.path.as_bytes()).update(part.source.as_bytes());
+    for part in std::iter::once(shader).chain(shader.imports().map(|(shared, _)| shared)) {
+        hash.update(part.path.as_bytes()).update(part.text().as_bytes());
     }
     hash.finalize()
 }
 
-fn imports(shader: Shader) -> impl Iterator<Item = Shader> {
-    SHARED.iter().copied().filter(move |shared| shader.source.contains(import_name(*shared)))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// `shared/grid.wgsl` is imported as `gatefold::grid`.
-fn import_name(shared: Shader) -> &'static str {
-    let line = shared.source.lines().find(|line| line.starts_with("#define_import_path")).unwrap_or("");
-    line.trim_start_matches("#define_import_path").trim()
+    #[test]
+    fn all_files_are_built_in_and_only_shared_ones_are_imported() {
+        let shared: Vec<_> = BUILT_IN.iter().filter(|shader| shader.path.starts_with("shared/")).collect();
+        assert!(shared.len() >= 8 && BUILT_IN.len() > 4 * shared.len());
+        for shader in BUILT_IN {
+            let stem = shader.path.strip_prefix("shared/").map(|name| name.trim_end_matches(".wgsl"));
+            assert_eq!(shader.import_name(), stem.map(|stem| format!("gatefold::{stem}")).as_deref());
+        }
+    }
+
+    #[test]
+    fn a_shader_of_others_may_bear_the_name_of_one_of_ours() {
+        let ours = shader!("relu/forward.wgsl");
+        let theirs = Shader { source: "fn nothing() {}", ..ours };
+        assert_eq!((theirs.text(), ours.text()), (theirs.source, ours.source));
+        assert_ne!(fingerprint(ours), fingerprint(theirs));
+        // By now it is too late for another folder.
+        assert!(matches!(shaders_from(Path::new(env!("GATEFOLD_SHADER_FOLDER"))), Err(Error::Run(_))));
+        let elsewhere = shaders_from(Path::new("/nowhere")).unwrap_err();
+        assert!(
+            matches!(&elsewhere, Error::Input(text) if text.contains("adam.wgsl") && text.contains("copy of shaders/"))
+        );
+    }
 }

@@ -119,7 +119,7 @@ impl Stopwatch {
         }
         let commands = encoder.finish();
         let (start, processor) = (Instant::now(), processor_time());
-        gpu.queue.submit([commands]);
+        gpu.submit(commands);
         gpu.wait()?;
         let wall = start.elapsed() / passes as u32;
         let processor = processor_time().zip(processor).map(|(now, then)| now.saturating_sub(then) / passes as u32);

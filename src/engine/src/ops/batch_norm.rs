@@ -1,7 +1,7 @@
 //! Normalisation per channel (Ioffe and Szegedy, 2015), with PyTorch's conventions.
 
 use super::global_avg_pool::sum_pixels;
-use crate::gpu::{Kernel, Shader};
+use crate::gpu::{Kernel, QUOTIENTS, Shader};
 use crate::tape::{Follow, Launch, STATISTICS, Statistics, Tape};
 use crate::tensor::{Shape, Tensor};
 use crate::{Error, Result, shader};
@@ -44,9 +44,7 @@ fn normalise(tape: &mut Tape, x: Tensor, normalisation: Normalisation) -> Result
     let Normalisation { norm, by, scale, rectified, .. } = normalisation;
     let y = tape.output(x.shape, &[x, norm.gamma, norm.beta]);
     let launch = Launch::new("batch_norm", "normalise").read(x).read(by.mean).read(scale).read(norm.beta).write(y);
-    let launch = with_channels(launch, x.shape.c)
-        .u32(x.shape.pixels())
-        .u32(runs(x, RUN))
+    let launch = with_runs(launch, x, RUN)
         .view(x)
         .view(y)
         .flops(3 * x.shape.len())
@@ -116,10 +114,10 @@ impl Normalisation {
     /// Records the gradients of `x`, `gamma` and `beta` for a gradient `dy` of what was applied to `x`. Whether the ReLU let a
     /// number through is computed again from `x`.
     pub fn backward(&self, tape: &mut Tape, x: Tensor, dy: Tensor) -> Result<()> {
-        let (norm, c, pixels) = (self.norm, x.shape.c, x.shape.pixels());
-        let [level, slope] = [(); 2].map(|()| tape.scratch(Shape::vector(c)));
+        let (norm, c) = (self.norm, x.shape.c);
+        let [mean_dy, mean_dy_xmu] = [(); 2].map(|()| tape.scratch(Shape::vector(c)));
         if self.training || tape.requires_grad(norm.gamma) || tape.requires_grad(norm.beta) {
-            self.reduce(tape, x, dy, [level, slope])?;
+            self.reduce(tape, x, dy, [mean_dy, mean_dy_xmu])?;
         }
         if !tape.requires_grad(x) {
             return Ok(());
@@ -128,14 +126,14 @@ impl Normalisation {
         let [mean, scale, beta] = self.operands();
         let (launch, shader) = if self.training {
             let launch = Launch::new("batch_norm", "backward").read(x).read(dy).read(mean).read(scale).read(beta);
-            let launch =
-                with_channels(launch.read(level).read(slope).write(dx.tensor), c).u32(pixels).u32(runs(x, RUN)).view(x);
+            let launch = launch.read(mean_dy).read(mean_dy_xmu).write(dx.tensor);
+            let launch = with_runs(launch, x, RUN).view(x);
             (launch.flops(5 * x.shape.len()), shader!("batch_norm/backward.wgsl"))
         } else {
             // Without a ReLU the kernel does not read x, which then need not be kept until here.
             let x = if self.rectified { x } else { dy };
             let launch = Launch::new("batch_norm", "backward").read(x).read(dy).read(mean).read(scale).read(beta);
-            let launch = with_channels(launch.write(dx.tensor), c).u32(pixels).u32(runs(x, RUN)).view(x);
+            let launch = with_runs(launch.write(dx.tensor), x, RUN).view(x);
             (launch.flops(x.shape.len()), shader!("batch_norm/backward_inference.wgsl"))
         };
         tape.launch(launch.view(dy).view(dx.tensor).any_width(c, |channels| {
@@ -145,15 +143,15 @@ impl Normalisation {
         Ok(())
     }
 
-    /// Gradients of `gamma` and `beta`, and the two vectors that the input's gradient in training needs.
-    fn reduce(&self, tape: &mut Tape, x: Tensor, dy: Tensor, [level, slope]: [Tensor; 2]) -> Result<()> {
+    /// Gradients of `gamma` and `beta`, and the two vectors that the input's gradient in training needs: the means of `dy` and, over
+    /// the variance, of `dy * (x - mean)`.
+    fn reduce(&self, tape: &mut Tape, x: Tensor, dy: Tensor, [mean_dy, mean_dy_xmu]: [Tensor; 2]) -> Result<()> {
         let (norm, c, pixels) = (self.norm, x.shape.c, x.shape.pixels());
         let [mean, scale, beta] = self.operands();
         let runs = runs(x, SUMMED);
         let partial = tape.scratch(Shape::new(1, 1, runs, 2 * c));
         let launch = Launch::new("batch_norm", "reduce").read(x).read(dy).read(mean).read(scale).read(beta);
-        let launch =
-            with_channels(launch.write(partial), c).u32(pixels).u32(runs).view(x).view(dy).flops(4 * x.shape.len());
+        let launch = with_runs(launch.write(partial), x, SUMMED).view(x).view(dy).flops(4 * x.shape.len());
         tape.launch(launch.any_width(c, |channels| {
             per_run(shader!("batch_norm/reduce.wgsl"), x, SUMMED, channels).constant("RELU", self.rectified)
         }));
@@ -171,7 +169,7 @@ impl Normalisation {
         let (dgamma, accumulate_gamma) = destination(norm.gamma)?;
         let (dbeta, accumulate_beta) = destination(norm.beta)?;
         let launch = Launch::new("batch_norm", "finish_backward").read(sums).read(self.by.variance);
-        let launch = launch.write(dgamma).write(dbeta).write(level).write(slope);
+        let launch = launch.write(dgamma).write(dbeta).write(mean_dy).write(mean_dy_xmu);
         let launch = launch.u32(c).u32(pixels).f32(norm.eps).flops(4 * c);
         tape.launch(launch.any_width(c, |channels| {
             let kernel = Kernel::per_item(shader!("batch_norm/finish_backward.wgsl"), channels);
@@ -245,12 +243,6 @@ fn per_channel(tape: &mut Tape, launch: Launch, shader: Shader, c: usize) {
     tape.launch(launch.flops(4 * c).any_width(c, |channels| Kernel::per_item(shader, channels)));
 }
 
-/// The number of channels, and its inverse for a division without one. A constant would mean a kernel for each width of a
-/// network, and DenseNet has fifty.
-fn with_channels(launch: Launch, c: usize) -> Launch {
-    launch.u32(c).f32(1.0 / c as f32)
-}
-
 /// Blocks whose statistics one invocation joins.
 const JOIN: usize = 32;
 
@@ -270,12 +262,65 @@ const SUMMED: usize = 8;
 /// Pixels of one invocation of an element-wise pass, which loads its channels' numbers once. As far apart, for the same reason.
 const RUN: usize = 4;
 
-fn runs(x: Tensor, run: usize) -> usize {
-    x.shape.pixels().div_ceil(run)
+/// Pixels in a run: `wanted`, or more where there would be more runs than `grid::quotient` tells apart.
+fn run_length(x: Tensor, wanted: usize) -> usize {
+    wanted.max(x.shape.pixels().div_ceil(QUOTIENTS - 1))
+}
+
+fn runs(x: Tensor, wanted: usize) -> usize {
+    x.shape.pixels().div_ceil(run_length(x, wanted))
+}
+
+/// The words of `runs::Map`. The kernels divide by the number of channels with the help of its inverse: a constant would mean a
+/// kernel for each width of a network, and DenseNet has fifty.
+fn with_runs(launch: Launch, x: Tensor, wanted: usize) -> Launch {
+    let c = x.shape.c;
+    launch.u32(c).f32(1.0 / c as f32).u32(x.shape.pixels()).u32(runs(x, wanted))
 }
 
 /// A kernel of one invocation per run of pixels and channel.
-fn per_run(shader: Shader, x: Tensor, run: usize, channels: usize) -> Kernel {
-    let kernel = Kernel::per_item(shader, runs(x, run) * channels).constant("RUN", run as i64);
+fn per_run(shader: Shader, x: Tensor, wanted: usize, channels: usize) -> Kernel {
+    let run = run_length(x, wanted);
+    let kernel = Kernel::per_item(shader, runs(x, wanted) * channels).constant("RUN", run as i64);
     kernel.constant("WHOLE", x.shape.pixels().is_multiple_of(run))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Launches of a normalisation in training and of its gradient.
+    fn runs_of(shape: Shape) -> Vec<(i32, u32)> {
+        let mut tape = Tape::new();
+        let x = tape.input(shape);
+        tape.require_grad(x);
+        let [gamma, beta, running_mean, running_var] = [(); 4].map(|()| tape.input(Shape::vector(shape.c)));
+        let norm = BatchNorm { gamma, beta, running_mean, running_var, eps: 1e-5, momentum: 0.1 };
+        let y = batch_norm(&mut tape, x, &norm, true).unwrap();
+        tape.backward(&[(y, x)]).unwrap();
+        let kernels = tape.launches().iter().map(|launch| &launch.kernels[0]).filter(|kernel| {
+            ["normalise", "reduce", "backward"]
+                .map(|name| format!("batch_norm/{name}.wgsl"))
+                .contains(&kernel.shader.path.into())
+        });
+        let run = |kernel: &Kernel| kernel.constants.iter().find(|(name, _)| *name == "RUN").unwrap().1;
+        kernels.map(|kernel| (run(kernel), kernel.workgroups.iter().product())).collect()
+    }
+
+    #[test]
+    fn runs_are_no_more_than_a_quotient_can_be() {
+        // One channel: an invocation for each run.
+        let side = QUOTIENTS / 1000;
+        let groups = |runs: usize| runs.div_ceil(64) as u32;
+        let most = runs_of(Shape::new(1, RUN * 1000, side - 1, 1));
+        assert_eq!(
+            most,
+            [(4, groups(QUOTIENTS - 1000)), (8, groups((QUOTIENTS - 1000) / 2)), (4, groups(QUOTIENTS - 1000))]
+        );
+        let beyond = runs_of(Shape::new(1, RUN * 1000, side, 1));
+        assert_eq!(beyond[0], (5, groups(RUN * QUOTIENTS / 5)));
+        assert_eq!(beyond[1], (8, groups(QUOTIENTS / 2)));
+        let far = runs_of(Shape::new(1, 64 * RUN * 1000, side, 1));
+        assert!(far.iter().all(|(run, _)| *run == 257), "{far:?}");
+    }
 }

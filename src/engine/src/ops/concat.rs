@@ -79,7 +79,7 @@ impl Stack {
 
 /// Moves a part into its slice of `whole`, or copies it there.
 fn place(tape: &mut Tape, part: Tensor, whole: Tensor, channel: usize) {
-    if !tape.rehome(part, whole, channel) {
+    if !tape.alias_into(part, whole, channel) {
         let to = tape.slice(whole, channel, part.shape.c);
         copy_to(tape, part, to);
     }

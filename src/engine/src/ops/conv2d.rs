@@ -1,21 +1,22 @@
 //! Two-dimensional convolution (cross-correlation, as everybody's networks have it).
 //!
-//! Three passes, each an implicit matrix product, each in several kernels: *plain* (one number per invocation, any layout),
+//! Three passes, each an implicit matrix product, each in several kernels: *plain* (one element per invocation, any layout),
 //! *subgroup* (up to 64 x 64 outputs in the registers of a subgroup, whose lanes hand round what they load; for software adapters),
 //! *registers* (8 x 8 outputs per invocation, for software adapters whose subgroups are not of eight), *tiled* (64 x 64 outputs
 //! per workgroup through workgroup memory, for GPUs) and *matrix* (the same on matrix units, in mixed precision).
 
 use super::batch_norm::{BatchNorm, Normalisation};
 use super::window::Window;
-use crate::gpu::Kernel;
+use crate::gpu::{Kernel, Shader};
 use crate::tape::{GradDestination, Launch, Tape};
 use crate::tensor::{Shape, Tensor};
 use crate::{Error, Result, shader};
 
+mod candidates;
 mod kernels;
 mod splits;
 
-use kernels::{matrix, narrow, registers, subgroup, tiled};
+use candidates::Pass;
 use splits::{Splits, WANTED_INVOCATIONS};
 
 /// Slides `weight` over `x`.
@@ -84,6 +85,9 @@ struct Conv {
     before: Option<Normalisation>,
 }
 
+/// Binding of what only some convolutions read: the bias, or the vectors of the normalisation.
+const VECTORS: u32 = 4;
+
 impl Conv {
     fn cin(&self) -> usize {
         self.weight.shape.w
@@ -104,7 +108,7 @@ impl Conv {
     }
 
     /// The window as overrides.
-    fn geometry(&self, kernel: Kernel) -> Kernel {
+    fn window_constants(&self, kernel: Kernel) -> Kernel {
         self.window_numbers().into_iter().fold(kernel, |kernel, (name, value)| kernel.constant(name, value as i64))
     }
 
@@ -113,10 +117,16 @@ impl Conv {
         self.window_numbers().into_iter().fold(launch, |launch, (_, value)| launch.u32(value))
     }
 
-    /// Numbers of channels as constants, for kernels that divide by them. The others read them from the uniform block, so that a
-    /// network of many widths compiles few kernels.
-    fn channels(&self, kernel: Kernel) -> Kernel {
+    /// Numbers of channels as constants, in fours, for kernels that divide by them. The others read them from the uniform block, so
+    /// that a network of many widths compiles few kernels.
+    fn quads(&self, kernel: Kernel) -> Kernel {
         kernel.constant("CIN4", (self.cin() / 4) as i64).constant("COUT4", (self.cout() / 4) as i64)
+    }
+
+    /// The kernel of one element per invocation.
+    fn plain(&self, shader: Shader, elements: usize) -> Kernel {
+        let kernel = Kernel::per_item(shader, elements);
+        kernel.constant("CIN", self.cin() as i64).constant("COUT", self.cout() as i64)
     }
 
     /// Whether a window can hang over the edge of the picture.
@@ -129,52 +139,34 @@ impl Conv {
         self.window.area() == 1 && self.window.stride == [1, 1] && !self.padded()
     }
 
-    /// Only kernels without normalisation add a bias.
-    fn biased(&self, kernel: Kernel, bias: bool) -> Kernel {
-        if self.before.is_some() { kernel } else { kernel.constant("BIAS", bias) }
+    /// The kernel that does what there is to do before and after its products.
+    fn loading(&self, kernel: Kernel, bias: bool) -> Kernel {
+        match (self.before.is_some(), kernel.needs.aligned) {
+            (true, true) => kernel.def("NORMALISE_FOUR", VECTORS),
+            (true, false) => kernel.def("NORMALISE_ONE", VECTORS),
+            (false, _) if bias => kernel.def("BIAS", VECTORS),
+            (false, _) => kernel,
+        }
     }
 
-    /// The kernel that normalises, if the input is to be normalised.
-    fn normalising(&self, kernel: Kernel) -> Kernel {
-        if self.before.is_some() { kernel.def("NORMALISE", 1) } else { kernel }
+    /// The launch with the vectors of the normalisation, if there is one.
+    fn with_vectors(&self, launch: Launch) -> Launch {
+        self.before.iter().flat_map(Normalisation::operands).fold(launch, Launch::read)
+    }
+
+    /// A launch that makes a map of a source and the weights. Its block is `conv::Maps`.
+    fn mapping(&self, pass: &'static str, source: Tensor, result: Tensor) -> Launch {
+        let (from, to) = (source.shape, result.shape);
+        let launch = Launch::new("conv2d", pass).read(source).read(self.weight).write(result);
+        let launch = launch.u32(to.pixels()).u32(to.h).u32(to.w).u32(from.h).u32(from.w);
+        let launch = launch.u32(self.cin()).u32(self.cout()).view(source).view(result);
+        self.window_words(launch).flops(self.flops())
     }
 
     fn forward(&self, tape: &mut Tape, bias: Option<Tensor>) {
-        let (x, y) = (self.x, self.y);
-        let launch = Launch::new("conv2d", "forward").read(x).read(self.weight);
-        let launch = match &self.before {
-            Some(before) => before.operands().into_iter().fold(launch, Launch::read),
-            // Without a bias the kernel never reads this binding.
-            None => launch.read(bias.unwrap_or(self.weight)),
-        };
-        let launch = launch
-            .write(y)
-            .u32(y.shape.pixels())
-            .u32(x.shape.h)
-            .u32(x.shape.w)
-            .u32(y.shape.h)
-            .u32(y.shape.w)
-            .u32(self.cin())
-            .u32(self.cout())
-            .view(x)
-            .view(y);
-        let launch = self.window_words(launch).flops(self.flops()).with_epilogue();
-        let any_window = |kernel: Kernel| self.biased(self.normalising(kernel), bias.is_some());
-        let common = |kernel: Kernel| any_window(self.geometry(kernel));
-        let quads = |kernel: Kernel| common(kernel).constant("PADDED", self.padded());
-        let tiles = y.shape.pixels().div_ceil(8) * self.cout().div_ceil(8);
-        let registers = quads(registers(shader!("conv2d/forward_registers.wgsl"), tiles));
-        let plain = common(Kernel::per_item(shader!("conv2d/forward_plain.wgsl"), y.shape.len()))
-            .constant("CIN", self.cin() as i64)
-            .constant("COUT", self.cout() as i64);
-        let tiled = tiled(shader!("conv2d/forward_tiled.wgsl"), y.shape.pixels(), self.cout(), 1);
-        let tiled = quads(self.channels(tiled)).with_statistics();
-        let matrix = matrix(shader!("conv2d/forward_matrix.wgsl"), y.shape.pixels(), self.cout(), 1);
-        let matrix = matrix.map(|kernel| quads(self.channels(kernel)));
-        let subgroup = subgroup(shader!("conv2d/subgroup.wgsl"), y.shape.pixels(), self.cout(), 1);
-        let launch =
-            launch.kernel(any_window(subgroup).constant("ACCUMULATE", false).with_statistics()).kernel(registers);
-        tape.launch(matrix.into_iter().fold(launch, Launch::kernel).kernel(tiled).kernel(plain));
+        let launch = self.with_vectors(self.mapping("forward", self.x, self.y));
+        let launch = bias.into_iter().fold(launch, Launch::read).with_epilogue();
+        tape.launch(launch.candidates(self.candidates(Pass::Forward { bias: bias.is_some() })));
     }
 
     fn backward(&self, tape: &mut Tape, bias: Option<Tensor>) -> Result<()> {
@@ -204,87 +196,23 @@ impl Conv {
     }
 
     fn grad_input(&self, tape: &mut Tape, dy: Tensor, to: GradDestination) {
-        let (x, y, dx) = (self.x, self.y, to.tensor);
-        let accumulate = i64::from(to.accumulate);
-        let launch = Launch::new("conv2d", "grad_input")
-            .read(dy)
-            .read(self.weight)
-            .write(dx)
-            .u32(x.shape.pixels())
-            .u32(x.shape.h)
-            .u32(x.shape.w)
-            .u32(y.shape.h)
-            .u32(y.shape.w)
-            .u32(self.cin())
-            .u32(self.cout())
-            .view(dy)
-            .view(dx);
-        let launch = self.window_words(launch).flops(self.flops());
-        let any_window = |kernel: Kernel| kernel.constant("ACCUMULATE", accumulate);
-        let common = |kernel: Kernel| any_window(self.geometry(kernel));
-        // Tiles keep to one class of pixels, see the file.
-        let [sh, sw] = self.window.stride;
-        let class = x.shape.n * x.shape.h.div_ceil(sh) * x.shape.w.div_ceil(sw);
-        let tiles = sh * sw * class.div_ceil(8) * self.cin().div_ceil(8);
-        let registers = common(registers(shader!("conv2d/grad_input_registers.wgsl"), tiles));
-        let plain = common(Kernel::per_item(shader!("conv2d/grad_input_plain.wgsl"), x.shape.len()))
-            .constant("CIN", self.cin() as i64)
-            .constant("COUT", self.cout() as i64);
-        // Only a plain matrix product meets every input pixel under its every tap.
-        let quads = |kernel: Kernel| common(self.channels(kernel)).constant("PADDED", !self.is_product());
-        let tiled = quads(tiled(shader!("conv2d/grad_input_tiled.wgsl"), x.shape.pixels(), self.cin(), 1));
-        let matrix = matrix(shader!("conv2d/grad_input_matrix.wgsl"), x.shape.pixels(), self.cin(), 1);
-        let matrix = matrix.map(quads);
-        let subgroup = if self.cin() == 4 {
-            let lines = x.shape.n * x.shape.h.div_ceil(sh);
-            narrow(shader!("conv2d/grad_input_narrow.wgsl"), lines * x.shape.w.div_ceil(sw).div_ceil(8), sh * sw)
-        } else {
-            subgroup(shader!("conv2d/subgroup.wgsl"), class, self.cin(), sh * sw).def("INPUT_GRADIENT", 1)
-        };
-        let launch = launch.kernel(any_window(subgroup)).kernel(registers);
-        tape.launch(matrix.into_iter().fold(launch, Launch::kernel).kernel(tiled).kernel(plain));
+        let launch = self.mapping("grad_input", dy, to.tensor);
+        tape.launch(launch.candidates(self.candidates(Pass::GradInput { accumulate: to.accumulate })));
     }
 
     fn grad_weight(&self, tape: &mut Tape, dy: Tensor, to: GradDestination) {
-        let (x, y, weights) = (self.x, self.y, self.weight.shape.len());
-        let lines = y.shape.n * y.shape.h;
+        let (x, y, weights) = (self.x, self.y.shape, self.weight.shape.len());
+        let lines = y.n * y.h;
         let tiles = self.window.area() * self.cin().div_ceil(8) * self.cout().div_ceil(8);
         let splits = Splits::new(lines, WANTED_INVOCATIONS.div_ceil(tiles), weights);
         let sums = splits.destination(tape, to);
-        let accumulate = i64::from(splits.count == 1 && to.accumulate);
-        let launch = Launch::new("conv2d", "grad_weight").read(x).read(dy);
-        let operands = self.before.iter().flat_map(Normalisation::operands);
-        let launch = operands
-            .fold(launch, Launch::read)
-            .write(sums)
-            .u32(lines)
-            .u32(splits.each)
-            .u32(x.shape.h)
-            .u32(x.shape.w)
-            .u32(y.shape.h)
-            .u32(y.shape.w)
-            .u32(self.cin())
-            .u32(self.cout())
-            .u32(splits.count)
-            .view(x)
-            .view(dy);
+        let launch = self.with_vectors(Launch::new("conv2d", "grad_weight").read(x).read(dy).write(sums));
+        // The block is `conv::Weights`.
+        let launch = launch.u32(lines).u32(splits.each).u32(x.shape.h).u32(x.shape.w).u32(y.h).u32(y.w);
+        let launch = launch.u32(self.cin()).u32(self.cout()).u32(splits.count).view(x).view(dy);
         let launch = self.window_words(launch).flops(self.flops());
-        let any_window = |kernel: Kernel| self.normalising(kernel).constant("ACCUMULATE", accumulate);
-        let common = |kernel: Kernel| any_window(self.geometry(kernel));
-        let registers = common(registers(shader!("conv2d/grad_weight_registers.wgsl"), tiles * splits.count));
-        let rows = self.window.area() * self.cin();
-        let tiled = tiled(shader!("conv2d/grad_weight_tiled.wgsl"), rows, self.cout(), splits.count);
-        let tiled = common(self.channels(tiled));
-        let plain = common(Kernel::per_item(shader!("conv2d/grad_weight_plain.wgsl"), weights * splits.count))
-            .constant("CIN", self.cin() as i64)
-            .constant("COUT", self.cout() as i64);
-        let matrix = matrix(shader!("conv2d/grad_weight_matrix.wgsl"), rows, self.cout(), splits.count);
-        let matrix = matrix.map(|kernel| common(self.channels(kernel)));
-        let subgroup = subgroup(shader!("conv2d/grad_weight_subgroup.wgsl"), rows, self.cout(), splits.count);
-        // Its places are found with `grid::quotient`.
-        let launch = if y.shape.pixels() < 4_000_000 { launch.kernel(any_window(subgroup)) } else { launch };
-        let launch = launch.kernel(registers);
-        tape.launch(matrix.into_iter().fold(launch, Launch::kernel).kernel(tiled).kernel(plain));
+        let accumulate = splits.count == 1 && to.accumulate;
+        tape.launch(launch.candidates(self.candidates(Pass::GradWeight { splits, accumulate })));
         splits.sum(tape, sums, to);
     }
 }

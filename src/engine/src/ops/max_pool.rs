@@ -48,7 +48,7 @@ fn backward(tape: &mut Tape, x: Tensor, y: Tensor, taps: Tensor, window: Window,
     let dx = tape.grad_destination(x)?;
     let quads = x.shape.c.div_ceil(4);
     let squares = window.square_count(x.shape);
-    let launch = Launch::new("max_pool", "backward").read(taps).read(dy).write(dx.tensor);
+    let launch = Launch::new("max_pool", "backward").read_indices(taps).read(dy).write(dx.tensor);
     let launch = launch.u32(squares).u32(x.shape.h).u32(x.shape.w).u32(y.shape.h).u32(y.shape.w);
     let launch = launch.view(dy).view(dx.tensor).flops(y.shape.len());
     let launch = if dx.accumulate { launch } else { launch.of_maxima(x, y) };

@@ -38,7 +38,8 @@ pub fn sigmoid_cross_entropy(
     check_class_weights(OP, &class_weights)?;
     let n = logits.shape.n;
     let records = tape.scratch(Shape::matrix(n, 4));
-    let launch = Launch::new(OP, "forward").read(logits).read(targets.labels).read(targets.weights).write(records);
+    let launch =
+        Launch::new(OP, "forward").read(logits).read_indices(targets.labels).read(targets.weights).write(records);
     let launch = launch.u32(n).f32(label_smoothing).f32(class_weights[0]).f32(class_weights[1]).view(logits);
     tape.launch(launch.kernel(Kernel::per_item(shader!("sigmoid_cross_entropy/sample.wgsl"), n)));
     let result = loss(tape, OP, records, logits);

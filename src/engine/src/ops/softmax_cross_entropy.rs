@@ -40,7 +40,7 @@ pub fn softmax_cross_entropy(
     let class_weights = tape.constant(Shape::vector(c), class_weights.iter().map(|w| w.to_bits()).collect());
 
     let records = tape.scratch(Shape::matrix(n, 8));
-    let launch = Launch::new(OP, "forward").read(logits).read(targets.labels).read(targets.weights);
+    let launch = Launch::new(OP, "forward").read(logits).read_indices(targets.labels).read(targets.weights);
     let launch = launch.read(class_weights).write(records);
     let launch = launch.u32(n).f32(label_smoothing).f32(class_weight_sum).view(logits).flops(8 * logits.shape.len());
     let shader = shader!("softmax_cross_entropy/sample.wgsl");

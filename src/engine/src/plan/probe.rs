@@ -101,7 +101,7 @@ impl<'a> Probe<'a> {
                 encoder.copy_buffer_to_buffer(from, 0, &buffer, 0, from.size());
                 set.insert(*root, buffer);
             }
-            gpu.queue.submit([encoder.finish()]);
+            gpu.submit(encoder.finish());
             sets.push(set);
         }
         gpu.wait()?;

@@ -47,7 +47,7 @@ const RUNS: usize = 3;
 /// Another kernel than the rule's must be faster by this factor: a choice should not hang on noise.
 const MARGIN: f64 = 0.95;
 
-/// Looks for the fastest kernels of a tape's convolutions, dearest launches first.
+/// Looks for the fastest kernels of a tape's launches, those with the most operations first.
 pub struct Tuner<'a> {
     pub gpu: &'a Gpu,
     /// No launch is begun after this time.
@@ -69,7 +69,7 @@ impl Tuner<'_> {
         let mut report = Report::default();
         let mut open: HashMap<String, (usize, u64)> = HashMap::new();
         for (number, launch) in tape.launches.iter().enumerate() {
-            if launch.op != "conv2d" || self.candidates(tape, launch).len() < 2 {
+            if !launch.tunable() || self.candidates(tape, launch).len() < 2 {
                 continue;
             }
             let key = key(tape, launch);
@@ -97,13 +97,16 @@ impl Tuner<'_> {
         Ok(report)
     }
 
-    /// The kernels worth timing: all but the plain one, and on a software adapter those made for it. There, kernels with workgroup
-    /// memory are slow, and drivers have crashed on them.
+    /// The kernels worth timing. The plain one only where there is but one other; on a software adapter those made for it. There,
+    /// kernels with workgroup memory are slow, and drivers have crashed on them.
     fn candidates<'l>(&self, tape: &Tape, launch: &'l Launch) -> Vec<&'l Kernel> {
         let adapter = self.gpu.adapter();
         let mut kernels = admissible(tape, launch, adapter);
-        kernels.pop();
+        let plain = kernels.pop();
         kernels.retain(|kernel| !adapter.software || kernel.needs.software != Some(false));
+        if kernels.len() == 1 {
+            kernels.extend(plain);
+        }
         kernels
     }
 
@@ -186,6 +189,8 @@ impl<'a> Bench<'a> {
     fn new(gpu: &'a Gpu, tape: &'a Tape, number: usize) -> Result<Self> {
         let launch = &tape.launches[number];
         let fill = |operand: usize, whole: Tensor| match launch.operands[operand].1 {
+            // 0 is an index everywhere.
+            Access::Read if launch.indices.contains(&operand) => vec![0; whole.shape.len()],
             Access::Read => random(whole.shape.len(), operand as u32),
             Access::Write => vec![BEFORE.to_bits(); whole.shape.len()],
         };
@@ -223,7 +228,7 @@ fn random(words: usize, seed: u32) -> Vec<u32> {
     block.into_iter().cycle().take(words).collect()
 }
 
-/// `||a - b|| / ||b||`; NaN if a number is none.
+/// `||a - b|| / ||b||`; NaN if an element is NaN.
 fn distance(a: &[f64], b: &[f64]) -> f64 {
     let apart: f64 = a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum();
     let norm: f64 = b.iter().map(|b| b.powi(2)).sum();

@@ -54,20 +54,20 @@ impl Tape {
             self.phases().into_iter().enumerate().flat_map(|(phase, launches)| launches.map(move |_| phase)).collect();
         let mut launches: Vec<Option<Launch>> = std::mem::take(&mut self.launches).into_iter().map(Some).collect();
         let mut uses = Uses::new(self, &launches);
-        for follower in 0..launches.len() {
-            self.keep_statistics(&mut launches, &mut uses, follower, &phase_of);
-            let fused = launches[follower].as_ref().and_then(|launch| {
+        for consumer in 0..launches.len() {
+            self.keep_statistics(&mut launches, &mut uses, consumer, &phase_of);
+            let fused = launches[consumer].as_ref().and_then(|launch| {
                 launch.reads().find_map(|between| {
-                    let maker = self.maker(&launches, &uses, follower, between)?;
-                    let fused = self.with_epilogue(launches[maker].as_ref()?, launch, between)?;
-                    (phase_of[maker] == phase_of[follower]).then_some((maker, between, fused))
+                    let producer = self.producer(&launches, &uses, consumer, between)?;
+                    let fused = self.with_epilogue(launches[producer].as_ref()?, launch, between)?;
+                    (phase_of[producer] == phase_of[consumer]).then_some((producer, between, fused))
                 })
             });
-            if let Some((maker, between, fused)) = fused {
+            if let Some((producer, between, fused)) = fused {
                 self.absorbed.extend(fused.result().map(|result| (between.id, result.id)));
-                uses.moved(self, &fused, maker, follower, between);
-                launches[maker] = None;
-                launches[follower] = Some(fused);
+                uses.moved(self, &fused, producer, consumer, between);
+                launches[producer] = None;
+                launches[consumer] = Some(fused);
             }
         }
         let left = |end: &usize| launches[..*end].iter().flatten().count();
@@ -75,80 +75,84 @@ impl Tape {
         let before = launches.len();
         self.phases = ends;
         self.launches = launches.into_iter().flatten().collect();
-        before - self.launches.len() + self.launches.iter().filter(|launch| launch.spare).count()
+        before - self.launches.len() + self.launches.iter().filter(|launch| launch.elidable).count()
     }
 
-    /// If `follower` makes statistics of a map whose maker can keep them, lets the maker do so. The launch stays on the list, for
-    /// the maker's other kernels; a plan leaves it out where it can.
-    fn keep_statistics(&self, launches: &mut [Option<Launch>], uses: &mut Uses, follower: usize, phase_of: &[usize]) {
-        let Some(launch) = launches[follower].as_ref().filter(|l| l.follow == Some(Follow::Statistics)) else { return };
+    /// If `consumer` makes statistics of a map whose producer can keep them, lets the producer do so. The launch stays on the list, for
+    /// the producer's other kernels; a plan leaves it out where it can.
+    fn keep_statistics(&self, launches: &mut [Option<Launch>], uses: &mut Uses, consumer: usize, phase_of: &[usize]) {
+        let Some(launch) = launches[consumer].as_ref().filter(|l| l.follow == Some(Follow::Statistics)) else { return };
         let Some(map) = launch.reads().next() else { return };
         let kept: Vec<_> = launch.operands.iter().filter(|(_, access)| *access == Access::Write).copied().collect();
         // Whoever wrote the map's storage last must have written this map.
-        let mut before = uses.of(self.view(map).root).iter().rev().filter(|&&(at, _)| at < follower);
-        let Some(&(maker, _)) = before.find(|(_, access)| *access == Access::Write) else { return };
-        let fits = |maker: &&mut Launch| {
-            maker.result() == Some(map)
-                && maker.can_keep_statistics()
-                && maker.operands.len() + kept.len() <= MOST_OPERANDS
+        let mut before = uses.of(self.view(map).root).iter().rev().filter(|&&(at, _)| at < consumer);
+        let Some(&(producer, _)) = before.find(|(_, access)| *access == Access::Write) else { return };
+        let fits = |producer: &&mut Launch| {
+            producer.result() == Some(map)
+                && producer.can_keep_statistics()
+                && producer.operands.len() + kept.len() <= MOST_OPERANDS
         };
-        let Some(launch) = launches[maker].as_mut().filter(fits).filter(|_| phase_of[maker] == phase_of[follower])
+        let Some(launch) =
+            launches[producer].as_mut().filter(fits).filter(|_| phase_of[producer] == phase_of[consumer])
         else {
             return;
         };
         let define = [("THEN_STATISTICS", launch.operands.len() as u32 + 1)];
         let kernels = std::mem::take(&mut launch.kernels).into_iter();
-        let able = |kernel: Kernel| if kernel.can_keep_statistics { defined(kernel, &define) } else { kernel };
+        let able = |kernel: Kernel| match kernel.can_keep_statistics {
+            true => Kernel { keeps_statistics: true, ..defined(kernel, &define) },
+            false => kernel,
+        };
         launch.kernels = kernels.map(able).collect();
         launch.operands.extend(kept.iter().copied());
         launch.statistics = true;
         for (tensor, access) in kept {
             let uses = uses.by_root.entry(self.view(tensor).root).or_default();
-            uses.push((maker, access));
+            uses.push((producer, access));
             uses.sort_unstable_by_key(|&(at, _)| at);
         }
-        if let Some(launch) = &mut launches[follower] {
-            launch.spare = true;
+        if let Some(launch) = &mut launches[consumer] {
+            launch.elidable = true;
         }
     }
 
     /// Whether the launch that made a map can keep its statistics.
     pub(crate) fn keeps_statistics(&self, map: Tensor) -> bool {
-        let maker = self.launches.iter().rev().find(|launch| launch.result() == Some(map));
-        maker.is_some_and(Launch::can_keep_statistics)
+        let producer = self.launches.iter().rev().find(|launch| launch.result() == Some(map));
+        producer.is_some_and(Launch::can_keep_statistics)
     }
 
-    /// The launch that makes `between`, if it makes it for `follower` alone, and may as well run in `follower`'s place.
-    fn maker(&self, launches: &[Option<Launch>], uses: &Uses, follower: usize, between: Tensor) -> Option<usize> {
+    /// The launch that makes `between`, if it makes it for `consumer` alone, and may as well run in `consumer`'s place.
+    fn producer(&self, launches: &[Option<Launch>], uses: &Uses, consumer: usize, between: Tensor) -> Option<usize> {
         if self.values[between.id].home != Home::Own || uses.has_parts.contains(&between.id) {
             return None;
         }
-        let &[(maker, Access::Write), (reader, Access::Read)] = uses.of(between.id) else { return None };
+        let &[(producer, Access::Write), (reader, Access::Read)] = uses.of(between.id) else { return None };
         let unchanged = |tensor: Tensor| {
-            let written = |&(at, access): &(usize, Access)| access == Access::Write && maker < at && at <= follower;
+            let written = |&(at, access): &(usize, Access)| access == Access::Write && producer < at && at <= consumer;
             !uses.of(self.view(tensor).root).iter().any(written)
         };
-        (reader == follower && launches[maker].as_ref()?.reads().all(unchanged)).then_some(maker)
+        (reader == consumer && launches[producer].as_ref()?.reads().all(unchanged)).then_some(producer)
     }
 
-    /// `maker` with the work of `follower`, which reads `between`, as its epilogue.
-    fn with_epilogue(&self, maker: &Launch, follower: &Launch, between: Tensor) -> Option<Launch> {
-        let result = follower.result()?;
-        if let Some(Follow::ReluGradient(rectified)) = follower.follow {
-            return self.with_rectified_maxima(maker, rectified, between, result);
+    /// `producer` with the work of `consumer`, which reads `between`, as its epilogue.
+    fn with_epilogue(&self, producer: &Launch, consumer: &Launch, between: Tensor) -> Option<Launch> {
+        let result = consumer.result()?;
+        if let Some(Follow::ReluGradient(rectified)) = consumer.follow {
+            return self.with_rectified_maxima(producer, rectified, between, result);
         }
-        let mut fused = maker.clone();
+        let mut fused = producer.clone();
         let mut define = vec![];
         let binding = fused.operands.len() as u32 + 1;
-        let rectified = match follower.follow? {
-            Follow::Normalise { vectors, rectified } if maker.epilogue == Epilogue::Open => {
+        let rectified = match consumer.follow? {
+            Follow::Normalise { vectors, rectified } if producer.epilogue == Epilogue::Open => {
                 fused.operands.extend(vectors.map(|vector| (vector, Access::Read)));
                 define.push(("THEN_NORMALISE", binding));
                 fused.epilogue = Epilogue::Normalised;
                 rectified
             }
-            Follow::Add { rectified } if (Epilogue::Open..Epilogue::Added).contains(&maker.epilogue) => {
-                let residual = follower.reads().find(|&read| read != between)?;
+            Follow::Add { rectified } if (Epilogue::Open..Epilogue::Added).contains(&producer.epilogue) => {
+                let residual = consumer.reads().find(|&read| read != between)?;
                 let view = self.view(residual);
                 if residual.shape != result.shape || view.offset != 0 || view.stride != residual.shape.c {
                     return None;
@@ -158,7 +162,7 @@ impl Tape {
                 fused.epilogue = Epilogue::Added;
                 rectified
             }
-            Follow::Relu if (Epilogue::Open..Epilogue::Rectified).contains(&maker.epilogue) => true,
+            Follow::Relu if (Epilogue::Open..Epilogue::Rectified).contains(&producer.epilogue) => true,
             _ => return None,
         };
         if rectified {
@@ -167,8 +171,8 @@ impl Tape {
         }
         let mut fused = self.storing(fused, result, between)?;
         fused.kernels = fused.kernels.into_iter().map(|kernel| defined(kernel, &define)).collect();
-        fused.flops += follower.flops;
-        fused.cheap &= follower.cheap;
+        fused.flops += consumer.flops;
+        fused.cheap &= consumer.cheap;
         Some(fused)
     }
 
@@ -176,13 +180,13 @@ impl Tape {
     /// maximum, so the maxima tell where it let anything through, and the map that they were taken of need not be kept.
     fn with_rectified_maxima(
         &self,
-        maker: &Launch,
+        producer: &Launch,
         rectified: Tensor,
         between: Tensor,
         result: Tensor,
     ) -> Option<Launch> {
-        let [_, maxima] = maker.maxima.filter(|[of, _]| *of == rectified)?;
-        let mut fused = self.storing(maker.clone().read(maxima).view(maxima), result, between)?;
+        let [_, maxima] = producer.maxima.filter(|[of, _]| *of == rectified)?;
+        let mut fused = self.storing(producer.clone().read(maxima).view(maxima), result, between)?;
         let binding = fused.operands.len() as u32;
         fused.kernels = fused.kernels.into_iter().map(|kernel| kernel.def("RECTIFIED", binding)).collect();
         fused.maxima = None;
@@ -229,14 +233,14 @@ impl Uses {
         self.by_root.get(&root).map_or(&[], Vec::as_slice)
     }
 
-    /// The launch at `maker` has become part of the one at `follower`.
-    fn moved(&mut self, tape: &Tape, fused: &Launch, maker: usize, follower: usize, between: Tensor) {
+    /// The launch at `producer` has become part of the one at `consumer`.
+    fn moved(&mut self, tape: &Tape, fused: &Launch, producer: usize, consumer: usize, between: Tensor) {
         self.by_root.remove(&between.id);
         for &(tensor, access) in &fused.operands {
             let uses = self.by_root.entry(tape.view(tensor).root).or_default();
-            uses.iter_mut().filter(|(at, _)| *at == maker).for_each(|(at, _)| *at = follower);
-            if !uses.contains(&(follower, access)) {
-                uses.push((follower, access));
+            uses.iter_mut().filter(|(at, _)| *at == producer).for_each(|(at, _)| *at = consumer);
+            if !uses.contains(&(consumer, access)) {
+                uses.push((consumer, access));
             }
             uses.sort_unstable_by_key(|&(at, _)| at);
         }

@@ -44,7 +44,9 @@ pub struct Launch {
     /// Its last two operands are statistics of its result, which only some of its kernels keep.
     pub(crate) statistics: bool,
     /// It makes statistics that the kernel of a launch before may have kept; then it is left out.
-    pub(crate) spare: bool,
+    pub(crate) elidable: bool,
+    /// Which of its operands hold indices.
+    pub(crate) indices: Vec<usize>,
 }
 
 impl Launch {
@@ -61,7 +63,8 @@ impl Launch {
             follow: None,
             maxima: None,
             statistics: false,
-            spare: false,
+            elidable: false,
+            indices: vec![],
         }
     }
 
@@ -70,6 +73,18 @@ impl Launch {
     pub fn read(mut self, tensor: Tensor) -> Self {
         self.operands.push((tensor, Access::Read));
         self
+    }
+
+    /// The next binding: read only, and its words are indices, such as labels. Where a kernel is tried on random numbers, they are 0.
+    #[must_use]
+    pub fn read_indices(mut self, tensor: Tensor) -> Self {
+        self.indices.push(self.operands.len());
+        self.read(tensor)
+    }
+
+    /// Whether there is a choice of kernels, which the tuner then makes.
+    pub fn tunable(&self) -> bool {
+        self.kernels.len() > 1
     }
 
     /// The next binding: written, and readable by the kernel.
@@ -103,6 +118,13 @@ impl Launch {
     #[must_use]
     pub fn kernel(mut self, kernel: Kernel) -> Self {
         self.kernels.push(kernel);
+        self
+    }
+
+    /// Ways to run it, in the order of [`Launch::kernel`].
+    #[must_use]
+    pub fn candidates(mut self, kernels: Vec<Kernel>) -> Self {
+        self.kernels.extend(kernels);
         self
     }
 
@@ -159,7 +181,7 @@ impl Launch {
 
     /// What one of its kernels finds bound, in binding order.
     pub fn operands_of(&self, kernel: &Kernel) -> &[(Tensor, Access)] {
-        if kernel.keeps_statistics() { &self.operands } else { &self.operands[..self.common_operands()] }
+        if kernel.keeps_statistics { &self.operands } else { &self.operands[..self.common_operands()] }
     }
 
     /// What it reads, in binding order.

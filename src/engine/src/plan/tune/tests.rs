@@ -1,11 +1,17 @@
 //! A tuner that is handed wrong kernels, damaged files and no time.
 
+use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 
 use super::*;
 use crate::gpu::{BufferPool, GpuOptions};
 use crate::ops::conv2d::conv2d;
 use crate::ops::copy::copy;
+use crate::ops::flatten::flatten;
+use crate::ops::loss::Targets;
+use crate::ops::max_pool::max_pool;
+use crate::ops::relu::relu;
+use crate::ops::softmax_cross_entropy::softmax_cross_entropy;
 use crate::ops::window::Window;
 use crate::params::ParameterStore;
 use crate::plan::Plan;
@@ -167,4 +173,27 @@ fn rounding_the_weights_is_tolerated_and_seen() {
     let error = distance(&run(matrix), &plain);
     assert!(error > 10.0 * TOLERANCE && 4.0 * error < HALF_TOLERANCE, "{error}");
     assert!(bench.try_kernel(matrix, &plain, false).is_err() && bench.try_kernel(matrix, &plain, true).is_ok());
+}
+
+#[test]
+fn every_launch_with_several_kernels_is_tuned() {
+    let mut tape = Tape::new();
+    let x = tape.input(Shape::new(2, 8, 8, 8));
+    tape.require_grad(x);
+    let y = relu(&mut tape, x);
+    let y = max_pool(&mut tape, y, Window::square(2, 2, 0)).unwrap();
+    let logits = flatten(&mut tape, y);
+    let targets = Targets::inputs(&mut tape, 2);
+    let loss = softmax_cross_entropy(&mut tape, logits, &targets, None, 0.0).unwrap().loss;
+    let one = tape.constant(loss.shape, vec![1_f32.to_bits()]);
+    tape.backward(&[(loss, one)]).unwrap();
+    let mut choices = Choices::new(gpu().adapter());
+    let (report, events) = tune(&tape, &mut choices, PLENTY, None);
+    assert!(events.iter().all(|event| matches!(event, Event::Progress { .. })), "{events:?}");
+    let candidates = |launch: &&Launch| admissible(&tape, launch, gpu().adapter()).len();
+    let several: Vec<&Launch> = tape.launches.iter().filter(|launch| candidates(launch) > 1).collect();
+    assert!(several.iter().all(|launch| launch.tunable()) && several.len() >= 5, "{}", several.len());
+    let keys: HashSet<String> = several.iter().map(|launch| key(&tape, launch)).collect();
+    assert!(keys.iter().all(|key| choices.variant(key).is_some()));
+    assert_eq!((report.timed, report.unreached), (keys.len(), 0));
 }
