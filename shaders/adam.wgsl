@@ -42,7 +42,7 @@ fn main(
         return;
     }
     if SCALED {
-        // A norm that is no finite number: the factor was too large, and this step changes nothing. Its bits are looked at, since
+        // A norm that is NaN or infinite: the factor was too large, and this step changes nothing. Its bits are looked at, since
         // compilers may take comparisons with infinity for impossible.
         if (bitcast<u32>(norm[params.norm_offset]) & 0x7f800000u) == 0x7f800000u {
             return;

@@ -40,7 +40,7 @@ pub fn tolerance(outputs: &[Output], rounds_factors: bool) -> f64 {
 }
 
 /// How far a kernel's outputs are from the plain one's: the norm of the difference over that of what the plain one changed.
-/// Infinite if anything is no finite number.
+/// Infinite if anything is NaN or infinite.
 pub fn difference(plain: &[Output], other: &[Output]) -> f64 {
     let (mut apart, mut changed) = (0.0_f64, 0.0_f64);
     for (plain, other) in plain.iter().zip(other) {

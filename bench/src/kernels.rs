@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use clap::Args;
-use gatefold_engine::gpu::{Gpu, Stopwatch, cache_folder};
+use gatefold_engine::gpu::{Gpu, Stopwatch};
 use gatefold_engine::plan::{Choice, Choices, Probe, admissible, choose, distinct_launches};
 use gatefold_engine::tape::Tape;
 use gatefold_engine::{Error, Result};
@@ -12,7 +12,7 @@ use kernels_tests::{Row, RowKind, known_op};
 use serde::Serialize;
 
 use crate::contents::{contents, difference, tolerance};
-use crate::measure::{Measured, measure};
+use crate::measure::{Measured, known_choices, measure};
 use crate::roofline::Ceilings;
 use crate::{Common, json, networks};
 
@@ -125,13 +125,6 @@ fn row_sources(arguments: &Arguments) -> Result<Vec<Source>> {
         }
     }
     Ok(sources)
-}
-
-/// What is known of this adapter's kernels, as training finds it.
-pub fn known_choices(gpu: &Gpu) -> Choices {
-    let file = cache_folder().map(|folder| folder.join(gpu.adapter().cache_name("tune", "json")));
-    let known = file.and_then(|file| Choices::read(&file, gpu.adapter()).ok().flatten());
-    known.unwrap_or_else(|| Choices::new(gpu.adapter()))
 }
 
 struct Bench<'a> {

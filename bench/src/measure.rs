@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use gatefold_engine::Result;
-use gatefold_engine::gpu::{Clock, Gpu, Stopwatch};
-use gatefold_engine::plan::{Prepared, Probe};
+use gatefold_engine::gpu::{Clock, Gpu, Stopwatch, cache_folder};
+use gatefold_engine::plan::{Choices, Prepared, Probe};
 
 /// How long a kernel takes, in seconds.
 #[derive(Clone, Copy, Debug)]
@@ -38,4 +38,19 @@ pub fn measure(gpu: &Gpu, stopwatch: &Stopwatch, probe: &Probe, kernel: &Prepare
     times.sort_unstable();
     let at = |i: usize| times.get(i).map_or(f64::INFINITY, |t| t.as_secs_f64().max(1e-9));
     Ok(Measured { median: at(times.len() / 2), best: at(0), cpu, runs: times.len(), clock })
+}
+
+/// What is known of this adapter's kernels, as training finds it.
+pub fn known_choices(gpu: &Gpu) -> Choices {
+    let file = cache_folder().map(|folder| folder.join(gpu.adapter().cache_name("tune", "json")));
+    let known = file.and_then(|file| Choices::read(&file, gpu.adapter()).ok().flatten());
+    known.unwrap_or_else(|| Choices::new(gpu.adapter()))
+}
+
+/// The middle one; 0 if there is none.
+#[cfg(feature = "networks")]
+pub fn median(values: &[f64]) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
 }

@@ -71,10 +71,3 @@ impl Source {
         check_precision(self.precision, adapter)
     }
 }
-
-/// The middle one; 0 if there is none.
-pub fn median(values: &[f64]) -> f64 {
-    let mut values = values.to_vec();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(0.0)
-}

@@ -28,7 +28,7 @@ override WIDE: bool = false;
 override ACCUMULATE: bool = false;
 
 @group(0) @binding(0) var<uniform> params: pool::Backward;
-@group(0) @binding(1) var<storage, read> taps: array<u32>;
+@group(0) @binding(1) var<storage, read> argmax: array<u32>;
 #if VECTOR == 4
 @group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> dx: array<vec4<f32>>;
@@ -63,12 +63,12 @@ fn maximum(word: u32, last: u32) -> vec4<f32> {
 }
 #endif
 
-fn fetch_taps(place: u32) -> vec4<i32> {
+fn fetch_argmax(place: u32) -> vec4<i32> {
     if WIDE {
         let word = 4u * place;
-        return vec4<i32>(vec4<u32>(taps[word], taps[word + 1u], taps[word + 2u], taps[word + 3u]));
+        return vec4<i32>(vec4<u32>(argmax[word], argmax[word + 1u], argmax[word + 2u], argmax[word + 3u]));
     }
-    return vec4<i32>((vec4<u32>(taps[place]) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(255u));
+    return vec4<i32>((vec4<u32>(argmax[place]) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(255u));
 }
 
 #if VECTOR == 1
@@ -158,7 +158,7 @@ fn main(
 #ifdef RECTIFIED
             gradient = select(zero, gradient, maximum(params.y_offset + pixel * params.y_stride + channel, last) > zero);
 #endif
-            let best = fetch_taps(4u * (tile * QUADS + quad) + of_tile);
+            let best = fetch_argmax(4u * (tile * QUADS + quad) + of_tile);
             // No tap is negative.
             let tap = row * KERNEL_X + column;
             let tap_upper_left = select(-1, tap, has_upper && has_left);

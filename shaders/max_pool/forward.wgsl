@@ -1,6 +1,6 @@
 // y = the largest number of each window, and its tap: its place in the window, row by row, the first of equals.
 //
-// One invocation makes 2x2 neighbouring outputs of four channels: windows that overlap load a pixel once, and the taps of
+// One invocation makes 2x2 neighbouring outputs of four channels: windows that overlap load a pixel once, and the argmax of
 // four channels fill one word. A row's maxima serve the upper and lower windows.
 #import gatefold::grid
 #import gatefold::pool
@@ -30,7 +30,7 @@ override STRIDE_Y: i32 = 1;
 override STRIDE_X: i32 = 1;
 override TOP: i32 = 0;
 override LEFT: i32 = 0;
-// Whether a backward pass wants the taps, and whether one needs a word (large windows) instead of a byte.
+// Whether a backward pass wants the argmax, and whether one needs a word (large windows) instead of a byte.
 override STORE: bool = true;
 override WIDE: bool = false;
 
@@ -43,7 +43,7 @@ override WIDE: bool = false;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 #endif
 // Of each tile and four channels: a word, a byte per channel, for each output; or a vector for each output.
-@group(0) @binding(3) var<storage, read_write> taps: array<vec4<u32>>;
+@group(0) @binding(3) var<storage, read_write> argmax: array<vec4<u32>>;
 
 // Four channels from a word on; past the last channel, `last` words further, it is repeated.
 fn fetch(word: u32, last: u32) -> vec4<f32> {
@@ -226,12 +226,12 @@ fn main(
     finish(2u * tile.row + 1u, 2u * tile.column, p, all.lower_left);
     finish(2u * tile.row + 1u, 2u * tile.column + 1u, p, all.lower_right);
     if STORE && WIDE {
-        taps[4u * item] = vec4<u32>(all.upper_left.tap);
-        taps[4u * item + 1u] = vec4<u32>(all.upper_right.tap);
-        taps[4u * item + 2u] = vec4<u32>(all.lower_left.tap);
-        taps[4u * item + 3u] = vec4<u32>(all.lower_right.tap);
+        argmax[4u * item] = vec4<u32>(all.upper_left.tap);
+        argmax[4u * item + 1u] = vec4<u32>(all.upper_right.tap);
+        argmax[4u * item + 2u] = vec4<u32>(all.lower_left.tap);
+        argmax[4u * item + 3u] = vec4<u32>(all.lower_right.tap);
     } else if STORE {
-        taps[item] = vec4<u32>(
+        argmax[item] = vec4<u32>(
             bytes(all.upper_left.tap),
             bytes(all.upper_right.tap),
             bytes(all.lower_left.tap),

@@ -6,7 +6,7 @@ use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
 use super::console::{self, Progress};
 use super::help::{self, Choice};
-use super::train::planned;
+use super::needs;
 use crate::data::{Columns, Fit, Prepared};
 use crate::train::{Event, Listener};
 
@@ -79,7 +79,7 @@ impl Listener for Console {
         match event {
             Event::Note(line) => console::say(line),
             Event::Prepared(prepared) => show(prepared),
-            Event::Planned(needs) => console::say(planned(needs)),
+            Event::Planned(planned) => console::say(needs::line(planned)),
             Event::Resumed(epochs) => console::say(format!("resuming after epoch {epochs}")),
         }
     }

@@ -10,6 +10,7 @@ mod explain;
 mod export;
 mod help;
 mod import;
+mod needs;
 mod predict;
 mod report;
 mod sample;

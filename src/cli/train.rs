@@ -11,7 +11,6 @@ use gatefold_engine::gpu::cache_folder;
 use serde::Serialize;
 
 pub use arguments::Arguments;
-pub use dry_run::line as planned;
 pub use progress::TrainingProgress;
 
 use super::console::{self, duration};

@@ -41,7 +41,7 @@ pub struct Inception {
 pub const INCEPTION_V3: Inception = Inception { divisor: 1 };
 
 impl Inception {
-    /// Records it on pictures `n x size x size x 4`. Weights start as torchvision's do: normal with deviation 0.1, in the
+    /// Records it on pictures `n x size x size x 4`. Weights start as torchvision's do: normal with std 0.1, in the
     /// auxiliary head's linear layer 0.001. (torchvision truncates at ±2, which is twenty deviations: nothing is ever cut
     /// off. It also means to start one convolution with 0.01, but sets that where its own loop does not look.)
     ///
@@ -51,7 +51,7 @@ impl Inception {
     /// # Errors
     /// If the pictures are too small for a layer.
     pub fn record(&self, build: &mut Build, pictures: Tensor, config: &NetConfig) -> Result<Recorded> {
-        (build.conv_start, build.dense_start) = (deviation_0_1, deviation_0_1);
+        (build.conv_start, build.dense_start) = (std_0_1, std_0_1);
         let mut net = Recorder { build, divisor: self.divisor };
         let mut x = net.conv("Conv2d_1a_3x3", pictures, 32, HALF_3)?;
         x = net.conv("Conv2d_2a_3x3", x, 32, Window::square(3, 1, 0))?;
@@ -88,11 +88,11 @@ impl Inception {
     }
 }
 
-fn deviation_0_1(fan: Fan) -> Start {
+fn std_0_1(fan: Fan) -> Start {
     Start { weight: Init::Normal { std: 0.1 }, ..pytorch(fan) }
 }
 
-fn deviation_0_001(fan: Fan) -> Start {
+fn std_0_001(fan: Fan) -> Start {
     Start { weight: Init::Normal { std: 0.001 }, ..pytorch(fan) }
 }
 
@@ -209,7 +209,7 @@ impl Recorder<'_, '_> {
         let x = avg_pool(self.build.tape, x, Window::square(5, 3, 0), true)?;
         let x = self.branch(name, x, &[("conv0", 128, POINT), ("conv1", 768, Window::square(5, 1, 0))])?;
         let x = global_avg_pool(self.build.tape, x)?;
-        self.build.dense_start = deviation_0_001;
+        self.build.dense_start = std_0_001;
         self.build.dense(&format!("{name}.fc"), x, outputs, None)
     }
 }

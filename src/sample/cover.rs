@@ -47,7 +47,7 @@ fn unworn(sleeve: &Sleeve, genre: Option<usize>, size: u32) -> Result<(Pixmap, O
     let bare = picture.clone();
 
     let spot = Spot::draw(&mut sleeve.dice("spot"));
-    let look = Fingerprint::draw(palette, &bare, &spot, &mut sleeve.dice("look"));
+    let look = Look::draw(palette, &bare, &spot, &mut sleeve.dice("look"));
     let mut found = None;
     if let Some(genre) = genre {
         let layer = motif(sleeve, genre, &spot, &look, size)?;
@@ -72,13 +72,13 @@ impl Sleeve {
 }
 
 /// How whatever motif comes is inked: chosen against the background, before the genre is known.
-struct Fingerprint {
+struct Look {
     style: Style,
     /// A second, misplaced impression beneath the motif: how far off, and in which colour.
     echo: Option<(f32, f32, Color)>,
 }
 
-impl Fingerprint {
+impl Look {
     fn draw(palette: &Palette, bare: &Pixmap, spot: &Spot, dice: &mut Dice) -> Self {
         let a = spot.area();
         let under = lightness_under(bare, a.x, a.y, a.w, a.h);
@@ -94,7 +94,7 @@ impl Fingerprint {
 }
 
 /// The motif alone, on a transparent layer.
-fn motif(sleeve: &Sleeve, genre: usize, spot: &Spot, look: &Fingerprint, size: u32) -> Result<Pixmap> {
+fn motif(sleeve: &Sleeve, genre: usize, spot: &Spot, look: &Look, size: u32) -> Result<Pixmap> {
     let mut layer = blank(size)?;
     let side = size as f32;
     let room = if look.echo.is_some() { 0.94 } else { 1.0 };

@@ -69,7 +69,7 @@ fn the_evidence_stands_out_from_what_lies_under_it() {
         let palette = Palette::draw(&mut s.dice("palette"));
         background::paint(&mut bare, palette, &mut s.dice("background"));
         let spot = Spot::draw(&mut s.dice("spot"));
-        let look = Fingerprint::draw(palette, &bare, &spot, &mut s.dice("look"));
+        let look = Look::draw(palette, &bare, &spot, &mut s.dice("look"));
         let a = spot.area();
         let under = lightness_under(&bare, a.x, a.y, a.w, a.h);
         let gap = (lightness_of(look.style.main) - under).abs();

@@ -19,7 +19,7 @@ pub struct StepReport {
     pub epoch: u64,
     pub loss: f64,
     pub accuracy: f64,
-    /// `None` where it is no finite number: such a step of a run in mixed precision is skipped.
+    /// `None` where it is NaN or infinite: such a step of a run in mixed precision is skipped.
     pub grad_norm: Option<f64>,
     pub lr: f64,
     /// What the loss is multiplied by after this step, in mixed precision.

@@ -308,7 +308,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_deviation_is_the_sample_s() {
+    fn the_std_is_the_sample_s() {
         let score = Score::of(&[0.2, 0.3, 0.4]).unwrap();
         assert!((score.mean - 0.3).abs() < 1e-12 && (score.std - 0.1).abs() < 1e-12);
         assert_eq!((score.lowest, score.highest), (0.2, 0.4));

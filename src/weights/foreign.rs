@@ -34,7 +34,7 @@ pub struct Preprocessing {
 
 impl Preprocessing {
     /// torchvision's evaluation preset: the shorter side becomes 256 (342), of which the central 224 (299) are seen; mean and
-    /// deviation are ImageNet's, or 0.5 for Inception. Our own networks have our own.
+    /// standard deviation are ImageNet's, or 0.5 for Inception. Our own networks have our own.
     pub fn of(net: &str) -> Self {
         let torchvision = nets::NETS.iter().any(|known| known.name == net && known.torchvision);
         let imagenet =
@@ -66,11 +66,11 @@ impl Preprocessing {
 #[derive(Deserialize)]
 struct Timm {
     architecture: String,
-    pretrained_cfg: TimmCustoms,
+    pretrained_cfg: TimmPreprocessing,
 }
 
 #[derive(Deserialize)]
-struct TimmCustoms {
+struct TimmPreprocessing {
     mean: [f32; 3],
     std: [f32; 3],
     #[serde(default = "super::whole")]
@@ -122,14 +122,14 @@ impl Checkpoint {
                 known.join(", ")
             )));
         };
-        let customs = Preprocessing::of_file(name, Path::new(&source));
-        let Some(size) = about.size.or(customs.size) else {
+        let preprocessing = Preprocessing::of_file(name, Path::new(&source));
+        let Some(size) = about.size.or(preprocessing.size) else {
             return Err(Error::input(format!(
                 "checkpoint {source}: says nothing of its input size; add --size PIXELS"
             )));
         };
         // Of our own networks some come without. torchvision's always have it: what is missing will be listed.
-        let own = customs.size.is_none();
+        let own = preprocessing.size.is_none();
         let batch_norm = !own || self.tensors.keys().any(|name| name.ends_with(".running_mean"));
         let flatten = self.tensors.contains_key("head.fc1.weight");
         let head = if flatten { Head::Flatten } else { Head::Linear };
@@ -157,9 +157,9 @@ impl Checkpoint {
             labels,
             fit: "crop".into(),
             harmonise: None,
-            mean: customs.mean,
-            std: customs.std,
-            crop: customs.crop,
+            mean: preprocessing.mean,
+            std: preprocessing.std,
+            crop: preprocessing.crop,
             step: 0,
             epoch: 0,
             // Not known. A score then takes the majority class from the covers that it scores.

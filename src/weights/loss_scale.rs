@@ -1,6 +1,6 @@
 //! Dynamic loss scaling (Micikevicius and others, "Mixed Precision Training", 2018). Half precision loses gradients below 6e-8, so
 //! the loss is multiplied by a large factor before the backward pass, and the parameters' gradients are divided by it after.
-//! Where the factor was too large a gradient is no finite number; that step is skipped, and the factor halved.
+//! Where the factor was too large a gradient is NaN or infinite; that step is skipped, and the factor halved.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ pub struct LossScale {
     pub factor: f32,
     /// Steps since it changed.
     pub steady: u32,
-    /// Optimiser steps that were skipped because a gradient was no finite number.
+    /// Optimiser steps that were skipped because a gradient was NaN or infinite.
     pub skipped: u64,
 }
 

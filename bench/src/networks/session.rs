@@ -14,7 +14,7 @@ use gatefold_engine::plan::{Choice, Choices, Plan, Ticket};
 use gatefold_engine::tape::Tape;
 use gatefold_engine::{Error, Result};
 
-use crate::kernels::known_choices;
+use crate::measure::known_choices;
 
 /// Which step.
 #[derive(Clone, Debug)]

@@ -4,6 +4,7 @@ use gatefold_engine::plan::mib;
 
 use super::{Arguments, with_starter};
 use crate::cli::console;
+use crate::cli::needs::{batch, operations};
 use crate::data::Intake;
 use crate::train::Needs;
 use crate::{Error, Result};
@@ -33,31 +34,6 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         console::print(&table(&needs))?
     }
     needs.check(&config, &net, gpu.adapter())
-}
-
-/// The plan in one line, for the start of a run.
-pub fn line(needs: &Needs) -> String {
-    let frozen =
-        if needs.frozen_parameters > 0 { format!(", {} frozen", needs.frozen_parameters) } else { String::new() };
-    format!(
-        "{} at {} px, batch {}: {} parameters{frozen}, {} launches and {} per step, {} of memory (largest tensor {})",
-        needs.net,
-        needs.size,
-        batch(needs),
-        needs.parameters,
-        needs.launches_per_step,
-        operations(needs.flops_per_step),
-        mib(needs.peak_bytes),
-        mib(needs.largest_tensor_bytes),
-    )
-}
-
-fn batch(needs: &Needs) -> String {
-    if needs.accumulate == 1 { needs.batch.to_string() } else { format!("{} x {}", needs.accumulate, needs.batch) }
-}
-
-fn operations(flops: u64) -> String {
-    format!("{:.2} GFLOP", flops as f64 / 1e9)
 }
 
 fn table(needs: &Needs) -> String {

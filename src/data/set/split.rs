@@ -74,7 +74,7 @@ pub fn parse_ratios(text: &str) -> Result<[f64; 3]> {
 /// Scales ratios so that they sum to 1.
 ///
 /// # Errors
-/// [`Error::Input`] if one is negative or no finite number, or the first is 0.
+/// [`Error::Input`] if one is negative or NaN or infinite, or the first is 0.
 pub fn normalise(ratios: [f64; 3]) -> Result<[f64; 3]> {
     let sum: f64 = ratios.iter().sum();
     if ratios.iter().any(|&r| !(r >= 0.0 && r.is_finite())) || !sum.is_finite() || ratios[0] <= 0.0 {

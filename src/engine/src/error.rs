@@ -1,4 +1,4 @@
-//! One error type, sorted by whose move it is next.
+//! One error type, sorted by whether the user can fix it.
 
 /// What went wrong. The text is one line that names the file or value, the cause and the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -6,7 +6,7 @@ pub enum Error {
     /// Bad usage or bad input: the user can put it right. Exit code 2.
     #[error("{0}")]
     Input(String),
-    /// A run-time failure: device lost, out of memory, disk full, a loss that is no number. Exit code 1.
+    /// A run-time failure: device lost, out of memory, disk full, a loss that is NaN. Exit code 1.
     #[error("{0}")]
     Run(String),
 }

@@ -1,7 +1,7 @@
 //! The tape records a network as a flat list of kernel launches; the reverse pass appends the gradient's launches.
 //!
 //! An op is a function that takes the tape and tensors, checks shapes, records its forward launch and leaves a closure
-//! that records its backward launches (`src/ops/`, one file per op). Nothing runs here and nothing is allocated: where a
+//! that records its backward launches (`ops/`, one file per op). Nothing runs here and nothing is allocated: where a
 //! value lives may still change, because [`concat`](crate::ops::concat) turns its parts into channel slices after they
 //! were recorded. [`crate::plan`] makes buffers and bind groups of the finished list.
 
@@ -155,7 +155,7 @@ impl Tape {
         self.spec.parameter_words() - self.frozen_words()
     }
 
-    /// Gradients of parameters are from now on added to what their buffer holds, which is for somebody else to clear.
+    /// Gradients of parameters are from now on added to what their buffer holds, which the caller clears.
     pub fn accumulate_parameter_gradients(&mut self) {
         self.accumulates = true;
     }

@@ -19,7 +19,7 @@ use gatefold_engine::{Error, Result};
 use serde::Deserialize;
 
 use super::{Line, OURS};
-use crate::networks::median;
+use crate::measure::median;
 use crate::networks::session::{Load, Session};
 
 /// One of `bench/peers/cases.json`, which all peers read.

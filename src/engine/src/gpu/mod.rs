@@ -1,6 +1,6 @@
 //! The graphics processor: which adapter, its limits, its buffers, pipelines and submissions.
 //!
-//! Everything that talks to wgpu lives in this folder; the rest of the crate knows shapes and launches only.
+//! What opens, compiles and waits is here; plans and parameters hold buffers of their own.
 
 mod adapter;
 mod compiled;

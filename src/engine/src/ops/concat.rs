@@ -1,4 +1,4 @@
-//! Concatenation of channels, for nothing: the parts become channel slices of one buffer.
+//! Zero-copy channel concatenation: the parts become channel slices of one buffer.
 
 use super::copy::copy_to;
 use crate::tape::{SharedStatistics, Statistics, Tape};

@@ -4,7 +4,7 @@ use super::copy::copy;
 use crate::tape::Tape;
 use crate::tensor::{Shape, Tensor};
 
-/// Turns `n x h x w x c` into `n` vectors of `h * w * c` numbers: for nothing where the words are dense, else by a copy.
+/// Turns `n x h x w x c` into `n` vectors of `h * w * c` numbers: without a copy where the words are dense, else with one.
 ///
 /// The vector's order is `h, w, c`; PyTorch's is `c, h, w`. [`Layout::DenseFlat`](crate::params::Layout::DenseFlat)
 /// translates the weights of the dense layer that follows.

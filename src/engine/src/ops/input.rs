@@ -38,7 +38,7 @@ pub const fn words(n: usize, h: usize, w: usize) -> usize {
 }
 
 /// Turns `n` packed RGB pictures ([`words`] words, `n x h x w x 3` bytes) into `n x h x w x 4`: `(v / 255 - mean) /
-/// deviation` and a fourth channel of zeros, so that the first convolution reads whole vec4s. It has no gradient.
+/// std` and a fourth channel of zeros, so that the first convolution reads whole vec4s. It has no gradient.
 ///
 /// Output pixel `(y, x)` shows source pixel `(y + (sh - h) / 2 + dy, x' + (sw - w) / 2 + dx)`, the nearest one where that
 /// lies outside; `x'` is `x` or `w - 1 - x`.
@@ -51,7 +51,7 @@ pub const fn words(n: usize, h: usize, w: usize) -> usize {
 /// All that is drawn is a function of the step's number, the seed, this op's stream and the sample's number in the batch.
 ///
 /// # Errors
-/// If there are too few words, a size is 0, a deviation is not above 0, the shift is 32,768 or more, `colour` or `erase` is not
+/// If there are too few words, a size is 0, a std is not above 0, the shift is 32,768 or more, `colour` or `erase` is not
 /// from 0 to 1, or there are 2^30 pictures.
 pub fn input(tape: &mut Tape, pixels: Tensor, n: usize, op: &InputOp) -> Result<Tensor> {
     let InputOp { source: (sh, sw), size: (h, w), mean, std, augment } = *op;

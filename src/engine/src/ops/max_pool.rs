@@ -8,7 +8,7 @@ use crate::{Result, shader};
 
 /// `n x h x w x c` to `n x h' x w' x c`: the maximum of each window, per channel; padding never wins, NaN always does.
 ///
-/// The gradient goes to the first maximum of a window, row by row, as in PyTorch. Its place (its tap) is kept from the
+/// The gradient goes to the first maximum of a window, row by row, as in PyTorch. Its place in the window, the argmax, is kept from the
 /// forward pass, for squares of 2x2 outputs and four channels: a byte per output, a word for windows of more than 256 pixels,
 /// nothing if no gradient is wanted.
 ///
@@ -22,14 +22,14 @@ pub fn max_pool(tape: &mut Tape, x: Tensor, window: Window) -> Result<Tensor> {
     let wide = window.kernel[0] * window.kernel[1] > 256;
     // 2x2 windows at a time.
     let tiles = shape.n * shape.h.div_ceil(2) * shape.w.div_ceil(2);
-    let taps = tape.scratch(Shape::vector(match (store, wide) {
+    let argmax = tape.scratch(Shape::vector(match (store, wide) {
         (true, true) => 16 * tiles * quads,
         (true, false) => 4 * tiles * quads,
         // What the binding holds at least, though nothing is stored.
         (false, _) => 4,
     }));
 
-    let launch = Launch::new("max_pool", "forward").read(x).write(y).write(taps);
+    let launch = Launch::new("max_pool", "forward").read(x).write(y).write(argmax);
     let launch = launch.u32(tiles).u32(x.shape.h).u32(x.shape.w).u32(shape.h).u32(shape.w).f32(f32::NEG_INFINITY);
     let launch = launch.view(x).view(y).flops(shape.len() * window.kernel[0] * window.kernel[1]);
     let variant = |width: u32| {
@@ -39,16 +39,16 @@ pub fn max_pool(tape: &mut Tape, x: Tensor, window: Window) -> Result<Tensor> {
         window.forward(kernel, shape)
     };
     tape.launch(both_widths(launch, x.shape.c, variant));
-    tape.on_backward(&[x], move |tape| backward(tape, x, y, taps, window, wide));
+    tape.on_backward(&[x], move |tape| backward(tape, x, y, argmax, window, wide));
     Ok(y)
 }
 
-fn backward(tape: &mut Tape, x: Tensor, y: Tensor, taps: Tensor, window: Window, wide: bool) -> Result<()> {
+fn backward(tape: &mut Tape, x: Tensor, y: Tensor, argmax: Tensor, window: Window, wide: bool) -> Result<()> {
     let Some(dy) = tape.grad(y)? else { return Ok(()) };
     let dx = tape.grad_destination(x)?;
     let quads = x.shape.c.div_ceil(4);
     let squares = window.square_count(x.shape);
-    let launch = Launch::new("max_pool", "backward").read_indices(taps).read(dy).write(dx.tensor);
+    let launch = Launch::new("max_pool", "backward").read_indices(argmax).read(dy).write(dx.tensor);
     let launch = launch.u32(squares).u32(x.shape.h).u32(x.shape.w).u32(y.shape.h).u32(y.shape.w);
     let launch = launch.view(dy).view(dx.tensor).flops(y.shape.len());
     let launch = if dx.accumulate { launch } else { launch.of_maxima(x, y) };

@@ -41,7 +41,7 @@ impl Tape {
                 None => {}
             }
         }
-        // Its longest sleep. A short one frees nothing at the busiest moment.
+        // The longest gap between two reads. A short one frees nothing at the busiest moment.
         let (asleep, awake) = places.windows(2).map(|pair| (pair[0], pair[1])).max_by_key(|(a, b)| b - a)?;
         if asleep == at || awake - asleep < SHORTEST {
             return None;
