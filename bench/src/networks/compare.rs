@@ -10,8 +10,8 @@ use gatefold::train::Precision;
 use gatefold_engine::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use super::median;
 use super::session::Load;
+use crate::measure::median;
 use crate::{Common, json};
 
 /// Time single ops, or a training step, beside Burn and PyTorch

@@ -9,8 +9,8 @@ use gatefold::train::tuning::When;
 use gatefold_engine::{Error, Result};
 use serde::Serialize;
 
-use super::median;
 use super::session::{Load, Session, StepSample};
+use crate::measure::median;
 use crate::roofline::Ceilings;
 use crate::{Common, json};
 
