@@ -217,7 +217,8 @@ impl Tape {
         Tensor { id: self.values.len() - 1, shape }
     }
 
-    /// Ops record values of any shape; here it shows whether kernels can work on all of them, which count elements in 32 bits.
+    /// Ops record values of any shape, so that it can be told what they would need; here it shows whether kernels can work on all of
+    /// them, which count elements in 32 bits.
     ///
     /// # Errors
     /// [`Error::Run`] with the shape of the first value that has more elements.
@@ -393,10 +394,8 @@ impl Tape {
     /// (ones for a loss, a one-hot row for one class's logit), as an input or constant of the same shape.
     ///
     /// # Errors
-    /// If an op cannot record its backward pass, a frozen parameter follows a trained one, or a value has more elements than a `u32`
-    /// counts.
+    /// If an op cannot record its backward pass, or a frozen parameter follows a trained one.
     pub fn backward(&mut self, outputs: &[(Tensor, Tensor)]) -> Result<()> {
-        self.check_sizes()?;
         if self.mixed {
             return Err(Error::run("a parameter was frozen after one that is trained"));
         }
@@ -485,7 +484,7 @@ mod tests {
         for shape in [most.with_c(256), Shape::new(1 << 40, 1 << 30, 1, 1)] {
             tape.scratch(shape);
             let text = format!("{} has more than 4294967295 elements", most.with_c(256));
-            assert!(tape.backward(&[]).unwrap_err().to_string().contains(&text));
+            assert!(tape.check_sizes().unwrap_err().to_string().contains(&text));
         }
         let gpu = Arc::new(Gpu::open(&GpuOptions { adapter: None, checked: true }).unwrap());
         let store = ParameterStore::new(&gpu, tape.spec(), false).unwrap();
