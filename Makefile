@@ -12,6 +12,14 @@ else
 SYSTEM := $(shell uname -s)
 endif
 
+ifeq ($(SYSTEM),Linux)
+# One of Mesa's layers looks for a Wayland display, and libwayland complains on stderr where this is not set. The programs keep
+# it quiet themselves (gpu::quieten_layers), the processes of tests do not.
+ifeq ($(XDG_RUNTIME_DIR),)
+export XDG_RUNTIME_DIR := /nonexistent
+endif
+endif
+
 .PHONY: help demo test kernels bench lint format-check clippy docs build setup
 
 help:
