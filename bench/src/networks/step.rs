@@ -46,7 +46,7 @@ pub struct Arguments {
 /// As `train` has it.
 #[derive(Args, Clone, Copy)]
 struct Tuning {
-    /// Fingerprint for the fastest kernels first, also on a software adapter
+    /// Look for the fastest kernels first, also on a software adapter
     #[arg(long, conflicts_with = "no_tune")]
     tune: bool,
     /// Take the kernels that a rule of thumb names; software adapters do so anyway
