@@ -32,8 +32,9 @@ fn modules(root: &Path) -> BTreeMap<String, String> {
     found
 }
 
-/// All paths after `crate::` in a file, groups in braces taken apart; comments left out.
+/// All paths after `crate::` in a file, groups in braces taken apart; comments and the file's own tests left out.
 fn paths(text: &str) -> BTreeSet<String> {
+    let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or(text);
     let code: String = text.lines().map(|line| line.split("//").next().unwrap_or("")).collect::<Vec<_>>().join(" ");
     let mut found = BTreeSet::new();
     for part in code.split("crate::").skip(1) {
@@ -52,9 +53,8 @@ fn take(text: &str, before: &str, found: &mut BTreeSet<String>) -> usize {
     }
     let mut at = end + 1;
     while !text[at..].starts_with('}') {
-        let step = take(&text[at..], &path, found);
-        // A comma, a space, or `as NAME`.
-        at += step.max(1);
+        let name = text[at..].starts_with(|c: char| c.is_alphanumeric() || c == '_');
+        at += if name { take(&text[at..], &path, found) } else { 1 };
     }
     at + 1
 }

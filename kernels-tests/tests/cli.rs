@@ -120,7 +120,7 @@ fn bad_usage_is_one_line_and_exit_code_2() {
         (&["--case", "("], "not a regular expression"),
         (&["--case", "no such case"], "no case matches"),
         (&["--op", "relu", "--case", "^add"], "no case of relu matches"),
-        (&["--adapter", "voodoo"], "--adapter voodoo"),
+        (&["--adapter", "voodoo"], "adapter voodoo"),
     ] {
         let output = kernels_tests(arguments);
         let text = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -190,9 +190,12 @@ fn every_launch_with_several_kernels_is_tuned() {
     let mut choices = Choices::new(gpu().adapter());
     let (report, events) = tune(&tape, &mut choices, PLENTY, None);
     assert!(events.iter().all(|event| matches!(event, Event::Progress { .. })), "{events:?}");
-    let candidates = |launch: &&Launch| admissible(&tape, launch, gpu().adapter()).len();
+    // Kernels for GPUs are not tried on software adapters.
+    let gpu = gpu();
+    let able = |kernel: &&Kernel| !gpu.adapter().software || kernel.needs.software != Some(false);
+    let candidates = |launch: &&Launch| admissible(&tape, launch, gpu.adapter()).into_iter().filter(able).count();
     let several: Vec<&Launch> = tape.launches.iter().filter(|launch| candidates(launch) > 1).collect();
-    assert!(several.iter().all(|launch| launch.tunable()) && several.len() >= 5, "{}", several.len());
+    assert!(several.iter().all(|launch| launch.tunable()) && several.len() >= 4, "{}", several.len());
     let keys: HashSet<String> = several.iter().map(|launch| key(&tape, launch)).collect();
     assert!(keys.iter().all(|key| choices.variant(key).is_some()));
     assert_eq!((report.timed, report.unreached), (keys.len(), 0));
