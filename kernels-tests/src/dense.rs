@@ -34,6 +34,7 @@ fn row(name: &str, n: usize, inputs: usize, outputs: usize, with_bias: bool) -> 
 pub fn rows() -> Vec<Row> {
     vec![
         row("even", 8, 24, 12, true),
+        row("even, no bias", 8, 24, 12, false),
         row("odd sizes", 5, 7, 3, true),
         row("one output", 3, 100, 1, true),
         row("one input, no bias", 4, 1, 6, false),
