@@ -191,7 +191,9 @@ impl<'a> Bench<'a> {
         let fill = |operand: usize, whole: Tensor| match launch.operands[operand].1 {
             // 0 is an index everywhere.
             Access::Read if launch.indices.contains(&operand) => vec![0; whole.shape.len()],
-            Access::Read => random(whole.shape.len(), operand as u32),
+            // A vector may be a variance, of which kernels take the root.
+            Access::Read if whole.shape.pixels() == 1 => random(whole.shape.len(), operand as u32, 1.0),
+            Access::Read => random(whole.shape.len(), operand as u32, 0.0),
             Access::Write => vec![BEFORE.to_bits(); whole.shape.len()],
         };
         Ok(Self { probe: Probe::new(gpu, tape, number, 0, &fill)?, stopwatch: Stopwatch::new(gpu)? })
@@ -216,13 +218,13 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// Numbers from -0.5 to 0.5, as words. A block of them is repeated; its length is prime, so that no two channels or lines are alike.
-fn random(words: usize, seed: u32) -> Vec<u32> {
+/// Numbers from half below to half above `mean`, as words. A block of them is repeated; its length is prime, so that no two channels or lines are alike.
+fn random(words: usize, seed: u32, mean: f32) -> Vec<u32> {
     const BLOCK: usize = 65_537;
     let mut state = seed.wrapping_mul(0x9e37_79b9) | 1;
     let mut next = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        ((state >> 8) as f32 / 16_777_216.0 - 0.5).to_bits()
+        (mean + (state >> 8) as f32 / 16_777_216.0 - 0.5).to_bits()
     };
     let block: Vec<u32> = (0..BLOCK.min(words)).map(|_| next()).collect();
     block.into_iter().cycle().take(words).collect()

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::*;
 use crate::gpu::{BufferPool, GpuOptions};
+use crate::ops::batch_norm::{BatchNorm, batch_norm};
 use crate::ops::conv2d::conv2d;
 use crate::ops::copy::copy;
 use crate::ops::flatten::flatten;
@@ -180,7 +181,12 @@ fn every_launch_with_several_kernels_is_tuned() {
     let mut tape = Tape::new();
     let x = tape.input(Shape::new(2, 8, 8, 8));
     tape.require_grad(x);
-    let y = relu(&mut tape, x);
+    // Its kernels take the root of a variance, which must not be negative.
+    let vector = |tape: &mut Tape| tape.input(Shape::vector(8));
+    let [gamma, beta, running_mean, running_var] = [(); 4].map(|()| vector(&mut tape));
+    let norm = BatchNorm { gamma, beta, running_mean, running_var, eps: 1e-5, momentum: 0.1 };
+    let y = batch_norm(&mut tape, x, &norm, true).unwrap();
+    let y = relu(&mut tape, y);
     let y = max_pool(&mut tape, y, Window::square(2, 2, 0)).unwrap();
     let logits = flatten(&mut tape, y);
     let targets = Targets::inputs(&mut tape, 2);
