@@ -85,7 +85,7 @@ impl Shader {
     /// The WGSL that it is composed of: what was built in, or what [`shaders_from`] put in its place.
     pub fn text(&self) -> &'static str {
         let Some(texts) = REPLACED.get_or_init(|| None) else { return self.source };
-        // A shader of somebody else's is itself, whatever its name.
+        // Someone else's shader is itself, whatever its name.
         if BUILT_IN.contains(self) { texts.get(self.path).map_or(self.source, String::as_str) } else { self.source }
     }
 
@@ -94,11 +94,28 @@ impl Shader {
         self.text().lines().next()?.strip_prefix("#define_import_path").map(str::trim)
     }
 
-    /// The shared parts that it imports.
-    fn imports(&self) -> impl Iterator<Item = (Shader, &'static str)> {
-        let text = self.text();
+    /// The shared parts that it imports, each behind those that it imports itself.
+    fn imports(&self) -> Vec<(Shader, &'static str)> {
+        let mut found = vec![];
+        self.add_imports(&mut found);
+        found
+    }
+
+    fn add_imports(&self, found: &mut Vec<(Shader, &'static str)>) {
         let named = BUILT_IN.iter().filter_map(|shared| shared.import_name().map(|name| (*shared, name)));
-        named.filter(move |(_, name)| text.contains(name))
+        for (shared, name) in named.filter(|(_, name)| self.mentions(name)) {
+            if !found.contains(&(shared, name)) {
+                shared.add_imports(found);
+                found.push((shared, name));
+            }
+        }
+    }
+
+    /// Whether it has an `#import` of this name, or of something in it.
+    fn mentions(&self, name: &str) -> bool {
+        let mut rests =
+            self.text().lines().filter_map(|line| line.trim_start().strip_prefix("#import")?.trim().strip_prefix(name));
+        rests.any(|rest| !rest.starts_with(|next: char| next.is_alphanumeric() || next == '_'))
     }
 }
 
@@ -141,11 +158,11 @@ pub fn compose(shader: Shader, defs: &[(&'static str, u32)]) -> Result<naga::Mod
 
 /// A shader with the text of its imports behind it; their names lose the module's, so no two of them may define the same one.
 fn in_one(shader: Shader) -> String {
-    let mut source = shader.text().to_owned();
-    for (shared, name) in shader.imports() {
+    let imports = shader.imports();
+    let mut source = imports.iter().fold(shader.text().to_owned(), |source, (shared, _)| source + shared.text());
+    for (_, name) in imports {
         let module = name.rsplit("::").next().unwrap_or(name);
         source = source.replace(&format!("#import {name}\n"), "\n").replace(&format!("{module}::"), "");
-        source += shared.text();
     }
     source
 }
@@ -162,7 +179,7 @@ fn parse(source: &str) -> Result<naga::Module, String> {
 /// Tells a kernel's source, with all it may import, from any other.
 pub fn fingerprint(shader: Shader) -> blake3::Hash {
     let mut hash = blake3::Hasher::new();
-    for part in std::iter::once(shader).chain(shader.imports().map(|(shared, _)| shared)) {
+    for part in std::iter::once(shader).chain(shader.imports().into_iter().map(|(shared, _)| shared)) {
         hash.update(part.path.as_bytes()).update(part.text().as_bytes());
     }
     hash.finalize()
@@ -180,6 +197,17 @@ mod tests {
             let stem = shader.path.strip_prefix("shared/").map(|name| name.trim_end_matches(".wgsl"));
             assert_eq!(shader.import_name(), stem.map(|stem| format!("gatefold::{stem}")).as_deref());
         }
+    }
+
+    #[test]
+    fn what_a_shared_part_imports_comes_before_it_and_counts_for_the_fingerprint() {
+        let named = |source: &'static str| Shader { path: "own.wgsl", source };
+        let paths = |source| named(source).imports().into_iter().map(|(shared, _)| shared.path).collect::<Vec<_>>();
+        // `runs` imports `grid`.
+        assert_eq!(paths("#import gatefold::runs\n"), ["shared/grid.wgsl", "shared/runs.wgsl"]);
+        assert_eq!(paths("#import gatefold::runs\n#import gatefold::grid\n"), ["shared/grid.wgsl", "shared/runs.wgsl"]);
+        // A name in a comment, or at the start of a longer one, is none.
+        assert!(paths("// as gatefold::grid does\n#import gatefold::grids\n").is_empty());
     }
 
     #[test]
