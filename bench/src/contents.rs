@@ -1,6 +1,6 @@
 //! What lies in the storage of a launch that is timed by itself, and whether two kernels made the same of it.
 
-use gatefold_engine::plan::Output;
+use gatefold_engine::plan::{Content, Output};
 use gatefold_engine::tape::Launch;
 use gatefold_engine::tensor::Tensor;
 use kernels_tests::tolerance;
@@ -35,15 +35,18 @@ pub fn contents(launch: &Launch, operand: usize, tensor: Tensor) -> Vec<u32> {
 
 /// Largest difference of two right kernels, relative to what they did.
 pub fn tolerance(outputs: &[Output], rounds_factors: bool) -> f64 {
-    let half = rounds_factors || outputs.iter().any(|output| output.half);
+    let half = rounds_factors || outputs.iter().any(|output| output.content == Content::F16);
     if half { tolerance::OTHER_KERNEL_HALF } else { tolerance::OTHER_KERNEL }
 }
 
 /// How far a kernel's outputs are from the plain one's: the norm of the difference over that of what the plain one changed.
-/// Infinite if anything is NaN or infinite.
+/// Infinite if anything is NaN or infinite, or if indices differ.
 pub fn difference(plain: &[Output], other: &[Output]) -> f64 {
     let (mut apart, mut changed) = (0.0_f64, 0.0_f64);
     for (plain, other) in plain.iter().zip(other) {
+        if plain.indices() != other.indices() {
+            return f64::INFINITY;
+        }
         for ([before, a], [_, b]) in plain.numbers().zip(other.numbers()) {
             // A NaN in either makes the sum one.
             apart += (a - b) * (a - b);
@@ -61,7 +64,7 @@ mod tests {
     const BEFORE: [u32; 3] = [0; 3];
 
     fn output(after: [f32; 3]) -> [Output<'static>; 1] {
-        [Output { before: &BEFORE, after: after.map(f32::to_bits).to_vec(), half: false }]
+        [Output { before: &BEFORE, after: after.map(f32::to_bits).to_vec(), content: Content::F32 }]
     }
 
     #[test]
@@ -74,9 +77,18 @@ mod tests {
     }
 
     #[test]
+    fn indices_are_the_same_or_wrong() {
+        // As a float, the last would be NaN.
+        let indices = |after| [Output { before: &BEFORE, after, content: Content::Indices }];
+        let plain = indices(vec![0, 1, 0xffc0_ffff]);
+        assert_eq!(difference(&plain, &indices(vec![0, 1, 0xffc0_ffff])), 0.0);
+        assert_eq!(difference(&plain, &indices(vec![0, 2, 0xffc0_ffff])), f64::INFINITY);
+    }
+
+    #[test]
     fn a_word_in_half_precision_is_two_numbers() {
         // 1 and -2.
-        let output = Output { before: &[0], after: vec![0xc000_3c00], half: true };
+        let output = Output { before: &[0], after: vec![0xc000_3c00], content: Content::F16 };
         assert_eq!(output.numbers().collect::<Vec<_>>(), [[0.0, 1.0], [0.0, -2.0]]);
     }
 }

@@ -26,7 +26,7 @@ pub mod tune;
 pub use check::Lifetimes;
 pub use choice::{Choice, Choices, admissible, choose};
 pub use largest::{LargeTensor, largest_tensors};
-pub use probe::{Output, Prepared, Probe, distinct_launches};
+pub use probe::{Content, Output, Prepared, Probe, distinct_launches};
 pub use profile::LaunchTime;
 use slots::Slots;
 

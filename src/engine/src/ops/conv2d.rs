@@ -224,12 +224,10 @@ fn grad_bias(tape: &mut Tape, dy: Tensor, to: GradDestination) {
     let sums = splits.destination(tape, to);
     let launch = Launch::new("conv2d", "grad_bias").read(dy).write(sums);
     let launch = launch.u32(pixels).u32(splits.each).u32(splits.count).view(dy);
-    let variant = |width: usize| {
-        Kernel::per_item(shader!("conv2d/grad_bias.wgsl"), splits.count * channels / width)
-            .def("VECTOR", width as u32)
-            .constant("CHANNELS", (channels / width) as i64)
-    };
-    let launch = if channels.is_multiple_of(4) { launch.kernel(variant(4).aligned()) } else { launch };
-    tape.launch(launch.kernel(variant(1)));
+    tape.launch(
+        launch.both_widths(channels, |elements| {
+            Kernel::per_item(shader!("conv2d/grad_bias.wgsl"), splits.count * elements)
+        }),
+    );
     splits.sum(tape, sums, to);
 }

@@ -8,9 +8,9 @@ use crate::{Result, shader};
 
 /// `n x h x w x c` to `n x h' x w' x c`: the maximum of each window, per channel; padding never wins, NaN always does.
 ///
-/// The gradient goes to the first maximum of a window, row by row, as in PyTorch. Its place in the window, the argmax, is kept from the
-/// forward pass, for squares of 2x2 outputs and four channels: a byte per output, a word for windows of more than 256 pixels,
-/// nothing if no gradient is wanted.
+/// The gradient goes to the first maximum of a window, row by row, as in PyTorch. Its place in the window, the argmax, is kept
+/// from the forward pass, for squares of 2x2 outputs and four channels: a byte per output, a word for windows of more than 256
+/// pixels, nothing if no gradient is wanted.
 ///
 /// # Errors
 /// If the kernel does not fit the padded input, or the padding is as large as the kernel.
@@ -29,16 +29,16 @@ pub fn max_pool(tape: &mut Tape, x: Tensor, window: Window) -> Result<Tensor> {
         (false, _) => 4,
     }));
 
-    let launch = Launch::new("max_pool", "forward").read(x).write(y).write(argmax);
+    let launch = Launch::new("max_pool", "forward").read(x).write(y).write_indices(argmax);
     let launch = launch.u32(tiles).u32(x.shape.h).u32(x.shape.w).u32(shape.h).u32(shape.w).f32(f32::NEG_INFINITY);
     let launch = launch.view(x).view(y).flops(shape.len() * window.kernel[0] * window.kernel[1]);
-    let variant = |width: u32| {
-        let kernel = Kernel::per_item(shader!("max_pool/forward.wgsl"), tiles * quads).def("VECTOR", width);
+    // Each invocation has four channels in both widths, so that either can read what the other wrote.
+    tape.launch(launch.any_width(x.shape.c, |_| {
+        let kernel = Kernel::per_item(shader!("max_pool/forward.wgsl"), tiles * quads);
         let kernel = kernel.constant("CHANNELS", x.shape.c as i64).constant("QUADS", quads as i64);
         let kernel = kernel.constant("STORE", i64::from(store)).constant("WIDE", i64::from(wide));
         window.forward(kernel, shape)
-    };
-    tape.launch(both_widths(launch, x.shape.c, variant));
+    }));
     tape.on_backward(&[x], move |tape| backward(tape, x, y, argmax, window, wide));
     Ok(y)
 }
@@ -52,19 +52,11 @@ fn backward(tape: &mut Tape, x: Tensor, y: Tensor, argmax: Tensor, window: Windo
     let launch = launch.u32(squares).u32(x.shape.h).u32(x.shape.w).u32(y.shape.h).u32(y.shape.w);
     let launch = launch.view(dy).view(dx.tensor).flops(y.shape.len());
     let launch = if dx.accumulate { launch } else { launch.of_maxima(x, y) };
-    let variant = |width: u32| {
-        let kernel = Kernel::per_item(shader!("max_pool/backward.wgsl"), squares * quads).def("VECTOR", width);
+    tape.launch(launch.any_width(x.shape.c, |_| {
+        let kernel = Kernel::per_item(shader!("max_pool/backward.wgsl"), squares * quads);
         let kernel = kernel.constant("CHANNELS", x.shape.c as i64).constant("QUADS", quads as i64);
         let kernel = kernel.constant("WIDE", i64::from(wide)).constant("ACCUMULATE", i64::from(dx.accumulate));
         window.tiles(window.backward(kernel, x.shape), y.shape)
-    };
-    tape.launch(both_widths(launch, x.shape.c, variant));
+    }));
     Ok(())
-}
-
-/// The aligned variant where the channels allow it, then the one that runs everywhere. (Each invocation has four channels in
-/// both, so that either can read what the other wrote.)
-fn both_widths(launch: Launch, channels: usize, variant: impl Fn(u32) -> Kernel) -> Launch {
-    let launch = if channels.is_multiple_of(4) { launch.kernel(variant(4).aligned()) } else { launch };
-    launch.kernel(variant(1))
 }

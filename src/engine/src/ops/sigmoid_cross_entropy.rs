@@ -48,7 +48,7 @@ pub fn sigmoid_cross_entropy(
     tape.on_backward(&[logits], move |tape| {
         let Some(dloss) = tape.grad(loss.loss)? else { return Ok(()) };
         let to = tape.grad_destination(logits)?;
-        let launch = Launch::new(OP, "backward").read(logits).read(labels).read(records).read(loss.stats);
+        let launch = Launch::new(OP, "backward").read(logits).read_indices(labels).read(records).read(loss.stats);
         let launch = launch.read(dloss).write(to.tensor).u32(n).f32(label_smoothing);
         let launch = launch.view(logits).view(loss.stats).view(dloss).view(to.tensor);
         let kernel = Kernel::per_item(shader!("sigmoid_cross_entropy/backward.wgsl"), n);

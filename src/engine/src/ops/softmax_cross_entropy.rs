@@ -56,7 +56,7 @@ pub fn softmax_cross_entropy(
     tape.on_backward(&[logits], move |tape| {
         let Some(dloss) = tape.grad(loss.loss)? else { return Ok(()) };
         let to = tape.grad_destination(logits)?;
-        let launch = Launch::new(OP, "backward").read(logits).read(labels).read(class_weights);
+        let launch = Launch::new(OP, "backward").read(logits).read_indices(labels).read(class_weights);
         let launch = launch.read(records).read(loss.stats).read(dloss).write(to.tensor);
         let launch = launch.u32(logits.shape.len()).f32(label_smoothing).f32(class_weight_sum);
         let launch = launch.view(logits).view(loss.stats).view(dloss).view(to.tensor).flops(4 * logits.shape.len());

@@ -1,10 +1,9 @@
-//! An independent look at a layout, for tests: lifetimes from the launches anew, and what they demand.
+//! An independent look at a layout, for tests: lifetimes from the launches themselves, and what they demand.
 
 use std::collections::BTreeMap;
 
 use super::Layout;
 use crate::tape::{Access, Home, Tape};
-use crate::tensor::Tensor;
 use crate::{Error, Result};
 
 /// What the values of a tape need, reused or not.
@@ -25,7 +24,7 @@ impl Layout {
     pub fn check(&self, tape: &Tape) -> Result<Lifetimes> {
         let (lives, places) = (lives(tape), &self.slots.places);
         let bytes = |root: usize| tape.values[root].bytes();
-        if !lives.keys().eq(places.keys().collect::<std::collections::BTreeSet<_>>()) {
+        if lives.len() != places.len() || !lives.keys().all(|root| places.contains_key(root)) {
             return Err(Error::run("the layout has places for other values than the tape"));
         }
         for (&root, life) in &lives {
@@ -66,7 +65,7 @@ impl Layout {
 fn lives(tape: &Tape) -> BTreeMap<usize, (usize, usize)> {
     let mut lives = BTreeMap::new();
     for (time, launch) in tape.launches().iter().enumerate() {
-        for tensor in launch.operands().iter().map(|(tensor, _): &(Tensor, Access)| *tensor) {
+        for &(tensor, _) in launch.operands() {
             let root = tape.view(tensor).root;
             if tape.values[root].home == Home::Own {
                 let life = lives.entry(root).or_insert((time, time));

@@ -37,8 +37,8 @@ pub struct Probe<'a> {
     block: wgpu::Buffer,
     /// By root, for each copy of what is read.
     copies: Vec<HashMap<usize, wgpu::Buffer>>,
-    /// First contents of what is written, by root.
-    first: HashMap<usize, Vec<u32>>,
+    /// First contents of what is written, by root, and what the words are.
+    first: HashMap<usize, (Vec<u32>, Content)>,
 }
 
 /// A kernel that is ready to run in a [`Probe`].
@@ -86,7 +86,14 @@ impl<'a> Probe<'a> {
                 Access::Read => read.push(root),
                 // What only some kernels write tells nothing about the others.
                 Access::Write if operand >= launch.common_operands() => {}
-                Access::Write => drop(first.insert(root, words)),
+                Access::Write => {
+                    let content = match (launch.indices.contains(&operand), tape.is_half(whole)) {
+                        (true, _) => Content::Indices,
+                        (false, true) => Content::F16,
+                        (false, false) => Content::F32,
+                    };
+                    first.insert(root, (words, content));
+                }
             }
         }
         let bytes: u64 = read.iter().map(|root| once[root].size()).sum();
@@ -148,17 +155,16 @@ impl<'a> Probe<'a> {
     /// # Errors
     /// If the device was lost.
     pub fn outputs(&self, stopwatch: &Stopwatch, kernel: &Prepared) -> Result<Vec<Output<'_>>> {
-        for (root, words) in &self.first {
+        for (root, (words, _)) in &self.first {
             self.gpu.queue.write_buffer(&self.copies[0][root], 0, bytemuck::cast_slice(words));
         }
         self.time(stopwatch, kernel, 1)?;
         let mut roots: Vec<_> = self.first.keys().collect();
         roots.sort_unstable();
         let read = |root: &usize| {
-            let before = &self.first[root];
+            let (before, content) = &self.first[root];
             let bytes = self.gpu.read_buffer(&self.copies[0][root], 0, 4 * before.len() as u64)?;
-            let half = self.tape.values[*root].half;
-            Ok(Output { before, after: bytemuck::pod_collect_to_vec(&bytes), half })
+            Ok(Output { before, after: bytemuck::pod_collect_to_vec(&bytes), content: *content })
         };
         roots.into_iter().map(read).collect()
     }
@@ -174,15 +180,30 @@ fn halves(words: &[u32]) -> Vec<u32> {
 pub struct Output<'a> {
     pub before: &'a [u32],
     pub after: Vec<u32>,
-    /// Each word holds two numbers in half precision.
-    pub half: bool,
+    pub content: Content,
+}
+
+/// What the words of a storage are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// A number each.
+    F32,
+    /// Two numbers each, in half precision.
+    F16,
+    /// Indices, in whatever packing: right or wrong, never nearly right.
+    Indices,
 }
 
 impl Output<'_> {
-    /// The numbers before and after, pairwise.
+    /// The numbers before and after, pairwise; none if it holds indices.
     pub fn numbers(&self) -> impl Iterator<Item = [f64; 2]> {
-        let parts: &[u32] = if self.half { &[0, 16] } else { &[0] };
-        let number = |word: u32, shift: u32| match self.half {
+        let parts: &[u32] = match self.content {
+            Content::F32 => &[0],
+            Content::F16 => &[0, 16],
+            Content::Indices => &[],
+        };
+        let half = self.content == Content::F16;
+        let number = move |word: u32, shift: u32| match half {
             true => half::f16::from_bits((word >> shift) as u16).to_f64(),
             false => f64::from(f32::from_bits(word)),
         };
@@ -190,5 +211,10 @@ impl Output<'_> {
         words.flat_map(move |(&before, &after)| {
             parts.iter().map(move |&part| [number(before, part), number(after, part)])
         })
+    }
+
+    /// The words after, if they are indices; else none.
+    pub fn indices(&self) -> &[u32] {
+        if self.content == Content::Indices { &self.after } else { &[] }
     }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::choice::{Choice, Choices, admissible, attempt, choose, key};
-use super::{Prepared, Probe};
+use super::{Output, Prepared, Probe};
 use crate::gpu::{Gpu, Kernel, Stopwatch};
 use crate::tape::{Access, Launch, Tape};
 use crate::tensor::Tensor;
@@ -47,7 +47,7 @@ const RUNS: usize = 3;
 /// Another kernel than the rule's must be faster by this factor: a choice should not hang on noise.
 const MARGIN: f64 = 0.95;
 
-/// Looks for the fastest kernels of a tape's launches, those with the most operations first.
+/// Looks for the fastest kernels of a tape's launches: those with the most operations first, then those that move the most bytes.
 pub struct Tuner<'a> {
     pub gpu: &'a Gpu,
     /// No launch is begun after this time.
@@ -67,7 +67,7 @@ impl Tuner<'_> {
         let start = Instant::now();
         self.read_journal(choices);
         let mut report = Report::default();
-        let mut open: HashMap<String, (usize, u64)> = HashMap::new();
+        let mut open: HashMap<String, (usize, [u64; 2])> = HashMap::new();
         for (number, launch) in tape.launches.iter().enumerate() {
             if !launch.tunable() || self.candidates(tape, launch).len() < 2 {
                 continue;
@@ -77,7 +77,9 @@ impl Tuner<'_> {
                 report.known += 1;
                 continue;
             }
-            open.entry(key).or_insert((number, 0)).1 += launch.flops;
+            let (_, [flops, bytes]) = open.entry(key).or_insert((number, [0; 2]));
+            *flops += launch.flops;
+            *bytes += tape.bytes_moved(launch);
         }
         let mut open: Vec<_> = open.into_iter().collect();
         open.sort_by(|(a, (_, left)), (b, (_, right))| right.cmp(left).then_with(|| a.cmp(b)));
@@ -115,7 +117,7 @@ impl Tuner<'_> {
         let Ok(bench) = Bench::new(self.gpu, tape, number) else { return self.gpu.check().map(|()| rule.to_owned()) };
         let launch = &tape.launches[number];
         let half = launch.operands.iter().any(|&(t, access)| access == Access::Write && tape.is_half(t));
-        let mut plain: Option<Vec<f64>> = None;
+        let mut plain: Option<Written> = None;
         let mut times: Vec<(String, f64)> = vec![];
         for kernel in self.candidates(tape, launch) {
             let variant = kernel.variant();
@@ -182,6 +184,12 @@ struct Bench<'a> {
     stopwatch: Stopwatch,
 }
 
+/// What the outputs of a launch hold after a kernel ran.
+struct Written {
+    numbers: Vec<f64>,
+    indices: Vec<u32>,
+}
+
 /// What outputs hold before a kernel runs: a kernel that accumulates adds to it, one that forgets a place leaves it.
 const BEFORE: f32 = 1.0;
 
@@ -199,16 +207,21 @@ impl<'a> Bench<'a> {
         Ok(Self { probe: Probe::new(gpu, tape, number, 0, &fill)?, stopwatch: Stopwatch::new(gpu)? })
     }
 
-    /// Runs once and gives the numbers that the outputs then hold.
-    fn run(&self, kernel: &Prepared) -> Result<Vec<f64>> {
+    /// Runs once and gives what the outputs then hold.
+    fn run(&self, kernel: &Prepared) -> Result<Written> {
         let outputs = self.probe.outputs(&self.stopwatch, kernel)?;
-        Ok(outputs.iter().flat_map(|output| output.numbers().map(|[_, after]| after)).collect())
+        let numbers = outputs.iter().flat_map(|output| output.numbers().map(|[_, after]| after)).collect();
+        Ok(Written { numbers, indices: outputs.iter().flat_map(Output::indices).copied().collect() })
     }
 
-    /// Seconds of one run of a kernel whose numbers are right.
-    fn try_kernel(&self, kernel: &Kernel, plain: &[f64], half: bool) -> Result<f64> {
+    /// Seconds of one run of a kernel whose results are right.
+    fn try_kernel(&self, kernel: &Kernel, plain: &Written, half: bool) -> Result<f64> {
         let prepared = self.probe.prepare(kernel)?;
-        let error = distance(&self.run(&prepared)?, plain);
+        let written = self.run(&prepared)?;
+        if written.indices != plain.indices {
+            return Err(Error::run("its indices differ from the plain kernel's"));
+        }
+        let error = distance(&written.numbers, &plain.numbers);
         let tolerance = if half { HALF_TOLERANCE } else { TOLERANCE };
         if error.is_nan() || error > tolerance {
             return Err(Error::run(format!("its numbers differ from the plain kernel's by {error:.1e}")));
@@ -218,7 +231,8 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// Numbers from half below to half above `mean`, as words. A block of them is repeated; its length is prime, so that no two channels or lines are alike.
+/// Numbers from half below to half above `mean`, as words. A block of them is repeated; its length is prime, so that no two
+/// channels or lines are alike.
 fn random(words: usize, seed: u32, mean: f32) -> Vec<u32> {
     const BLOCK: usize = 65_537;
     let mut state = seed.wrapping_mul(0x9e37_79b9) | 1;

@@ -82,6 +82,14 @@ impl Launch {
         self.read(tensor)
     }
 
+    /// The next binding: written, and its words are indices, such as the argmax of a pooling. Where kernels are compared, they must
+    /// be the same.
+    #[must_use]
+    pub fn write_indices(mut self, tensor: Tensor) -> Self {
+        self.indices.push(self.operands.len());
+        self.write(tensor)
+    }
+
     /// Whether there is a choice of kernels, which the tuner then makes.
     pub fn tunable(&self) -> bool {
         self.kernels.len() > 1

@@ -11,14 +11,12 @@ impl Launch {
     #[must_use]
     pub fn element_wise(self, shader: Shader, shape: Shape, switches: &[(&'static str, bool)]) -> Self {
         let turns = if shape.pixels().is_multiple_of(4) { 4 } else { 1 };
-        let variant = |width: usize| {
+        self.in_widths(shape.c, |width| {
             let kernel = Kernel::per_item(shader, shape.len() / width / turns);
             let kernel = kernel.def("VECTOR", width as u32).def("TURNS", turns as u32);
             let kernel = kernel.constant("CHANNELS", (shape.c / width) as i64);
             switches.iter().fold(kernel, |kernel, &(name, on)| kernel.constant(name, i64::from(on)))
-        };
-        let launch = if shape.c.is_multiple_of(4) { self.kernel(variant(4).aligned()) } else { self };
-        launch.kernel(variant(1))
+        })
     }
 
     /// Like [`Launch::any_width`], with the number of channels, counted in the kernel's Elements, as its override `CHANNELS`.
@@ -30,8 +28,12 @@ impl Launch {
     /// Adds a kernel in both widths: `variant` makes it for a number of channels, counted in the kernel's Elements.
     #[must_use]
     pub fn any_width(self, channels: usize, variant: impl Fn(usize) -> Kernel) -> Self {
-        let width = |width: usize| variant(channels / width).def("VECTOR", width as u32);
-        let launch = if channels.is_multiple_of(4) { self.kernel(width(4).aligned()) } else { self };
-        launch.kernel(width(1))
+        self.in_widths(channels, |width| variant(channels / width).def("VECTOR", width as u32))
+    }
+
+    /// Adds the kernel of width 4 where the channels allow it, then that of width 1, which runs everywhere.
+    fn in_widths(self, channels: usize, kernel: impl Fn(usize) -> Kernel) -> Self {
+        let launch = if channels.is_multiple_of(4) { self.kernel(kernel(4).aligned()) } else { self };
+        launch.kernel(kernel(1))
     }
 }
