@@ -5,9 +5,9 @@ use std::fs;
 use std::path::Path;
 
 /// Each room may use those before it.
-const ENGINE: &[&str] = &["error", "file", "tensor", "gpu", "params", "tape", "ops", "plan"];
+const ENGINE: &[&str] = &["error", "file", "hint", "tensor", "gpu", "params", "tape", "ops", "plan"];
 const PROGRAM: &[&str] =
-    &["font", "hint", "sample", "data", "nets", "weights", "score", "train", "explain", "report", "audit", "cli"];
+    &["font", "sample", "data", "nets", "weights", "score", "train", "explain", "report", "audit", "cli"];
 const DATA: &[&str] = &["picture", "set", "source", "import"];
 
 /// Every module below a folder, such as `data::set::pack`, with its text.
@@ -32,15 +32,33 @@ fn modules(root: &Path) -> BTreeMap<String, String> {
     found
 }
 
-/// All paths after `crate::` in a file, groups in braces taken apart; comments and the file's own tests left out.
-fn paths(text: &str) -> BTreeSet<String> {
+/// All paths within the crate that a module names, from `crate::` or from `super::` on, groups in braces taken apart; comments and
+/// the file's own tests left out.
+fn paths(module: &str, text: &str) -> BTreeSet<String> {
     let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or(text);
     let code: String = text.lines().map(|line| line.split("//").next().unwrap_or("")).collect::<Vec<_>>().join(" ");
     let mut found = BTreeSet::new();
     for part in code.split("crate::").skip(1) {
         take(part, "", &mut found);
     }
+    for (at, name) in code.match_indices("super::") {
+        // Not the second of `super::super::`.
+        if code[..at].ends_with("::") {
+            continue;
+        }
+        let (mut rest, mut above) = (&code[at + name.len()..], parent(module));
+        while let Some(further) = rest.strip_prefix("super::") {
+            (rest, above) = (further, parent(above));
+        }
+        let before = if above.is_empty() { String::new() } else { format!("{above}::") };
+        take(rest, &before, &mut found);
+    }
     found
+}
+
+/// The module above: `a::b` for `a::b::c`.
+fn parent(module: &str) -> &str {
+    module.rsplit_once("::").map_or("", |(above, _)| above)
 }
 
 /// Adds the paths at the start of `text`, each with `before` in front; gives how much of the text they are.
@@ -68,7 +86,7 @@ fn assert_order(modules: &BTreeMap<String, String>, rooms: &[&str], prefix: &str
     let place = |room: &str| rooms.iter().position(|known| *known == room).unwrap();
     for (module, text) in modules {
         let Some(own) = module.strip_prefix(prefix).and_then(|rest| room(rest, rooms)) else { continue };
-        for path in paths(text) {
+        for path in paths(module, text) {
             let Some(rest) = path.strip_prefix(prefix) else { continue };
             if let Some(other) = room(rest, rooms) {
                 assert!(place(other) <= place(own), "{module} uses {path}: {other} comes after {own}");
@@ -87,7 +105,7 @@ fn circles(modules: &BTreeMap<String, String>) -> Vec<String> {
     let uses: BTreeMap<&str, BTreeSet<String>> = modules
         .iter()
         .map(|(module, text)| {
-            let files = paths(text).into_iter().filter_map(|path| file_of(&path));
+            let files = paths(module, text).into_iter().filter_map(|path| file_of(&path));
             (module.as_str(), files.filter(|file| file != module && !family(file, module)).collect())
         })
         .collect();
@@ -128,9 +146,11 @@ fn circles_and_arrows_back_are_found() {
         file("b::y", "use crate::c;"),
         file("c", "fn f() { crate::a::x::g() }"),
         file("d", "use crate::a::x;"),
+        file("e::x", "fn f(y: &super::y::Y) {}"),
+        file("e::y", "fn f() { super::super::e::x::g() }"),
     ]);
-    assert_eq!(circles(&circle), ["a::x", "b::y", "c"]);
-    assert_eq!(paths("use crate::{b::y::{self, Y}, Result}; // crate::not"), {
+    assert_eq!(circles(&circle), ["a::x", "b::y", "c", "e::x", "e::y"]);
+    assert_eq!(paths("m", "use crate::{b::y::{self, Y}, Result}; // crate::not"), {
         ["Result", "b::y::Y", "b::y::self"].map(str::to_owned).into()
     });
     let back = std::panic::catch_unwind(|| assert_order(&circle, &["a", "b", "c"], ""));

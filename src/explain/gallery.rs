@@ -6,12 +6,12 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use gatefold_engine::file::write_atomically;
+use gatefold_engine::hint::did_you_mean;
 use image::{ImageFormat, RgbImage};
 use serde::Serialize;
 
 use super::render::{SheetRow, contact_sheet};
 use super::{CANNOT_SHOW, Explainer, Method, Question};
-use crate::hint::did_you_mean;
 use crate::score::model::Model;
 use crate::{Error, Result};
 

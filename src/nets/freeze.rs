@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use gatefold_engine::hint::did_you_mean;
 use gatefold_engine::tape::Tape;
 use serde::{Deserialize, Serialize};
 
@@ -23,11 +24,10 @@ impl Freeze {
         if let Self::Layer(name) = self
             && tape.named(name).is_none()
         {
-            let known: Vec<_> = tape.names().iter().map(|(name, _)| name.as_str()).collect();
-            return Err(Error::input(format!(
-                "--freeze {name}: there is no such layer; there are: trunk, {}",
-                known.join(", ")
-            )));
+            let known: Vec<_> =
+                ["trunk"].into_iter().chain(tape.names().iter().map(|(name, _)| name.as_str())).collect();
+            let (hint, known) = (did_you_mean(name, &known), known.join(", "));
+            return Err(Error::input(format!("--freeze {name}: there is no such layer{hint}; there are: {known}")));
         }
         if tape.trained_words() == 0 {
             return Err(Error::input(format!("--freeze {self}: leaves nothing to train; name an earlier layer")));

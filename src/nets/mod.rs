@@ -18,8 +18,8 @@ pub use build::Build;
 pub use freeze::Freeze;
 pub use head::Head;
 
-use crate::hint::did_you_mean;
 use crate::{Error, Result};
+use gatefold_engine::hint::did_you_mean;
 use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::Tensor;
 

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use gatefold_engine::gpu::Gpu;
+use gatefold_engine::hint::did_you_mean;
 
 use crate::data::import::build;
 use crate::data::source::{self, Columns};
 use crate::data::{Dataset, Pack, Skipped, Split};
-use crate::hint::did_you_mean;
 use crate::score::metrics::Metrics;
 use crate::score::model::{Model, probabilities};
 use crate::score::predictions::Predictions;

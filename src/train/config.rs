@@ -14,11 +14,11 @@ pub use augmentation::Augmentation;
 pub use options::shown;
 
 use crate::data::{Columns, Fit, PrepareOptions};
-use crate::hint::did_you_mean;
 use crate::nets::forward::{MEAN, STD};
 use crate::nets::{Freeze, Head, NetConfig};
 use crate::train::{LearningRate, Schedule};
 use crate::{Error, Result};
+use gatefold_engine::hint::did_you_mean;
 
 /// All settings of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

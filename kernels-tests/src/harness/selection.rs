@@ -1,5 +1,6 @@
 //! Which rows are wanted.
 
+use gatefold_engine::hint::did_you_mean;
 use gatefold_engine::{Error, Result};
 use regex::Regex;
 
@@ -58,11 +59,8 @@ pub fn known_op(op: &str) -> Result<()> {
     if OPS.contains(&op) {
         return Ok(());
     }
-    let near = OPS.iter().map(|known| (strsim::jaro_winkler(known, op), known)).max_by(|a, b| a.0.total_cmp(&b.0));
-    let hint =
-        near.filter(|(likeness, _)| *likeness > 0.75).map_or(String::new(), |(_, op)| format!(" did you mean {op}?"));
-    let known = OPS.join(", ");
-    Err(Error::input(format!("--op {op}: there is no such op;{hint} there are: {known}")))
+    let (hint, known) = (did_you_mean(op, &OPS), OPS.join(", "));
+    Err(Error::input(format!("--op {op}: there is no such op{hint}; there are: {known}")))
 }
 
 #[cfg(test)]

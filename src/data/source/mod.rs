@@ -12,6 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use gatefold_engine::file::cannot_read;
+use gatefold_engine::hint::did_you_mean;
 use serde::{Deserialize, Serialize};
 
 use self::table::Table;
@@ -19,7 +20,6 @@ use self::walk::{Walk, state_of, walk};
 use crate::data::set::report::Skipped;
 use crate::data::set::split::Split;
 use crate::data::set::strings::Strings;
-use crate::hint::did_you_mean;
 use crate::{Error, Result};
 
 /// Which columns of a table to read. A recipe's fields and the command line's options have the same names.

@@ -14,7 +14,7 @@
 //!
 //! # Homes
 //!
-//! Where a value's elements lie is its home. Most values own storage that is reused as soon as nobody needs them; inputs are
+//! Where a value's elements lie is its home. Most values own storage that is reused once they are no longer needed; inputs are
 //! written by the host, kept values can be read by it, and parameters lie side by side in long-lived buffers, the
 //! [`Arena`](params::Arena)s: all parameters in one, their gradients in another, either Adam moment, and running statistics. A
 //! value can be a slice, channels of another value, which makes [`concat`](ops::concat::concat) free of copies; or an alias, the
@@ -44,6 +44,7 @@
 pub mod error;
 pub mod file;
 pub mod gpu;
+pub mod hint;
 pub mod ops;
 pub mod params;
 pub mod plan;
