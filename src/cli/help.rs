@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use clap::builder::{PossibleValue, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Arg, Command, CommandFactory};
+use gatefold_engine::hint::did_you_mean;
 
 use super::console;
-use crate::hint::did_you_mean;
 use crate::nets::NETS;
 use crate::train::config::{self, Config, RECIPES, STEP_FACTOR};
 
@@ -70,12 +70,20 @@ impl<T: Clone + Send + Sync + 'static> TypedValueParser for Named<T> {
 
 /// The command line, with everything that its help shows.
 pub fn command() -> Command {
-    let with_defaults = |sub: Command| if sub.get_name() == "train" { sub.mut_args(with_default) } else { sub };
+    let settings = toml::Table::try_from(Config::default()).unwrap_or_default();
+    let with_default = |arg: Arg| match (default_of(arg.get_id().as_str(), &settings), arg.get_help()) {
+        (Some(default), Some(help)) => {
+            let help = format!("{help} [default: {default}]");
+            arg.help(help)
+        }
+        _ => arg,
+    };
+    let with_defaults = |sub: Command| if sub.get_name() == "train" { sub.mut_args(&with_default) } else { sub };
     super::Cli::command().mut_subcommands(with_defaults)
 }
 
-/// What an option of `train` is without being given. [`Config::default`] says so, or the code that a missing value means.
-fn default_of(id: &str) -> Option<String> {
+/// What an option of `train` is without being given. The default `settings` say so, or the code that a missing value means.
+fn default_of(id: &str, settings: &toml::Table) -> Option<String> {
     match id {
         "step_factor" => return Some(STEP_FACTOR.to_string()),
         "recipe" => {
@@ -84,22 +92,11 @@ fn default_of(id: &str) -> Option<String> {
         }
         _ => {}
     }
-    let table = toml::Table::try_from(Config::default()).ok()?;
-    match table.get(id)? {
+    match settings.get(id)? {
         // A switch is off, and an empty list says nothing.
         toml::Value::Boolean(_) => None,
         toml::Value::Array(values) if values.is_empty() => None,
         value => Some(config::shown(value)),
-    }
-}
-
-fn with_default(arg: Arg) -> Arg {
-    match (default_of(arg.get_id().as_str()), arg.get_help()) {
-        (Some(default), Some(help)) => {
-            let help = format!("{help} [default: {default}]");
-            arg.help(help)
-        }
-        _ => arg,
     }
 }
 

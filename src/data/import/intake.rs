@@ -1,9 +1,9 @@
-//! What `train` is given, read once: its classes are known before an hour of decoding, and decoding reads it no second time.
+//! What `train` is given, read once: its classes are known before an hour of decoding, and decoding does not read it again.
 
 use std::path::{Path, PathBuf};
 
 use crate::data::import::prepare::{PrepareOptions, Prepared, Reuse};
-use crate::data::import::{ImportOptions, import_from};
+use crate::data::import::{ImportOptions, check_sizes, import_from};
 use crate::data::set::dataset::Dataset;
 use crate::data::set::manifest::Manifest;
 use crate::data::set::names::MANIFEST;
@@ -104,6 +104,7 @@ impl Intake {
             Read::Source(surveyed) => *surveyed,
         };
         let PrepareOptions { split, seed, size, fit, .. } = *options;
+        check_sizes(&[size])?;
         let options =
             ImportOptions { request, split, seed, sizes: vec![size], fit, harmonise: None, keep_duplicates: false };
         let made = import_from(&options, &state, move || Ok(source), dir, progress)?;

@@ -94,7 +94,6 @@ fn import_from(
     dir: &Path,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Imported> {
-    check_sizes(&options.sizes)?;
     let ratios = options.split.map(split::normalise).transpose()?;
     let state = state(options, state_of_source)?;
     let before = Dataset::is_at(dir).then(|| Report::read(dir).ok()).flatten();
