@@ -86,7 +86,7 @@ impl Listener for Console {
 }
 
 /// Says on stderr what came of DATA.
-pub fn show(prepared: &Prepared) {
+fn show(prepared: &Prepared) {
     for note in &prepared.notes {
         console::say(format!("note: {note}"));
     }

@@ -51,7 +51,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     config.check()?;
     RunFolder::new(&run).clear()?;
     let trainer =
-        train::with_starter(&arguments.gpu, When::OnGpus, |starter| starter.start(&table, config, None, &run))?;
+        train::with_starter(&arguments.gpu, When::OnGpus, None, |starter| starter.start(&table, config, None, &run))?;
     let gpu = trainer.gpu();
     let outcome = train::train(trainer, true)?;
     train::finish(&outcome, &run, false)?;

@@ -67,10 +67,8 @@ impl GpuArguments {
     fn open(&self) -> Result<Arc<Gpu>> {
         let options = GpuOptions { adapter: self.adapter.clone(), checked: self.checked };
         let gpu = Gpu::open_cached(&options, cache_folder().as_deref()).map_err(|e| match e {
-            // The engine knows no options; here the wish was one.
-            Error::Input(text) if self.adapter.is_some() && text.starts_with("adapter ") => {
-                Error::Input(text.replacen("adapter", "--adapter", 1))
-            }
+            // The engine names the wish, and knows no option that it came from.
+            Error::Input(text) if text.starts_with("adapter ") => Error::Input(format!("--{text}")),
             e => e,
         })?;
         let adapter = gpu.adapter();

@@ -16,7 +16,6 @@ pub use progress::TrainingProgress;
 use super::console::{self, duration};
 use super::data::Console;
 use super::{GpuArguments, report};
-use crate::data::Intake;
 use crate::score::Metrics;
 use crate::train::run::RunFolder;
 use crate::train::seeds::Seeds;
@@ -31,23 +30,19 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     let Some(out) = &arguments.out else { return Err(Error::input("--out RUN is missing")) };
     let Some(data) = &arguments.data else { return Err(Error::input("DATA is missing")) };
-    let when = arguments.tuning.when();
+    let (when, classes) = (arguments.tuning.when(), arguments.classes);
     let several = if arguments.resume { Seeds::read(out)? } else { None };
     if !arguments.seeds.is_empty() || several.is_some() {
-        return with_starter(&arguments.gpu, when, |starter| seeds::run(starter, arguments, several, data, out));
+        let run = |starter: &Starter| seeds::run(starter, arguments, several, data, out);
+        return with_starter(&arguments.gpu, when, classes, run);
     }
-    let trainer = with_starter(&arguments.gpu, when, |starter| {
+    let trainer = with_starter(&arguments.gpu, when, classes, |starter| {
         if arguments.resume {
             let run = RunFolder::open(out)?;
             let config = arguments.resumed(&Config::read(&run.config())?)?;
-            let intake = Intake::open(data, &config.columns)?;
-            intake.check_classes(arguments.classes)?;
-            starter.resume(&intake, config, &run)
+            starter.resume(data, config, &run)
         } else {
-            let config = arguments.config()?;
-            let intake = Intake::open(data, &config.columns)?;
-            intake.check_classes(arguments.classes)?;
-            starter.start_from(data, intake, config, arguments.weights.as_deref(), out)
+            starter.start(data, arguments.config()?, arguments.weights.as_deref(), out)
         }
     })?;
     let gpu = trainer.gpu();
@@ -58,9 +53,14 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 }
 
 /// Starts runs on the adapter that was asked for, and shows on stderr what happens.
-pub fn with_starter<T>(gpu: &GpuArguments, tune: When, start: impl FnOnce(&Starter) -> Result<T>) -> Result<T> {
+pub fn with_starter<T>(
+    gpu: &GpuArguments,
+    tune: When,
+    classes: Option<usize>,
+    start: impl FnOnce(&Starter) -> Result<T>,
+) -> Result<T> {
     let (open, listener) = (|| gpu.open(), Console::default());
-    start(&Starter { open: &open, listener: &listener, tune, cache: cache_folder() })
+    start(&Starter { open: &open, listener: &listener, tune, cache: cache_folder(), classes })
 }
 
 /// Trains to the end, with progress.

@@ -64,8 +64,8 @@ impl Needs {
         Ok(Self::record(config, net, adapter)?.0)
     }
 
-    /// Records a training step, plans it, and holds it against the adapter. Gives the step too, so that nobody has to record it
-    /// again.
+    /// Records a training step, plans it, and holds it against the adapter. Gives the step too, for the
+    /// trainer.
     ///
     /// # Errors
     /// [`Error::Input`] with the numbers and a batch size that would fit, if this one does not; or if the adapter lacks the

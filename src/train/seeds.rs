@@ -1,13 +1,12 @@
 //! The same run with several seeds: how far its scores spread.
 
 use std::collections::HashSet;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use gatefold_engine::file::cannot_read;
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Columns, Dataset, Intake};
+use crate::data::{Columns, Dataset};
 use crate::score::Metrics;
 use crate::train::run::{self, RunFolder};
 use crate::train::{Config, Event, Outcome, Starter, Trainer};
@@ -89,7 +88,6 @@ impl Seeds {
     pub fn begin(
         starter: &Starter,
         data: &Path,
-        intake: Intake,
         (config, seeds): (Config, Vec<u64>),
         weights: Option<&Path>,
         out: &Path,
@@ -103,6 +101,7 @@ impl Seeds {
                 "--out {out}: holds runs already; add --resume to go on with them, or name another folder"
             )));
         }
+        let intake = starter.open_data(data, &config)?;
         let intake = starter.check(intake, config.clone(), weights)?.into_intake();
         run::create(&run)?;
         starter.prepare(intake, &config, &run)?;
@@ -116,10 +115,10 @@ impl Seeds {
     ///
     /// # Errors
     /// [`Error::Input`] if `seeds` leaves one out, or the data are others.
-    pub fn go_on(mut self, intake: &Intake, config: Config, seeds: &[u64], out: &Path) -> Result<Self> {
+    pub fn go_on(mut self, starter: &Starter, data: &Path, config: Config, seeds: &[u64], out: &Path) -> Result<Self> {
         self.config = config;
-        let run = RunFolder::new(out);
-        run::check_same_data(intake, &Dataset::open(&run.data())?, &run)?;
+        let (run, intake) = (RunFolder::new(out), starter.open_data(data, &self.config)?);
+        run::check_same_data(&intake, &Dataset::open(&run.data())?, &run)?;
         if !seeds.is_empty() {
             check_seeds(seeds)?;
             if let Some(missing) = self.seeds.iter().find(|seed| !seeds.contains(seed)) {
@@ -132,8 +131,7 @@ impl Seeds {
         Ok(self)
     }
 
-    /// Trains all that are not finished, one after the other. `train` hears of each seed in turn: with its trainer, or without one
-    /// if it is finished.
+    /// Trains all that are not finished, one after the other: `train` gets each run's folder and its trainer.
     ///
     /// # Errors
     /// As [`Starter::start`] and [`Starter::resume`], and what `train` gives.
@@ -141,28 +139,27 @@ impl Seeds {
         &mut self,
         starter: &Starter,
         out: &Path,
-        mut train: impl FnMut(&Turn, Option<Trainer>) -> Result<Option<Outcome>>,
+        mut train: impl FnMut(&Path, Trainer) -> Result<Outcome>,
     ) -> Result<()> {
         let prepared = RunFolder::new(out).data();
         for (number, seed) in (1..).zip(self.seeds.clone()) {
-            let turn = Turn { seed, number, of: self.seeds.len(), root: Self::folder(out, seed) };
+            let say = |line: String| starter.listener.event(Event::Note(line));
+            say(format!("\nseed {seed} ({number} of {})", self.seeds.len()));
             if let Some(finished) = self.finished(out, seed)? {
-                train(&turn, None)?;
+                say("is finished".to_owned());
                 self.add(finished);
                 continue;
             }
-            starter.listener.event(Event::Note(turn.to_string()));
-            let (run, config) = (RunFolder::new(&turn.root), self.config(seed));
-            let intake = Intake::open(&prepared, &config.columns)?;
+            let (root, config) = (Self::folder(out, seed), self.config(seed));
+            let run = RunFolder::new(&root);
             let trainer = if run.last().is_file() {
-                starter.resume(&intake, config, &run)?
+                starter.resume(&prepared, config, &run)?
             } else {
-                starter.start_from(&prepared, intake, config, self.weights.as_deref(), &turn.root)?
+                starter.start(&prepared, config, self.weights.as_deref(), &root)?
             };
-            if let Some(Outcome { best, test, .. }) = train(&turn, Some(trainer))? {
-                self.add(Finished { seed, run: turn.root, best, test });
-                self.write(out)?;
-            }
+            let Outcome { best, test, .. } = train(&root, trainer)?;
+            self.add(Finished { seed, run: root, best, test });
+            self.write(out)?;
         }
         self.write(out)
     }
@@ -204,22 +201,6 @@ impl Seeds {
             Err(_) => None,
         };
         Ok(Some(Finished { seed, run: root, best: header.best, test }))
-    }
-}
-
-/// One seed's turn.
-pub struct Turn {
-    pub seed: u64,
-    /// From 1 on.
-    pub number: usize,
-    pub of: usize,
-    /// The run's folder.
-    pub root: PathBuf,
-}
-
-impl fmt::Display for Turn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\nseed {} ({} of {})", self.seed, self.number, self.of)
     }
 }
 

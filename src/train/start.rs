@@ -43,6 +43,8 @@ pub struct Starter<'a> {
     pub tune: When,
     /// Where what was found is kept.
     pub cache: Option<PathBuf>,
+    /// The number of classes that DATA must have, if one was named.
+    pub classes: Option<usize>,
 }
 
 /// A new run as far as it is known before an hour of decoding.
@@ -65,6 +67,16 @@ impl Checked {
 impl Starter<'_> {
     fn note(&self, text: impl std::fmt::Display) {
         self.listener.event(Event::Note(format!("note: {text}")));
+    }
+
+    /// Reads the list of covers in `data`.
+    ///
+    /// # Errors
+    /// As [`Intake::open`] and [`Intake::check_classes`].
+    pub fn open_data(&self, data: &Path, config: &Config) -> Result<Intake> {
+        let intake = Intake::open(data, &config.columns)?;
+        intake.check_classes(self.classes)?;
+        Ok(intake)
     }
 
     /// Checks a new run as far as it can be without decoding.
@@ -98,25 +110,13 @@ impl Starter<'_> {
     /// Prepares a new run in `out` up to its first step, from the seed or from a weights file.
     ///
     /// # Errors
-    /// [`Error::Input`](crate::Error::Input) if there is a run in `out` already, as [`Starter::check`], or if the data are at fault.
+    /// [`Error::Input`](crate::Error::Input) if there is a run in `out` already, as [`Starter::check`], or if the data are at
+    /// fault.
     pub fn start(&self, data: &Path, config: Config, weights: Option<&Path>, out: &Path) -> Result<Trainer> {
-        self.start_from(data, Intake::open(data, &config.columns)?, config, weights, out)
-    }
-
-    /// [`Starter::start`] with data that were opened already.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn start_from(
-        &self,
-        data: &Path,
-        intake: Intake,
-        config: Config,
-        weights: Option<&Path>,
-        out: &Path,
-    ) -> Result<Trainer> {
         let run = RunFolder::new(out);
+        // Before the source is read, which takes a while for a large library.
         run::check_new(&run)?;
+        let intake = self.open_data(data, &config)?;
         let Checked { intake, config, pretrained, gpu, needs, step } = self.check(intake, config, weights)?;
         run::create(&run)?;
         let dataset = self.prepare(intake, &config, &run)?;
@@ -147,10 +147,11 @@ impl Starter<'_> {
     /// Goes on with a run; `config` is its own, but that there may be more epochs.
     ///
     /// # Errors
-    /// [`Error::Input`](crate::Error::Input) if DATA names other covers than the run was started with, or the checkpoint is of another run.
-    pub fn resume(&self, intake: &Intake, config: Config, run: &RunFolder) -> Result<Trainer> {
+    /// [`Error::Input`](crate::Error::Input) if DATA names other covers than the run was started with, or the checkpoint is of
+    /// another run.
+    pub fn resume(&self, data: &Path, config: Config, run: &RunFolder) -> Result<Trainer> {
         let dataset = Dataset::open(&run.data())?;
-        run::check_same_data(intake, &dataset, run)?;
+        run::check_same_data(&self.open_data(data, &config)?, &dataset, run)?;
         let gpu = (self.open)()?;
         let trainer = self.trainer(&gpu, config, run, dataset, None, true)?;
         self.listener.event(Event::Resumed(trainer.epochs_done()));

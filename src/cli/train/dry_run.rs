@@ -5,26 +5,22 @@ use gatefold_engine::plan::mib;
 use super::{Arguments, with_starter};
 use crate::cli::console;
 use crate::cli::needs::{batch, operations};
-use crate::data::Intake;
 use crate::train::Needs;
 use crate::{Error, Result};
 
 /// Prints the plan, also one that does not fit; that then ends with the error.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let config = arguments.config()?;
-    let classes = match (&arguments.data, arguments.classes) {
-        (Some(data), wanted) => {
-            let intake = Intake::open(data, &config.columns)?;
-            intake.check_classes(wanted)?;
-            intake.classes().len()
-        }
-        (None, Some(wanted)) if wanted >= 2 => wanted,
-        (None, Some(wanted)) => return Err(Error::input(format!("--classes {wanted}: must be at least 2"))),
-        (None, None) => return Err(Error::input("--dry-run: give DATA, or the number of --classes")),
-    };
-    let weights = arguments.weights.as_deref();
-    let (config, _) =
-        with_starter(&arguments.gpu, arguments.tuning.when(), |starter| starter.pretrained(config, weights, classes))?;
+    let (config, wanted) = (arguments.config()?, arguments.classes);
+    let (config, classes) = with_starter(&arguments.gpu, arguments.tuning.when(), wanted, |starter| {
+        let classes = match (&arguments.data, wanted) {
+            (Some(data), _) => starter.open_data(data, &config)?.classes().len(),
+            (None, Some(wanted)) if wanted >= 2 => wanted,
+            (None, Some(wanted)) => return Err(Error::input(format!("--classes {wanted}: must be at least 2"))),
+            (None, None) => return Err(Error::input("--dry-run: give DATA, or the number of --classes")),
+        };
+        let (config, _) = starter.pretrained(config, arguments.weights.as_deref(), classes)?;
+        Ok((config, classes))
+    })?;
     let gpu = arguments.gpu.open()?;
     let net = config.net_config(classes);
     let needs = Needs::measure(&config, &net, gpu.adapter())?;

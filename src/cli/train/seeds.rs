@@ -5,7 +5,6 @@ use std::path::Path;
 use super::{Arguments, train};
 use crate::cli::console::{self, percent};
 use crate::cli::report;
-use crate::data::Intake;
 use crate::train::Starter;
 use crate::train::run::RunFolder;
 use crate::train::seeds::Seeds;
@@ -13,12 +12,11 @@ use crate::{Error, Result};
 
 /// `begun` is what an earlier call left, if this one goes on with it.
 pub fn run(starter: &Starter, arguments: &Arguments, begun: Option<Seeds>, data: &Path, out: &Path) -> Result<()> {
+    let seeds = &arguments.seeds;
     let mut all = match begun {
         Some(begun) => {
             let config = arguments.resumed(&begun.config)?;
-            let intake = Intake::open(data, &config.columns)?;
-            intake.check_classes(arguments.classes)?;
-            begun.go_on(&intake, config, &arguments.seeds, out)?
+            begun.go_on(starter, data, config, seeds, out)?
         }
         None if arguments.resume => {
             let out = out.display();
@@ -27,24 +25,18 @@ pub fn run(starter: &Starter, arguments: &Arguments, begun: Option<Seeds>, data:
             )));
         }
         None => {
-            let (mut config, seeds) = (arguments.config()?, arguments.seeds.clone());
+            let mut config = arguments.config()?;
             if !arguments.has_seed() {
                 config.seed = seeds[0];
             }
-            let intake = Intake::open(data, &config.columns)?;
-            intake.check_classes(arguments.classes)?;
-            Seeds::begin(starter, data, intake, (config, seeds), arguments.weights.as_deref(), out)?
+            Seeds::begin(starter, data, (config, seeds.clone()), arguments.weights.as_deref(), out)?
         }
     };
-    all.train(starter, out, |turn, trainer| {
-        let Some(trainer) = trainer else {
-            console::say(format!("{turn}\nis finished"));
-            return Ok(None);
-        };
+    all.train(starter, out, |root, trainer| {
         let gpu = trainer.gpu();
         let outcome = train(trainer, !arguments.no_tensorboard)?;
-        report::after_training(&turn.root, &gpu);
-        Ok(Some(outcome))
+        report::after_training(root, &gpu);
+        Ok(outcome)
     })?;
     if arguments.json {
         console::json(&all)?;
