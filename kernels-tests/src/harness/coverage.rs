@@ -1,4 +1,4 @@
-//! Which ops have rows for which traits, told from what the rows launched.
+//! Which ops have rows for which traits, derived from what the rows launched.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -35,13 +35,13 @@ impl Noted {
     }
 }
 
-/// A launch as it was planned: what coverage is told from.
+/// A launch as it was planned: what coverage is derived from.
 #[derive(Clone, Debug)]
 pub struct Noticed {
     pub launch: Launch,
     /// The kernel it took; `None` if it was left out because a kernel before it keeps its statistics.
     pub kernel: Option<Kernel>,
-    /// Its feature maps: operands of more than one pixel whose place the kernels are told.
+    /// Its feature maps: operands of more than one pixel whose place the kernels are given.
     pub maps: Vec<Map>,
     /// Sizes of what it works on where it has no feature map: its operands, and the parameters in them.
     pub sizes: Vec<Shape>,
