@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use gatefold_engine::gpu::{Gpu, Stopwatch};
-use gatefold_engine::plan::{Choice, Choices, Probe, admissible, choose, distinct_launches};
+use gatefold_engine::plan::{Choice, Choices, Trial, admissible, choose, distinct_launches};
 use gatefold_engine::tape::Tape;
 use gatefold_engine::{Error, Result};
 use kernels_tests::{Row, RowKind, known_op};
@@ -157,17 +157,17 @@ impl Bench<'_> {
                 continue;
             }
             let fill = |operand: usize, tensor| contents(launch, operand, tensor);
-            let probe = Probe::new(gpu, tape, number, rotation(gpu), &fill)?;
+            let trial = Trial::new(gpu, tape, number, rotation(gpu), &fill)?;
             let chosen = choose(tape, launch, gpu.adapter(), Choice::Tuned(&self.choices))?;
             let kernels = admissible(tape, launch, gpu.adapter());
             // The last one runs everywhere and is the plainest.
             let Some(plain) = kernels.last() else { continue };
-            let prepared = probe.prepare(plain)?;
-            let reference = probe.outputs(&self.stopwatch, &prepared)?;
+            let prepared = trial.prepare(plain)?;
+            let reference = trial.outputs(&self.stopwatch, &prepared)?;
             for kernel in kernels.iter().filter(|kernel| arguments.all || **kernel == chosen) {
-                let prepared = probe.prepare(kernel)?;
-                let measured = measure(gpu, &self.stopwatch, &probe, &prepared, arguments.seconds)?;
-                let error = difference(&reference, &probe.outputs(&self.stopwatch, &prepared)?);
+                let prepared = trial.prepare(kernel)?;
+                let measured = measure(gpu, &self.stopwatch, &trial, &prepared, arguments.seconds)?;
+                let error = difference(&reference, &trial.outputs(&self.stopwatch, &prepared)?);
                 let Measured { median, best, cpu, runs, clock } = measured;
                 let (flops, bytes) = (launch.flops, tape.bytes_moved(launch));
                 let timing = Timing {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gatefold_engine::Result;
 use gatefold_engine::gpu::{Clock, Gpu, Stopwatch, cache_folder};
-use gatefold_engine::plan::{Choices, Prepared, Probe};
+use gatefold_engine::plan::{Choices, Prepared, Trial};
 
 /// How long a kernel takes, in seconds.
 #[derive(Clone, Copy, Debug)]
@@ -21,13 +21,13 @@ pub struct Measured {
 const ROUNDS: usize = 3;
 
 /// Runs `kernel` once to warm up, then for about `seconds`, at least `ROUNDS` times.
-pub fn measure(gpu: &Gpu, stopwatch: &Stopwatch, probe: &Probe, kernel: &Prepared, seconds: f64) -> Result<Measured> {
-    let first = probe.time(stopwatch, kernel, 1)?;
+pub fn measure(gpu: &Gpu, stopwatch: &Stopwatch, trial: &Trial, kernel: &Prepared, seconds: f64) -> Result<Measured> {
+    let first = trial.time(stopwatch, kernel, 1)?;
     let once = first.median().as_secs_f64().max(1e-7);
     let runs = (seconds / ROUNDS as f64 / once).clamp(1.0, Stopwatch::PASSES as f64) as usize;
     let (mut times, mut cpu, mut clock): (Vec<Duration>, _, _) = (vec![], None::<f64>, first.clock);
     for _ in 0..ROUNDS {
-        let timing = probe.time(stopwatch, kernel, runs)?;
+        let timing = trial.time(stopwatch, kernel, runs)?;
         if let Some(processor) = timing.processor.filter(|_| gpu.adapter().software) {
             let seconds = processor.as_secs_f64();
             cpu = Some(cpu.map_or(seconds, |best| best.min(seconds)));

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use gatefold_engine::gpu::{Gpu, Kernel, Shader, Stopwatch, fold};
-use gatefold_engine::plan::Probe;
+use gatefold_engine::plan::Trial;
 use gatefold_engine::tape::{Launch, Tape};
 use gatefold_engine::tensor::Shape;
 use gatefold_engine::{Error, Result};
@@ -168,13 +168,13 @@ fn timed(gpu: &Gpu, stopwatch: &Stopwatch, seconds: f64, load: impl Fn(usize) ->
             "cooperative" => vec![if operand == 0 { 0x3c00_3c00 } else { 0 }; tensor.shape.len()],
             _ => crate::contents::contents(launch, operand, tensor),
         };
-        let probe = Probe::new(gpu, &tape, 0, 0, &noise)?;
-        let prepared = probe.prepare(kernel)?;
-        probe.time(stopwatch, &prepared, 1)?;
-        let once = probe.time(stopwatch, &prepared, 1)?.median().as_secs_f64().max(1e-7);
+        let trial = Trial::new(gpu, &tape, 0, 0, &noise)?;
+        let prepared = trial.prepare(kernel)?;
+        trial.time(stopwatch, &prepared, 1)?;
+        let once = trial.time(stopwatch, &prepared, 1)?.median().as_secs_f64().max(1e-7);
         if once >= LONG_ENOUGH.min(seconds) || launch.pass == "copy" || rounds >= 1 << 24 {
-            let measured = measure(gpu, stopwatch, &probe, &prepared, seconds)?;
-            let outputs = probe.outputs(stopwatch, &prepared)?;
+            let measured = measure(gpu, stopwatch, &trial, &prepared, seconds)?;
+            let outputs = trial.outputs(stopwatch, &prepared)?;
             if crate::contents::difference(&outputs, &outputs).is_infinite() {
                 return Err(Error::run(format!("{}: its result is no finite number", kernel.variant())));
             }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use gatefold_engine::gpu::{AdapterSummary, available_host_memory};
-use gatefold_engine::plan::{LargeTensor, Layout, largest_tensors, launches_needed};
+use gatefold_engine::plan::{Allocation, LargeTensor, largest_tensors, launches_needed};
 use serde::Serialize;
 
 use crate::nets::NetConfig;
@@ -98,11 +98,11 @@ impl Needs {
             }
         };
         let tape = &step.tape;
-        let layout = Layout::new(tape, true);
+        let layout = Allocation::new(tape, true);
         // Validation runs in the training plan's storage; its own inputs and results come on top.
         let normalisation = (config.mean, config.std);
         let validation = forward::recorded(net, config.size, normalisation, config.validation_batch(), Taps::None)?;
-        let validation = Layout::new(&validation.tape, false);
+        let validation = Allocation::new(&validation.tape, false);
         let (memory, spec) = (layout.memory(), tape.spec());
         let activation_bytes = memory.slots + validation.slots_beyond(&layout);
         let input_bytes = memory.fixed + validation.memory().fixed;
@@ -176,7 +176,7 @@ fn fitting_batch(config: &Config, net: &NetConfig, adapter: &AdapterSummary) -> 
     let memory = available_host_memory();
     let fits = |batch: usize| {
         let step = TrainingStep::record(config, net, batch);
-        step.is_ok_and(|step| Layout::new(&step.tape, true).misfit(adapter, memory).is_none())
+        step.is_ok_and(|step| Allocation::new(&step.tape, true).misfit(adapter, memory).is_none())
     };
     // A batch-norm over maps of one pixel has no variance to take of a single picture.
     let (mut fitting, mut failing) = ((1..=2).find(|&batch| fits(batch))?, config.batch);

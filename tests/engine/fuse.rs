@@ -5,7 +5,7 @@ use gatefold::train::Config;
 use gatefold::train::step::TrainingStep;
 use gatefold_engine::gpu::BufferPool;
 use gatefold_engine::params::{Arena, ParameterStore};
-use gatefold_engine::plan::{Choice, Layout, Plan, launches_needed, trains};
+use gatefold_engine::plan::{Allocation, Choice, Plan, launches_needed, trains};
 use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::{Shape, Tensor};
 
@@ -49,7 +49,7 @@ fn a_fused_training_step_is_the_step_of_single_launches() {
         assert_eq!(run(&fused) + saved, run(&apart), "{net}");
         assert_eq!(fused.tape.phases().len(), accumulate.min(2));
         assert!(saved > 0, "{net}: nothing is fused");
-        let slots = [&apart, &fused].map(|step| Layout::new(&step.tape, true).memory().slots);
+        let slots = [&apart, &fused].map(|step| Allocation::new(&step.tape, true).memory().slots);
         // The packing of what lives may come out a little worse by chance.
         assert!(slots[1] <= slots[0] + slots[0] / 100, "{net}: {slots:?} bytes");
 

@@ -14,7 +14,7 @@ use gatefold_engine::ops::flatten::flatten;
 use gatefold_engine::ops::relu::relu;
 use gatefold_engine::ops::window::Window;
 use gatefold_engine::params::{Arena, Init, Layout, ParameterSpec, ParameterStore};
-use gatefold_engine::plan::{self, Layout as Memory, Plan};
+use gatefold_engine::plan::{self, Allocation, Plan};
 use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::{Shape, Tensor};
 
@@ -278,7 +278,7 @@ fn a_dense_block_copies_nothing_and_takes_each_slices_statistics_once() {
 
 #[test]
 fn densenets_memory_grows_with_its_depth_and_not_with_its_square() {
-    let slots = |layers: usize| Memory::new(&densenet(layers), true).memory().slots as f64;
+    let slots = |layers: usize| Allocation::new(&densenet(layers), true).memory().slots as f64;
     let (first, second) = (slots(40) - slots(20), slots(80) - slots(40));
     // Twice the layers more, twice the memory more; with normalised concatenations it would be four times.
     assert!(second < 2.2 * first, "{first} bytes for 20 layers more, {second} for 40");

@@ -4,7 +4,7 @@ use gatefold::train::step::TrainingStep;
 use gatefold::train::{Augmentation, Config, Needs, Precision};
 use gatefold_engine::gpu::AdapterSummary;
 use gatefold_engine::params::Arena;
-use gatefold_engine::plan::{Choice, Layout, choose};
+use gatefold_engine::plan::{Allocation, Choice, choose};
 
 use super::gpu;
 use super::training::Training;
@@ -23,7 +23,7 @@ fn half_precision_halves_what_feature_maps_take() {
         let slots = [Precision::F32, Precision::Mixed].map(|precision| {
             let config = Config { size: 128, ..config(net, precision) };
             let step = TrainingStep::record(&config, &config.net_config(5), config.batch).unwrap();
-            Layout::new(&step.tape, true).memory().slots
+            Allocation::new(&step.tape, true).memory().slots
         });
         // Sums that are split and statistics stay in full.
         assert!(10 * slots[1] < 7 * slots[0], "{net}: {slots:?} bytes");

@@ -4,7 +4,7 @@ use gatefold::nets::forward::{Taps, recorded};
 use gatefold::nets::{Freeze, NETS};
 use gatefold::train::Config;
 use gatefold::train::step::TrainingStep;
-use gatefold_engine::plan::Layout;
+use gatefold_engine::plan::Allocation;
 use gatefold_engine::tape::Tape;
 
 fn training_step(net: &str, size: usize, freeze: Option<Freeze>) -> Tape {
@@ -17,27 +17,27 @@ fn values_that_live_at_one_time_never_share_a_word_in_any_network() {
     for net in NETS {
         for size in [net.smallest, 150] {
             let tape = training_step(net.name, size, None);
-            Layout::new(&tape, true).check(&tape).unwrap();
+            Allocation::new(&tape, true).check(&tape).unwrap();
         }
         let config = Config { net: net.name.into(), size: 150, ..Config::default() };
         let forward = recorded(&config.net_config(5), 150, (config.mean, config.std), 3, Taps::None).unwrap();
-        Layout::new(&forward.tape, false).check(&forward.tape).unwrap();
+        Allocation::new(&forward.tape, false).check(&forward.tape).unwrap();
     }
     let frozen = training_step("resnet18", 64, Some(Freeze::Trunk));
-    Layout::new(&frozen, true).check(&frozen).unwrap();
+    Allocation::new(&frozen, true).check(&frozen).unwrap();
 }
 
 #[test]
 fn storage_is_reused_and_slots_are_hardly_more_than_what_lives_at_the_busiest_launch() {
     for net in NETS {
         let tape = training_step(net.name, 224, None);
-        let layout = Layout::new(&tape, true);
+        let layout = Allocation::new(&tape, true);
         let (slots, lives) = (layout.memory().slots, layout.check(&tape).unwrap());
         let busiest = lives.busiest;
         assert!(slots >= busiest && 4 * slots <= 5 * busiest, "{}: {slots} bytes, {busiest} live at once", net.name);
     }
     let tape = training_step("prognet", 150, None);
-    let layout = Layout::new(&tape, true);
+    let layout = Allocation::new(&tape, true);
     let (slots, total) = (layout.memory().slots, layout.check(&tape).unwrap().total);
     assert!(slots < total * 3 / 4, "{slots} of {total} bytes");
 }

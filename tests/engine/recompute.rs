@@ -3,7 +3,7 @@
 use gatefold::train::Config;
 use gatefold::train::step::TrainingStep;
 use gatefold_engine::params::Arena;
-use gatefold_engine::plan::Layout;
+use gatefold_engine::plan::Allocation;
 
 use super::training::Training;
 
@@ -17,7 +17,7 @@ fn computing_again_gives_the_same_bits_in_less_memory() {
         let again = TrainingStep::record(&config, &net_config, 2).unwrap();
         let launches = [&keeping, &again].map(|step| step.tape.launches().len());
         assert!(launches[0] < launches[1], "{net}: nothing is computed again");
-        let slots = [&keeping, &again].map(|step| Layout::new(&step.tape, true).memory().slots);
+        let slots = [&keeping, &again].map(|step| Allocation::new(&step.tape, true).memory().slots);
         assert!(slots[1] <= slots[0], "{net}: {slots:?} bytes");
 
         let [kept, made] = [keeping, again].map(|step| {

@@ -59,7 +59,7 @@ pub fn known_op(op: &str) -> Result<()> {
     if OPS.contains(&op) {
         return Ok(());
     }
-    let (hint, known) = (did_you_mean(op, &OPS), OPS.join(", "));
+    let (hint, known) = (did_you_mean(op, OPS), OPS.join(", "));
     Err(Error::input(format!("--op {op}: there is no such op{hint}; there are: {known}")))
 }
 

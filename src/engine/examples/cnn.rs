@@ -15,7 +15,7 @@ use gatefold_engine::ops::max_pool::max_pool;
 use gatefold_engine::ops::softmax_cross_entropy::softmax_cross_entropy;
 use gatefold_engine::ops::window::Window;
 use gatefold_engine::params::{Init, Layout, ParameterSpec, ParameterStore, StateSpec, StepWords};
-use gatefold_engine::plan::{Layout as Memory, Plan, mib};
+use gatefold_engine::plan::{Allocation, Plan, mib};
 use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::{Shape, Tensor};
 use gatefold_engine::{Error, Result};
@@ -91,7 +91,7 @@ fn main() -> Result<()> {
     tape.fuse();
 
     // What it needs is known before anything is allocated.
-    let memory = Memory::new(&tape, true).memory();
+    let memory = Allocation::new(&tape, true).memory();
     println!(
         "{} launches, {} parameters, {}",
         tape.launches().len(),

@@ -24,11 +24,11 @@
 //!
 //! A [`Launch`](tape::Launch) is one dispatch: its operands in binding order, the words of its uniform block, and the kernels
 //! that can do it, preferred ones first. A [`Kernel`](gpu::Kernel) is a WGSL file with definitions, override constants and a
-//! grid, and what it [needs](gpu::Needs) of the adapter. The last kernel of a launch runs everywhere.
+//! grid, and what it [needs](gpu::Requirements) of the adapter. The last kernel of a launch runs everywhere.
 //!
 //! # The plan
 //!
-//! [`Layout`](plan::Layout) is arithmetic: from the lifetimes of all values it finds their places, and says what will be needed.
+//! [`Allocation`](plan::Allocation) is arithmetic: from the lifetimes of all values it finds their places, and says what will be needed.
 //! [`Plan`](plan::Plan) makes the buffers, compiles the kernels, and replays: [`Plan::write`](plan::Plan::write) fills inputs,
 //! [`Plan::run`](plan::Plan::run) runs the list and reads the kept values back. What changes from step to step, such as the
 //! learning rate, is one small input ([`StepWords`](params::StepWords)), so a schedule needs no new plan.

@@ -1,6 +1,6 @@
 //! From a finished tape to something that runs: lifetimes -> buffers, once; replay, every step.
 //!
-//! [`Layout`] is pure arithmetic: it knows the memory a tape needs before anything is allocated. [`Plan`] makes the buffers,
+//! [`Allocation`] is pure arithmetic: it knows the memory a tape needs before anything is allocated. [`Plan`] makes the buffers,
 //! bind groups and pipelines, and replays the launches with one submission per step.
 
 use std::collections::{HashMap, HashSet};
@@ -16,25 +16,25 @@ use crate::{Error, Result};
 mod check;
 mod choice;
 mod largest;
-mod probe;
 mod profile;
 mod slots;
 #[cfg(test)]
 mod tests;
+mod trial;
 pub mod tune;
 
 pub use check::Lifetimes;
 pub use choice::{Choice, Choices, admissible, choose};
 pub use largest::{LargeTensor, largest_tensors};
-pub use probe::{Content, Output, Prepared, Probe, distinct_launches};
 pub use profile::LaunchTime;
 use slots::Slots;
+pub use trial::{Content, Output, Prepared, Trial, distinct_launches};
 
 /// Room for the uniform block of one launch. Blocks lie this far apart: the largest alignment an adapter may ask for.
 const BLOCK_BYTES: u64 = 256;
 
 /// Which storage every value of a tape gets.
-pub struct Layout {
+pub struct Allocation {
     /// Storage that is reused.
     slots: Slots,
     memory: MemoryUse,
@@ -43,7 +43,7 @@ pub struct Layout {
     arena: u64,
 }
 
-impl Layout {
+impl Allocation {
     /// Gives every value a place; `training` if gradients and moments exist.
     pub fn new(tape: &Tape, training: bool) -> Self {
         let slots = Slots::new(tape);
@@ -221,9 +221,9 @@ impl Plan {
         if trains(tape) && store.frozen_words().is_some() && trained != tape.trained_words() {
             return Err(Error::run("the plan trains other parameters than the store"));
         }
-        let layout = Layout::new(tape, trains(tape));
-        let slots = pool.lease(gpu, &layout.slots.sizes)?;
-        let places = layout.slots.places.iter();
+        let allocation = Allocation::new(tape, trains(tape));
+        let slots = pool.lease(gpu, &allocation.slots.sizes)?;
+        let places = allocation.slots.places.iter();
         let mut buffers: HashMap<usize, (wgpu::Buffer, u64)> =
             places.map(|(&root, place)| (root, (slots[place.slot].clone(), place.offset))).collect();
         let (mut host, mut results, mut result_bytes) = (HashMap::new(), vec![], 0);
@@ -249,7 +249,7 @@ impl Plan {
             .map(|id| (id, tape.view(Tensor { id, shape: tape.values[id].shape })))
             .filter(|(_, view)| host.contains_key(&view.root))
             .collect();
-        let (gpu, memory) = (Arc::clone(gpu), layout.memory);
+        let (gpu, memory) = (Arc::clone(gpu), allocation.memory);
         Ok(Self { gpu, steps, phases, slots, host, views, results, result_bytes, staging, turn: 0, memory })
     }
 

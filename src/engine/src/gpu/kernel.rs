@@ -8,7 +8,7 @@ use crate::{Error, Result};
 
 /// What a kernel asks of the adapter and of the tensors' layout; the planner passes over those that cannot run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Needs {
+pub struct Requirements {
     /// Every operand's channel offset and pixel stride must be a multiple of 4 (the kernel moves `vec4<f32>`).
     pub aligned: bool,
     /// Bytes of workgroup memory.
@@ -34,7 +34,7 @@ pub struct Kernel {
     /// Geometry: values of the WGSL `override` constants.
     pub constants: Vec<(&'static str, i32)>,
     pub workgroups: [u32; 3],
-    pub needs: Needs,
+    pub needs: Requirements,
     /// Whether it can keep the statistics of what it stores: whether its file knows the definition THEN_STATISTICS.
     pub can_keep_statistics: bool,
     /// Whether it does.
@@ -49,7 +49,7 @@ impl Kernel {
             defs: vec![],
             constants: vec![],
             workgroups: fold(items.div_ceil(64)),
-            needs: Needs { invocations: 64, ..Needs::default() },
+            needs: Requirements { invocations: 64, ..Requirements::default() },
             can_keep_statistics: false,
             keeps_statistics: false,
         }

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 pub use adapter::{AdapterSummary, list, no_adapter};
 pub use compiled::cache_folder;
-pub use kernel::{Binding, Kernel, Needs, Pipeline, QUOTIENTS, fold};
+pub use kernel::{Binding, Kernel, Pipeline, QUOTIENTS, Requirements, fold};
 pub use layers::quieten_layers;
 pub(crate) use memory::take_fitting;
 pub use memory::{BufferPool, MemoryUse, available_host_memory};

@@ -1,8 +1,8 @@
-//! An independent look at a layout, for tests: lifetimes from the launches themselves, and what they demand.
+//! An independent look at an allocation, for tests: lifetimes from the launches themselves, and what they demand.
 
 use std::collections::BTreeMap;
 
-use super::Layout;
+use super::Allocation;
 use crate::tape::{Access, Home, Tape};
 use crate::{Error, Result};
 
@@ -11,11 +11,11 @@ use crate::{Error, Result};
 pub struct Lifetimes {
     /// Bytes of all values with reusable storage together.
     pub total: u64,
-    /// Bytes of those that live at the busiest launch: no layout can do with less.
+    /// Bytes of those that live at the busiest launch: no allocation can do with less.
     pub busiest: u64,
 }
 
-impl Layout {
+impl Allocation {
     /// Checks that values which live at one time share no word, that each fits its slot, and that no launch reads and writes one
     /// buffer under two names.
     ///
@@ -25,7 +25,7 @@ impl Layout {
         let (lives, places) = (lives(tape), &self.slots.places);
         let bytes = |root: usize| tape.values[root].bytes();
         if lives.len() != places.len() || !lives.keys().all(|root| places.contains_key(root)) {
-            return Err(Error::run("the layout has places for other values than the tape"));
+            return Err(Error::run("the allocation has places for other values than the tape"));
         }
         for (&root, life) in &lives {
             let (place, end) = (places[&root], places[&root].offset + bytes(root));

@@ -9,7 +9,7 @@ const ALIGNMENT: u64 = 256;
 
 /// A part of a slot, in bytes from its start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Region {
     pub slot: usize,
     pub offset: u64,
 }
@@ -19,8 +19,8 @@ pub struct Place {
 pub struct Slots {
     /// Bytes of each slot, largest first.
     pub sizes: Vec<u64>,
-    /// Place of each root with storage of its own.
-    pub places: HashMap<usize, Place>,
+    /// Region of each root with storage of its own.
+    pub places: HashMap<usize, Region>,
 }
 
 /// A root, its bytes, and the first and the last launch that touch it.
@@ -76,11 +76,11 @@ impl Slots {
                     return None;
                 }
                 let taken = beside.iter().map(|(other, offset)| (*offset, offset + other.bytes)).collect();
-                gap(taken, tenant.bytes, *size).map(|offset| Place { slot, offset })
+                gap(taken, tenant.bytes, *size).map(|offset| Region { slot, offset })
             };
             let place = slots.iter().enumerate().find_map(room).unwrap_or_else(|| {
                 slots.push((tenant.bytes, vec![]));
-                Place { slot: slots.len() - 1, offset: 0 }
+                Region { slot: slots.len() - 1, offset: 0 }
             });
             slots[place.slot].1.push((tenant, place.offset));
             places.insert(tenant.root, place);

@@ -10,7 +10,7 @@ use crate::ops::dropout::dropout;
 use crate::ops::max_pool::max_pool;
 use crate::ops::relu::relu;
 use crate::ops::window::Window;
-use crate::params::{Init, Layout as OnDisk, ParameterSpec, StateSpec};
+use crate::params::{Init, Layout, ParameterSpec, StateSpec};
 
 /// A branch, a concatenation whose parts become slices, and their gradients.
 fn branches() -> Tape {
@@ -33,11 +33,11 @@ fn convolutions(n: usize, training: bool) -> Tape {
     for (layer, channels) in [8, 16, 32].into_iter().enumerate() {
         let name = |part: &str| format!("{layer}.{part}");
         let init = Init::Normal { std: 0.1 };
-        let (shape, layout) = (Shape::new(3, 3, x.shape.c, channels), OnDisk::Conv { cin: x.shape.c });
+        let (shape, layout) = (Shape::new(3, 3, x.shape.c, channels), Layout::Conv { cin: x.shape.c });
         let weight = tape.parameter(ParameterSpec { name: name("weight"), shape, layout, init });
         let [gamma, beta] = ["gamma", "beta"].map(|part| {
             let (shape, init) = (Shape::vector(channels), Init::Constant(1.0));
-            tape.parameter(ParameterSpec { name: name(part), shape, layout: OnDisk::Vector, init })
+            tape.parameter(ParameterSpec { name: name(part), shape, layout: Layout::Vector, init })
         });
         let [running_mean, running_var] =
             ["mean", "var"].map(|part| tape.state(StateSpec { name: name(part), len: channels, init: 0.0 }));
@@ -58,15 +58,15 @@ fn convolutions(n: usize, training: bool) -> Tape {
 #[test]
 fn values_that_live_at_one_time_never_share_a_word() {
     for tape in [branches(), convolutions(3, true), convolutions(5, false)] {
-        Layout::new(&tape, true).check(&tape).unwrap();
+        Allocation::new(&tape, true).check(&tape).unwrap();
     }
 }
 
 #[test]
 fn a_layout_of_another_tape_is_found_out() {
     let (tape, other) = (convolutions(3, true), branches());
-    assert!(Layout::new(&other, true).check(&tape).is_err());
-    let mut layout = Layout::new(&tape, true);
+    assert!(Allocation::new(&other, true).check(&tape).is_err());
+    let mut layout = Allocation::new(&tape, true);
     // All in one place.
     let place = *layout.slots.places.values().find(|place| place.slot == 0).unwrap();
     layout.slots.places.values_mut().for_each(|other| *other = place);
@@ -77,7 +77,7 @@ fn a_layout_of_another_tape_is_found_out() {
 #[test]
 fn storage_is_reused() {
     for tape in [convolutions(3, true), convolutions(5, false)] {
-        let layout = Layout::new(&tape, true);
+        let layout = Allocation::new(&tape, true);
         let (slots, lives) = (layout.memory().slots, layout.check(&tape).unwrap());
         assert!(slots < lives.total * 3 / 4, "{slots} of {} bytes", lives.total);
         assert!(slots >= lives.busiest, "{slots} bytes, {} live at one time", lives.busiest);
@@ -90,7 +90,7 @@ fn what_a_second_plan_needs_beyond_the_first_is_known_too() {
     for pictures in [1, 2, 20] {
         let [training, validation] = [(2, true), (pictures, false)].map(|(n, training)| {
             let tape = convolutions(n, training);
-            Layout::new(&tape, training)
+            Allocation::new(&tape, training)
         });
         let pool = BufferPool::default();
         let first = pool.lease(&gpu, &training.slots.sizes).unwrap();
@@ -105,7 +105,7 @@ fn what_a_second_plan_needs_beyond_the_first_is_known_too() {
 fn the_peak_is_known_before_anything_is_allocated() {
     let gpu = Arc::new(Gpu::open(&GpuOptions { adapter: None, checked: true }).unwrap());
     for tape in [convolutions(3, true), branches()] {
-        let told = Layout::new(&tape, true).memory();
+        let told = Allocation::new(&tape, true).memory();
         let store = ParameterStore::new(&gpu, tape.spec(), true).unwrap();
         let plan = Plan::new(&gpu, &tape, &store, &BufferPool::default()).unwrap();
         let bytes = |buffers: &mut dyn Iterator<Item = &wgpu::Buffer>| buffers.map(wgpu::Buffer::size).sum::<u64>();

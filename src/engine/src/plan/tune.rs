@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::choice::{Choice, Choices, admissible, attempt, choose, key};
-use super::{Output, Prepared, Probe};
+use super::{Output, Prepared, Trial};
 use crate::gpu::{Gpu, Kernel, Stopwatch};
 use crate::tape::{Access, Launch, Tape};
 use crate::tensor::Tensor;
@@ -129,7 +129,7 @@ impl Tuner<'_> {
                 None => {
                     let last = admissible(tape, launch, self.gpu.adapter()).pop();
                     let last = last.ok_or_else(|| Error::run(format!("no kernel for {}", launch.label())))?;
-                    plain.insert(bench.run(&bench.probe.prepare(last)?)?)
+                    plain.insert(bench.run(&bench.trial.prepare(last)?)?)
                 }
             };
             self.write_journal(Some(&attempt(key, &variant)));
@@ -180,7 +180,7 @@ impl Tuner<'_> {
 
 /// A launch on storage of its own, filled with random numbers.
 struct Bench<'a> {
-    probe: Probe<'a>,
+    trial: Trial<'a>,
     stopwatch: Stopwatch,
 }
 
@@ -204,19 +204,19 @@ impl<'a> Bench<'a> {
             Access::Read => random(whole.shape.len(), operand as u32, 0.0),
             Access::Write => vec![BEFORE.to_bits(); whole.shape.len()],
         };
-        Ok(Self { probe: Probe::new(gpu, tape, number, 0, &fill)?, stopwatch: Stopwatch::new(gpu)? })
+        Ok(Self { trial: Trial::new(gpu, tape, number, 0, &fill)?, stopwatch: Stopwatch::new(gpu)? })
     }
 
     /// Runs once and gives what the outputs then hold.
     fn run(&self, kernel: &Prepared) -> Result<Written> {
-        let outputs = self.probe.outputs(&self.stopwatch, kernel)?;
+        let outputs = self.trial.outputs(&self.stopwatch, kernel)?;
         let numbers = outputs.iter().flat_map(|output| output.numbers().map(|[_, after]| after)).collect();
         Ok(Written { numbers, indices: outputs.iter().flat_map(Output::indices).copied().collect() })
     }
 
     /// Seconds of one run of a kernel whose results are right.
     fn try_kernel(&self, kernel: &Kernel, plain: &Written, half: bool) -> Result<f64> {
-        let prepared = self.probe.prepare(kernel)?;
+        let prepared = self.trial.prepare(kernel)?;
         let written = self.run(&prepared)?;
         if written.indices != plain.indices {
             return Err(Error::run("its indices differ from the plain kernel's"));
@@ -226,7 +226,7 @@ impl<'a> Bench<'a> {
         if error.is_nan() || error > tolerance {
             return Err(Error::run(format!("its numbers differ from the plain kernel's by {error:.1e}")));
         }
-        let timing = self.probe.time(&self.stopwatch, &prepared, RUNS)?;
+        let timing = self.trial.time(&self.stopwatch, &prepared, RUNS)?;
         Ok(timing.times.iter().min().map_or(f64::INFINITY, Duration::as_secs_f64))
     }
 }

@@ -1,6 +1,6 @@
 //! The kernels' tiles, and what they ask of the adapter.
 
-use crate::gpu::{Kernel, Needs, Shader};
+use crate::gpu::{Kernel, Requirements, Shader};
 
 /// Invocations in a workgroup of the kernels without workgroup memory.
 const LANES: usize = 32;
@@ -8,7 +8,12 @@ const LANES: usize = 32;
 /// A kernel with one register tile per invocation.
 pub fn registers(shader: Shader, tiles: usize) -> Kernel {
     Kernel {
-        needs: Needs { aligned: true, invocations: LANES as u32, software: Some(true), ..Needs::default() },
+        needs: Requirements {
+            aligned: true,
+            invocations: LANES as u32,
+            software: Some(true),
+            ..Requirements::default()
+        },
         ..Kernel::per_group(shader, tiles.div_ceil(LANES))
     }
     .def("LANES", LANES as u32)
@@ -39,12 +44,12 @@ pub fn narrow(shader: Shader, tiles: usize, classes: usize) -> Kernel {
 
 fn one_subgroup(shader: Shader, workgroups: usize) -> Kernel {
     Kernel {
-        needs: Needs {
+        needs: Requirements {
             aligned: true,
             invocations: SUBGROUP as u32,
             software: Some(true),
             subgroup: Some(SUBGROUP as u32),
-            ..Needs::default()
+            ..Requirements::default()
         },
         ..Kernel::per_group(shader, workgroups)
     }
@@ -54,7 +59,13 @@ fn one_subgroup(shader: Shader, workgroups: usize) -> Kernel {
 pub fn tiled(shader: Shader, rows: usize, columns: usize, splits: usize) -> Kernel {
     let workgroup_memory = 2 * 320 * 16;
     Kernel {
-        needs: Needs { aligned: true, invocations: 64, workgroup_memory, software: Some(false), ..Needs::default() },
+        needs: Requirements {
+            aligned: true,
+            invocations: 64,
+            workgroup_memory,
+            software: Some(false),
+            ..Requirements::default()
+        },
         ..Kernel::per_group(shader, rows.div_ceil(64) * columns.div_ceil(64) * splits)
     }
 }
@@ -69,13 +80,13 @@ pub fn matrix(shader: Shader, rows: usize, columns: usize, splits: usize) -> [Ke
         // Two tiles of f16 that are 2 sides deep, with gaps, four matrices of f32, and where each row comes from.
         let workgroup_memory = 2 * (2 * 4 * side * (2 * side + 8)) + 16 * side * side + 12 * 4 * side;
         Kernel {
-            needs: Needs {
+            needs: Requirements {
                 aligned: true,
                 invocations: 128,
                 workgroup_memory,
                 software: Some(false),
                 cooperative: Some(side),
-                ..Needs::default()
+                ..Requirements::default()
             },
             ..Kernel::per_group(shader, rows.div_ceil(tile) * columns.div_ceil(tile) * splits)
         }

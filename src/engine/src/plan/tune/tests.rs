@@ -169,7 +169,7 @@ fn rounding_the_weights_is_tolerated_and_seen() {
     let matrix = launch.kernels.iter().find(|kernel| kernel.needs.cooperative == Some(side)).unwrap();
     let gpu = gpu();
     let bench = Bench::new(&gpu, &tape, number).unwrap();
-    let run = |kernel: &Kernel| bench.run(&bench.probe.prepare(kernel).unwrap()).unwrap();
+    let run = |kernel: &Kernel| bench.run(&bench.trial.prepare(kernel).unwrap()).unwrap();
     let plain = run(launch.kernels.last().unwrap());
     let error = distance(&run(matrix).numbers, &plain.numbers);
     assert!(error > 10.0 * TOLERANCE && 4.0 * error < HALF_TOLERANCE, "{error}");

@@ -30,7 +30,7 @@ pub fn distinct_launches(tape: &Tape, adapter: &AdapterSummary) -> Vec<(usize, u
 ///
 /// What it reads lies there several times, and each run takes the next copy, so that a cache cannot keep it from run to run.
 /// What it writes lies there once: runs then wait for each other, as they do in a plan.
-pub struct Probe<'a> {
+pub struct Trial<'a> {
     gpu: &'a Gpu,
     tape: &'a Tape,
     number: usize,
@@ -41,7 +41,7 @@ pub struct Probe<'a> {
     first: HashMap<usize, (Vec<u32>, Content)>,
 }
 
-/// A kernel that is ready to run in a [`Probe`].
+/// A kernel that is ready to run in a [`Trial`].
 pub struct Prepared {
     pipeline: Arc<Pipeline>,
     bind_groups: Vec<wgpu::BindGroup>,
@@ -51,7 +51,7 @@ pub struct Prepared {
 /// Copies of what is read are no more than this, however small they are.
 const MOST_COPIES: u64 = 16;
 
-impl<'a> Probe<'a> {
+impl<'a> Trial<'a> {
     /// Storage for launch `number` of the tape. `fill` makes the words of an operand's storage, from its number (in binding
     /// order) and the shape of what it is or is a slice of. What is read is copied until there are `rotate` bytes.
     ///
@@ -79,7 +79,7 @@ impl<'a> Probe<'a> {
             let whole = Tensor { id: root, shape: tape.values[root].shape };
             let words = fill(operand, whole);
             let words = if tape.is_half(whole) { halves(&words) } else { words };
-            let buffer = gpu.buffer("probe", tape.values[root].bytes())?;
+            let buffer = gpu.buffer("trial", tape.values[root].bytes())?;
             gpu.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(&words));
             once.insert(root, buffer);
             match access {
@@ -104,7 +104,7 @@ impl<'a> Probe<'a> {
             let mut encoder = gpu.device.create_command_encoder(&Default::default());
             for root in &read {
                 let from = &sets[0][root];
-                let buffer = gpu.buffer("probe", from.size())?;
+                let buffer = gpu.buffer("trial", from.size())?;
                 encoder.copy_buffer_to_buffer(from, 0, &buffer, 0, from.size());
                 set.insert(*root, buffer);
             }
@@ -129,7 +129,7 @@ impl<'a> Probe<'a> {
                 entries.push(wgpu::BindGroupEntry { binding, resource });
             }
             let layout = &pipeline.layout;
-            let descriptor = wgpu::BindGroupDescriptor { label: Some("probe"), layout, entries: &entries };
+            let descriptor = wgpu::BindGroupDescriptor { label: Some("trial"), layout, entries: &entries };
             self.gpu.guarded(&launch.label(), || self.gpu.device.create_bind_group(&descriptor))
         };
         let bind_groups = self.copies.iter().map(bind).collect::<Result<_>>()?;
