@@ -37,6 +37,7 @@ use self::table::{Nature, Table};
 use self::verdict::{Findings, Thresholds, Verdict};
 use self::views::{View, Views};
 use crate::data::set::split::{Items, join};
+use crate::data::set::ties::Tie;
 use crate::data::{Dataset, Harmonise, Pipeline, Split};
 use crate::train::run::RunFolder;
 use crate::{Error, Result};
@@ -148,7 +149,8 @@ pub fn audit(dataset: &Dataset, options: &Options, steps: &Steps) -> Result<Audi
     check_size(size)?;
     let labels: Vec<usize> = manifest.covers.iter().map(|cover| cover.label).collect();
     let columns: Vec<usize> = (0..manifest.group_columns.len()).collect();
-    let groups = join(&Items::new(manifest.covers.len(), |i| manifest.covers[i].item(&columns)));
+    let ties = Tie::of(&manifest.group_columns, &columns);
+    let groups = join(&Items::new(manifest.covers.len(), |i| manifest.covers[i].item(&ties)));
     let pictures = Pictures { classes: &manifest.classes, labels: &labels, groups: &groups };
     let seed = options.seed;
 

@@ -1,5 +1,6 @@
 //! Arguments that say what DATA is, and how what is made of it is shown.
 
+use std::path::PathBuf;
 use std::sync::Mutex;
 
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
@@ -7,7 +8,7 @@ use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use super::console::{self, Progress};
 use super::help::{self, Choice};
 use super::needs;
-use crate::data::{Columns, Fit, Prepared};
+use crate::data::{Columns, Fit, Labelling, Multi, Prepared, Rename};
 use crate::train::{Event, Listener};
 
 impl Args for Columns {
@@ -20,6 +21,7 @@ impl Args for Columns {
         let group =
             "Columns whose equal values keep covers in one set, such as artist,album, or none [default: guessed]";
         let split = "Column that says which cover is in train, val or test, or none [default: guessed from the header]";
+        let images = "Folder of the table's pictures, by path, name or number; MSD-I's by track id or link [default: the table's]";
         command
             .arg(column("path", "path", path))
             .arg(column("label", "label", label))
@@ -30,6 +32,7 @@ impl Args for Columns {
                     .action(clap::ArgAction::Append),
             )
             .arg(column("split_column", "split-column", split))
+            .arg(column("images", "images", images).value_name("DIR").value_parser(clap::value_parser!(PathBuf)))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -41,7 +44,59 @@ impl FromArgMatches for Columns {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let one = |id: &str| matches.get_one::<String>(id).cloned();
         let group = matches.get_many::<String>("group").into_iter().flatten().cloned().collect();
-        Ok(Self { group, path: one("path"), label: one("label"), split_column: one("split_column") })
+        let images = matches.get_one::<PathBuf>("images").cloned();
+        Ok(Self { group, path: one("path"), label: one("label"), split_column: one("split_column"), images })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Choice for Multi {
+    const WHAT: &'static str = "way with several labels";
+    const VALUES: &'static [(&'static str, &'static str, Self)] = &[
+        ("error", "Refuse the table", Self::Error),
+        ("first", "Take the first label", Self::First),
+        ("skip", "Leave the cover out", Self::Skip),
+        ("keep", "Take the whole cell as one label", Self::Keep),
+    ];
+}
+
+impl Args for Labelling {
+    fn augment_args(command: Command) -> Command {
+        let option = |id: &'static str, name: &'static str, value: &'static str, help: &'static str| {
+            Arg::new(id).long(name).value_name(value).help(help).help_heading(help::DATA)
+        };
+        let map = "Make a label another class, such as hip-hop=HipHop; an empty class leaves it out; may be repeated [default: none]";
+        let without = "Classes to leave out, with commas between them; may be repeated [default: none]";
+        let least = "Leave out classes of fewer covers [default: none]";
+        let multi = "What becomes of a cell with several labels, such as Rock|Pop [default: error]";
+        command
+            .arg(
+                option("map", "map", "THEIRS=OURS", map)
+                    .action(clap::ArgAction::Append)
+                    .value_parser(|text: &str| text.parse::<Rename>()),
+            )
+            .arg(option("without", "without", "CLASSES", without).action(clap::ArgAction::Append))
+            .arg(option("min_covers", "min-covers", "N", least).value_parser(clap::value_parser!(usize)))
+            .arg(option("multi", "multi", "WHAT", multi).value_parser(help::choice::<Multi>()))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Labelling {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Ok(Self {
+            map: matches.get_many("map").into_iter().flatten().cloned().collect(),
+            without: matches.get_many("without").into_iter().flatten().cloned().collect(),
+            min_covers: matches.get_one("min_covers").copied(),
+            multi: matches.get_one("multi").copied().unwrap_or_default(),
+        })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {

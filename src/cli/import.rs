@@ -10,7 +10,9 @@ use serde::Serialize;
 use super::console::{self, duration};
 use super::help::{DATA, OUTPUT, choice};
 use crate::data::source::{Details, Source};
-use crate::data::{Columns, Dataset, Fit, ImportOptions, Imported, Place, Request, Skipped, import, parse_ratios};
+use crate::data::{
+    Columns, Dataset, Fit, ImportOptions, Imported, Labelling, Place, Request, Skipped, import, parse_ratios,
+};
 use crate::{Error, Result};
 
 /// Make a data set of what you have: clean it, split it, decode it once
@@ -30,15 +32,11 @@ pub struct Arguments {
     out: Option<PathBuf>,
     #[command(flatten)]
     columns: Columns,
-    /// Folder with the covers of MSD-I's table, named by track id or as their links end [default: none]
-    #[arg(long, value_name = "DIR", help_heading = DATA)]
-    images: Option<PathBuf>,
+    #[command(flatten)]
+    labelling: Labelling,
     /// Table of genres for a music library [default: the built-in one, datasets/genres.toml]
     #[arg(long, value_name = "FILE", help_heading = DATA)]
     genres: Option<PathBuf>,
-    /// Classes to leave out [default: none]
-    #[arg(long, value_name = "CLASSES", value_delimiter = ',', help_heading = DATA)]
-    without: Vec<String>,
     /// Train, validation and test in percent [default: the sets that SOURCE has, else 70,15,15]
     #[arg(long, value_name = "70,15,15", help_heading = DATA)]
     split: Option<String>,
@@ -85,9 +83,8 @@ impl Arguments {
             request: Request {
                 place,
                 columns: self.columns.clone(),
-                images: self.images.clone(),
+                labelling: self.labelling.clone(),
                 genres: self.genres.clone(),
-                without: self.without.clone(),
             },
             split: self.split.as_deref().map(parse_ratios).transpose()?,
             seed: self.seed,

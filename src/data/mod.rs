@@ -19,4 +19,4 @@ pub use set::pack::Pack;
 pub use set::report::Skipped;
 pub use set::split::{Split, SplitReport, parse_ratios};
 pub use set::strings::Strings;
-pub use source::{Columns, Place, Request, Source};
+pub use source::{Columns, Labelling, Multi, Place, Rename, Request, Source};

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub use augmentation::Augmentation;
 pub use options::shown;
 
-use crate::data::{Columns, Fit, PrepareOptions};
+use crate::data::{Columns, Fit, Labelling, PrepareOptions};
 use crate::nets::forward::{MEAN, STD};
 use crate::nets::{Freeze, Head, NetConfig};
 use crate::train::{LearningRate, Schedule};
@@ -79,6 +79,9 @@ pub struct Config {
     /// Columns of a table.
     #[serde(flatten)]
     pub columns: Columns,
+    /// Which labels become classes.
+    #[serde(flatten)]
+    pub labelling: Labelling,
     pub seed: u64,
     /// Where a run came from; only in a run's own `config.toml`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -191,6 +194,7 @@ impl Default for Config {
             head: Head::Linear,
             split: None,
             columns: Columns::default(),
+            labelling: Labelling::default(),
             seed: 1,
             run: None,
         }

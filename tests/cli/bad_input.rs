@@ -41,8 +41,17 @@ fn tables_that_do_not_fit() {
     fs::write(&table, format!("path,style\n{rows}")).unwrap();
     no_training(&table, &["--label", "genre"], &["covers.csv", "no column `genre`", "`path`, `style`", "--label"]);
     no_training(&table, &["--label", "style", "--group", "artist"], &["no column `artist`", "--group"]);
-    fs::write(&table, format!("path,style\n{rows}Folk/none.png,Folk\n../gone.png,Jazz\n/no/such.png,Jazz\n")).unwrap();
-    no_training(&table, &["--label", "style"], &["3 of 27", "none.png (line 26)", "gone.png", "/no/such.png"]);
+    // Most files are missing: the table is not understood. A few: they are left out and listed.
+    let gone = "Folk/none.png,Folk\n../gone.png,Jazz\n/no/such.png,Jazz\n";
+    fs::write(&table, format!("path,style\n{gone}Folk/00.png,Folk\nJazz/00.png,Jazz\n")).unwrap();
+    let parts = ["3 of 5", "none.png (line 2: there is no such file)", "gone.png", "/no/such.png", "--images"];
+    no_training(&table, &["--label", "style"], &parts);
+    fs::write(&table, format!("path,style\n{rows}{gone}")).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let done = good(&train(&table, &out.path().join("run"), &["--label", "style", "--epochs", "1"]));
+    for part in ["left out 3 of 27 files", "none.png: line 26: there is no such file", "/no/such.png: line 28"] {
+        assert!(done.stderr.contains(part), "`{part}` is missing in: {}", done.stderr);
+    }
     // Paths with `..` and absolute ones are followed where they exist.
     let absolute = text(&dir.path().join("Jazz/00.png")).to_owned();
     let rest: String = rows.lines().filter(|l| !l.ends_with("00.png,Jazz")).map(|l| format!("Jazz/../{l}\n")).collect();

@@ -23,7 +23,7 @@ fn classes_may_lie_deeper_and_hold_folders() {
     assert_eq!(made.dataset.manifest.classes, ["Jazz", "Rock"]);
     assert_eq!(totals(&made.report), [12, 12]);
     notes_say(&made.told, "1 pictures outside the class folders");
-    notes_say(&made.told, "1 files that have no picture's extension");
+    notes_say(&made.told, "1 files that are no pictures");
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn files_that_differ_only_in_case_and_names_that_are_not_utf8() {
         // These six are drawn like Jazz's: contradictions, which leave nothing of the two classes.
         (0..6).for_each(|i| save(7000 + i, &dir.path().join(format!("rock/{i:03}.png"))));
         let made = good(&options(dir.path()), &set.path().join("3"));
-        notes_say(&made.told, "`Rock` and `rock` differ only in case");
+        notes_say(&made.told, "classes `Rock` (6) and `rock` (6) differ only in case");
     }
 }
 
@@ -148,14 +148,17 @@ fn links_that_loop_or_lead_nowhere_are_listed_and_others_followed() {
 fn impossible_wishes_are_told_with_the_choices() {
     let dir = scratch();
     draw(dir.path(), &[("Jazz", 9), ("Polka", 2)]);
-    refused(&options(dir.path()), &["class `Polka` has 2 usable covers", "remove the class", "--split 80,20"]);
+    refused(
+        &options(dir.path()),
+        &["class `Polka` has 2 usable covers", "--min-covers 3 or --without Polka", "--split 80,20"],
+    );
     let mut without = options(dir.path());
-    without.request.without = vec!["Polka".into()];
+    without.request.labelling.without = vec!["Polka".into()];
     refused(&without, &["only one class, `Jazz`"]);
-    without.request.without = vec!["Punk".into()];
+    without.request.labelling.without = vec!["Punk".into()];
     refused(&without, &["--without Punk", "no such class", "Jazz, Polka"]);
     draw(dir.path(), &[("Jazz", 9), ("Polka", 2), ("Rock", 9)]);
-    without.request.without = vec!["Polka".into()];
+    without.request.labelling.without = vec!["Polka".into()];
     let made = good(&without, &scratch().path().join("set"));
     assert_eq!(made.dataset.manifest.classes, ["Jazz", "Rock"]);
     notes_say(&made.told, "left out class `Polka`: 2 covers");
@@ -166,8 +169,8 @@ fn impossible_wishes_are_told_with_the_choices() {
         refused(&wrong, &[part]);
     }
     let mut images = without.clone();
-    images.request.images = Some(dir.path().to_owned());
-    refused(&images, &["--images", "MSD-I"]);
+    images.request.columns.images = Some(dir.path().to_owned());
+    refused(&images, &["--images", "is for a table"]);
     assert!(matches!(run(&options(&dir.path().join("gone")), dir.path()), Err(Error::Input(_))));
 }
 
@@ -189,4 +192,113 @@ fn a_split_stays_as_it_is_when_covers_are_added() {
             assert!(after.contains(cover), "{cover:?} was moved");
         }
     }
+}
+
+#[test]
+fn a_class_is_never_a_set() {
+    let dir = scratch();
+    draw(dir.path(), &[("train", 6), ("test", 6)]);
+    let parts = ["class `test` is named like a set", "--label", "--without test", "--map test=NAME"];
+    refused(&options(dir.path()), &parts);
+    draw(dir.path(), &[("Jazz", 6), ("Rock", 6), ("train", 6)]);
+    fs::remove_dir_all(dir.path().join("test")).unwrap();
+    refused(&options(dir.path()), &["class `train` is named like a set"]);
+    let mut without = options(dir.path());
+    without.request.labelling.without = vec!["train".into()];
+    assert_eq!(good(&without, &scratch().path().join("set")).dataset.manifest.classes, ["Jazz", "Rock"]);
+}
+
+#[test]
+fn what_lies_beside_sets_is_passed_over_and_told() {
+    let dir = scratch();
+    for (k, set) in ["seg_train/seg_train", "seg_test/seg_test"].into_iter().enumerate() {
+        for (class, from) in [("Jazz", 0), ("Rock", 100)] {
+            (0..6).for_each(|i| {
+                save(from + i + 1000 * k as u32, &dir.path().join(set).join(class).join(format!("{i}.png")))
+            });
+        }
+    }
+    (0..3).for_each(|i| save(9000 + i, &dir.path().join(format!("seg_pred/seg_pred/{i}.png"))));
+    let made = good(&options(dir.path()), &scratch().path().join("set"));
+    assert_eq!(made.dataset.manifest.classes, ["Jazz", "Rock"]);
+    assert_eq!(made.report.covers, [[6, 0, 6]; 2]);
+    notes_say(&made.told, "stands beside sets: `seg_pred` (3 pictures)");
+
+    fs::remove_dir_all(dir.path().join("seg_test")).unwrap();
+    (0..3).for_each(|i| save(9100 + i, &dir.path().join(format!("seg_test/{i}.png"))));
+    let made = good(&options(dir.path()), &scratch().path().join("set"));
+    assert!(made.report.covers.iter().all(|sets| sets.iter().all(|&covers| covers > 0)), "{}", made.report);
+    notes_say(&made.told, "have no labels: `seg_test` (3 pictures)");
+    notes_say(&made.told, "only seg_train has labels");
+}
+
+#[test]
+fn content_decides_and_what_is_not_read_is_named() {
+    let dir = scratch();
+    draw(dir.path(), &[("Jazz", 6), ("Rock", 6)]);
+    for (i, end) in ["", ".jpg_large", ".jfif", ".cover", ".part", ".x"].into_iter().enumerate() {
+        let path = dir.path().join(format!("Metal/{i}{end}"));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        cover(7000 + i as u32, 40).write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+        fs::write(path, bytes.into_inner()).unwrap();
+    }
+    for folder in ["Phone", "__MACOSX/Rock", "Jazz/@eaDir", "Rock/$RECYCLE.BIN"] {
+        fs::create_dir_all(dir.path().join(folder)).unwrap();
+        save(8000, &dir.path().join(folder).join("no.png"));
+    }
+    fs::remove_file(dir.path().join("Phone/no.png")).unwrap();
+    fs::write(dir.path().join("Phone/1.HEIC"), "x").unwrap();
+    fs::write(dir.path().join("Phone/2"), b"\0\0\0\x1cftypavif\0\0\0\0").unwrap();
+    fs::write(dir.path().join("Jazz/BMW.txt"), "BMW and others").unwrap();
+    let made = good(&options(dir.path()), &scratch().path().join("set"));
+    assert_eq!(made.dataset.manifest.classes, ["Jazz", "Metal", "Rock"]);
+    assert_eq!(totals(&made.report), [6, 6, 6]);
+    assert_eq!(reason(&made.told, "1.HEIC"), "HEIC pictures are not read: convert it to JPEG or PNG");
+    assert_eq!(reason(&made.told, "Phone/2"), "AVIF pictures are not read: convert it to JPEG or PNG");
+    notes_say(&made.told, "WARNING");
+    notes_say(&made.told, "class folders from which nothing was taken: `Phone`");
+    notes_say(&made.told, "folders that systems leave: $RECYCLE.BIN (1), @eaDir (1), __MACOSX (1)");
+    notes_say(&made.told, "1 files that are no pictures");
+}
+
+#[test]
+fn labels_that_differ_only_in_what_cannot_be_seen_are_one_and_others_are_joined_on_demand() {
+    let dir = scratch();
+    draw(dir.path(), &[("Rock", 5), ("Jazz", 5), ("hip-hop", 5), ("Cafe\u{301}", 5), ("Hip Hop", 6)]);
+    (0..5).for_each(|i| save(7000 + i, &dir.path().join(format!("Rock\u{a0}/{i}.png"))));
+    (0..5).for_each(|i| save(7100 + i, &dir.path().join(format!("Caf\u{e9}\u{200b}/{i}.png"))));
+    let mut wish = options(dir.path());
+    let made = good(&wish, &scratch().path().join("set"));
+    assert_eq!(made.dataset.manifest.classes, ["Café", "Hip Hop", "Jazz", "Rock", "hip-hop"]);
+    notes_say(&made.told, "label `Rock\\u{a0}` is taken for `Rock`");
+    notes_say(&made.told, "classes `Hip Hop` (6) and `hip-hop` (5) differ only in case, blanks or hyphens");
+    notes_say(&made.told, "--map 'hip-hop=Hip Hop'");
+    wish.request.labelling.map = vec!["hip-hop=Hip Hop".parse().unwrap(), "Jazz=".parse().unwrap()];
+    let made = good(&wish, &scratch().path().join("set"));
+    assert_eq!(made.dataset.manifest.classes, ["Café", "Hip Hop", "Rock"]);
+    assert_eq!(totals(&made.report), [10, 11, 10]);
+    notes_say(&made.told, "label `hip-hop` became class `Hip Hop`: 5 pictures");
+    wish.request.labelling.map = vec!["hiphop=Rap".parse().unwrap()];
+    refused(&wish, &["--map hiphop=Rap: there is no label `hiphop`", "did you mean hip-hop?"]);
+}
+
+#[test]
+fn rare_classes_are_told_all_at_once_and_left_out_on_demand() {
+    let dir = scratch();
+    draw(dir.path(), &[("Jazz", 9), ("Rock", 9), ("Polka", 2), ("Stage & Screen", 1)]);
+    let parts = [
+        "class `Polka` has 2 usable covers, class `Stage & Screen` has 1",
+        "--min-covers 3",
+        "--without 'Polka,Stage & Screen'",
+    ];
+    refused(&options(dir.path()), &parts);
+    let mut wish = options(dir.path());
+    wish.request.labelling.min_covers = Some(3);
+    let made = good(&wish, &scratch().path().join("set"));
+    assert_eq!(made.dataset.manifest.classes, ["Jazz", "Rock"]);
+    notes_say(&made.told, "left out 2 classes of fewer than 3 covers: Polka (2), Stage & Screen (1)");
+    wish.request.labelling.min_covers = None;
+    wish.request.labelling.without = vec!["Polka,Stage & Screen".into()];
+    assert_eq!(good(&wish, &scratch().path().join("set")).dataset.manifest.classes, ["Jazz", "Rock"]);
 }

@@ -12,10 +12,10 @@ use super::common::*;
 #[test]
 fn columns_are_guessed_and_groups_joined_through_one_another() {
     let dir = scratch();
-    let mut text = "Genre\tFile Name\tArtist\tAlbum\tyear\n".to_owned();
+    let mut text = "Genre\tFile Name\tArtist\tAlbum ID\tyear\n".to_owned();
     for i in 0..90 {
         save(i, &dir.path().join(format!("img/{i}.png")));
-        // Chains: artist 0 and 1 share album 0, and so on.
+        // Chains: artist 0 and 1 share catalogue number 0, and so on.
         let (artist, album) = (i % 30, i % 30 / 2);
         let class = ["Jazz", "Rock"][(artist / 2 % 2) as usize];
         text += &format!("{class}\timg/{i}.png\tartist {artist}\talbum {album}\t19{artist}\n");
@@ -26,9 +26,9 @@ fn columns_are_guessed_and_groups_joined_through_one_another() {
     let made = good(&options(&table), &out.path().join("set"));
     notes_say(
         &made.told,
-        "guessed files from `File Name`, labels from `Genre`, groups to keep whole from `Artist` and `Album`",
+        "guessed files from `File Name`, labels from `Genre`, groups to keep whole from `Artist` and `Album ID`",
     );
-    assert_eq!(made.told.grouped_by, ["Artist", "Album"]);
+    assert_eq!(made.told.grouped_by, ["Artist", "Album ID"]);
     assert_eq!(made.report.all_groups, 15);
     for column in 0..2 {
         let mut set_of: HashMap<&str, Split> = HashMap::new();
@@ -37,7 +37,7 @@ fn columns_are_guessed_and_groups_joined_through_one_another() {
         }
     }
     let text = fs::read_to_string(out.path().join("set/manifest.csv")).unwrap();
-    assert!(text.starts_with("path,label,split,width,height,hash,phash,Artist,Album\n"), "{text}");
+    assert!(text.starts_with("path,label,split,width,height,hash,phash,Artist,Album ID\n"), "{text}");
     let none = good(&grouped(&table, &["none"]), &out.path().join("none"));
     assert_eq!((none.report.all_groups, none.told.grouped_by.len()), (90, 0));
 }
@@ -52,7 +52,8 @@ fn a_class_with_one_artist_is_told_with_the_choices() {
     }
     let table = dir.path().join("covers.csv");
     fs::write(&table, text).unwrap();
-    let parts = ["class `Reggae` has 12 covers but only 1 groups", "--split 80,20", "another --group", "--group none"];
+    let parts =
+        ["class `Reggae` has 12 covers but only 1 groups", "--without Reggae", "another --group", "--group none"];
     refused(&options(&table), &parts);
     good(&grouped(&table, &["none"]), &scratch().path().join("set"));
 }
@@ -105,7 +106,7 @@ fn msd_i_without_pictures_tells_classes_conflicts_and_spanning_albums() {
     }
     let (table, gone) = (msd(dir.path(), "genre", &ROWS), dir.path().join("gone"));
     let mut wrong = options(&table);
-    wrong.request.images = Some(gone);
+    wrong.request.columns.images = Some(gone);
     refused(&wrong, &["gone", "cannot be read"]);
     let table = msd(dir.path(), "genre", &[("T", "Rock", "0", "trian", "A", "l.jpg")]);
     refused(&options(&table), &["line 2: set `trian`"]);
@@ -133,7 +134,7 @@ fn msd_i_finds_covers_by_track_or_link_and_counts_the_missing() {
         save(i, &images.join(name));
     }
     let mut wish = options(&table);
-    wish.request.images = Some(images);
+    wish.request.columns.images = Some(images);
     let made = good(&wish, &out.path().join("set"));
     assert_eq!(made.dataset.manifest.covers.len(), 36);
     notes_say(&made.told, "4 of 40 albums have no picture");
@@ -151,7 +152,7 @@ fn msd_i_finds_covers_by_track_or_link_and_counts_the_missing() {
     assert_eq!((made.report.covers[0], made.told.moved.len()), ([10, 4, 4], 0), "{}", made.report);
     wish.request.columns.group = vec!["label".into()];
     refused(&wish, &["--group label", "artist, album"]);
-    wish.request.images = Some(out.path().to_owned());
+    wish.request.columns.images = Some(out.path().to_owned());
     refused(&wish, &["none of its 40 albums"]);
 }
 
@@ -221,4 +222,48 @@ fn a_tables_own_sets_are_kept_and_groups_that_span_them_are_repaired() {
     refused(&asked, &["line 9", "`Set` is `LP`, which is no set", "train, val or test"]);
     asked.request.columns.split_column = Some("fold".into());
     refused(&asked, &["no column `fold`", "--split-column"]);
+}
+
+#[test]
+fn a_table_of_numbers_finds_its_pictures_in_another_folder() {
+    let dir = scratch();
+    let mut text = "sep=;\r\nid;Genre;artist\r\n".to_owned();
+    for i in 0..24 {
+        save(i, &dir.path().join(format!("pictures/{}/{i}.png", i % 5)));
+        text += &format!("{i};{};artist {i}\r\n", ["Jazz", "Rock"][(i % 2) as usize]);
+    }
+    let table = dir.path().join("covers.csv");
+    let utf16: Vec<u8> = format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    fs::write(&table, utf16).unwrap();
+    refused(&options(&table), &["no column `path`; it has `id`, `Genre`, `artist`", "--path", "--images"]);
+    let mut wish = options(&table);
+    // As the user would say it who stands elsewhere.
+    wish.request.columns.images = Some("pictures".into());
+    let made = good(&wish, &scratch().path().join("set"));
+    assert_eq!(made.dataset.manifest.covers.len(), 24);
+    notes_say(&made.told, "guessed files from `id`, labels from `Genre`");
+}
+
+#[test]
+fn albums_named_alike_and_artists_that_are_nobody_tie_nothing_and_a_large_group_is_named() {
+    let dir = scratch();
+    let mut text = "path,genre,artist,album\n".to_owned();
+    for i in 0..60 {
+        save(i, &dir.path().join(format!("{i}.png")));
+        let artist = if i < 20 { "Various Artists".to_owned() } else { format!("artist {i}") };
+        let album = if i < 40 { "Greatest Hits".to_owned() } else { format!("album {i}") };
+        let album = if i < 20 { format!("{album} {i}") } else { album };
+        text += &format!("{i}.png,{},{artist},{album}\n", ["Jazz", "Rock"][(i % 2) as usize]);
+    }
+    let table = dir.path().join("covers.csv");
+    fs::write(&table, &text).unwrap();
+    let made = good(&options(&table), &scratch().path().join("set"));
+    assert_eq!((made.report.all_groups, made.report.largest_group), (60, 1));
+    // With the album alone they are one group, and that is told.
+    let made = good(&grouped(&table, &["album"]), &scratch().path().join("set"));
+    assert_eq!(made.report.largest_group, 20);
+    notes_say(
+        &made.told,
+        "the largest group holds 20 of 60 covers, tied above all by `album`, which says `greatest hits`",
+    );
 }

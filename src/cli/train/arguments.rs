@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::cli::GpuArguments;
 use crate::cli::help::{Choice, DATA, FINE_TUNING, HARDWARE, NETWORK, OPTIMISER, OUTPUT, SCHEDULE, choice, net};
-use crate::data::{Columns, Fit, parse_ratios};
+use crate::data::{Columns, Fit, Labelling, Multi, parse_ratios};
 use crate::nets::{Freeze, Head};
 use crate::train::tuning::When;
 use crate::train::{Augmentation, ClassWeights, Config, Precision, Schedule};
@@ -24,6 +24,8 @@ pub struct Arguments {
     split: Option<String>,
     #[command(flatten)]
     columns: Columns,
+    #[command(flatten)]
+    labelling: Labelling,
     /// Height and width of the network's input in pixels
     #[arg(long, value_name = "PX", help_heading = DATA)]
     size: Option<usize>,
@@ -257,6 +259,18 @@ impl Arguments {
         set_if_given(&mut config.columns.path, &self.columns.path);
         set_if_given(&mut config.columns.label, &self.columns.label);
         set_if_given(&mut config.columns.split_column, &self.columns.split_column);
+        set_if_given(&mut config.columns.images, &self.columns.images);
+        let Labelling { map, without, min_covers, multi } = &self.labelling;
+        set_if_given(&mut config.labelling.min_covers, min_covers);
+        if !map.is_empty() {
+            config.labelling.map.clone_from(map);
+        }
+        if !without.is_empty() {
+            config.labelling.without.clone_from(without);
+        }
+        if *multi != Multi::default() {
+            config.labelling.multi = *multi;
+        }
         set_if_given(&mut config.patience, &self.patience);
         set_if_given(&mut config.step_every, &self.step_every);
         set_if_given(&mut config.step_factor, &self.step_factor);
@@ -309,6 +323,10 @@ mod tests {
         (changed.class_weights, changed.freeze) = (ClassWeights::None, Some(Freeze::from("layer2".to_owned())));
         changed.columns.group = vec!["artist".into(), "the album".into()];
         changed.columns.label = Some("genre".into());
+        changed.columns.images = Some("covers of old".into());
+        changed.labelling.map = vec!["hip hop=Rap".parse().unwrap(), "Folk, World=".parse().unwrap()];
+        changed.labelling.without = vec!["Polka".into(), "Stage, Screen".into()];
+        (changed.labelling.min_covers, changed.labelling.multi) = (Some(12), Multi::First);
         (changed.precision, changed.seed, changed.freeze_statistics) = (Precision::Mixed, 7, true);
         for config in [Config::default(), changed] {
             let options = config.options().unwrap();

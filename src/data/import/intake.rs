@@ -7,7 +7,7 @@ use crate::data::import::{ImportOptions, check_sizes, import_from};
 use crate::data::set::dataset::Dataset;
 use crate::data::set::manifest::Manifest;
 use crate::data::set::names::MANIFEST;
-use crate::data::source::{Columns, Request, Source};
+use crate::data::source::{Columns, Labelling, Request, Source};
 use crate::{Error, Result};
 
 /// Covers that are there: a source that was read, or a data set.
@@ -34,13 +34,19 @@ impl Intake {
     ///
     /// # Errors
     /// [`Error::Input`]: see [`Request::read`].
-    pub fn open(data: &Path, columns: &Columns) -> Result<Self> {
+    pub fn open(data: &Path, columns: &Columns, labelling: &Labelling) -> Result<Self> {
         let read = if Dataset::is_at(data) {
+            if *labelling != Labelling::default() {
+                return Err(Error::Input(format!(
+                    "{}: a data set has its classes already: --map, --without, --min-covers and --multi are for import",
+                    data.display()
+                )));
+            }
             Read::Dataset(Manifest::read(&data.join(MANIFEST))?)
         } else {
-            let request = Request::new(data, columns);
+            let request = Request { labelling: labelling.clone(), ..Request::new(data, columns) };
             let survey = request.survey()?;
-            let state = survey.state(columns)?;
+            let state = survey.state(&request)?;
             let source = request.read_surveyed(&survey)?;
             Read::Source(Box::new(Surveyed { request, state, source }))
         };
@@ -122,5 +128,5 @@ pub fn prepare(
     dir: &Path,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Prepared> {
-    Intake::open(data, &options.columns)?.prepare(options, dir, progress)
+    Intake::open(data, &options.columns, &Labelling::default())?.prepare(options, dir, progress)
 }

@@ -18,6 +18,7 @@ use crate::data::set::pack::Pack;
 use crate::data::set::report::{Report, Skipped, Told};
 use crate::data::set::split::{self, Item, Items, Split};
 use crate::data::set::strings::StringsBuilder;
+use crate::data::set::ties::Tie;
 use crate::data::source::{Row, Source};
 use crate::{Error, Result};
 
@@ -55,6 +56,7 @@ impl Job<'_> {
         infos.retain(|_| info_stays.next() == Some(&true));
         let before = self.sets_before(dir);
         let (splits, moved) = self.split(&rows, |i| infos[i].hash, &before)?;
+        self.source.notes.extend(self.large_group(&rows));
         let moved: Vec<String> = moved.iter().map(|&i| rows[i].strings.path_text().to_owned()).collect();
         if !moved.is_empty() {
             self.source.notes.push(format!(
@@ -164,9 +166,10 @@ impl Job<'_> {
             // Where duplicates are known; before, it is empty.
             columns.push(self.source.group_columns.len());
         }
+        let ties = Tie::of(&self.source.group_columns, &columns);
         let items = Items::new(rows.len(), |i| {
             let (Row { label, strings, .. }, key) = (&rows[i], key(i));
-            Item { label: *label, strings, columns: &columns, key, before: before.get(&key).copied() }
+            Item { label: *label, strings, ties: &ties, key, before: before.get(&key).copied() }
         });
         match self.ratios {
             Some(ratios) => {
@@ -186,6 +189,29 @@ impl Job<'_> {
                 Ok((splits, moved))
             }
         }
+    }
+
+    /// What to know if one group holds a large part of all covers: it goes whole into one set.
+    fn large_group(&self, rows: &[Row]) -> Option<String> {
+        let ties = Tie::of(&self.source.group_columns, &self.source.grouping);
+        let of = |i: usize| Item {
+            label: rows[i].label,
+            strings: &rows[i].strings,
+            ties: &ties,
+            key: Hash::from_bytes([0; 32]),
+            before: None,
+        };
+        let (covers, tie, value) = split::largest(&Items::new(rows.len(), of))?;
+        if covers < LARGE_GROUP || covers * 10 <= rows.len() {
+            return None;
+        }
+        let column = &self.source.group_columns[ties[tie].column];
+        let value = value.split('\0').next().unwrap_or_default();
+        Some(format!(
+            "the largest group holds {covers} of {} covers, tied above all by `{column}`, which says `{value}`; it is in one set as a \
+             whole: if these covers do not belong together, name other columns with --group",
+            rows.len()
+        ))
     }
 
     fn manifest(&self, rows: Vec<Row>, infos: Vec<PictureInfo>, splits: Vec<Split>) -> Result<Manifest> {
@@ -254,6 +280,9 @@ impl Job<'_> {
         preview::write(manifest, &Pack::open(&pack(0, 0))?, &new.join(PREVIEW))
     }
 }
+
+/// Groups of fewer covers are not worth a word, however few the others are.
+const LARGE_GROUP: usize = 10;
 
 /// What was found out about duplicates.
 struct Cleaned {

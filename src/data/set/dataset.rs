@@ -11,6 +11,7 @@ use crate::data::set::names::{self, MANIFEST, PACK, pack_of};
 use crate::data::set::pack::Pack;
 use crate::data::set::report::Report;
 use crate::data::set::split::{Items, SplitReport};
+use crate::data::set::ties::Tie;
 use crate::{Error, Result};
 
 /// Covers with their pixels, ready to be fed.
@@ -100,7 +101,8 @@ impl Dataset {
     pub fn split_report(&self) -> SplitReport {
         let covers = &self.manifest.covers;
         let columns: Vec<usize> = (0..self.manifest.group_columns.len()).collect();
-        let items = Items::new(covers.len(), |i| covers[i].item(&columns));
+        let ties = Tie::of(&self.manifest.group_columns, &columns);
+        let items = Items::new(covers.len(), |i| covers[i].item(&ties));
         let splits: Vec<_> = covers.iter().map(|c| c.split).collect();
         SplitReport::new(&self.manifest.classes, &items, &splits)
     }

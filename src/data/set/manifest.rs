@@ -8,6 +8,7 @@ use gatefold_engine::file::{cannot_read, write_atomically};
 
 use crate::data::set::split::{Item, Split};
 use crate::data::set::strings::{Strings, StringsBuilder};
+use crate::data::set::ties::Tie;
 use crate::{Error, Result};
 
 /// The columns every manifest has; group columns follow them.
@@ -36,9 +37,9 @@ pub struct Cover {
 }
 
 impl Cover {
-    /// What a new split needs to know of it, if these group columns keep covers together.
-    pub fn item<'a>(&'a self, columns: &'a [usize]) -> Item<'a> {
-        Item { label: self.label, strings: &self.strings, columns, key: self.hash, before: None }
+    /// What a new split needs to know of it, if these ties keep covers together.
+    pub fn item<'a>(&'a self, ties: &'a [Tie]) -> Item<'a> {
+        Item { label: self.label, strings: &self.strings, ties, key: self.hash, before: None }
     }
 }
 

@@ -4,15 +4,18 @@
 mod report;
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use blake3::Hash;
+use gatefold_engine::hint::quoted;
 use serde::{Deserialize, Serialize};
 
 pub use report::SplitReport;
 
 use crate::data::set::disjoint::Disjoint;
 use crate::data::set::strings::{Strings, short_hash};
+use crate::data::set::ties::Tie;
 use crate::{Error, Result};
 
 /// The three sets that covers are split into.
@@ -96,8 +99,8 @@ pub struct Item<'a> {
     pub label: usize,
     /// Its values in all group columns.
     pub strings: &'a Strings,
-    /// The columns that keep covers together; empty values join nothing. Upper and lower case count as the same.
-    pub columns: &'a [usize],
+    /// What keeps covers together; empty values join nothing. Upper and lower case count as the same.
+    pub ties: &'a [Tie],
     /// What identifies it wherever it lies (the hash of its content): its place among covers without a group depends
     /// on this and on the seed, not on the order of the items.
     pub key: Hash,
@@ -349,7 +352,7 @@ impl Group {
 /// For each item the number of its group; groups are numbered by their first item.
 pub fn join(items: &Items) -> Vec<usize> {
     let mut groups = Disjoint::new(items.count);
-    let columns = items.iter().map(|item| item.columns.len()).max().unwrap_or(0);
+    let columns = items.iter().map(|item| item.ties.len()).max().unwrap_or(0);
     let mut hashes: Vec<([u8; 16], u32)> = Vec::new();
     for column in 0..columns {
         let hash = |(i, item): (u32, Item)| Some((short_hash(value(&item, column)?.as_bytes()), i));
@@ -363,10 +366,27 @@ pub fn join(items: &Items) -> Vec<usize> {
     groups.numbered()
 }
 
-/// The value that keeps it together with others, in the column of this number; none if it is empty.
-fn value(item: &Item, column: usize) -> Option<String> {
-    let value = item.strings.group(*item.columns.get(column)?).trim();
-    (!value.is_empty()).then(|| value.to_lowercase())
+/// What ties the largest group: the most frequent value in it and the number of its tie. And how many items the group has.
+pub fn largest(items: &Items) -> Option<(usize, usize, String)> {
+    let group_of = join(items);
+    let mut sizes = vec![0; group_of.iter().max()? + 1];
+    group_of.iter().for_each(|&group| sizes[group] += 1);
+    let largest = (0..sizes.len()).max_by_key(|&group| (sizes[group], Reverse(group)))?;
+    let mut values: BTreeMap<(usize, String), usize> = BTreeMap::new();
+    for item in group_of.iter().zip(items.iter()).filter(|(group, _)| **group == largest).map(|(_, item)| item) {
+        for tie in 0..item.ties.len() {
+            if let Some(value) = value(&item, tie) {
+                *values.entry((tie, value)).or_default() += 1;
+            }
+        }
+    }
+    let ((tie, value), _) = values.into_iter().max_by_key(|((tie, _), count)| (*count, Reverse(*tie)))?;
+    Some((sizes[largest], tie, value))
+}
+
+/// The value that keeps it together with others, by the tie of this number.
+fn value(item: &Item, tie: usize) -> Option<String> {
+    item.ties.get(tie)?.value(item.strings)
 }
 
 fn gather(items: &Items, group_of: &[usize], seed: u64) -> Vec<Group> {
@@ -392,7 +412,7 @@ fn gather(items: &Items, group_of: &[usize], seed: u64) -> Vec<Group> {
 /// A group's place in the order of chance: decided by the seed and its first value, or its cover if it has no values.
 fn chance(items: &Items, members: &[usize], seed: u64) -> [u8; 32] {
     let values = members.iter().map(|&i| items.at(i)).flat_map(|item| {
-        (0..item.columns.len()).filter_map(move |column| value(&item, column).map(|value| (column, value)))
+        (0..item.ties.len()).filter_map(move |column| value(&item, column).map(|value| (column, value)))
     });
     let mut hasher = blake3::Hasher::new();
     hasher.update(&seed.to_le_bytes());
@@ -413,25 +433,43 @@ fn count_labels(classes: usize, items: &Items) -> Vec<usize> {
 }
 
 fn check_feasible(classes: &[String], totals: &[usize], groups: &[Group], sets: usize) -> Result<()> {
-    let fewer = if sets > 2 { "--split 80,20, " } else { "" };
-    for (label, class) in classes.iter().enumerate() {
-        let covers = totals[label];
-        if covers < sets {
-            return Err(Error::Input(format!(
-                "class `{class}` has {covers} usable covers, fewer than the {sets} sets of the split: add covers, \
-                 remove the class, or choose --split 80,20"
-            )));
-        }
-        let count = groups.iter().filter(|group| group.labels.iter().any(|&(l, _)| l == label)).count();
-        if count < sets {
-            return Err(Error::Input(format!(
-                "class `{class}` has {covers} covers but only {count} groups to keep whole, fewer than the {sets} sets \
-                 of the split: choose {fewer}another --group (--group none keeps nothing together, and then flatters the \
-                 score), add covers of other groups, or remove the class"
-            )));
-        }
+    let mut too_few: Vec<usize> = (0..classes.len()).filter(|&label| totals[label] < sets).collect();
+    too_few.sort_by_key(|&label| Reverse(totals[label]));
+    if !too_few.is_empty() {
+        let listed: Vec<String> = too_few
+            .iter()
+            .map(|&label| format!("class `{}` has {} usable covers", classes[label], totals[label]))
+            .collect();
+        let names: Vec<String> = too_few.iter().map(|&label| classes[label].clone()).collect();
+        let fewer =
+            if sets > 2 && too_few.iter().all(|&label| totals[label] > 1) { ", or choose --split 80,20" } else { "" };
+        return Err(Error::Input(format!(
+            "{}, fewer than the {sets} sets of the split: add covers, or leave them out with --min-covers {sets} or --without \
+             {}{fewer}",
+            listed.join(", "),
+            quoted(&names.join(","))
+        )));
     }
-    Ok(())
+    let groups_of = |label: usize| groups.iter().filter(|group| group.labels.iter().any(|&(l, _)| l == label)).count();
+    let tied: Vec<(usize, usize)> =
+        (0..classes.len()).map(|label| (label, groups_of(label))).filter(|&(_, count)| count < sets).collect();
+    if tied.is_empty() {
+        return Ok(());
+    }
+    let listed: Vec<String> = tied
+        .iter()
+        .map(|&(label, count)| {
+            format!("class `{}` has {} covers but only {count} groups", classes[label], totals[label])
+        })
+        .collect();
+    let names: Vec<String> = tied.iter().map(|&(label, _)| classes[label].clone()).collect();
+    let fewer = if sets > 2 && tied.iter().all(|&(_, count)| count > 1) { "--split 80,20, " } else { "" };
+    Err(Error::Input(format!(
+        "{} to keep whole, fewer than the {sets} sets of the split: choose {fewer}another --group (--group none keeps nothing \
+         together, and then flatters the score), add covers of other groups, or leave them out with --without {}",
+        listed.join(", "),
+        quoted(&names.join(","))
+    )))
 }
 
 #[cfg(test)]

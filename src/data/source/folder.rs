@@ -1,19 +1,18 @@
-//! Folders: one per class, perhaps below train, val and test; or one of covers of a class and one of others.
+//! Folders: one per class, perhaps in train, val and test; or one of covers of a class and one of others.
+
+mod layout;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use self::layout::{Layout, Sets};
 use crate::data::set::report::Skipped;
-use crate::data::set::split::Split;
 use crate::data::source::Source;
 use crate::data::source::collect::{Collector, NO_GROUPS, Origin};
+use crate::data::source::labelling::Labelling;
 use crate::data::source::walk::Walk;
 use crate::{Error, Result};
-
-fn set_of(folder: &OsStr) -> Option<Split> {
-    crate::data::source::set_named(folder.to_str()?)
-}
 
 /// What to do where a folder will not do.
 pub(super) fn give_table(data: &Path, root: &Path) -> String {
@@ -23,69 +22,87 @@ pub(super) fn give_table(data: &Path, root: &Path) -> String {
     })
 }
 
-/// Reads a folder per class. Folders that hold nothing but one other folder are passed through; if train and another set
-/// lie on top, the classes are expected below them and the sets are kept; pictures further down belong to their class.
-pub(super) fn read(data: &Path, root: &Path, walk: &Walk) -> Result<Source> {
+/// Reads a folder per class. Folders that hold nothing but one other folder are passed through. If sets lie on top or
+/// below the classes, they are kept; see [`Layout::of`]. Pictures further down belong to their class.
+pub(super) fn read(data: &Path, root: &Path, walk: &Walk, labelling: &Labelling) -> Result<Source> {
     let shown = data.display();
-    let paths: Vec<&Path> =
-        walk.pictures.iter().map(|file| file.path.strip_prefix(root).unwrap_or(&file.path)).collect();
-    // How many folders on top are the same for all pictures and hold none themselves.
-    let shared = shared_top(&paths);
-    let names: BTreeSet<&OsStr> = paths.iter().filter_map(|path| folder_at(path, shared)).collect();
-    let sets: Vec<Split> = names.iter().filter_map(|name| set_of(name)).collect();
-    let are_sets = sets.len() == names.len() && sets.contains(&Split::Train) && sets.len() > 1;
-    let depth = shared + usize::from(are_sets);
+    let relative = |path: &'_ Path| path.strip_prefix(root).unwrap_or(path).to_owned();
+    let paths: Vec<PathBuf> = walk.pictures.iter().map(|file| relative(&file.path)).collect();
+    let layout = Layout::of(&paths);
 
-    let (mut found, mut outside, mut notes) = (Collector::default(), 0, Vec::new());
-    for (file, &path) in walk.pictures.iter().zip(&paths) {
-        let Some(class) = folder_at(path, depth) else {
-            outside += 1;
-            continue;
+    let (mut found, mut outside, mut notes) = (Collector::new(labelling), 0, walk.notes(data));
+    let (mut strangers, mut unlabelled) = (BTreeMap::<String, usize>::new(), BTreeMap::<String, usize>::new());
+    for (file, path) in walk.pictures.iter().zip(&paths) {
+        let (class, split) = match layout.place(path) {
+            layout::Place::Class { name, split } => (name, split),
+            layout::Place::Unlabelled(name) => {
+                *unlabelled.entry(name.to_string_lossy().into_owned()).or_default() += 1;
+                continue;
+            }
+            layout::Place::Stranger(name) => {
+                *strangers.entry(name.to_string_lossy().into_owned()).or_default() += 1;
+                continue;
+            }
+            layout::Place::Outside => {
+                outside += 1;
+                continue;
+            }
         };
         let Some(class) = class.to_str() else {
             let folder = file.path.parent().unwrap_or(root).display();
             return Err(Error::Input(format!("{folder}: the class's name is not UTF-8: rename it")));
         };
-        let split = are_sets.then(|| folder_at(path, shared).and_then(set_of)).flatten();
         found.add(&file.path, class, NO_GROUPS, split, Origin::Class);
     }
     if found.is_empty() {
         return Err(nothing_found(data, root, outside, walk));
     }
-    if are_sets {
-        let names: Vec<_> = names.iter().map(|name| name.to_string_lossy()).collect();
-        notes.push(format!("{shown}: the sets are kept as they lie on top: {}", names.join(", ")));
+    let listed = |counts: &BTreeMap<String, usize>| -> String {
+        counts.iter().map(|(name, count)| format!("`{name}` ({count} pictures)")).collect::<Vec<_>>().join(", ")
+    };
+    if !unlabelled.is_empty() {
+        notes.push(format!(
+            "{shown}: passed over, since its pictures lie in no class folder and so have no labels: {}",
+            listed(&unlabelled)
+        ));
     }
-    for (count, what) in
-        [(outside, "pictures outside the class folders"), (walk.others, "files that have no picture's extension")]
+    if !strangers.is_empty() {
+        notes.push(format!("{shown}: passed over, since it is no set and stands beside sets: {}", listed(&strangers)));
+    }
+    let named = |names: &[OsString]| names.iter().map(|name| name.to_string_lossy()).collect::<Vec<_>>().join(", ");
+    match &layout.sets {
+        Sets::None => {}
+        Sets::Alone(names) => {
+            notes.push(format!("{shown}: only {} has labels, so it is split as if it stood alone", named(names)));
+        }
+        Sets::Kept(names) => {
+            notes.push(format!("{shown}: the sets are kept as the folders name them: {}", named(names)))
+        }
+    }
+    let empty = empty_classes(root, walk, &layout, &paths);
+    if !empty.is_empty() {
+        notes.push(format!("WARNING: {shown}: class folders from which nothing was taken: {}", empty.join(", ")));
+    }
+    for (count, what) in [(outside, "pictures outside the class folders"), (walk.others, "files that are no pictures")]
     {
         if count > 0 {
             notes.push(format!("{shown}: passed over {count} {what}"));
         }
     }
-    Ok(found.finish("folder", Vec::new(), walk.left_out.clone(), notes))
+    found.finish("folder", Vec::new(), walk.left_out.clone(), notes)
 }
 
-/// The folder at this depth in a relative path; none if the picture itself lies there.
-fn folder_at(path: &Path, depth: usize) -> Option<&OsStr> {
-    let mut parts = path.iter().skip(depth);
-    let folder = parts.next()?;
-    parts.next().map(|_| folder)
-}
-
-/// How deep the folders lie in which the paths first part.
-fn shared_top(paths: &[&Path]) -> usize {
-    let mut depth = 0;
-    loop {
-        let mut here = paths.iter().map(|path| folder_at(path, depth));
-        let Some(Some(first)) = here.next() else { return depth };
-        // Below a single class folder there may be none to tell apart: then this folder is the class.
-        let alike = here.all(|folder| folder == Some(first));
-        if !alike || !paths.iter().any(|path| folder_at(path, depth + 1).is_some()) {
-            return depth;
-        }
-        depth += 1;
-    }
+/// Folders that stand where classes do, and that have no picture which is read.
+fn empty_classes(root: &Path, walk: &Walk, layout: &Layout, paths: &[PathBuf]) -> Vec<String> {
+    let class_of = |path: &Path| match layout.place(path) {
+        layout::Place::Class { name, .. } => Some(name.to_owned()),
+        _ => None,
+    };
+    let taken: BTreeSet<_> = paths.iter().filter_map(|path| class_of(path)).collect();
+    // What a file in the folder would belong to.
+    let all = walk.folders.iter().filter_map(|folder| class_of(&folder.strip_prefix(root).unwrap_or(folder).join("x")));
+    let empty: BTreeSet<_> = all.filter(|class| !taken.contains(class)).collect();
+    empty.into_iter().map(|class| format!("`{}`", class.to_string_lossy())).collect()
 }
 
 fn nothing_found(data: &Path, root: &Path, outside: usize, walk: &Walk) -> Error {
@@ -106,13 +123,17 @@ fn nothing_found(data: &Path, root: &Path, outside: usize, walk: &Walk) -> Error
 }
 
 /// Reads two folders as two classes named like them (or `positive` and `negative` if their names are alike).
-pub(super) fn read_pair(positive: &(PathBuf, Walk), negative: &(PathBuf, Walk)) -> Result<Source> {
+pub(super) fn read_pair(
+    positive: &(PathBuf, Walk),
+    negative: &(PathBuf, Walk),
+    labelling: &Labelling,
+) -> Result<Source> {
     let name = |root: &Path| root.file_name().and_then(OsStr::to_str).unwrap_or_default().to_owned();
     let mut names = [name(&positive.0), name(&negative.0)];
     if names[0].to_lowercase() == names[1].to_lowercase() || names.iter().any(String::is_empty) {
         names = ["positive".to_owned(), "negative".to_owned()];
     }
-    let (mut found, mut left_out, mut notes) = (Collector::default(), Vec::new(), Vec::new());
+    let (mut found, mut left_out, mut notes) = (Collector::new(labelling), Vec::new(), Vec::new());
     let mut counts = BTreeMap::new();
     for ((root, walk), class) in [positive, negative].into_iter().zip(names) {
         if walk.pictures.is_empty() {
@@ -121,6 +142,7 @@ pub(super) fn read_pair(positive: &(PathBuf, Walk), negative: &(PathBuf, Walk)) 
                 "{root}: no pictures in it: give the folder with the covers of one class"
             )));
         }
+        notes.extend(walk.notes(root));
         left_out.extend(walk.left_out.iter().cloned());
         counts.insert(class.clone(), walk.pictures.len());
         for file in &walk.pictures {
@@ -129,28 +151,5 @@ pub(super) fn read_pair(positive: &(PathBuf, Walk), negative: &(PathBuf, Walk)) 
     }
     let counts: Vec<String> = counts.iter().map(|(class, count)| format!("{class} ({count})")).collect();
     notes.push(format!("two classes: {}", counts.join(" and ")));
-    Ok(found.finish("two folders", Vec::new(), left_out, notes))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_top_that_all_share_is_passed_through() {
-        let depth = |paths: &[&str]| shared_top(&paths.iter().map(Path::new).collect::<Vec<_>>());
-        assert_eq!(depth(&["a/1.jpg", "b/2.jpg"]), 0);
-        assert_eq!(depth(&["data/images/a/1.jpg", "data/images/b/2.jpg"]), 2);
-        assert_eq!(depth(&["only/1.jpg", "only/2.jpg"]), 0);
-        assert_eq!(depth(&["only/x/1.jpg", "only/2.jpg"]), 1);
-        assert_eq!(depth(&["1.jpg", "a/2.jpg"]), 0);
-        assert_eq!(depth(&[]), 0);
-    }
-
-    #[test]
-    fn sets_are_known_by_their_names() {
-        for (name, set) in [("Train", Some(Split::Train)), ("VALID", Some(Split::Val)), ("tests", None)] {
-            assert_eq!(set_of(OsStr::new(name)), set);
-        }
-    }
+    found.finish("two folders", Vec::new(), left_out, notes)
 }

@@ -78,7 +78,7 @@ pub(super) fn read(data: &Path, root: &Path, walk: &Walk, request: &Request) -> 
     }
     let beside = pictures_by_folder(walk);
     let mut unmapped: HashMap<String, usize> = HashMap::new();
-    let mut found = Collector::default();
+    let mut found = Collector::new(&request.labelling);
     for tracks in albums.values() {
         report.albums += 1;
         report.tracks += tracks.len();
@@ -131,7 +131,7 @@ pub(super) fn read(data: &Path, root: &Path, walk: &Walk, request: &Request) -> 
         )));
     }
     let columns = vec!["artist".to_owned(), "album".to_owned()];
-    let mut source = found.finish("library", columns, left_out, notes(root, walk, &report));
+    let mut source = found.finish("library", columns, left_out, notes(root, walk, &report))?;
     source.grouping = grouping(&source.group_columns, request)?;
     source.details = Some(Details::Library(report));
     Ok(source)

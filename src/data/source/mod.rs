@@ -1,10 +1,15 @@
 //! Which pictures are there, and what is each labelled? Reads folders, tables and tags; decodes no picture.
 
 mod collect;
+mod find;
 mod folder;
 mod genres;
+pub(crate) mod kind;
+mod labelling;
 pub mod library;
 pub mod msd_i;
+mod sets;
+mod spelling;
 mod table;
 pub(crate) mod walk;
 
@@ -15,6 +20,7 @@ use gatefold_engine::file::cannot_read;
 use gatefold_engine::hint::did_you_mean;
 use serde::{Deserialize, Serialize};
 
+pub use self::labelling::{Labelling, Multi, Rename};
 use self::table::Table;
 use self::walk::{Walk, state_of, walk};
 use crate::data::set::report::Skipped;
@@ -37,6 +43,9 @@ pub struct Columns {
     /// The column that says which cover is in which set; guessed if not given; `none` for none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub split_column: Option<String>,
+    /// The folder that the table's files are in, or are named in; not given: that of the table.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub images: Option<PathBuf>,
 }
 
 impl Columns {
@@ -64,12 +73,9 @@ pub enum Place {
 pub struct Request {
     pub place: Place,
     pub columns: Columns,
-    /// Where the covers of MSD-I's table lie.
-    pub images: Option<PathBuf>,
+    pub labelling: Labelling,
     /// A table of genres instead of the built-in one, for a music library.
     pub genres: Option<PathBuf>,
-    /// Classes to leave out.
-    pub without: Vec<String>,
 }
 
 /// One labelled picture.
@@ -126,9 +132,9 @@ pub(super) enum Survey {
         positive: (PathBuf, Walk),
         negative: (PathBuf, Walk),
     },
-    Table(Table),
-    /// With the folder of covers, if one was given.
-    MsdI(Table, Option<Walk>),
+    /// With the folder of its pictures, if one was given.
+    Table(Table, Option<(PathBuf, Walk)>),
+    MsdI(Table, Option<(PathBuf, Walk)>),
 }
 
 /// The picture files in a folder and below it, sorted by path; hidden ones are left out.
@@ -150,7 +156,7 @@ impl Request {
     /// Everything guessed.
     pub fn new(data: &Path, columns: &Columns) -> Self {
         let place = Place::One(data.to_owned());
-        Self { place, columns: columns.clone(), images: None, genres: None, without: Vec::new() }
+        Self { place, columns: columns.clone(), labelling: Labelling::default(), genres: None }
     }
 
     /// The place, for messages.
@@ -189,11 +195,11 @@ impl Request {
                 let root = absolute(data)?;
                 if !about.is_dir() {
                     let table = Table::open(data, &root)?;
+                    let images = self.columns.images.as_deref().map(|images| images_of(&table, images)).transpose()?;
                     if table.is_msd_i() && self.columns.path.is_none() {
-                        let images = self.images.as_ref().map(|images| walk(&absolute(images)?)).transpose()?;
                         Survey::MsdI(table, images)
                     } else {
-                        Survey::Table(table)
+                        Survey::Table(table, images)
                     }
                 } else {
                     let found = walk(&root)?;
@@ -210,8 +216,8 @@ impl Request {
             Err(Error::Input(format!("{}: {option} is for {wanted}: leave it out", self.shown())))
         };
         match survey {
-            Survey::MsdI(..) => {}
-            _ if self.images.is_some() => return refuse("--images", "MSD-I's table, which names links"),
+            Survey::MsdI(..) | Survey::Table(..) => {}
+            _ if self.columns.images.is_some() => return refuse("--images", "a table, whose pictures lie elsewhere"),
             _ => {}
         }
         match survey {
@@ -234,53 +240,39 @@ impl Request {
     pub(super) fn read_surveyed(&self, survey: &Survey) -> Result<Source> {
         let Place::One(data) = &self.place else {
             let Survey::Pair { positive, negative } = survey else { return Err(Error::run("no pair of folders")) };
-            return self.checked(folder::read_pair(positive, negative)?);
+            return self.checked(folder::read_pair(positive, negative, &self.labelling)?);
         };
         let source = match survey {
-            Survey::Folder(root, walk) => folder::read(data, root, walk)?,
+            Survey::Folder(root, walk) => folder::read(data, root, walk, &self.labelling)?,
             Survey::Library(root, walk) => library::read(data, root, walk, self)?,
-            Survey::Table(table) => table.read(&self.columns)?,
-            Survey::MsdI(table, images) => msd_i::read(table, images.as_ref(), self)?,
+            Survey::Table(table, images) => table.read(self, folder_and_walk(images.as_ref()))?,
+            Survey::MsdI(table, images) => msd_i::read(table, images.as_ref().map(|(_, walk)| walk), self)?,
             Survey::Pair { .. } => return Err(Error::run("two folders where one was asked for")),
         };
         self.checked(source)
     }
 
-    fn checked(&self, mut source: Source) -> Result<Source> {
-        let shown = self.shown();
-        for class in &self.without {
-            let Some(gone) = source.classes.iter().position(|name| name == class) else {
-                let has = source.classes.join(", ");
-                let hint = did_you_mean(class, &source.classes);
-                return Err(Error::Input(format!("--without {class}: {shown} has no such class{hint}; it has: {has}")));
-            };
-            source.classes.remove(gone);
-            let before = source.rows.len();
-            source.rows.retain(|row| row.label != gone);
-            source.rows.iter_mut().filter(|row| row.label > gone).for_each(|row| row.label -= 1);
-            source.notes.push(format!("left out class `{class}`: {} covers", before - source.rows.len()));
-        }
-        let alike = source.classes.windows(2).find(|pair| pair[0].to_lowercase() == pair[1].to_lowercase());
-        let alike =
-            alike.map(|pair| format!("classes `{}` and `{}` differ only in case: are they one?", pair[0], pair[1]));
-        source.notes.extend(alike);
-        match &source.classes[..] {
-            [] => Err(Error::Input(format!(
-                "{shown}: none of its pictures can be used: {}",
-                source.left_out.first().map_or("it names none".into(), |f| format!("{}: {}", f.path, f.reason))
-            ))),
-            [class] => Err(Error::Input(format!(
-                "{shown}: only one class, `{class}` ({} pictures): a classifier needs at least two",
-                source.rows.len()
-            ))),
-            _ => Ok(source),
-        }
+    fn checked(&self, source: Source) -> Result<Source> {
+        self.labelling.apply(&self.shown(), source)
     }
+}
+
+fn folder_and_walk(images: Option<&(PathBuf, Walk)>) -> Option<(&Path, &Walk)> {
+    images.map(|(folder, walk)| (folder.as_path(), walk))
+}
+
+/// The folder of a table's pictures: where the user stands, or else beside the table.
+fn images_of(table: &Table, images: &Path) -> Result<(PathBuf, Walk)> {
+    let beside = table.folder().join(images);
+    let folder = if !images.exists() && beside.exists() { &beside } else { images };
+    let folder = std::path::absolute(folder).map_err(|e| cannot_read(images, &e))?;
+    let found = walk(&folder)?;
+    Ok((folder, found))
 }
 
 impl Survey {
     /// A hash of what tells whether the source has changed: names, sizes and times of its files, and tables' bytes.
-    pub fn state(&self, columns: &Columns) -> Result<String> {
+    pub fn state(&self, request: &Request) -> Result<String> {
         let mut hasher = blake3::Hasher::new();
         let add = |hasher: &mut blake3::Hasher, path: &Path, bytes: u64, modified: u64| {
             hasher.update(path.as_os_str().as_encoded_bytes()).update(b"\n");
@@ -297,9 +289,9 @@ impl Survey {
                 hasher.update(b"\n");
                 add_walk(&mut hasher, &negative.1);
             }
-            Self::Table(table) => {
+            Self::Table(table, images) => {
                 hasher.update(table.text().as_bytes());
-                for row in table.read(columns)?.rows {
+                for row in table.read(request, folder_and_walk(images.as_ref()))?.rows {
                     let path = row.strings.path();
                     let (bytes, modified) = state_of(path);
                     add(&mut hasher, path, bytes, modified);
@@ -307,7 +299,7 @@ impl Survey {
             }
             Self::MsdI(table, images) => {
                 hasher.update(table.text().as_bytes());
-                images.iter().for_each(|walk| add_walk(&mut hasher, walk));
+                images.iter().for_each(|(_, walk)| add_walk(&mut hasher, walk));
             }
         }
         Ok(hasher.finalize().to_hex().to_string())
@@ -320,25 +312,6 @@ impl Survey {
 /// See there.
 pub fn read(data: &Path, columns: &Columns) -> Result<Source> {
     Request::new(data, columns).read()
-}
-
-/// What people call the sets.
-const SETS: [(&str, Split); 9] = [
-    ("train", Split::Train),
-    ("training", Split::Train),
-    ("val", Split::Val),
-    ("valid", Split::Val),
-    ("validation", Split::Val),
-    ("dev", Split::Val),
-    ("test", Split::Test),
-    ("testing", Split::Test),
-    ("eval", Split::Test),
-];
-
-/// The set that is meant by this name of a folder or in a table.
-fn set_named(name: &str) -> Option<Split> {
-    let name = name.trim().to_lowercase();
-    SETS.iter().find(|(known, _)| *known == name).map(|&(_, set)| set)
 }
 
 /// Which of the columns that a source always has keep covers together: those of --group, else all.

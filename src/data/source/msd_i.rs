@@ -10,7 +10,7 @@ use crate::data::set::split::Split;
 use crate::data::source::collect::{Collector, Origin};
 use crate::data::source::table::Table;
 use crate::data::source::walk::Walk;
-use crate::data::source::{Details, Request, Source, grouping};
+use crate::data::source::{Details, Labelling, Request, Source, grouping};
 use crate::{Error, Result};
 
 /// Albums listed by name; more are only counted.
@@ -68,7 +68,7 @@ pub(super) fn read(table: &Table, images: Option<&Walk>, request: &Request) -> R
     let mut report =
         Report { albums: albums.len(), without_picture: pictures.as_ref().map(|_| 0), ..Report::default() };
     let mut sets_of: HashMap<&str, Vec<Split>> = HashMap::new();
-    let mut found = Collector::default();
+    let mut found = Collector::new(&request.labelling);
     for (name, tracks) in &albums {
         report.tracks += tracks.len();
         let genres = count(tracks.iter().map(|track| track.genre.as_str()));
@@ -108,14 +108,14 @@ pub(super) fn read(table: &Table, images: Option<&Walk>, request: &Request) -> R
                     albums.len()
                 )));
             }
-            found.finish("msd-i", columns, walk.left_out.clone(), Vec::new())
+            found.finish("msd-i", columns, walk.left_out.clone(), Vec::new())?
         }
         None => Source {
             classes: report.classes.keys().cloned().collect(),
-            ..found.finish("msd-i", columns, vec![], vec![])
+            ..Collector::new(&Labelling::default()).finish("msd-i", columns, vec![], vec![])?
         },
     };
-    source.notes = notes(&shown.to_string(), &report);
+    source.notes.splice(0..0, notes(&shown.to_string(), &report));
     source.grouping = grouping(&source.group_columns, request)?;
     source.details = Some(Details::MsdI(report));
     Ok(source)

@@ -1,25 +1,25 @@
 //! Reading the list of pictures from a CSV or TSV file.
 
+mod columns;
+mod text;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use gatefold_engine::file::cannot_read;
+use gatefold_engine::hint::did_you_mean;
 
+use self::columns::Chosen;
 use crate::data::set::manifest::not_csv;
-use crate::data::set::split::Split;
+use crate::data::set::report::Skipped;
 use crate::data::source::collect::{Collector, Origin};
-use crate::data::source::walk::is_picture;
-use crate::data::source::{Columns, Row, Source, set_named};
+use crate::data::source::find::{Finder, Found};
+use crate::data::source::kind::is_picture;
+use crate::data::source::labelling::{Multi, is_nothing, labels_in};
+use crate::data::source::walk::Walk;
+use crate::data::source::{Request, Row, Source};
 use crate::{Error, Result};
-
-/// Names that columns have where nobody says which they are, best first; compared without case, blanks and underscores.
-const PATHS: [&str; 9] = ["path", "file", "filename", "filepath", "image", "imagepath", "picture", "cover", "img"];
-const LABELS: [&str; 8] = ["label", "genre", "class", "category", "genrelabel", "style", "tag", "target"];
-const GROUPS: [&str; 8] =
-    ["artist", "artistid", "artistname", "msdartistid", "album", "albumid", "albumindex", "release"];
-
-const SPLITS: [&str; 3] = ["split", "set", "subset"];
 
 /// A table that was read, its columns not yet looked at.
 pub(in crate::data) struct Table {
@@ -27,33 +27,49 @@ pub(in crate::data) struct Table {
     data: PathBuf,
     /// Absolute.
     root: PathBuf,
-    bytes: Vec<u8>,
+    text: String,
     delimiter: u8,
+    /// Lines before the text: one that names the delimiter, or none.
+    lines_before: u64,
     pub header: Vec<String>,
+    /// Whether the first line is the header; else the columns are `column1`, `column2` and so on.
+    has_header: bool,
 }
 
 impl Table {
     /// Reads the file. `root` is its absolute path.
     ///
     /// # Errors
-    /// [`Error::Input`] if it cannot be read, is no text, or has no header.
+    /// [`Error::Input`] if it cannot be read, is no text, has no header, or has a quotation mark that is not closed.
     pub fn open(data: &Path, root: &Path) -> Result<Self> {
         let bytes = fs::read(data).map_err(|e| cannot_read(data, &e))?;
-        let text = text_of(data, &bytes)?;
-        let delimiter = delimiter(data, text);
+        let mut text = text::decoded(data, bytes)?;
+        let (delimiter, skipped) = text::delimiter(data, &text);
+        text.drain(..skipped);
+        let lines_before = u64::from(skipped > 0);
+        if delimiter == b'\t' {
+            text = text::with_plain_quotes(text);
+        } else {
+            text::check_quotes(data, &text, delimiter, lines_before as usize)?;
+        }
         let mut csv = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(text.as_bytes());
-        let header: Vec<String> =
+        let mut header: Vec<String> =
             csv.headers().map_err(|e| not_csv(data, e))?.iter().map(|c| c.trim().to_owned()).collect();
         if header.iter().all(String::is_empty) {
             let text = format!("{}: an empty table: its first line should name the columns", data.display());
             return Err(Error::Input(text));
         }
-        Ok(Self { data: data.to_owned(), root: root.to_owned(), bytes, delimiter, header })
+        // No column is called like a picture's file.
+        let has_header = !header.iter().any(|column| is_picture(Path::new(column)));
+        if !has_header {
+            header = (1..=header.len()).map(|number| format!("column{number}")).collect();
+        }
+        Ok(Self { data: data.to_owned(), root: root.to_owned(), text, delimiter, lines_before, header, has_header })
     }
 
     /// The whole file, without a byte-order mark.
     pub fn text(&self) -> &str {
-        text_of(&self.data, &self.bytes).unwrap_or_default()
+        &self.text
     }
 
     /// Whether this is MSD-I's table: tracks, links and genres.
@@ -66,6 +82,11 @@ impl Table {
         self.data.display()
     }
 
+    /// The folder that it lies in.
+    pub fn folder(&self) -> &Path {
+        self.root.parent().unwrap_or(&self.root)
+    }
+
     /// The column of this name, else one that differs only in case.
     pub fn place(&self, name: &str) -> Option<usize> {
         let same = self.header.iter().position(|column| column == name);
@@ -75,28 +96,69 @@ impl Table {
     /// The column of this name, or what to do about it.
     ///
     /// # Errors
-    /// [`Error::Input`] if there is none.
+    /// [`Error::Input`] if there is none, or several.
     pub fn need(&self, name: &str, remedy: &str) -> Result<usize> {
-        self.place(name).ok_or_else(|| {
-            Error::Input(format!("{}: no column `{name}`; it has {}: {remedy}", self.shown(), self.listed()))
-        })
+        let place = self.place(name).ok_or_else(|| {
+            let (hint, listed) = (did_you_mean(name, &self.header), self.listed());
+            Error::Input(format!("{}: no column `{name}`{hint}; it has {listed}: {remedy}", self.shown()))
+        })?;
+        self.only(place)
+    }
+
+    /// The column, if no other has its name.
+    fn only(&self, place: usize) -> Result<usize> {
+        let name = &self.header[place];
+        if self.header.iter().filter(|column| *column == name).count() > 1 {
+            return Err(Error::Input(format!(
+                "{}: several columns are called `{name}`: rename all but the one that is meant",
+                self.shown()
+            )));
+        }
+        Ok(place)
     }
 
     fn listed(&self) -> String {
         self.header.iter().map(|column| format!("`{column}`")).collect::<Vec<_>>().join(", ")
     }
 
-    /// Calls `row` for each line with its number and its fields.
+    /// Calls `row` for each line with its number and its fields. Fields that the header has no column for are passed over if they
+    /// are empty; lines without any value are too, and are counted.
     ///
     /// # Errors
     /// [`Error::Input`] if a line has too few or too many fields, and what `row` returns.
-    pub fn each(&self, mut row: impl FnMut(u64, &csv::StringRecord) -> Result<()>) -> Result<()> {
-        let mut csv = csv::ReaderBuilder::new().delimiter(self.delimiter).from_reader(self.text().as_bytes());
+    pub fn each(&self, mut row: impl FnMut(u64, &csv::StringRecord) -> Result<()>) -> Result<usize> {
+        let mut csv = csv::ReaderBuilder::new()
+            .delimiter(self.delimiter)
+            .has_headers(self.has_header)
+            .flexible(true)
+            .from_reader(self.text.as_bytes());
+        let (mut without_value, columns) = (0, self.header.len());
         for record in csv.records() {
-            let record = record.map_err(|e| not_csv(&self.data, e))?;
-            row(record.position().map_or(0, csv::Position::line), &record)?;
+            let mut record = record.map_err(|e| not_csv(&self.data, e))?;
+            let line = record.position().map_or(0, |position| self.line(position));
+            if record.iter().all(|field| field.trim().is_empty()) {
+                without_value += 1;
+                continue;
+            }
+            if record.iter().skip(columns).all(|field| field.trim().is_empty()) {
+                record.truncate(columns);
+            }
+            if record.len() != columns {
+                return Err(Error::Input(format!(
+                    "{}: line {line}: {} fields where the header has {columns}: put values with commas or quotes in double quotes",
+                    self.shown(),
+                    record.len()
+                )));
+            }
+            row(line, &record)?;
         }
-        Ok(())
+        Ok(without_value)
+    }
+
+    /// The number of a record's line in the file. After a line that ends with CR and LF, the reader stands between the two.
+    fn line(&self, position: &csv::Position) -> u64 {
+        let between = self.text.as_bytes().get(position.byte() as usize) == Some(&b'\n');
+        position.line() + u64::from(between) + self.lines_before
     }
 
     /// The error for an empty field.
@@ -105,154 +167,161 @@ impl Table {
         Error::Input(format!("{shown}: line {line}: `{column}` is empty: fill it in or remove the line"))
     }
 
-    /// Columns that have one of these names, in the order of the names.
-    fn guesses(&self, names: &[&str]) -> Vec<usize> {
-        let plain = |text: &str| text.to_lowercase().replace([' ', '_', '-'], "");
-        let known = |name: &&str| self.header.iter().position(|column| plain(column) == **name);
-        let mut found: Vec<usize> = names.iter().filter_map(known).collect();
-        found.dedup();
-        found
-    }
-
-    /// The column most of whose first values end like a picture's file name.
-    fn guess_path_by_values(&self) -> Option<usize> {
-        let (mut votes, mut rows) = (vec![0; self.header.len()], 0);
-        self.each(|_, record| {
-            if rows < 100 {
-                rows += 1;
-                record
-                    .iter()
-                    .zip(&mut votes)
-                    .for_each(|(value, votes)| *votes += usize::from(is_picture(Path::new(value))));
-            }
-            Ok(())
-        })
-        .ok()?;
-        (0..votes.len()).find(|&place| votes[place] * 2 > rows)
-    }
-
-    /// The set that a line names.
-    fn set_at(&self, line: u64, place: usize, value: &str) -> Result<Split> {
-        set_named(value).ok_or_else(|| {
-            let (shown, column) = (self.shown(), &self.header[place]);
-            Error::Input(format!(
-                "{shown}: line {line}: `{column}` is `{value}`, which is no set: write train, val or test, or leave the column \
-                 alone with --split-column none"
-            ))
-        })
-    }
-
-    /// Why this column does not tell the sets; none if it does.
-    fn sets_in(&self, place: usize) -> Result<Option<String>> {
-        let (mut found, mut other) = ([false; 3], None);
-        self.each(|line, record| {
-            match set_named(&record[place]) {
-                Some(set) => found[set as usize] = true,
-                None if other.is_none() => other = Some(format!("line {line} says `{}`", &record[place])),
-                None => {}
-            }
-            Ok(())
-        })?;
-        let lacks =
-            || (!found[0] || found == [true, false, false]).then(|| "it names no train set and another one".into());
-        Ok(other.or_else(lacks))
-    }
-
-    /// The pictures it names. Relative paths start at the table's folder.
+    /// The pictures it names. Relative paths start at the table's folder, or at that of `images`.
     ///
     /// # Errors
-    /// [`Error::Input`] if a column is missing or cannot be guessed, a field is empty, or a file does not exist.
-    pub fn read(&self, columns: &Columns) -> Result<Source> {
+    /// [`Error::Input`] if a column is missing or cannot be guessed, if more than half of its files do not exist, or if a cell
+    /// holds several labels and nobody said what then.
+    pub fn read(&self, request: &Request, images: Option<(&Path, &Walk)>) -> Result<Source> {
         let shown = self.shown();
-        let mut guessed = Vec::new();
-        let path_remedy = "name the one with the files with --path";
-        let path_place = match &columns.path {
-            Some(name) => self.need(name, path_remedy)?,
-            None => {
-                let guess = self.guesses(&PATHS).first().copied().or_else(|| self.guess_path_by_values());
-                let Some(place) = guess else { return self.need("path", path_remedy).and(Err(Error::run("no path"))) };
-                guessed.push(format!("files from `{}`", self.header[place]));
-                place
+        let finder = Finder::new(self.folder(), images);
+        let Chosen { path, label, groups, split, mut notes } = self.choose(&request.columns, &finder)?;
+        let mut found = Collector::new(&request.labelling);
+        let mut seen = Seen::default();
+        let without_value = self.each(|line, record| {
+            seen.rows += 1;
+            let (file, cell) = (record[path].trim(), record[label].trim());
+            if file.is_empty() {
+                seen.without_path += 1;
+                return Ok(());
             }
-        };
-        let label_place = match &columns.label {
-            Some(name) => self.need(name, "name the one with the labels with --label")?,
-            None => {
-                let guess = self.guesses(&LABELS).into_iter().find(|&place| place != path_place);
-                let place = guess.ok_or_else(|| {
-                    Error::Input(format!(
-                        "{shown}: no column `label`, `genre` or `class`; it has {}: name the one with the labels with \
-                         --label",
-                        self.listed()
-                    ))
-                })?;
-                guessed.push(format!("labels from `{}`", self.header[place]));
-                place
+            if is_nothing(cell) {
+                *seen.nothing.entry(cell.to_owned()).or_default() += 1;
+                return Ok(());
             }
-        };
-        let mut group_places = Vec::new();
-        if columns.group.is_empty() {
-            group_places = self.guesses(&GROUPS);
-            group_places.retain(|&place| place != path_place && place != label_place);
-            if !group_places.is_empty() {
-                let names: Vec<_> = group_places.iter().map(|&place| format!("`{}`", self.header[place])).collect();
-                guessed.push(format!("groups to keep whole from {} (--group none for none)", names.join(" and ")));
-            }
-        } else if !columns.ungrouped() || self.place("none").is_some() {
-            for name in &columns.group {
-                let place = self.need(name, "name columns that it has with --group")?;
-                if !group_places.contains(&place) {
-                    group_places.push(place);
-                }
-            }
-        }
-
-        let mut notes = Vec::new();
-        let taken = [&[path_place, label_place], &group_places[..]].concat();
-        let split_place = match &columns.split_column {
-            Some(name) if name.eq_ignore_ascii_case("none") && self.place(name).is_none() => None,
-            Some(name) => Some(self.need(name, "name the one with the sets with --split-column, or none")?),
-            None => {
-                let place = self.guesses(&SPLITS).into_iter().find(|place| !taken.contains(place));
-                let place = place.map(|place| self.sets_in(place).map(|fault| (place, fault))).transpose()?;
-                if let Some((place, Some(fault))) = &place {
-                    notes.push(format!("{shown}: `{}` is not taken for a split: {fault}", self.header[*place]));
-                }
-                place.filter(|(_, fault)| fault.is_none()).map(|(place, _)| place)
-            }
-        };
-        if let (Some(place), None) = (split_place, &columns.split_column) {
-            guessed.push(format!("sets from `{}` (--split-column none for none)", self.header[place]));
-        }
-
-        let folder = self.root.parent().unwrap_or(&self.root);
-        let (mut found, mut missing) = (Collector::default(), Missing::default());
-        self.each(|line, record| {
-            let (file, label) = (&record[path_place], record[label_place].trim());
-            for (value, place) in [(file, path_place), (label, label_place)] {
-                if value.is_empty() {
-                    return Err(self.empty(line, place));
-                }
-            }
-            let path = folder.join(file);
-            missing.look(&path, line);
-            let groups = group_places.iter().map(|&place| record[place].trim());
-            let split = split_place.map(|place| self.set_at(line, place, &record[place])).transpose()?;
-            found.add(&path, label, groups, split, Origin::Line(line));
+            let Some(class) = seen.label(line, cell, request.labelling.multi) else { return Ok(()) };
+            let file = match finder.find(file) {
+                Found::File(file) => file,
+                other => return seen.miss(line, file, &other),
+            };
+            let groups = groups.iter().map(|&place| record[place].trim());
+            let split = split.map(|place| self.set_at(line, place, &record[place])).transpose()?;
+            found.add(&file, class, groups, split, Origin::Line(line));
             Ok(())
         })?;
-        if found.is_empty() {
+        if seen.rows == 0 {
             return Err(Error::Input(format!("{shown}: a header line and no rows: add a row for each cover")));
         }
-        missing.refuse(&self.data, folder)?;
-        let group_columns: Vec<String> = group_places.iter().map(|&place| self.header[place].clone()).collect();
-        if !guessed.is_empty() {
-            notes.insert(0, format!("{shown}: guessed {}", guessed.join(", ")));
+        seen.refuse(self, path, request, images)?;
+        if without_value > 0 {
+            notes.push(format!("{shown}: passed over {without_value} rows without any value"));
         }
-        let mut source = found.finish("table", group_columns, Vec::new(), notes);
+        notes.extend(seen.notes(self, path, label, request.labelling.multi));
+        if let Some((folder, walk)) = images {
+            notes.extend(walk.notes(folder));
+        }
+        let group_columns: Vec<String> = groups.iter().map(|&place| self.header[place].clone()).collect();
+        let mut source = found.finish("table", group_columns, seen.left_out, notes)?;
         let columns = source.group_columns.iter().enumerate();
         source.notes.extend(columns.filter_map(|(place, column)| spanning(&source.rows, place, column)));
         Ok(source)
+    }
+}
+
+/// What was seen of a table's rows beside covers.
+#[derive(Default)]
+struct Seen {
+    rows: usize,
+    without_path: usize,
+    /// Rows whose label says that there is none, by what it says.
+    nothing: BTreeMap<String, usize>,
+    /// Rows with several labels, and the first of them.
+    several: usize,
+    first_several: Option<(u64, String)>,
+    links: usize,
+    left_out: Vec<Skipped>,
+}
+
+impl Seen {
+    /// The label of a cell that may hold several.
+    fn label<'a>(&mut self, line: u64, cell: &'a str, multi: Multi) -> Option<&'a str> {
+        let labels = labels_in(cell);
+        if labels.len() > 1 {
+            self.several += 1;
+            self.first_several.get_or_insert_with(|| (line, cell.to_owned()));
+        }
+        match (labels.len(), multi) {
+            (0, _) | (2.., Multi::Skip) => None,
+            (1, Multi::Keep) | (2.., Multi::Keep) => Some(cell),
+            (_, _) => Some(labels[0]),
+        }
+    }
+
+    /// Notes a file that is not there.
+    fn miss(&mut self, line: u64, value: &str, found: &Found) -> Result<()> {
+        let reason = match found {
+            Found::Link => {
+                self.links += 1;
+                "a link, not a file: fetch it, and give the folder with --images"
+            }
+            Found::Several => "several pictures in the folder of --images have this name",
+            _ => "there is no such file",
+        };
+        let path = if let Found::Missing(path) = found { path.as_path() } else { Path::new(value) };
+        self.left_out.push(Skipped::new(path, format!("line {line}: {reason}")));
+        Ok(())
+    }
+
+    /// Refuses a table that was not understood.
+    fn refuse(&self, table: &Table, path: usize, request: &Request, images: Option<(&Path, &Walk)>) -> Result<()> {
+        let shown = table.shown();
+        if let (Some((line, cell)), Multi::Error) = (&self.first_several, request.labelling.multi) {
+            let sign = ['|', ';'].into_iter().find(|&sign| cell.contains(sign));
+            let held = sign.map_or("hold a list".to_owned(), |sign| format!("hold `{sign}`"));
+            return Err(Error::Input(format!(
+                "{shown}: {} labels {held} and so are several (line {line}: `{cell}`): say with --multi what then: first takes the \
+                 first, skip leaves such covers out, keep takes each as one label",
+                self.several
+            )));
+        }
+        let (missing, looked) = (self.left_out.len(), self.rows);
+        if missing * 2 <= looked {
+            return Ok(());
+        }
+        let column = &table.header[path];
+        let first: Vec<String> =
+            self.left_out.iter().take(3).map(|skipped| format!("{} ({})", skipped.path, skipped.reason)).collect();
+        let more = if missing > first.len() { ", …" } else { "" };
+        let remedy = match images {
+            _ if self.links * 2 > missing => "fetch the pictures and give their folder with --images".to_owned(),
+            Some((folder, _)) => format!("the pictures in {} have other names", folder.display()),
+            None => format!(
+                "paths in it start at {}; another folder is given with --images, and another column than `{column}` with --path",
+                table.folder().display()
+            ),
+        };
+        Err(Error::Input(format!(
+            "{shown}: {missing} of {looked} files it names do not exist: {}{more}: {remedy}",
+            first.join(", ")
+        )))
+    }
+
+    fn notes(&self, table: &Table, path: usize, label: usize, multi: Multi) -> Vec<String> {
+        let (shown, mut notes) = (table.shown(), Vec::new());
+        let [path, label] = [path, label].map(|place| &table.header[place]);
+        if self.without_path > 0 {
+            notes.push(format!("{shown}: left out {} rows without `{path}`", self.without_path));
+        }
+        if !self.nothing.is_empty() {
+            let count: usize = self.nothing.values().sum();
+            let says = |(value, count): (&String, &usize)| {
+                if value.is_empty() { format!("empty ({count})") } else { format!("`{value}` ({count})") }
+            };
+            let listed: Vec<String> = self.nothing.iter().map(says).collect();
+            notes.push(format!("{shown}: left out {count} covers whose `{label}` has no value: {}", listed.join(", ")));
+        }
+        if !self.left_out.is_empty() {
+            notes.push(format!("{shown}: left out {} of {} files, which do not exist", self.left_out.len(), self.rows));
+        }
+        let became = match multi {
+            Multi::First => Some("the first counts"),
+            Multi::Skip => Some("they are left out"),
+            Multi::Error | Multi::Keep => None,
+        };
+        if let Some(became) = became.filter(|_| self.several > 0) {
+            notes.push(format!("{shown}: {} covers have several labels: {became}", self.several));
+        }
+        notes
     }
 }
 
@@ -281,178 +350,5 @@ fn spanning(rows: &[Row], place: usize, column: &str) -> Option<String> {
     })
 }
 
-/// The table as text, without a byte-order mark.
-fn text_of<'a>(data: &Path, bytes: &'a [u8]) -> Result<&'a str> {
-    let shown = data.display();
-    if image::guess_format(bytes).is_ok() {
-        return Err(Error::Input(format!("{shown}: a picture, not a table: give a folder per class or a CSV")));
-    }
-    let text = std::str::from_utf8(bytes).map_err(|e| {
-        let line = bytes[..e.valid_up_to()].iter().filter(|&&b| b == b'\n').count() + 1;
-        Error::Input(format!("{shown}: line {line} is not UTF-8: save the table as CSV in UTF-8"))
-    })?;
-    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
-}
-
-/// The character between fields: a tab in a .tsv, else whichever the header line has most of.
-fn delimiter(data: &Path, text: &str) -> u8 {
-    if data.extension().is_some_and(|e| e.eq_ignore_ascii_case("tsv") || e.eq_ignore_ascii_case("tab")) {
-        return b'\t';
-    }
-    let header = text.lines().next().unwrap_or_default();
-    let count = |delimiter: u8| header.bytes().filter(|&b| b == delimiter).count();
-    // The last of equals wins, so a header of one column is read as comma-separated.
-    [b';', b'\t', b','].into_iter().max_by_key(|&delimiter| count(delimiter)).unwrap_or(b',')
-}
-
-/// Files that a table names and that are not there.
-#[derive(Default)]
-struct Missing {
-    looked: usize,
-    missing: usize,
-    /// The first of them, with their lines.
-    first: Vec<(PathBuf, u64)>,
-}
-
-impl Missing {
-    fn look(&mut self, path: &Path, line: u64) {
-        self.looked += 1;
-        if path.is_file() {
-            return;
-        }
-        self.missing += 1;
-        if self.first.len() < 3 {
-            self.first.push((path.to_owned(), line));
-        }
-    }
-
-    fn refuse(&self, data: &Path, folder: &Path) -> Result<()> {
-        let Self { looked, missing, first } = self;
-        let Some((example, _)) = first.first() else {
-            return Ok(());
-        };
-        let names: Vec<String> = first.iter().map(|(path, line)| format!("{} (line {line})", path.display())).collect();
-        let more = if *missing > names.len() { ", …" } else { "" };
-        let remedy = if example.starts_with(folder) {
-            format!("paths in it start at {}", folder.display())
-        } else {
-            "correct them or remove the lines".into()
-        };
-        Err(Error::Input(format!(
-            "{}: {missing} of {looked} files it names do not exist: {}{more}: {remedy}",
-            data.display(),
-            names.join(", ")
-        )))
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn columns(path: Option<&str>, label: Option<&str>, groups: &[&str]) -> Columns {
-        Columns {
-            path: path.map(Into::into),
-            label: label.map(Into::into),
-            group: groups.iter().map(|&group| group.into()).collect(),
-            split_column: None,
-        }
-    }
-
-    /// A folder with three (empty) files and a table.
-    fn table(name: &str, text: &[u8]) -> (tempfile::TempDir, PathBuf) {
-        let dir = tempfile::tempdir().unwrap();
-        for file in ["a.jpg", "b.jpg", "c.jpg"] {
-            fs::write(dir.path().join(file), "").unwrap();
-        }
-        let path = dir.path().join(name);
-        fs::write(&path, text).unwrap();
-        (dir, path)
-    }
-
-    fn error(text: &[u8], columns: &Columns) -> String {
-        let (_dir, path) = table("covers.csv", text);
-        match read(&path, columns) {
-            Err(Error::Input(said)) => said,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn read(data: &Path, columns: &Columns) -> Result<Source> {
-        Table::open(data, data)?.read(columns)
-    }
-
-    #[test]
-    fn reads_commas_tabs_semicolons_and_marks() {
-        for (name, text) in [
-            ("t.csv", "path,Genre,artist\na.jpg, Rock ,X\nb.jpg,\"Pop\",\n"),
-            ("t.csv", "\u{feff}path;Genre;artist\r\na.jpg;Rock;X\r\n\r\nb.jpg;Pop;\r\n"),
-            ("t.tsv", "artist\tpath\tGenre\nX\ta.jpg\tRock\n\tb.jpg\tPop"),
-            ("t.txt", "Genre\tPath\tartist\nRock\ta.jpg\tX\nPop\tb.jpg\t\n"),
-        ] {
-            let (dir, path) = table(name, text.as_bytes());
-            let source = read(&path, &columns(None, None, &["artist"])).unwrap();
-            assert_eq!(source.classes, ["Pop", "Rock"]);
-            let rows: Vec<_> = source.rows.iter().map(|r| (r.strings.path(), r.label, r.strings.group(0))).collect();
-            let [a, b] = ["a.jpg", "b.jpg"].map(|name| dir.path().join(name));
-            assert_eq!(rows, [(&*a, 1, "X"), (&*b, 0, "")]);
-            assert_eq!(source.notes.len(), 1);
-        }
-    }
-
-    #[test]
-    fn names_what_is_wrong_with_a_table() {
-        let plain = columns(None, None, &[]);
-        for (text, columns, cause) in [
-            (&b""[..], &plain, "empty table"),
-            (b"path,label\n", &plain, "no rows"),
-            (b"number,label\n7,x\n", &plain, "no column `path`; it has `number`, `label`"),
-            (b"path,kind\na.jpg,x\n", &plain, "no column `label`, `genre` or `class`; it has `path`, `kind`"),
-            (b"path,label\na.jpg,x\n", &columns(None, Some("genre"), &[]), "no column `genre`"),
-            (b"path,label\na.jpg,x\n", &columns(None, None, &["artist"]), "no column `artist`"),
-            (b"path,label\na.jpg,x\nb.jpg, \n", &plain, "line 3: `label` is empty"),
-            (b"path,label\n,x\n", &plain, "line 2: `path` is empty"),
-            (b"path,label\na.jpg,x,y\n", &plain, "line 2: 3 fields"),
-            (b"path,label\na.jpg,Caf\xe9\n", &plain, "line 2 is not UTF-8"),
-            (b"\xff\xfep\0a\0t\0h\0", &plain, "line 1 is not UTF-8"),
-            (b"GIF89a", &plain, "a picture, not a table"),
-            (b"path,label\nd.jpg,x\ne.jpg,x\na.jpg,x\n", &plain, "2 of 3 files it names do not exist"),
-        ] {
-            let said = error(text, columns);
-            assert!(said.contains(cause) && said.contains("covers.csv") && !said.contains('\n'), "{cause}: {said}");
-        }
-    }
-
-    #[test]
-    fn columns_are_guessed_from_the_header_and_the_guess_is_told() {
-        for (text, wanted) in [
-            ("Image_Path,Genre,Artist ID,year\na.jpg,x,1,2\n", "files from `Image_Path`, labels from `Genre`, groups"),
-            ("genre_label,album,what\nx,1,a.jpg\ny,2,b.jpg\n", "files from `what`, labels from `genre_label`, groups"),
-        ] {
-            let (_dir, path) = table("t.csv", text.as_bytes());
-            let source = read(&path, &columns(None, None, &[])).unwrap();
-            assert!(source.notes[0].contains(wanted), "{:?}", source.notes);
-            assert_eq!((source.group_columns.len(), source.grouping.len()), (1, 1));
-            let none = read(&path, &columns(None, None, &["none"])).unwrap();
-            assert!(none.group_columns.is_empty() && !none.notes[0].contains("groups"), "{:?}", none.notes);
-        }
-    }
-
-    #[test]
-    fn a_file_named_twice_counts_once_and_a_contradiction_not_at_all() {
-        let text = b"path,label\na.jpg,x\n./a.jpg,x\nb.jpg,x\nb.jpg,y\nc.jpg,y\n";
-        let (_dir, path) = table("covers.csv", text);
-        let source = read(&path, &columns(None, None, &[])).unwrap();
-        let names: Vec<_> = source.rows.iter().map(|row| row.strings.path().file_name().unwrap().to_owned()).collect();
-        assert_eq!(names, ["a.jpg", "c.jpg"]);
-        let reasons: Vec<_> = source.left_out.iter().map(|skipped| skipped.reason.as_str()).collect();
-        assert_eq!(
-            reasons,
-            [
-                "line 3: the same file as line 2",
-                "line 5: labelled `y`, but `x` in line 4",
-                "line 4: named again with another label"
-            ]
-        );
-    }
-}
+mod tests;

@@ -12,6 +12,15 @@ pub fn did_you_mean(given: &str, names: &[impl AsRef<str>]) -> String {
     nearest.map_or(String::new(), |(_, name)| format!("; did you mean {name}?"))
 }
 
+/// A word in quotation marks where a shell needs them.
+pub fn quoted(text: &str) -> String {
+    if text.chars().all(|c| c.is_alphanumeric() || "-_=,./+".contains(c)) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::did_you_mean;
@@ -23,5 +32,12 @@ mod tests {
         assert_eq!(did_you_mean("jaz", &names), "; did you mean jazz?");
         assert_eq!(did_you_mean("classical", &names), "");
         assert_eq!(did_you_mean("", &names), "");
+    }
+
+    #[test]
+    fn words_are_ready_to_paste() {
+        assert_eq!(quoted("Hip Hop"), "'Hip Hop'");
+        assert_eq!(quoted("Rock'n'Roll"), "'Rock'\\''n'\\''Roll'");
+        assert_eq!(quoted("rock=Rock"), "rock=Rock");
     }
 }

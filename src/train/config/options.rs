@@ -19,7 +19,13 @@ impl Config {
                 }
                 return None;
             }
-            options.push(format!("--{}", name.replace('_', "-")));
+            let option = format!("--{}", name.replace('_', "-"));
+            // Labels may have commas in them.
+            if let (toml::Value::Array(values), "map" | "without") = (value, name.as_str()) {
+                options.extend(values.iter().flat_map(|value| [option.clone(), shown(value)]));
+                continue;
+            }
+            options.push(option);
             match value {
                 toml::Value::Boolean(true) => {}
                 // A switch cannot be turned off.

@@ -5,11 +5,13 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::*;
 
+const TIES: [Tie; 2] = [Tie { column: 0, within: None }, Tie { column: 1, within: None }];
+
 /// A cover for the tests: label, group values, key.
 type Row = (usize, Strings, String);
 
 fn item((label, strings, key): &Row) -> Item<'_> {
-    Item { label: *label, strings, columns: &[0, 1], key: blake3::hash(key.as_bytes()), before: None }
+    Item { label: *label, strings, ties: &TIES, key: blake3::hash(key.as_bytes()), before: None }
 }
 
 fn items(rows: &[Row]) -> Items<'_> {
