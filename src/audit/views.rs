@@ -284,7 +284,7 @@ fn score(
         ..Config::default()
     };
     let run = RunFolder::new(&folder.path().join("run"));
-    run::create(&run)?;
+    let run = run::create(&run)?;
     let data = Dataset::open(folder.path())?;
     // No kernel is worth a search here: the views are compared with each other, not with the clock.
     let mut tuning = Tuning { when: When::Never, budget: Duration::ZERO, cache: None, say: &mut |_| {} };

@@ -11,6 +11,7 @@ use super::help::{DATA, NETWORK, OUTPUT};
 use super::{GpuArguments, console};
 use crate::audit::probe::Probe;
 use crate::audit::{Audit, Options, audit, check_size, page};
+use crate::claim;
 use crate::data::prepare;
 use crate::data::source::{self, Columns};
 use crate::data::{Dataset, Fit, PrepareOptions};
@@ -69,7 +70,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         check_size(size as usize)?;
     }
     let about = |e: std::io::Error| Error::input(format!("--out {}: cannot be made ({e})", out.display()));
-    std::fs::create_dir_all(&out).map_err(about)?;
+    let _claim = claim::claim(&out, "audit", || out.join("audit.json").is_file() && out.join("audit.html").is_file())?;
     let work = tempfile::Builder::new().prefix(".audit-").tempdir_in(&out).map_err(about)?;
     let (dataset, notes) = open(data, arguments, config.as_ref(), work.path())?;
     let source = arguments.source.as_ref().map(|column| {

@@ -5,23 +5,32 @@ use std::collections::HashSet;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use gatefold_engine::file::write_atomically;
 use serde::Serialize;
 
+use crate::claim::{self, Claim};
 use crate::data::set::dataset;
+use crate::data::set::report::is_ours;
 use crate::data::{Dataset, Intake, Split};
+use crate::train::Config;
 use crate::{Error, Result};
+
+/// What the folder is marked as.
+const RUN: &str = "run";
 
 /// The files of a run.
 #[derive(Clone, Debug)]
 pub struct RunFolder {
     root: PathBuf,
+    /// Held while this process writes into it.
+    _claim: Option<Arc<Claim>>,
 }
 
 impl RunFolder {
     pub fn new(root: &Path) -> Self {
-        Self { root: root.to_owned() }
+        Self { root: root.to_owned(), _claim: None }
     }
 
     /// An existing run.
@@ -78,6 +87,11 @@ impl RunFolder {
         self.root.join("test-predictions.csv")
     }
 
+    /// What several seeds came to, in the folder of their runs.
+    pub fn seeds(&self) -> PathBuf {
+        self.root.join("seeds.json")
+    }
+
     /// The folder of event files for TensorBoard.
     pub fn tensorboard(&self) -> PathBuf {
         self.root.join("tensorboard")
@@ -126,6 +140,26 @@ impl RunFolder {
         Ok(())
     }
 
+    /// The folder, for this process alone as long as this or a clone of it lives.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if another process is at work there, or if it holds files that are not Gatefold's.
+    pub fn claimed(&self) -> Result<Self> {
+        let claim = claim::claim(&self.root, RUN, || self.is_ours())?;
+        Ok(Self { root: self.root.clone(), _claim: Some(Arc::new(claim)) })
+    }
+
+    /// Whether an older version made it, which left no mark: its settings say so, or nothing is in it but a run's data set.
+    fn is_ours(&self) -> bool {
+        let only_data = || {
+            fs::read_dir(&self.root)
+                .is_ok_and(|mut names| names.all(|name| name.is_ok_and(|name| name.path() == self.data())))
+        };
+        Config::read(&self.config()).is_ok_and(|config| config.run.is_some())
+            || self.seeds().is_file()
+            || (only_data() && is_ours(&self.data()))
+    }
+
     /// Writes a JSON file, pretty enough to read.
     pub fn write_json(&self, path: &Path, value: &impl Serialize) -> Result<()> {
         let text = serde_json::to_string_pretty(value).map_err(Error::run)?;
@@ -141,7 +175,7 @@ pub fn answers_missing(run: &RunFolder) -> Result<bool> {
 /// Checks that a new run may be made here.
 ///
 /// # Errors
-/// [`Error::Input`] if there is a run in the folder already.
+/// [`Error::Input`] if there is a run in the folder already, or files that are not Gatefold's.
 pub fn check_new(run: &RunFolder) -> Result<()> {
     // A run that stopped before its first checkpoint has nothing to lose.
     if run.best().exists() || run.last().exists() {
@@ -149,14 +183,16 @@ pub fn check_new(run: &RunFolder) -> Result<()> {
         let text = format!("--out {root}: holds a run already; add --resume to go on with it, or name another folder");
         return Err(Error::input(text));
     }
-    Ok(())
+    claim::check(&run.root, RUN, || run.is_ours())
 }
 
-/// Makes the folder of a new run.
-pub fn create(run: &RunFolder) -> Result<()> {
+/// Makes the folder of a new run, for this process alone.
+///
+/// # Errors
+/// As [`check_new`]; [`Error::Input`] if another process is at work there.
+pub fn create(run: &RunFolder) -> Result<RunFolder> {
     check_new(run)?;
-    let root = run.root();
-    fs::create_dir_all(root).map_err(|e| Error::input(format!("--out {}: cannot be made ({e})", root.display())))
+    run.claimed()
 }
 
 /// Checks that DATA still lists the covers that a run was started with: same files, same labels. Their pixels are in the run's

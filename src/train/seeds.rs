@@ -40,7 +40,7 @@ pub struct Finished {
 
 impl Seeds {
     fn file(folder: &Path) -> PathBuf {
-        folder.join("seeds.json")
+        RunFolder::new(folder).seeds()
     }
 
     /// The folder of one seed's run.
@@ -103,7 +103,7 @@ impl Seeds {
         }
         let intake = starter.open_data(data, &config)?;
         let intake = starter.check(intake, config.clone(), weights)?.into_intake();
-        run::create(&run)?;
+        let run = run::create(&run)?;
         starter.prepare(intake, &config, &run)?;
         let data = std::path::absolute(data).unwrap_or_else(|_| data.to_owned());
         let all = Self { data, seeds, config, weights: weights.map(Path::to_owned), runs: vec![], spread: None };
@@ -141,7 +141,8 @@ impl Seeds {
         out: &Path,
         mut train: impl FnMut(&Path, Trainer) -> Result<Outcome>,
     ) -> Result<()> {
-        let prepared = RunFolder::new(out).data();
+        let folder = RunFolder::new(out).claimed()?;
+        let prepared = folder.data();
         for (number, seed) in (1..).zip(self.seeds.clone()) {
             let say = |line: String| starter.listener.event(Event::Note(line));
             say(format!("\nseed {seed} ({number} of {})", self.seeds.len()));

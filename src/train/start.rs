@@ -74,7 +74,7 @@ impl Starter<'_> {
     /// # Errors
     /// As [`Intake::open`] and [`Intake::check_classes`].
     pub fn open_data(&self, data: &Path, config: &Config) -> Result<Intake> {
-        let intake = Intake::open(data, &config.columns)?;
+        let intake = Intake::open(data, &config.columns, &config.labelling)?;
         intake.check_classes(self.classes)?;
         Ok(intake)
     }
@@ -118,7 +118,7 @@ impl Starter<'_> {
         run::check_new(&run)?;
         let intake = self.open_data(data, &config)?;
         let Checked { intake, config, pretrained, gpu, needs, step } = self.check(intake, config, weights)?;
-        run::create(&run)?;
+        let run = run::create(&run)?;
         let dataset = self.prepare(intake, &config, &run)?;
         self.listener.event(Event::Planned(&needs));
         if config.freeze.is_some() && pretrained.is_none() {
@@ -150,6 +150,7 @@ impl Starter<'_> {
     /// [`Error::Input`](crate::Error::Input) if DATA names other covers than the run was started with, or the checkpoint is of
     /// another run.
     pub fn resume(&self, data: &Path, config: Config, run: &RunFolder) -> Result<Trainer> {
+        let run = &run.claimed()?;
         let dataset = Dataset::open(&run.data())?;
         run::check_same_data(&self.open_data(data, &config)?, &dataset, run)?;
         let gpu = (self.open)()?;

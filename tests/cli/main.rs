@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod checkpoints;
+mod claims;
 mod common;
 mod explain;
 mod feeding;

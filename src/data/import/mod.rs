@@ -17,14 +17,15 @@ use std::path::{Path, PathBuf};
 use self::decode::decode;
 use self::job::Job;
 use self::stage::Stage;
+use crate::claim;
 use crate::data::picture::fit::{Fit, MAX_SIZE};
 use crate::data::picture::harmonise::{Harmonise, Pipeline};
 use crate::data::set::dataset::Dataset;
 use crate::data::set::manifest::{self, DUPLICATES};
 use crate::data::set::names::{self, pack_of};
-use crate::data::set::report::Report;
+use crate::data::set::report::{Report, is_ours};
 use crate::data::set::split::{self, DEFAULT_RATIOS, SplitReport};
-use crate::data::source::{Columns, Request, Source};
+use crate::data::source::{Request, Source};
 use crate::{Error, Result};
 
 /// How to make a data set.
@@ -82,7 +83,7 @@ pub struct Imported {
 pub fn import(options: &ImportOptions, dir: &Path, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<Imported> {
     check_sizes(&options.sizes)?;
     let survey = options.request.survey()?;
-    let state = survey.state(&options.request.columns)?;
+    let state = survey.state(&options.request)?;
     import_from(options, &state, move || options.request.read_surveyed(&survey), dir, progress)
 }
 
@@ -95,19 +96,21 @@ fn import_from(
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Imported> {
     let ratios = options.split.map(split::normalise).transpose()?;
+    claim::check(dir, "data set", || is_ours(dir))?;
     let state = state(options, state_of_source)?;
     let before = Dataset::is_at(dir).then(|| Report::read(dir).ok()).flatten();
     if before.as_ref().is_some_and(|report| report.state == state)
         && !names::import_waits_in(dir)
         && let Ok(dataset) = Dataset::open(dir)
     {
+        stage::sweep(dir);
         return add_sizes(options, dir, dataset, progress);
     }
 
     let source = read()?;
     let shown = options.request.shown();
     refuse_reserved_names(&shown, &source)?;
-    if options.request.images.is_none() && source.kind == "msd-i" {
+    if options.request.columns.images.is_none() && source.kind == "msd-i" {
         return Err(Error::Input(format!(
             "{shown}: MSD-I's table has links, not pictures: fetch them and give their folder with --images, or see what \
              is in it with --dry-run"
@@ -162,13 +165,12 @@ fn check_sizes(sizes: &[u32]) -> Result<()> {
 fn state(options: &ImportOptions, source: &str) -> Result<String> {
     let genres = options.request.genres.as_ref().map(fs::read_to_string).transpose().unwrap_or_default();
     let ImportOptions { request, split, seed, fit, harmonise, keep_duplicates, .. } = options;
-    // The names of the fields are a part of what was hashed by earlier versions.
-    let Columns { group, path, label, split_column } = &request.columns;
+    // What is read otherwise than before has another number here.
+    const RULES: u32 = 2;
+    let Request { columns, labelling, .. } = request;
     let text = format!(
-        "{} {source} Columns {{ path: {path:?}, label: {label:?}, groups: {group:?}, split: {split_column:?} }} {genres:?} {:?} \
-         {split:?} {seed} {fit} {harmonise:?} {keep_duplicates}",
+        "{} {RULES} {source} {columns:?} {labelling:?} {genres:?} {split:?} {seed} {fit} {harmonise:?} {keep_duplicates}",
         env!("CARGO_PKG_VERSION"),
-        request.without
     );
     Ok(blake3::hash(text.as_bytes()).to_hex().to_string())
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use gatefold_engine::file::cannot_write;
 
+use crate::claim;
 use crate::data::import::stage::{self, Stage};
 use crate::data::import::{build, decode, space};
 use crate::data::picture::fit::Fit;
@@ -12,8 +13,9 @@ use crate::data::picture::harmonise::Pipeline;
 use crate::data::set::dataset::Dataset;
 use crate::data::set::manifest::{Cover, DUPLICATES, Manifest};
 use crate::data::set::names::{MANIFEST, PACK, PREVIEW, pack_of};
-use crate::data::set::report::{Report, Skipped};
+use crate::data::set::report::{Report, Skipped, is_ours};
 use crate::data::set::split::{self, DEFAULT_RATIOS, Items, SplitReport};
+use crate::data::set::ties::Tie;
 use crate::data::source::Columns;
 use crate::{Error, Result};
 
@@ -57,6 +59,7 @@ pub(super) struct Reuse<'a> {
 impl Reuse<'_> {
     pub fn run(self, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<Prepared> {
         let Self { data, dir, options, .. } = self;
+        claim::check(dir, "data set", || is_ours(dir))?;
         let Dataset { mut manifest, pack } = Dataset::open(data)?;
         let mut told = Report::read(data)?;
         let grouping = self.grouping(&manifest)?;
@@ -67,7 +70,8 @@ impl Reuse<'_> {
         }
         if !keep_split {
             let ratios = split::normalise(options.split.unwrap_or(DEFAULT_RATIOS))?;
-            let items = Items::new(manifest.covers.len(), |i| manifest.covers[i].item(&grouping));
+            let ties = Tie::of(&manifest.group_columns, &grouping);
+            let items = Items::new(manifest.covers.len(), |i| manifest.covers[i].item(&ties));
             let splits = split::assign(&manifest.classes, &items, ratios, options.seed)
                 .map_err(|e| Error::Input(format!("{}: {e}", data.display())))?;
             drop(items);

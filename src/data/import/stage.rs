@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use gatefold_engine::file::{cannot_write, sync_folder_of, write_atomically};
 
 use crate::data::set::names::{self, READY, WORK};
+use crate::data::set::pack::Pack;
 use crate::{Error, Result};
 
 const NEW: &str = "new";
@@ -26,6 +27,15 @@ pub struct Stage {
 /// Where an import into `target` keeps its files until they are finished.
 pub fn work_of(target: &Path) -> PathBuf {
     target.join(WORK)
+}
+
+/// Removes the work folder that an import left when it was killed after its last move.
+pub fn sweep(target: &Path) {
+    if work_of(target).is_dir()
+        && let Ok(stage) = Stage::open(target)
+    {
+        stage.clear();
+    }
 }
 
 impl Stage {
@@ -106,10 +116,11 @@ impl Stage {
                     fs::rename(from, self.target.join(name))?;
                 }
             }
-            // Packs of other sizes belonged to the old data set.
+            // Packs of other sizes belonged to the old data set. What only has such a name is not ours to remove.
             for entry in fs::read_dir(&self.target)? {
                 let name = entry?.file_name().to_string_lossy().into_owned();
-                if names::is_pack(&name) && !names.lines().any(|new| new == name) {
+                let ours = || Pack::is_at(&self.target.join(&name));
+                if names::is_pack(&name) && !names.lines().any(|new| new == name) && ours() {
                     fs::remove_file(self.target.join(name))?;
                 }
             }

@@ -19,7 +19,7 @@
 //! before it is known which of them are duplicates; slots let a pack be finished without copying it.
 
 use std::fs::File;
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use blake3::Hash;
@@ -47,6 +47,12 @@ pub struct Pack {
 }
 
 impl Pack {
+    /// Whether the file begins as a pack does, damaged or not.
+    pub(crate) fn is_at(path: &Path) -> bool {
+        let mut magic = [0; MAGIC.len()];
+        File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok() && magic == MAGIC
+    }
+
     /// Opens a pack.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::picture::fit::Fit;
 use crate::data::picture::harmonise::Harmonise;
-use crate::data::set::names::IMPORT;
+use crate::data::set::names::{IMPORT, WORK};
 use crate::{Error, Result};
 
 /// A picture that was named by the source but is not in the data set.
@@ -45,6 +45,11 @@ pub struct ToldMember {
     pub distance: u32,
     /// Correlation of its small grey picture with that one's.
     pub correlation: f64,
+}
+
+/// Whether nothing in the folder is anybody else's: it holds a data set of Gatefold's, or one in the making.
+pub(crate) fn is_ours(folder: &Path) -> bool {
+    Report::read(folder).is_ok() || folder.join(WORK).is_dir()
 }
 
 /// Everything in `import.json`.

@@ -1,0 +1,147 @@
+//! Folders that commands write into: are they Gatefold's, and is another process at work there?
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use gatefold_engine::file::cannot_write;
+
+use crate::{Error, Result};
+
+/// Says what the folder is, and is locked while a process writes there.
+const MARKER: &str = ".gatefold";
+
+/// Files that systems put everywhere.
+const SYSTEM: [&str; 4] = [".DS_Store", "Thumbs.db", "desktop.ini", ".directory"];
+
+/// Other files that are named where a folder is refused.
+const NAMED: usize = 3;
+
+/// A folder that this process alone writes into, until this is dropped or the process ends.
+#[derive(Debug)]
+pub struct Claim {
+    folder: PathBuf,
+    _lock: File,
+}
+
+impl Drop for Claim {
+    /// What was claimed for nothing is as if it had not been.
+    fn drop(&mut self) {
+        if names(&self.folder).is_ok_and(|names| names == [MARKER]) {
+            let _ = fs::remove_file(self.folder.join(MARKER));
+        }
+    }
+}
+
+/// Refuses a folder that holds files which Gatefold did not write, since they could be replaced. `what` it is to be: "run".
+/// `ours` says whether an older version, which left no mark, made it.
+///
+/// # Errors
+/// [`Error::Input`] if it is refused or cannot be read.
+pub fn check(folder: &Path, what: &str, ours: impl FnOnce() -> bool) -> Result<()> {
+    let shown = folder.display();
+    let mut others = match names(folder) {
+        Ok(names) => names,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::NotADirectory => {
+            return Err(Error::Input(format!("--out {shown}: is a file: name a folder")));
+        }
+        Err(e) => return Err(Error::Input(format!("--out {shown}: cannot be read ({e})"))),
+    };
+    others.retain(|name| !SYSTEM.contains(&name.as_str()));
+    let marked = fs::read_to_string(folder.join(MARKER)).map(|text| text.trim().to_owned()).unwrap_or_default();
+    if others.is_empty() || marked == what || others == [MARKER] {
+        return Ok(());
+    }
+    if !marked.is_empty() {
+        return Err(Error::Input(format!(
+            "--out {shown}: is marked as `{marked}` by Gatefold, not as `{what}`: name another folder"
+        )));
+    }
+    if ours() {
+        return Ok(());
+    }
+    others.sort_unstable();
+    let more = if others.len() > NAMED { ", …" } else { "" };
+    others.truncate(NAMED);
+    Err(Error::Input(format!(
+        "--out {shown}: holds other files ({}{more}), and is no {what} of Gatefold: name a new or an empty folder",
+        others.join(", ")
+    )))
+}
+
+/// Makes the folder if need be, after [`check`], marks it and locks it.
+///
+/// # Errors
+/// As [`check`]; [`Error::Input`] if another process is at work there; [`Error::Run`] if it cannot be written.
+pub fn claim(folder: &Path, what: &str, ours: impl FnOnce() -> bool) -> Result<Claim> {
+    check(folder, what, ours)?;
+    let failed = |e: io::Error| cannot_write(folder, &e);
+    fs::create_dir_all(folder).map_err(failed)?;
+    let path = folder.join(MARKER);
+    let mut file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+    // Where the file system knows no locks, nothing is lost but that.
+    if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+        return Err(Error::Input(format!(
+            "--out {}: another gatefold is at work in this folder: wait for it, or name another folder",
+            folder.display()
+        )));
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(failed)?;
+    if text.trim() != what {
+        let write = |file: &mut File| {
+            file.set_len(0)?;
+            file.seek(SeekFrom::Start(0))?;
+            writeln!(file, "{what}")
+        };
+        write(&mut file).map_err(failed)?;
+    }
+    Ok(Claim { folder: folder.to_owned(), _lock: file })
+}
+
+fn names(folder: &Path) -> io::Result<Vec<String>> {
+    fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_taken_if_it_is_new_empty_or_ours() {
+        let dir = tempfile::tempdir().unwrap();
+        let new = dir.path().join("a/b");
+        let held = claim(&new, "run", || false).unwrap();
+        let said = claim(&new, "run", || false).unwrap_err().to_string();
+        assert!(said.contains("another gatefold is at work"), "{said}");
+        drop(held);
+        assert!(names(&new).unwrap().is_empty());
+        let held = claim(&new, "run", || false).unwrap();
+        fs::write(new.join("notes.txt"), "mine").unwrap();
+        drop(held);
+        claim(&new, "run", || false).unwrap();
+        let said = check(&new, "audit", || true).unwrap_err().to_string();
+        assert!(said.contains("is marked as `run` by Gatefold, not as `audit`"), "{said}");
+
+        let empty = dir.path().join("c");
+        fs::create_dir(&empty).unwrap();
+        fs::write(empty.join(".DS_Store"), "").unwrap();
+        claim(&empty, "run", || false).unwrap();
+    }
+
+    #[test]
+    fn a_folder_of_others_is_refused_and_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["config.toml", "a.txt", "b.txt", "c.txt"] {
+            fs::write(dir.path().join(name), "mine").unwrap();
+        }
+        let said = claim(dir.path(), "run", || false).unwrap_err().to_string();
+        assert!(said.contains("holds other files (a.txt, b.txt, c.txt, …), and is no run of Gatefold"), "{said}");
+        assert_eq!(names(dir.path()).unwrap().len(), 4);
+        check(dir.path(), "run", || true).unwrap();
+        let said = claim(&dir.path().join("a.txt"), "run", || false).unwrap_err().to_string();
+        assert!(said.contains("is a file: name a folder"), "{said}");
+    }
+}

@@ -1,0 +1,76 @@
+//! Folders to write into: what is not Gatefold's stays as it is, and two processes do not mix.
+
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+
+use crate::common::*;
+
+/// Files of somebody else, with names that Gatefold would write.
+const FOREIGN: [&str; 9] = [
+    "config.toml",
+    "report.html",
+    "metrics.jsonl",
+    "test.json",
+    "manifest.csv",
+    "import.json",
+    "images-old.pack",
+    "data/manifest.csv",
+    "data/images-2019.pack",
+];
+
+#[test]
+fn files_of_others_are_never_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, out) = (dir.path().join("covers"), dir.path().join("mine"));
+    draw(&data, &TWO);
+    fs::create_dir_all(out.join("data")).unwrap();
+    FOREIGN.iter().for_each(|name| fs::write(out.join(name), "my own").unwrap());
+    let parts = ["mine: holds other files (config.toml, data, images-old.pack, …)", "name a new or an empty folder"];
+    refused(&train(&data, &out, &["--epochs", "1"]), &parts);
+    refused(&["import", text(&data), "--out", text(&out)], &parts);
+    refused(&["audit", text(&data), "--out", text(&out)], &parts);
+    refused(&["import", text(&data), "--out", text(&out.join("config.toml"))], &["is a file: name a folder"]);
+    assert!(FOREIGN.iter().all(|name| fs::read_to_string(out.join(name)).unwrap() == "my own"));
+    assert_eq!(fs::read_dir(&out).unwrap().count(), 8);
+    // A run's own data are no place for another data set, nor a run for a data set.
+    let trained = three();
+    refused(&["import", text(&data), "--out", text(&trained.run)], &["is marked as `run`", "not as `data set`"]);
+    // A pack in name only stays beside a data set.
+    let set = dir.path().join("set");
+    good(&["import", text(&data), "--out", text(&set)]);
+    fs::write(set.join("images-2019.pack"), "my own").unwrap();
+    draw(&data, &THREE);
+    good(&["import", text(&data), "--out", text(&set)]);
+    assert_eq!(fs::read_to_string(set.join("images-2019.pack")).unwrap(), "my own");
+}
+
+#[test]
+fn two_trainings_into_one_folder_do_not_mix() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, out) = (dir.path().join("covers"), dir.path().join("run"));
+    draw(&data, &TWO);
+    let first = train(&data, &out, &["--net", "small", "--epochs", "400"]);
+    let mut first = command(&first).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let marked = || fs::read_to_string(out.join(".gatefold")).is_ok_and(|text| text.trim() == "run");
+    while !marked() && first.try_wait().unwrap().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let second = train(&data, &out, &["--net", "small", "--epochs", "1"]);
+    let done = gatefold(&second);
+    let running = first.try_wait().unwrap().is_none();
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert!(running && done.code == 2, "exit {}: {}", done.code, done.stderr);
+    assert!(is_refused(&done.errors(), &out), "{}", done.stderr);
+    // The lock is gone with its process.
+    let done = gatefold(&second);
+    assert!(done.code == 0 || done.errors()[0].contains("holds a run already"), "{}", done.stderr);
+}
+
+/// Either another process is at work, or it has made a checkpoint already.
+fn is_refused(errors: &[&str], out: &Path) -> bool {
+    let [error] = errors else { return false };
+    error.contains(text(out))
+        && (error.contains("another gatefold is at work") || error.contains("holds a run already"))
+}
