@@ -10,7 +10,8 @@ use unicode_normalization::char::is_combining_mark;
 
 use crate::{Error, Result};
 
-const BUILT_IN: &str = include_str!("../../../datasets/genres.toml");
+/// The built-in table: which spellings make which class.
+pub const BUILT_IN: &str = include_str!("../../../datasets/genres.toml");
 
 /// Between the genres of one tag. A tag that the table knows as a whole, such as "Hip-Hop/Rap", is not cut.
 const SEPARATORS: [char; 6] = ['\0', ';', '/', ',', '|', '\\'];
@@ -22,13 +23,13 @@ pub struct GenreTable {
 }
 
 impl GenreTable {
-    /// The table in `file`, or the built-in one (`datasets/genres.toml`). A line is `Class = ["written genre", …]`; the
+    /// The table in `file`, or the built-in one ([`BUILT_IN`]). A line is `Class = ["written genre", …]`; the
     /// class's own name need not be repeated.
     ///
     /// # Errors
     /// [`Error::Input`] if the file cannot be read, is no such table, or puts a genre into two classes.
     pub fn read(file: Option<&Path>) -> Result<Self> {
-        let Some(path) = file else { return Self::parse(BUILT_IN, "datasets/genres.toml") };
+        let Some(path) = file else { return Self::parse(BUILT_IN, "the built-in table of genres") };
         let text = std::fs::read_to_string(path).map_err(|e| cannot_read(path, &e))?;
         Self::parse(&text, &path.display().to_string())
     }

@@ -4,7 +4,9 @@ mod collect;
 mod folder;
 mod genres;
 pub mod library;
+mod matched;
 pub mod msd_i;
+mod nobody;
 mod table;
 pub(crate) mod walk;
 
@@ -15,6 +17,8 @@ use gatefold_engine::file::cannot_read;
 use gatefold_engine::hint::did_you_mean;
 use serde::{Deserialize, Serialize};
 
+pub use self::genres::BUILT_IN as GENRES;
+pub use self::matched::read_matched;
 use self::table::Table;
 use self::walk::{Walk, state_of, walk};
 use crate::data::set::report::Skipped;
@@ -197,9 +201,11 @@ impl Request {
                     }
                 } else {
                     let found = walk(&root)?;
-                    if found.audio.is_empty() {
+                    if !library::kind::is_library(&found) {
                         no_columns(folder::give_table(data, &root))?;
                         Survey::Folder(root, found)
+                    } else if found.audio.is_empty() {
+                        return Err(library::kind::none_read(data, &found));
                     } else {
                         Survey::Library(root, found)
                     }
@@ -228,25 +234,41 @@ impl Request {
     /// [`Error::Input`] if the source does not exist, cannot be read, names no picture or only one class, lacks a column,
     /// or names files that do not exist.
     pub fn read(&self) -> Result<Source> {
-        self.read_surveyed(&self.survey()?)
+        self.read_classes(2)
+    }
+
+    /// As [`Request::read`] with at least so many classes.
+    fn read_classes(&self, least: usize) -> Result<Source> {
+        self.checked(self.read_unchecked(&self.survey()?)?, least)
     }
 
     pub(super) fn read_surveyed(&self, survey: &Survey) -> Result<Source> {
+        self.checked(self.read_unchecked(survey)?, 2)
+    }
+
+    fn read_unchecked(&self, survey: &Survey) -> Result<Source> {
         let Place::One(data) = &self.place else {
             let Survey::Pair { positive, negative } = survey else { return Err(Error::run("no pair of folders")) };
-            return self.checked(folder::read_pair(positive, negative)?);
+            let mut source = folder::read_pair(positive, negative)?;
+            source
+                .notes
+                .extend([positive, negative].into_iter().filter_map(|(_, walk)| library::kind::stray_note(walk)));
+            return Ok(source);
         };
-        let source = match survey {
+        let mut source = match survey {
             Survey::Folder(root, walk) => folder::read(data, root, walk)?,
             Survey::Library(root, walk) => library::read(data, root, walk, self)?,
             Survey::Table(table) => table.read(&self.columns)?,
             Survey::MsdI(table, images) => msd_i::read(table, images.as_ref(), self)?,
             Survey::Pair { .. } => return Err(Error::run("two folders where one was asked for")),
         };
-        self.checked(source)
+        if let Survey::Folder(_, walk) = survey {
+            source.notes.extend(library::kind::stray_note(walk));
+        }
+        Ok(source)
     }
 
-    fn checked(&self, mut source: Source) -> Result<Source> {
+    fn checked(&self, mut source: Source, least: usize) -> Result<Source> {
         let shown = self.shown();
         for class in &self.without {
             let Some(gone) = source.classes.iter().position(|name| name == class) else {
@@ -269,7 +291,7 @@ impl Request {
                 "{shown}: none of its pictures can be used: {}",
                 source.left_out.first().map_or("it names none".into(), |f| format!("{}: {}", f.path, f.reason))
             ))),
-            [class] => Err(Error::Input(format!(
+            [class] if least > 1 => Err(Error::Input(format!(
                 "{shown}: only one class, `{class}` ({} pictures): a classifier needs at least two",
                 source.rows.len()
             ))),
@@ -289,6 +311,7 @@ impl Survey {
         let add_walk = |hasher: &mut blake3::Hasher, walk: &Walk| {
             walk.pictures.iter().chain(&walk.audio).for_each(|file| add(hasher, &file.path, file.bytes, file.modified));
             walk.left_out.iter().for_each(|skipped| add(hasher, Path::new(&skipped.path), 0, 0));
+            walk.unread.iter().for_each(|path| add(hasher, path, 0, 0));
         };
         match self {
             Self::Folder(_, walk) | Self::Library(_, walk) => add_walk(&mut hasher, walk),

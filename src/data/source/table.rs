@@ -15,7 +15,7 @@ use crate::{Error, Result};
 
 /// Names that columns have where nobody says which they are, best first; compared without case, blanks and underscores.
 const PATHS: [&str; 9] = ["path", "file", "filename", "filepath", "image", "imagepath", "picture", "cover", "img"];
-const LABELS: [&str; 8] = ["label", "genre", "class", "category", "genrelabel", "style", "tag", "target"];
+pub(super) const LABELS: [&str; 8] = ["label", "genre", "class", "category", "genrelabel", "style", "tag", "target"];
 const GROUPS: [&str; 8] =
     ["artist", "artistid", "artistname", "msdartistid", "album", "albumid", "albumindex", "release"];
 
@@ -106,7 +106,7 @@ impl Table {
     }
 
     /// Columns that have one of these names, in the order of the names.
-    fn guesses(&self, names: &[&str]) -> Vec<usize> {
+    pub(super) fn guesses(&self, names: &[&str]) -> Vec<usize> {
         let plain = |text: &str| text.to_lowercase().replace([' ', '_', '-'], "");
         let known = |name: &&str| self.header.iter().position(|column| plain(column) == **name);
         let mut found: Vec<usize> = names.iter().filter_map(known).collect();

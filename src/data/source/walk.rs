@@ -27,6 +27,8 @@ pub struct File {
 pub struct Walk {
     pub pictures: Vec<File>,
     pub audio: Vec<File>,
+    /// Audio files whose tags cannot be read.
+    pub unread: Vec<PathBuf>,
     /// Files that are neither.
     pub others: usize,
     /// Folders and links that could not be followed.
@@ -68,6 +70,8 @@ pub fn walk(root: &Path) -> Result<Walk> {
                     found.pictures.push(file);
                 } else if audio::is_audio(path) {
                     found.audio.push(file);
+                } else if audio::is_unread_audio(path) {
+                    found.unread.push(file.path);
                 } else {
                     found.others += 1;
                 }
