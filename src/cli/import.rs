@@ -33,7 +33,7 @@ pub struct Arguments {
     /// Folder with the covers of MSD-I's table, named by track id or as their links end [default: none]
     #[arg(long, value_name = "DIR", help_heading = DATA)]
     images: Option<PathBuf>,
-    /// Table of genres for a music library [default: the built-in one, datasets/genres.toml]
+    /// Table of genres for a music library [default: the built-in one, which `gatefold genres` prints]
     #[arg(long, value_name = "FILE", help_heading = DATA)]
     genres: Option<PathBuf>,
     /// Classes to leave out [default: none]
