@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::data::set::dataset;
 use crate::data::{Dataset, Intake, Split};
+use crate::weights::Checkpoint;
 use crate::{Error, Result};
 
 /// The files of a run.
@@ -105,6 +106,16 @@ impl RunFolder {
             let root = self.root.display();
             Error::input(format!("run {root}: has no checkpoint yet; train it for at least one epoch"))
         })
+    }
+
+    /// Epochs after which the last checkpoint was written; 0 without one.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the checkpoint is damaged.
+    pub fn epochs_done(&self) -> Result<u64> {
+        let last = self.last();
+        let header = if last.is_file() { Checkpoint::read(&last)?.header } else { None };
+        Ok(header.map_or(0, |header| header.epoch))
     }
 
     /// Removes an earlier run's files, and nothing else.
