@@ -8,7 +8,7 @@ use super::help::{Choice, DATA, OUTPUT, choice};
 use super::weights::WeightsArguments;
 use super::{GpuArguments, console};
 use crate::data::{Columns, Split};
-use crate::score::evaluate;
+use crate::score::evaluate::{self, Others};
 use crate::score::model::Model;
 use crate::train::run::RunFolder;
 use crate::{Error, Result};
@@ -78,6 +78,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             if !arguments.map.is_empty() {
                 return Err(Error::input("--map renames classes of other data; name DATA too"));
             }
+            if arguments.columns.images.is_some() {
+                return Err(Error::input(
+                    "--images is the folder of other data's pictures; name DATA too, the table of their labels",
+                ));
+            }
             let run = RunFolder::open(&arguments.paths[0])?;
             let checkpoint = run.checkpoint()?;
             evaluate::own(&arguments.gpu.open()?, &checkpoint, &run.data(), split)?
@@ -90,8 +95,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             let (checkpoint, _) = arguments.weights.checkpoint(&arguments.paths)?;
             let model = Model::from_checkpoint(&arguments.gpu.open()?, &checkpoint)?;
             let progress = console::Progress::new("decoding", "pictures");
-            let columns = arguments.columns.clone();
-            evaluate::other(&model, data, &columns, &arguments.map, &|done, total| progress.at(done, total))?
+            let others = Others { data, columns: &arguments.columns, renames: &arguments.map };
+            evaluate::other(&model, &others, &|done, total| progress.at(done, total))?
         }
     };
     console::skipped(&evaluation.skipped);

@@ -34,7 +34,7 @@ pub struct Arguments {
     columns: Columns,
     #[command(flatten)]
     labelling: Labelling,
-    /// Table of genres for a music library [default: the built-in one, datasets/genres.toml]
+    /// Table of genres for a music library [default: the built-in one, which `gatefold genres` prints]
     #[arg(long, value_name = "FILE", help_heading = DATA)]
     genres: Option<PathBuf>,
     /// Train, validation and test in percent [default: the sets that SOURCE has, else 70,15,15]

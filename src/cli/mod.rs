@@ -8,6 +8,7 @@ mod devices;
 mod eval;
 mod explain;
 mod export;
+mod genres;
 mod help;
 mod import;
 mod needs;
@@ -39,6 +40,7 @@ enum Command {
     Devices(devices::Arguments),
     Sample(sample::Arguments),
     Import(import::Arguments),
+    Genres(genres::Arguments),
     Train(Box<train::Arguments>),
     Eval(eval::Arguments),
     Predict(predict::Arguments),
@@ -104,6 +106,7 @@ pub fn main() -> ExitCode {
         Command::Devices(arguments) => devices::run(&arguments),
         Command::Sample(arguments) => sample::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
+        Command::Genres(arguments) => genres::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Predict(arguments) => predict::run(&arguments),

@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use gatefold_engine::gpu::Gpu;
-use gatefold_engine::hint::did_you_mean;
+use gatefold_engine::hint::{did_you_mean, nearest};
 
 use crate::data::import::build;
-use crate::data::source::{self, Columns};
+use crate::data::source::{Columns, Request};
 use crate::data::{Dataset, Pack, Skipped, Split};
 use crate::score::metrics::Metrics;
 use crate::score::model::{Model, probabilities};
@@ -61,40 +61,23 @@ pub fn predictions(model: &Model, dataset: &Dataset, indices: &[usize]) -> Resul
     Ok(Predictions::new(dataset, indices, &model.header.labels, &probabilities))
 }
 
-/// Scores a network on other labelled covers, matched by class name. `renames` are pairs of their name and the network's
-/// name; an empty name leaves a class out.
+/// Labelled covers of others.
+pub struct Others<'a> {
+    /// A folder per class, a table, a music library or a data set.
+    pub data: &'a Path,
+    pub columns: &'a Columns,
+    /// Pairs of their name of a class and the network's; an empty name leaves a class out.
+    pub renames: &'a [(String, String)],
+}
+
+/// Scores a network on other labelled covers, matched by class name. They may be of fewer classes than it has.
 ///
 /// # Errors
 /// [`Error::Input`] if a class is unknown to the network or nothing is left.
-pub fn other(
-    model: &Model,
-    data: &Path,
-    columns: &Columns,
-    renames: &[(String, String)],
-    progress: &(dyn Fn(usize, usize) + Sync),
-) -> Result<Evaluation> {
-    let source = source::read(data, columns)?;
-    let known = &model.header.labels;
-    if let Some((name, _)) = renames.iter().find(|(name, _)| !source.classes.contains(name)) {
-        let classes = source.classes.join(", ");
-        let (data, hint) = (data.display(), did_you_mean(name, &source.classes));
-        return Err(Error::input(format!("--map {name}=…: {data} has no such class{hint}; it has: {classes}")));
-    }
-    let renamed =
-        |class: &String| renames.iter().find(|(name, _)| name == class).map_or(class.clone(), |(_, to)| to.clone());
-    let mut place = vec![];
-    for class in &source.classes {
-        let name = renamed(class);
-        let found = known.iter().position(|label| *label == name);
-        if found.is_none() && !name.is_empty() {
-            let (data, labels) = (data.display(), known.join(", "));
-            return Err(Error::input(format!(
-                "{data}: class {class} is unknown to the network, which has: {labels}; say --map \"{class}=NAME\", or \
-                 --map \"{class}=\" to leave it out"
-            )));
-        }
-        place.push(found);
-    }
+pub fn other(model: &Model, others: &Others, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<Evaluation> {
+    let Others { data, columns, renames } = *others;
+    let source = Request::new(data, columns).read_to_score()?;
+    let place = places(data, &source.classes, &model.header.labels, renames)?;
     let rows: Vec<_> = source
         .rows
         .into_iter()
@@ -116,14 +99,89 @@ pub fn other(
     }
     built.commit()?;
     let pack = Pack::open(&path)?;
-    let pictures: Vec<_> = labels.into_iter().enumerate().map(|(i, label)| (pack.image(i), label)).collect();
+    let pictures: Vec<_> = labels.iter().enumerate().map(|(i, &label)| (pack.image(i), label)).collect();
     let mut notes = source.notes;
+    notes.extend(absent(&labels, &model.header.labels));
     if !knows_training(model) {
         notes.push(
             "these weights do not tell what they were trained on: the majority class is these covers' own".into(),
         );
     }
     Ok(Evaluation { metrics: score(model, &pictures)?, skipped, notes })
+}
+
+/// For each of their classes the network's; none for those left out.
+fn places(
+    data: &Path,
+    theirs: &[String],
+    known: &[String],
+    renames: &[(String, String)],
+) -> Result<Vec<Option<usize>>> {
+    let (data, labels) = (data.display(), known.join(", "));
+    for (name, to) in renames {
+        if !theirs.contains(name) {
+            let (classes, hint) = (theirs.join(", "), did_you_mean(name, theirs));
+            return Err(Error::input(format!("--map {name}=…: {data} has no such class{hint}; it has: {classes}")));
+        }
+        if !to.is_empty() && !known.contains(to) {
+            let hint = did_you_mean(to, known);
+            return Err(Error::input(format!(
+                "--map {name}={to}: the network has no such class{hint}; it has: {labels}"
+            )));
+        }
+    }
+    let renamed =
+        |class: &String| renames.iter().find(|(name, _)| name == class).map_or(class.clone(), |(_, to)| to.clone());
+    let place = |class: &String| known.iter().position(|label| *label == renamed(class));
+    let unknown: Vec<&String> =
+        theirs.iter().filter(|class| place(class).is_none() && !renamed(class).is_empty()).collect();
+    if unknown.is_empty() {
+        return Ok(theirs.iter().map(place).collect());
+    }
+    // What is pasted without a second look must not make Folk of Polka: near names also begin alike.
+    let first = |name: &str| name.chars().find(|c| c.is_alphanumeric()).map(|c| c.to_lowercase().to_string());
+    let near = |class: &str| nearest(class, known).filter(|near| first(near) == first(class));
+    let map = |class: &&String| format!("--map \"{class}={}\"", near(class).unwrap_or("NAME"));
+    let maps = unknown.iter().map(map).collect::<Vec<_>>().join(" ");
+    let guesses: Vec<_> = unknown.iter().filter_map(|class| Some((near(class)?, *class))).collect();
+    Err(Error::input(match &unknown[..] {
+        [class] => {
+            let hint = near(class).map_or(String::new(), |near| format!("; did you mean {near}?"));
+            format!(
+                "{data}: class {class} is unknown to the network, which has: {labels}{hint}; say {maps}, or --map \"{class}=\" to leave \
+                 it out"
+            )
+        }
+        several => {
+            let names = several.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+            let hints: Vec<String> = guesses.iter().map(|(near, class)| format!("{near} for {class}")).collect();
+            let hint = if hints.is_empty() { String::new() } else { format!("; did you mean {}?", hints.join(", ")) };
+            format!(
+                "{data}: classes {names} are unknown to the network, which has: {labels}{hint}; say {maps}, with nothing behind = to \
+                 leave one out"
+            )
+        }
+    }))
+}
+
+/// What to know where not all of the network's classes have covers.
+fn absent(labels: &[usize], known: &[String]) -> Option<String> {
+    let there = |class: &usize| labels.contains(class);
+    let here = (0..known.len()).filter(there).count();
+    let missing: Vec<&str> =
+        (0..known.len()).filter(|class| !there(class)).map(|class| known[class].as_str()).collect();
+    if missing.is_empty() {
+        return None;
+    }
+    let missing = missing.join(", ");
+    Some(match here {
+        1 => format!(
+            "these covers are all of one class: the accuracy is its recall, and the baselines say little; there are none of {missing}"
+        ),
+        _ => format!(
+            "there are no covers of {missing}: balanced accuracy and macro-F1 are means over the {here} classes that occur"
+        ),
+    })
 }
 
 fn score(model: &Model, pictures: &[(&[u8], usize)]) -> Result<Metrics> {
@@ -141,4 +199,43 @@ fn score(model: &Model, pictures: &[(&[u8], usize)]) -> Result<Metrics> {
 /// Whether the weights tell how many covers of each class they were trained on.
 fn knows_training(model: &Model) -> bool {
     model.header.training_counts.iter().any(|&count| count > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_are_matched_by_name_and_near_names_are_offered_ready_to_paste() {
+        let known: Vec<String> = ["HipHop", "Jazz", "Metal"].map(str::to_owned).to_vec();
+        let call = |theirs: &[&str], renames: &[(&str, &str)]| {
+            let theirs: Vec<String> = theirs.iter().map(|&name| name.to_owned()).collect();
+            let renames: Vec<_> = renames.iter().map(|&(a, b)| (a.to_owned(), b.to_owned())).collect();
+            places(Path::new("covers"), &theirs, &known, &renames).map_err(|e| e.to_string())
+        };
+        assert_eq!(call(&["Metal"], &[]), Ok(vec![Some(2)]));
+        assert_eq!(call(&["hip-hop", "x"], &[("hip-hop", "HipHop"), ("x", "")]), Ok(vec![Some(0), None]));
+        // Alike, but another thing.
+        let far = call(&["Betal"], &[]).unwrap_err();
+        assert!(far.contains("--map \"Betal=NAME\"") && !far.contains("did you mean"), "{far}");
+        let one = call(&["Jazz", "hip-hop"], &[]).unwrap_err();
+        for part in
+            ["class hip-hop is unknown", "did you mean HipHop?", "--map \"hip-hop=HipHop\"", "--map \"hip-hop=\""]
+        {
+            assert!(one.contains(part), "{part}: {one}");
+        }
+        let two = call(&["Polka", "hip hop"], &[]).unwrap_err();
+        for part in
+            ["Polka, hip hop are unknown", "HipHop for hip hop?", "--map \"Polka=NAME\" --map \"hip hop=HipHop\""]
+        {
+            assert!(two.contains(part), "{part}: {two}");
+        }
+        let to = call(&["hip-hop"], &[("hip-hop", "Hip-Hop")]).unwrap_err();
+        assert!(to.contains("--map hip-hop=Hip-Hop: the network has no such class; did you mean HipHop?"), "{to}");
+        let from = call(&["hip-hop"], &[("HipHop", "HipHop")]).unwrap_err();
+        assert!(from.contains("has no such class; did you mean hip-hop?"), "{from}");
+        assert_eq!(absent(&[0, 1, 2], &known), None);
+        assert!(absent(&[1, 1], &known).unwrap().contains("there are none of HipHop, Metal"));
+        assert!(absent(&[1, 2], &known).unwrap().contains("the 2 classes that occur"));
+    }
 }

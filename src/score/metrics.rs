@@ -39,7 +39,7 @@ pub struct Metrics {
     pub accuracy_ci: [f64; 2],
     /// Mean recall over the classes that occur.
     pub balanced_accuracy: f64,
-    /// Mean F1 over the classes that occur or are predicted.
+    /// Mean F1 over the classes that occur.
     pub macro_f1: f64,
     /// The accuracy, on these covers, of always answering [`Self::majority_label`].
     pub majority: f64,
@@ -104,9 +104,7 @@ impl Metrics {
         }
 
         let per_class: Vec<_> = names.iter().enumerate().map(|(c, name)| class_score(&confusion, c, name)).collect();
-        let column = |c: usize| confusion.iter().map(|row| row[c]).sum::<u64>();
         let occurring = || per_class.iter().filter(|s| s.support > 0);
-        let seen = per_class.iter().enumerate().filter(|(c, s)| s.support > 0 || column(*c) > 0);
         let right: u64 = (0..classes).map(|c| confusion[c][c]).sum();
         let majority = (1..classes).fold(0, |m, c| if training_counts[c] > training_counts[m] { c } else { m });
         let trained = training_counts.iter().sum::<u64>() as f64;
@@ -125,7 +123,7 @@ impl Metrics {
             accuracy: right as f64 / n as f64,
             accuracy_ci: wilson(right, n as u64),
             balanced_accuracy: mean(occurring().map(|s| s.recall)),
-            macro_f1: mean(seen.map(|(_, s)| s.f1)),
+            macro_f1: mean(occurring().map(|s| s.f1)),
             majority: per_class[majority].support as f64 / n as f64,
             majority_label: names[majority].clone(),
             chance: 1.0 / classes as f64,
@@ -135,6 +133,14 @@ impl Metrics {
             confusion,
             per_class,
         })
+    }
+}
+
+impl Metrics {
+    /// How many classes have covers here.
+    #[must_use]
+    pub fn occurring(&self) -> usize {
+        self.per_class.iter().filter(|class| class.support > 0).count()
     }
 }
 

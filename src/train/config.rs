@@ -46,6 +46,9 @@ pub struct Config {
     pub schedule: Schedule,
     /// Steps over which the rate rises to where the schedule begins.
     pub warmup: u64,
+    /// Epochs after which the schedule begins: where `--resume --restart-schedule` began it anew.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub schedule_from: u64,
     /// Epochs between two drops of the step schedule, and what each multiplies the rate by (0.1 unless said).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step_every: Option<u64>,
@@ -161,6 +164,10 @@ pub struct WeightsFile {
     pub blake3: String,
 }
 
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -178,6 +185,7 @@ impl Default for Config {
             lr: 0.002,
             schedule: Schedule::OneCycle,
             warmup: 0,
+            schedule_from: 0,
             step_every: None,
             step_factor: None,
             trunk_lr: 1.0,
@@ -278,6 +286,7 @@ impl Config {
             warmup: self.warmup,
             steps_per_epoch,
             epochs: self.epochs,
+            start: self.schedule_from * steps_per_epoch,
             step_every: self.step_every.unwrap_or(self.epochs),
             step_factor: self.step_factor.unwrap_or(STEP_FACTOR),
         }

@@ -4,6 +4,7 @@ pub mod config;
 pub mod log;
 pub mod needs;
 pub mod pretrained;
+pub mod resume;
 pub mod run;
 pub mod schedule;
 pub mod seeds;

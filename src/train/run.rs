@@ -15,6 +15,7 @@ use crate::data::set::dataset;
 use crate::data::set::report::is_ours;
 use crate::data::{Dataset, Intake, Split};
 use crate::train::Config;
+use crate::weights::Checkpoint;
 use crate::{Error, Result};
 
 /// What the folder is marked as.
@@ -119,6 +120,16 @@ impl RunFolder {
             let root = self.root.display();
             Error::input(format!("run {root}: has no checkpoint yet; train it for at least one epoch"))
         })
+    }
+
+    /// Epochs after which the last checkpoint was written; 0 without one.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the checkpoint is damaged.
+    pub fn epochs_done(&self) -> Result<u64> {
+        let last = self.last();
+        let header = if last.is_file() { Checkpoint::read(&last)?.header } else { None };
+        Ok(header.map_or(0, |header| header.epoch))
     }
 
     /// Removes an earlier run's files, and nothing else.

@@ -18,6 +18,18 @@ pub enum Schedule {
     Step,
 }
 
+impl Schedule {
+    /// As options and recipes write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Constant => "constant",
+            Self::Cosine => "cosine",
+            Self::OneCycle => "one-cycle",
+            Self::Step => "step",
+        }
+    }
+}
+
 /// The learning rate over a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LearningRate {
@@ -28,6 +40,8 @@ pub struct LearningRate {
     pub warmup: u64,
     pub steps_per_epoch: u64,
     pub epochs: u64,
+    /// Steps after which the schedule begins: none, but where a run that was resumed began it anew.
+    pub start: u64,
     /// Epochs between two drops of [`Schedule::Step`].
     pub step_every: u64,
     /// What each drop multiplies the rate by.
@@ -40,20 +54,21 @@ impl LearningRate {
         self.steps_per_epoch * self.epochs
     }
 
-    /// The rate of a step, counted from 0.
+    /// The rate of a step, counted from 0. The schedule covers the steps from [`Self::start`] on.
     ///
     /// With `w` steps of warm-up, step `t < w` has `(t + 1) / w` of the rate (PyTorch's `LinearLR` from `1 / w` on). The cosine
     /// begins after it (`SequentialLR`); the drops of [`Schedule::Step`] stay where they are (`ChainedScheduler`).
     pub fn at(&self, step: u64) -> f32 {
         let between =
             |from: f64, to: f64, share: f64| to + (from - to) * 0.5 * (1.0 + (std::f64::consts::PI * share).cos());
-        let (peak, total) = (f64::from(self.peak), self.steps());
+        let step = step.saturating_sub(self.start);
+        let (peak, total) = (f64::from(self.peak), self.steps().saturating_sub(self.start));
         let warm = if step < self.warmup { (step + 1) as f64 / self.warmup as f64 } else { 1.0 };
         let value = match self.schedule {
             Schedule::Constant => peak,
             Schedule::Cosine => {
                 let (at, of) = (step.saturating_sub(self.warmup), total.saturating_sub(self.warmup));
-                between(peak, 0.0, at as f64 / of.max(1) as f64)
+                between(peak, 0.0, (at as f64 / of.max(1) as f64).min(1.0))
             }
             Schedule::Step => {
                 let epoch = step / self.steps_per_epoch.max(1);
@@ -85,7 +100,7 @@ mod tests {
 
     fn rate(schedule: Schedule, warmup: u64) -> LearningRate {
         let (steps_per_epoch, epochs, step_every, step_factor) = (STEPS, EPOCHS, 2, 0.3);
-        LearningRate { schedule, peak: 0.1, warmup, steps_per_epoch, epochs, step_every, step_factor }
+        LearningRate { schedule, peak: 0.1, warmup, steps_per_epoch, epochs, start: 0, step_every, step_factor }
     }
 
     #[track_caller]
@@ -163,6 +178,16 @@ mod tests {
         for (step, rate) in [(0, 0.004), (2, 0.1), (5, 0.061_126_2), (9, 4e-7)] {
             let got = ten.at(step);
             assert!((got - rate).abs() < 1e-6, "step {step}: {got} instead of {rate}");
+        }
+    }
+
+    #[test]
+    fn a_schedule_that_begins_later_is_that_of_the_epochs_that_are_left() {
+        for schedule in [Schedule::Constant, Schedule::Cosine, Schedule::OneCycle, Schedule::Step] {
+            let late = LearningRate { epochs: EPOCHS + 3, start: 3 * STEPS, ..rate(schedule, 0) };
+            (0..TOTAL).for_each(|step| {
+                assert_eq!(late.at(3 * STEPS + step), rate(schedule, 0).at(step), "{schedule:?} {step}")
+            });
         }
     }
 

@@ -9,6 +9,7 @@ use gatefold_engine::gpu::Gpu;
 use crate::Result;
 use crate::data::{Dataset, Intake, Prepared};
 use crate::train::config::{Origin, WeightsFile};
+use crate::train::resume;
 use crate::train::run::{self, RunFolder};
 use crate::train::step::TrainingStep;
 use crate::train::trainer::Trainer;
@@ -144,17 +145,29 @@ impl Starter<'_> {
         Ok(prepared.dataset)
     }
 
-    /// Goes on with a run; `config` is its own, but that there may be more epochs.
+    /// Goes on with a run; `config` is what [`resume::settings`] makes of its own. It is kept for the next time, and a line
+    /// says what becomes of the learning rate.
     ///
     /// # Errors
     /// [`Error::Input`](crate::Error::Input) if DATA names other covers than the run was started with, or the checkpoint is of
     /// another run.
     pub fn resume(&self, data: &Path, config: Config, run: &RunFolder) -> Result<Trainer> {
         let run = &run.claimed()?;
+        let stored = Config::read(&run.config())?;
+        // Several seeds share one configuration, each run says itself where it came from.
+        let config = Config { run: stored.run.clone(), ..config };
         let dataset = Dataset::open(&run.data())?;
         run::check_same_data(&self.open_data(data, &config)?, &dataset, run)?;
         let gpu = (self.open)()?;
+        let changed = (stored != config).then(|| config.clone());
         let trainer = self.trainer(&gpu, config, run, dataset, None, true)?;
+        if let Some(config) = changed {
+            let (before, after) = trainer.rates_of(&stored, &config);
+            if let Some(note) = resume::rate_note(&before, &after, trainer.steps_done()) {
+                self.note(note);
+            }
+            resume::keep(run, &config)?;
+        }
         self.listener.event(Event::Resumed(trainer.epochs_done()));
         Ok(trainer)
     }

@@ -127,7 +127,8 @@ impl Trainer {
             inference,
             tensorboard: true,
         };
-        let (warmup, steps) = (trainer.config.warmup, trainer.learning_rate().steps());
+        let rates = trainer.learning_rate();
+        let (warmup, steps) = (trainer.config.warmup, rates.steps().saturating_sub(rates.start));
         if warmup > 0 && warmup >= steps {
             return Err(Error::input(format!("--warmup {warmup}: the whole run has {steps} steps; name fewer")));
         }
@@ -193,6 +194,17 @@ impl Trainer {
     /// Epochs that are done already.
     pub fn epochs_done(&self) -> u64 {
         self.header.epoch
+    }
+
+    /// Optimiser steps that are done already.
+    pub fn steps_done(&self) -> u64 {
+        self.header.step
+    }
+
+    /// The learning rates of two configurations on this run's covers.
+    pub fn rates_of(&self, before: &Config, after: &Config) -> (LearningRate, LearningRate) {
+        let steps = self.steps_per_epoch();
+        (before.learning_rate(steps), after.learning_rate(steps))
     }
 
     fn steps_per_epoch(&self) -> u64 {

@@ -51,6 +51,74 @@ fn eval_scores_other_covers_by_class_name() {
     assert_eq!(sum(&score["confusion"][0]), 7);
 }
 
+#[test]
+fn eval_scores_one_class_and_fewer_classes_than_the_network_has() {
+    let trained = three();
+    let other = tempfile::tempdir().unwrap();
+    draw(other.path(), &[("Folk", 4)]);
+    let call = ["eval", trained.run(), text(other.path()), "--split", "all"];
+    let printed = good(&call);
+    assert!(printed.stdout.contains("mean recall of the 1 of 3 classes that occur"), "{}", printed.stdout);
+    assert!(!printed.stdout.contains("NaN") && printed.stdout.contains("(4 covers)"), "{}", printed.stdout);
+    let note =
+        "all of one class: the accuracy is its recall, and the baselines say little; there are none of Jazz, Metal";
+    assert!(printed.stderr.contains(note), "{}", printed.stderr);
+    let score = good(&[&call[..], &["--json"]].concat()).json();
+    assert_eq!((&score["n"], &score["accuracy"]), (&4.into(), &score["balanced_accuracy"]));
+    assert!(score["roc_auc"].is_null() && score["macro_f1"].is_number());
+    // A near name is offered with what to paste.
+    let other = tempfile::tempdir().unwrap();
+    draw(other.path(), &[("jazz-", 2), ("FOLK", 2)]);
+    let call = ["eval", trained.run(), text(other.path()), "--split", "all"];
+    refused(&call, &["did you mean Folk for FOLK, Jazz for jazz-?", "--map \"FOLK=Folk\" --map \"jazz-=Jazz\""]);
+    // Nothing that can be decoded.
+    let other = tempfile::tempdir().unwrap();
+    fs::create_dir(other.path().join("Folk")).unwrap();
+    fs::write(other.path().join("Folk/a.jpg"), "x").unwrap();
+    refused(&["eval", trained.run(), text(other.path()), "--split", "all"], &["cannot be used", "a.jpg"]);
+}
+
+#[test]
+fn eval_takes_labels_from_a_table_and_pictures_from_a_folder() {
+    let trained = three();
+    let folder = tempfile::tempdir().unwrap();
+    draw(folder.path(), &[("in", 5)]);
+    let (images, table) = (folder.path().join("in"), folder.path().join("labels.csv"));
+    fs::write(&table, "id,genre\n00,Folk\n01.png,Folk\nIN/02.PNG,Jazz\n77,Jazz\n").unwrap();
+    let base = ["eval", trained.run(), text(&table), "--split", "all", "--json", "--images", text(&images)];
+    let done = good(&base);
+    let rows: Vec<u64> = done.json()["confusion"].as_array().unwrap().iter().map(sum).collect();
+    assert_eq!(rows, [2, 1, 0]);
+    for note in [
+        "pictures are matched by `id`",
+        "1 of 4 rows name no picture in",
+        "line 5: `77`",
+        "2 pictures have no row in",
+        "there are no covers of Metal",
+    ] {
+        assert!(done.stderr.contains(note), "{note}: {}", done.stderr);
+    }
+    // The folder alone has no classes, and says what would give some.
+    let call = ["eval", trained.run(), text(&images), "--split", "all"];
+    refused(&call, &["its 5 pictures have no classes", "table of file names and labels", "--images"]);
+    refused(&["eval", trained.run(), "--images", text(&images)], &["--images", "name DATA"]);
+    let swapped = ["eval", trained.run(), text(&images), "--split", "all", "--images", text(&table)];
+    refused(&swapped, &["the labels come from a table"]);
+    fs::write(&table, "id,genre\nx,Folk\n").unwrap();
+    refused(&base, &["labels.csv", "none of its columns names pictures", "00.png"]);
+    fs::write(&table, "id,what\n00,Folk\n").unwrap();
+    refused(&base, &["no column `label`", "--label"]);
+}
+
+#[test]
+fn genres_prints_the_table_that_import_takes() {
+    let printed = good(&["genres"]).stdout;
+    assert_eq!(printed, fs::read_to_string("datasets/genres.toml").unwrap());
+    assert!(good(&["--help"]).stdout.contains("genres"));
+    assert!(good(&["completions", "bash"]).stdout.contains("genres"));
+    assert!(good(&["man", "genres"]).stdout.contains("genres.toml"));
+}
+
 fn sum(row: &serde_json::Value) -> u64 {
     row.as_array().unwrap().iter().map(|count| count.as_u64().unwrap()).sum()
 }

@@ -165,3 +165,43 @@ fn a_loss_that_is_no_number_stops_the_run_and_names_the_step() {
         assert!(values.map(f32::from_le_bytes).all(f32::is_finite), "{file} has numbers that are none");
     }
 }
+
+#[test]
+fn a_resumed_run_tells_what_becomes_of_the_rate_and_keeps_its_settings() {
+    let trained = three();
+    let data = text(&trained.data);
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let first = train(&trained.data, &out, &["--epochs", "2", "--schedule", "cosine", "--lr", "0.01"]);
+    good(&first);
+    let resume =
+        |more: &[&'static str]| [&["train", data, "--out", text(&out), "--resume", "--no-tensorboard"], more].concat();
+    refused(&resume(&["--schedule", "constant"]), &["other options", "where --epochs is raised"]);
+    refused(&resume(&["--restart-schedule"]), &["all 2 epochs of the run are done", "--epochs"]);
+    refused(&resume(&["--epochs", "3", "--size", "64"]), &["other options"]);
+    let longer = good(&resume(&["--epochs", "3"])).stderr;
+    for part in
+        ["the learning rate goes from", "cosine of 3 epochs instead of 2, 2 epochs of it done", "--schedule constant"]
+    {
+        assert!(longer.contains(part), "{part}: {longer}");
+    }
+    // The settings are kept: the next call needs no options, and changes nothing.
+    let config = || fs::read_to_string(out.join("config.toml")).unwrap();
+    assert!(config().contains("epochs = 3") && config().contains("[run]"), "{}", config());
+    let again = good(&resume(&[])).stderr;
+    assert!(!again.contains("learning rate"), "{again}");
+    let fresh = good(&resume(&["--epochs", "5", "--restart-schedule"])).stderr;
+    assert!(fresh.contains("to 0.01 with the next step: a fresh cosine of 2 epochs, begun after epoch 3"), "{fresh}");
+    assert!(config().contains("schedule_from = 3"), "{}", config());
+    let flat = good(&resume(&["--epochs", "6", "--schedule", "constant", "--lr", "0.001"])).stderr;
+    assert!(flat.contains("to 0.001 with the next step: constant"), "{flat}");
+    let rates: Vec<(u64, f64)> = metrics(&out)
+        .iter()
+        .filter(|line| line["type"] == "step" || line.get("lr").is_some())
+        .map(|line| (line["epoch"].as_u64().unwrap(), line["lr"].as_f64().unwrap()))
+        .collect();
+    let of = |epoch: u64| rates.iter().filter(|(e, _)| *e == epoch).map(|(_, rate)| *rate).next().unwrap();
+    assert!((of(4) - 0.01).abs() < 1e-6 && (of(6) - 0.001).abs() < 1e-6, "{rates:?}");
+    assert!(good(&["report", text(&out), "--out", text(&folder.path().join("r.html"))]).code == 0);
+    refused(&["train", data, "--out", text(&folder.path().join("n")), "--restart-schedule"], &["--resume"]);
+}

@@ -4,15 +4,21 @@ use std::fs;
 use std::path::Path;
 
 use image::ImageFormat;
+use lofty::ape::ApeTag;
 use lofty::config::WriteOptions;
 use lofty::file::{AudioFile, TaggedFileExt};
 use lofty::picture::{MimeType, Picture, PictureType};
 use lofty::probe::Probe;
-use lofty::tag::{ItemKey, ItemValue, Tag, TagItem};
+use lofty::tag::{ItemKey, ItemValue, Tag, TagExt, TagItem, TagType};
 
 use super::common::cover;
 
 pub const FORMATS: [&str; 6] = ["mp3", "flac", "m4a", "ogg", "opus", "wav"];
+/// Further endings whose tags are read.
+pub const MORE_FORMATS: [&str; 20] = [
+    "aiff", "aif", "aifc", "ape", "wv", "mpc", "mp+", "mpp", "aac", "m4b", "m4p", "m4r", "mp4", "3gp", "oga", "spx",
+    "wave", "mp2", "mp1", "MP3",
+];
 
 /// What a track's tags shall say.
 #[derive(Clone, Default)]
@@ -22,6 +28,8 @@ pub struct Tags<'a> {
     pub album: &'a str,
     pub genres: &'a [&'a str],
     pub cover: Option<Vec<u8>>,
+    /// Further pictures, and what they are marked as.
+    pub pictures: Vec<(PictureType, Vec<u8>)>,
 }
 
 /// A cover as the bytes of a JPEG.
@@ -98,16 +106,50 @@ fn opus() -> Vec<u8> {
     [page(2, 0, &[head]), page(0, 1, &[b"OpusTags\0\0\0\0\0\0\0\0"]), page(4, 2, &[b"x"])].concat()
 }
 
+fn speex() -> Vec<u8> {
+    let mut head = b"Speex   1.2".to_vec();
+    head.resize(80, 0);
+    [page(2, 0, &[&head]), page(0, 1, &[b"\0\0\0\0\0\0\0\0"]), page(4, 2, &[b"x"])].concat()
+}
+
+fn aiff(kind: &[u8; 4]) -> Vec<u8> {
+    let mut common = b"COMM\0\0\0\x12\0\x01\0\0\0\x10\0\x10\x40\x0e\xac\x44\0\0\0\0\0\0".to_vec();
+    common.extend(b"SSND\0\0\0\x08\0\0\0\0\0\0\0\0");
+    [b"FORM", &(common.len() as u32 + 4).to_be_bytes()[..], kind, &common].concat()
+}
+
+/// A head and nothing more, for formats whose tags stand at the end.
+fn headed(head: &[u8]) -> Vec<u8> {
+    let mut bytes = head.to_vec();
+    bytes.resize(256, 0);
+    bytes
+}
+
+fn aac() -> Vec<u8> {
+    // Frames of 32 bytes: MPEG-4, low complexity, 44.1 kHz, 2 channels.
+    let mut frame = vec![0xFF, 0xF1, 0x50, 0x80, 0x04, 0x1F, 0xFC];
+    frame.resize(32, 0);
+    frame.repeat(4)
+}
+
 /// Writes an audio file of the format its extension says, with these tags.
 pub fn write(path: &Path, tags: &Tags) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
-    let empty = match path.extension().and_then(|e| e.to_str()).unwrap() {
-        "mp3" => mpeg(),
+    let empty = match path.extension().and_then(|e| e.to_str()).unwrap().to_lowercase().as_str() {
+        "mp3" | "mp2" | "mp1" => mpeg(),
         "flac" => flac(),
-        "m4a" => mp4(),
-        "ogg" => vorbis(),
+        "m4a" | "m4b" | "m4p" | "m4r" | "mp4" | "3gp" => mp4(),
+        "ogg" | "oga" => vorbis(),
         "opus" => opus(),
-        "wav" => wav(),
+        "spx" => speex(),
+        "wav" | "wave" => wav(),
+        "aiff" | "aif" => aiff(b"AIFF"),
+        "aifc" => aiff(b"AIFC"),
+        "ape" => headed(b"MAC \x96\x0f"),
+        "wv" => headed(b"wvpk"),
+        "mpc" | "mpp" => headed(b"MPCK"),
+        "mp+" => headed(b"MP+\x07"),
+        "aac" => aac(),
         other => panic!("{other}"),
     };
     fs::write(path, empty).unwrap();
@@ -126,9 +168,14 @@ pub fn write(path: &Path, tags: &Tags) {
     for genre in tags.genres {
         tag.push(TagItem::new(ItemKey::Genre, ItemValue::Text((*genre).to_owned())));
     }
-    if let Some(bytes) = &tags.cover {
-        let picture = Picture::unchecked(bytes.clone()).pic_type(PictureType::CoverFront).mime_type(MimeType::Jpeg);
-        tag.push_picture(picture.build());
+    let front = tags.cover.iter().map(|bytes| (PictureType::CoverFront, bytes));
+    for (kind, bytes) in front.chain(tags.pictures.iter().map(|(kind, bytes)| (*kind, bytes))) {
+        tag.push_picture(Picture::unchecked(bytes.clone()).pic_type(kind).mime_type(MimeType::Jpeg).build());
+    }
+    if file.primary_tag_type() == TagType::Ape {
+        // As a tag of any kind it would be written without its pictures.
+        ApeTag::from(tag).save_to_path(path, WriteOptions::default()).unwrap();
+        return;
     }
     file.insert_tag(tag);
     file.save_to_path(path, WriteOptions::default()).unwrap();

@@ -8,3 +8,4 @@ mod killed;
 mod library;
 mod program;
 mod tables;
+mod tags;

@@ -8,6 +8,7 @@ use crate::cli::GpuArguments;
 use crate::cli::help::{Choice, DATA, FINE_TUNING, HARDWARE, NETWORK, OPTIMISER, OUTPUT, SCHEDULE, choice, net};
 use crate::data::{Columns, Fit, Labelling, Multi, parse_ratios};
 use crate::nets::{Freeze, Head};
+use crate::train::resume::{Wish, settings};
 use crate::train::tuning::When;
 use crate::train::{Augmentation, ClassWeights, Config, Precision, Schedule};
 use crate::{Error, Result};
@@ -107,6 +108,10 @@ pub struct Arguments {
     #[arg(long, value_name = "FACTOR", help_heading = SCHEDULE)]
     step_factor: Option<f32>,
 
+    /// With --resume: begin the schedule anew, over the epochs that are left
+    #[arg(long, requires = "resume", help_heading = SCHEDULE)]
+    restart_schedule: bool,
+
     /// Start from these weights: a checkpoint, an exported file, or one of torchvision's or timm's (safetensors). A head of
     /// another class count is left out [default: random first values]
     #[arg(long, value_name = "FILE", conflicts_with = "resume", help_heading = FINE_TUNING)]
@@ -126,7 +131,8 @@ pub struct Arguments {
     /// Run folder to write; required but for --dry-run
     #[arg(long, value_name = "RUN", required_unless_present = "dry_run", help_heading = OUTPUT)]
     pub out: Option<PathBuf>,
-    /// Go on from the last checkpoint in --out, with that run's settings (--epochs may be raised)
+    /// Go on from the last checkpoint in --out, with that run's settings. --epochs may be raised, and with it --schedule and --lr
+    /// may change
     #[arg(long, help_heading = OUTPUT)]
     pub resume: bool,
     /// Leave out the event files for TensorBoard (RUN/tensorboard)
@@ -211,6 +217,11 @@ impl Arguments {
     pub fn config(&self) -> Result<Config> {
         let mut config = self.recipe.as_deref().map_or_else(|| Ok(Config::default()), Config::recipe)?;
         config.run = None;
+        if config.schedule_from > 0 {
+            return Err(Error::input(
+                "--recipe: its schedule_from is of a run that was resumed and began its schedule anew; remove that line for a new run",
+            ));
+        }
         self.override_with_options(&mut config)?;
         config.check()?;
         Ok(config)
@@ -278,26 +289,33 @@ impl Arguments {
         Ok(())
     }
 
-    /// A run's own settings; options may repeat them, and raise the number of epochs.
+    /// A run's own settings after `done` epochs; options may repeat them, and change what [`settings`] allows.
     ///
     /// # Errors
     /// [`Error::Input`] if an option says otherwise.
-    pub fn resumed(&self, stored: &Config) -> Result<Config> {
-        let mut wanted = stored.clone();
-        self.override_with_options(&mut wanted)?;
-        let epochs = wanted.epochs;
-        if epochs < stored.epochs {
-            return Err(Error::input(format!(
-                "--epochs {epochs}: the run was made for {}; name at least as many",
-                stored.epochs
-            )));
-        }
-        wanted.epochs = stored.epochs;
-        if self.recipe.is_some() || wanted != *stored {
-            let text = "--resume: other options than in the run's config.toml; leave them out, or start a new run";
+    pub fn resumed(&self, stored: &Config, done: u64) -> Result<Config> {
+        if let Some(recipe) = &self.recipe {
+            let text =
+                format!("--recipe {recipe}: a run that is resumed has its settings; leave it out, or start a new run");
             return Err(Error::input(text));
         }
-        Ok(Config { epochs, ..stored.clone() })
+        let mut wanted = stored.clone();
+        self.override_with_options(&mut wanted)?;
+        settings(stored, &wanted, Wish { restart_schedule: self.restart_schedule }, done)
+    }
+
+    /// [`Self::resumed`] for several runs, which differ in the epochs that are done: there may only be more of them.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn all_resumed(&self, stored: &Config) -> Result<Config> {
+        let config = self.resumed(stored, 0)?;
+        if config != (Config { epochs: config.epochs, ..stored.clone() }) {
+            return Err(Error::input(
+                "--resume: of several seeds only --epochs may be raised; leave --schedule, --lr and --restart-schedule out",
+            ));
+        }
+        Ok(config)
     }
 }
 

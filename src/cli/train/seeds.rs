@@ -15,7 +15,7 @@ pub fn run(starter: &Starter, arguments: &Arguments, begun: Option<Seeds>, data:
     let seeds = &arguments.seeds;
     let mut all = match begun {
         Some(begun) => {
-            let config = arguments.resumed(&begun.config)?;
+            let config = arguments.all_resumed(&begun.config)?;
             begun.go_on(starter, data, config, seeds, out)?
         }
         None if arguments.resume => {

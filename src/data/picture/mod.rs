@@ -4,9 +4,11 @@ pub(crate) mod audio;
 pub mod fingerprint;
 pub mod fit;
 pub mod harmonise;
+mod id3;
 pub mod jpeg;
 pub mod read;
+mod tags;
 
 pub use fit::{BadPicture, Fit, MAX_SIZE, square};
 pub use harmonise::{Harmonise, Picture, Pipeline, load};
-pub use read::{decode_caught, fault, load_hashed, load_rgb, read};
+pub use read::{decode_caught, fault, is_usable, load_hashed, load_rgb, read};

@@ -42,7 +42,16 @@ pub fn fault(bytes: &[u8]) -> Option<BadPicture> {
     check(bytes).err()
 }
 
-/// The bytes of a picture file, or of the front cover in an audio file.
+/// Whether a picture can be decoded. Of a JPEG its end tells, so only the rarer formats are decoded for it.
+pub fn is_usable(bytes: &[u8]) -> bool {
+    match check(bytes) {
+        Ok(ImageFormat::Jpeg) => true,
+        Ok(_) => decode_caught(bytes).is_ok(),
+        Err(_) => false,
+    }
+}
+
+/// The bytes of a picture file, or of the cover in an audio file.
 ///
 /// # Errors
 /// [`BadPicture`] if it cannot be read, is no file, or is absurdly large.
@@ -52,11 +61,12 @@ pub fn read(path: &Path) -> Result<Vec<u8>, BadPicture> {
     if !about.is_file() {
         return Err(BadPicture::new("not a file"));
     }
+    // However long the sound is, only the tags are read.
+    if audio::is_audio(path) {
+        return audio::front_cover(path, &is_usable).map_err(BadPicture::new);
+    }
     if about.len() > MAX_FILE {
         return Err(BadPicture::new(format!("a file of {} MB, too large for a cover", about.len() / 1_000_000)));
-    }
-    if audio::is_audio(path) {
-        return audio::front_cover(path).map_err(BadPicture::new);
     }
     fs::read(path).map_err(unreadable)
 }

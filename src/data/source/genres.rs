@@ -5,12 +5,12 @@ use std::path::Path;
 
 use gatefold_engine::file::cannot_read;
 use lofty::id3::v1::GENRES;
-use unicode_normalization::UnicodeNormalization;
-use unicode_normalization::char::is_combining_mark;
 
+use crate::data::set::nobody::normalise;
 use crate::{Error, Result};
 
-const BUILT_IN: &str = include_str!("../../../datasets/genres.toml");
+/// The built-in table: which spellings make which class.
+pub const BUILT_IN: &str = include_str!("../../../datasets/genres.toml");
 
 /// Between the genres of one tag. A tag that the table knows as a whole, such as "Hip-Hop/Rap", is not cut.
 const SEPARATORS: [char; 6] = ['\0', ';', '/', ',', '|', '\\'];
@@ -22,13 +22,13 @@ pub struct GenreTable {
 }
 
 impl GenreTable {
-    /// The table in `file`, or the built-in one (`datasets/genres.toml`). A line is `Class = ["written genre", …]`; the
+    /// The table in `file`, or the built-in one ([`BUILT_IN`]). A line is `Class = ["written genre", …]`; the
     /// class's own name need not be repeated.
     ///
     /// # Errors
     /// [`Error::Input`] if the file cannot be read, is no such table, or puts a genre into two classes.
     pub fn read(file: Option<&Path>) -> Result<Self> {
-        let Some(path) = file else { return Self::parse(BUILT_IN, "datasets/genres.toml") };
+        let Some(path) = file else { return Self::parse(BUILT_IN, "the built-in table of genres") };
         let text = std::fs::read_to_string(path).map_err(|e| cannot_read(path, &e))?;
         Self::parse(&text, &path.display().to_string())
     }
@@ -90,12 +90,6 @@ fn by_number(text: &str) -> Option<&'static str> {
         "CR" => Some("Cover"),
         number => GENRES.get(number.parse::<usize>().ok()?).copied(),
     }
-}
-
-/// What of a genre's spelling counts: letters without accents and digits, in lower case; & is "and".
-pub fn normalise(genre: &str) -> String {
-    let spelled = genre.replace(['&', '+'], "and").to_lowercase();
-    spelled.nfkd().filter(|c| !is_combining_mark(*c) && c.is_alphanumeric()).collect()
 }
 
 #[cfg(test)]

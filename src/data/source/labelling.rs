@@ -124,8 +124,8 @@ impl Labelling {
     /// Leaves out the classes that are not wanted, and says what is strange about the others.
     ///
     /// # Errors
-    /// [`Error::Input`] if a class is named that is not there, if a class is named like a set, or if only one is left.
-    pub(super) fn apply(&self, shown: &str, mut source: Source) -> Result<Source> {
+    /// [`Error::Input`] if a class is named that is not there, if a class is named like a set, or if fewer than `least` are left.
+    pub(super) fn apply(&self, shown: &str, mut source: Source, least: usize) -> Result<Source> {
         let has_rows = !source.rows.is_empty();
         for class in self.left_out(&source.classes) {
             let Some(gone) = source.classes.iter().position(|name| *name == class) else {
@@ -167,7 +167,7 @@ impl Labelling {
                 "{shown}: none of its pictures can be used: {}",
                 source.left_out.first().map_or("it names none".into(), |f| format!("{}: {}", f.path, f.reason))
             ))),
-            [class] => Err(Error::Input(format!(
+            [class] if least > 1 => Err(Error::Input(format!(
                 "{shown}: only one class, `{class}` ({} pictures): a classifier needs at least two{}",
                 source.rows.len(),
                 source.left_out.first().map_or(String::new(), |first| format!(

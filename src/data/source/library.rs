@@ -1,13 +1,18 @@
 //! A music library: covers in and beside audio files, labelled by their tags.
 
+mod albums;
+mod beside;
+pub(super) mod kind;
+
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::data::picture::audio::{self, Track};
-use crate::data::picture::fault;
+use self::albums::{Cover, Owners, Read, albums, artist_of, folders};
+use self::beside::Beside;
+use crate::data::picture::{audio, is_usable};
 use crate::data::set::report::Skipped;
 use crate::data::source::collect::{Collector, Origin};
 use crate::data::source::genres::{GenreTable, parts};
@@ -15,10 +20,6 @@ use crate::data::source::walk::{File, Walk};
 use crate::data::source::{Details, Request, Source, grouping};
 use crate::{Error, Result};
 
-/// Names of pictures beside the tracks that are taken for the cover, best first.
-const COVERS: [&str; 3] = ["cover", "folder", "front"];
-/// What stands for "several artists" and joins nothing.
-const VARIOUS: [&str; 5] = ["various artists", "various", "va", "v.a.", "unknown artist"];
 /// Genres listed by name; more are only counted.
 const LISTED: usize = 40;
 
@@ -30,56 +31,41 @@ pub struct Report {
     /// Albums with a class and a cover.
     pub taken: usize,
     pub without_cover: usize,
+    /// Of those taken, covers that are embedded as something else than the front, for want of one.
+    pub not_front: usize,
     /// Albums no class of which more than half of their tracks carry.
     pub conflicting: usize,
     pub tracks_without_genre: usize,
     /// Genres that the table does not know, with the number of tracks, most frequent first.
     pub unmapped: Vec<(String, usize)>,
+    /// Audio files whose tags cannot be read, by ending, most frequent first.
+    pub unread: Vec<(String, usize)>,
 }
 
-/// One audio file, read.
-struct Read {
-    path: PathBuf,
-    track: Track,
-    cover: Cover,
-}
-
-enum Cover {
-    None,
-    Good,
-    /// Cut off or no picture.
-    Bad,
-}
-
-/// What makes tracks one album: who and what, or where where tags do not say.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Key {
-    Named { artist: String, album: String },
-    InFolder { folder: PathBuf, album: String },
-}
-
-/// One cover per album: tracks of the same album artist and album, or of the same album in one folder.
+/// One cover per album: tracks of the same album artist and album, or of the same album in one folder; what tracks without an album
+/// make is in [`albums`].
 ///
-/// The cover is the first track's embedded one that is whole, else cover, folder or front (.jpg, .png, …) beside the tracks, else
-/// the same in the folder above if the tracks' own is one disc of several (`CD1`, `Disc 2`).
-/// A track's class is that of the first of its genres that the table knows; an album takes the class of more than half of
-/// its tracks that have one, and is left out if there is none.
+/// The cover is found by [`Finder`]. A track's class is that of the first of its genres that the table knows; an album takes the
+/// class of more than half of its tracks that have one, and is left out if there is none.
 pub(super) fn read(data: &Path, root: &Path, walk: &Walk, request: &Request) -> Result<Source> {
     let table = GenreTable::read(request.genres.as_deref())?;
     let mut left_out = walk.left_out.clone();
-    let mut report = Report::default();
-    let mut albums: BTreeMap<Key, Vec<Read>> = BTreeMap::new();
+    let mut report = Report { unread: kind::unread(walk), ..Report::default() };
     let tracks: Vec<Result<Read, Skipped>> = walk.audio.par_iter().map(read_track).collect();
+    let mut good = Vec::with_capacity(tracks.len());
     for track in tracks {
         match track {
-            Ok(read) => albums.entry(key(&read)).or_default().push(read),
+            Ok(read) => good.push(read),
             Err(skipped) => left_out.push(skipped),
         }
     }
-    let beside = pictures_by_folder(walk);
+    let beside = Beside::new(walk);
+    let albums = albums(good, &beside);
+    let finder = Finder { owners: Owners::new(&albums), beside };
     let mut unmapped: HashMap<String, usize> = HashMap::new();
     let mut found = Collector::new(&request.labelling);
-    for tracks in albums.values() {
+    for (number, album) in albums.iter().enumerate() {
+        let tracks = &album.tracks;
         report.albums += 1;
         report.tracks += tracks.len();
         let first = &tracks[0].path;
@@ -108,15 +94,15 @@ pub(super) fn read(data: &Path, root: &Path, walk: &Walk, request: &Request) -> 
             left_out.push(Skipped::new(first, reason));
             continue;
         };
-        let Some(path) = cover_of(tracks, &beside) else {
+        let Some((path, front)) = finder.cover(number, tracks) else {
             report.without_cover += 1;
             left_out
                 .push(Skipped::new(first, "no cover embedded in its album, and no cover.jpg or folder.jpg beside it"));
             continue;
         };
         report.taken += 1;
-        let album = &tracks[0].track.album;
-        let groups = vec![artist_of(tracks), if album.is_empty() { folder_of(first) } else { album.clone() }];
+        report.not_front += usize::from(!front);
+        let groups = [artist_of(tracks), album.name.clone()];
         let origin = Origin::Named(format!("album of {}", first.display()));
         found.add(&path, class, groups, None, origin);
     }
@@ -124,8 +110,9 @@ pub(super) fn read(data: &Path, root: &Path, walk: &Walk, request: &Request) -> 
     report.unmapped.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     if found.is_empty() {
         let cause = left_out.first().map(|first| format!("{}: {}", first.path, first.reason)).unwrap_or_default();
+        let unread = kind::unread_note(walk).map(|note| format!("; {note}")).unwrap_or_default();
         return Err(Error::Input(format!(
-            "{}: a music library of {} audio files, but not one album has a known genre and a cover: {cause}",
+            "{}: a music library of {} audio files, but not one album has a known genre and a cover: {cause}{unread}",
             data.display(),
             walk.audio.len()
         )));
@@ -138,94 +125,73 @@ pub(super) fn read(data: &Path, root: &Path, walk: &Walk, request: &Request) -> 
 }
 
 fn read_track(file: &File) -> Result<Read, Skipped> {
-    let (track, cover) = audio::read(&file.path).map_err(|reason| Skipped::new(&file.path, reason))?;
+    let (track, cover) = audio::read(&file.path, &is_usable).map_err(|reason| Skipped::new(&file.path, reason))?;
     let cover = match cover {
         None => Cover::None,
-        Some(bytes) if fault(&bytes).is_none() => Cover::Good,
+        Some(cover) if cover.whole => Cover::Good { hash: *blake3::hash(&cover.bytes).as_bytes(), front: cover.front },
         Some(_) => Cover::Bad,
     };
     Ok(Read { path: file.path.clone(), track, cover })
 }
 
-fn key(read: &Read) -> Key {
-    let Track { album_artist, album, .. } = &read.track;
-    let album = album.to_lowercase();
-    if album_artist.is_empty() || album.is_empty() || is_various(album_artist) {
-        let folder = read.path.parent().unwrap_or(Path::new(""));
-        let folder = above_disc(folder).unwrap_or(folder).to_owned();
-        return Key::InFolder { folder, album };
-    }
-    Key::Named { artist: album_artist.to_lowercase(), album }
+/// Finds an album's cover.
+struct Finder<'a> {
+    owners: Owners<'a>,
+    beside: Beside<'a>,
 }
 
-fn is_various(artist: &str) -> bool {
-    VARIOUS.contains(&artist.to_lowercase().as_str())
-}
-
-/// The album's artist, else the one that all tracks share; empty where there are several.
-fn artist_of(tracks: &[Read]) -> String {
-    let Track { album_artist, artist, .. } = &tracks[0].track;
-    if !album_artist.is_empty() {
-        return if is_various(album_artist) { String::new() } else { album_artist.clone() };
-    }
-    let shared = tracks.iter().all(|read| read.track.artist.eq_ignore_ascii_case(artist)) && !is_various(artist);
-    if shared { artist.clone() } else { String::new() }
-}
-
-fn folder_of(path: &Path) -> String {
-    path.parent().map(|folder| folder.to_string_lossy().into_owned()).unwrap_or_default()
-}
-
-/// What folders of one disc are called, before its number.
-const DISCS: [&str; 7] = ["cd", "disc", "disk", "dvd", "lp", "vinyl", "side"];
-
-/// The album's folder, if this is the folder of one of its discs: `CD1`, `Disc 02`, `disk_3 - Live`, `Side A`.
-fn above_disc(folder: &Path) -> Option<&Path> {
-    let name = folder.file_name()?.to_str()?.to_lowercase();
-    let rest = DISCS.iter().find_map(|disc| name.strip_prefix(disc))?;
-    let rest = rest.trim_start_matches([' ', '_', '-', '.', '#', '(']);
-    let digits = rest.trim_start_matches(|c: char| c.is_ascii_digit());
-    let numbered = (1..=2).contains(&(rest.len() - digits.len())) && !digits.starts_with(char::is_alphanumeric);
-    let lettered = name.starts_with("side") && matches!(rest, "a" | "b" | "c" | "d");
-    if numbered || lettered { folder.parent() } else { None }
-}
-
-/// For each folder its pictures with a cover's name, best name first.
-fn pictures_by_folder(walk: &Walk) -> HashMap<&Path, Vec<(usize, &Path)>> {
-    let mut found: HashMap<&Path, Vec<(usize, &Path)>> = HashMap::new();
-    for file in &walk.pictures {
-        let stem = file.path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_lowercase();
-        let place = COVERS.iter().position(|known| *known == stem);
-        if let (Some(place), Some(folder)) = (place, file.path.parent()) {
-            found.entry(folder).or_default().push((place, &file.path));
+impl Finder<'_> {
+    /// The first that is whole of: a front cover embedded in one of the tracks; a picture of a cover's name beside them or above
+    /// their discs; one of a track's name; the only picture there; another embedded picture, for which false is told. Else a
+    /// broken one, whose fault is then reported.
+    ///
+    /// A picture beside tracks belongs to the album that more than half of the tracks there are of.
+    fn cover(&self, number: usize, tracks: &[Read]) -> Option<(PathBuf, bool)> {
+        let embedded = |wanted: &dyn Fn(&Cover) -> bool| {
+            tracks.iter().find(|read| wanted(&read.cover)).map(|read| read.path.clone())
+        };
+        let mut places: Vec<&Path> = Vec::new();
+        for folder in tracks.iter().flat_map(|read| folders(&read.path)) {
+            if !places.contains(&folder) && self.owners.owns(number, folder) {
+                places.push(folder);
+            }
         }
+        // A disc's own picture goes before that of the folder above.
+        places.sort_by_key(|folder| std::cmp::Reverse(folder.components().count()));
+        let named = places.iter().flat_map(|folder| self.beside.named(folder));
+        let of_tracks = tracks.iter().filter_map(|read| self.beside.of_track(&read.path));
+        let only = places.iter().filter_map(|folder| self.beside.only(folder));
+        let pictures: Vec<&Path> = named.chain(of_tracks).chain(only).collect();
+        let whole = |path: &&&Path| std::fs::read(path).is_ok_and(|bytes| is_usable(&bytes));
+        let front = embedded(&|cover| matches!(cover, Cover::Good { front: true, .. }))
+            .or_else(|| pictures.iter().find(whole).map(|path| path.to_path_buf()));
+        if let Some(path) = front {
+            return Some((path, true));
+        }
+        if let Some(path) = embedded(&|cover| matches!(cover, Cover::Good { .. })) {
+            return Some((path, false));
+        }
+        let broken =
+            embedded(&|cover| *cover == Cover::Bad).or_else(|| pictures.first().map(|path| path.to_path_buf()));
+        broken.map(|path| (path, true))
     }
-    found.values_mut().for_each(|pictures| pictures.sort_unstable());
-    found
-}
-
-/// A whole embedded cover, else a whole picture beside the tracks or above their discs, else a broken one, whose fault is then
-/// reported.
-fn cover_of(tracks: &[Read], beside: &HashMap<&Path, Vec<(usize, &Path)>>) -> Option<PathBuf> {
-    let embedded =
-        |wanted: fn(&Cover) -> bool| tracks.iter().find(move |read| wanted(&read.cover)).map(|r| r.path.clone());
-    let own = || tracks.iter().filter_map(|read| read.path.parent());
-    let folders = own().chain(own().filter_map(above_disc));
-    let mut pictures = folders.filter_map(|folder| beside.get(folder)).flatten().map(|&(_, path)| path);
-    let whole = |path: &&Path| std::fs::read(path).is_ok_and(|bytes| fault(&bytes).is_none());
-    embedded(|cover| matches!(cover, Cover::Good))
-        .or_else(|| pictures.clone().find(whole).map(Path::to_owned))
-        .or_else(|| embedded(|cover| matches!(cover, Cover::Bad)))
-        .or_else(|| pictures.next().map(Path::to_owned))
 }
 
 fn notes(root: &Path, walk: &Walk, report: &Report) -> Vec<String> {
-    let Report { tracks, albums, taken, without_cover, conflicting, tracks_without_genre, unmapped } = report;
+    let Report { tracks, albums, taken, without_cover, not_front, conflicting, tracks_without_genre, unmapped, .. } =
+        report;
     let mut notes = vec![format!(
         "{}: a music library: {tracks} tracks, {albums} albums; {taken} have a class and a cover, {without_cover} have no \
          cover, {conflicting} have conflicting genres",
         root.display()
     )];
+    notes.extend(kind::unread_note(walk));
+    if *not_front > 0 {
+        notes.push(format!(
+            "{not_front} covers are embedded pictures of something else, such as the disc, a booklet or the back: their albums have no \
+             front cover"
+        ));
+    }
     if *tracks_without_genre > 0 {
         notes.push(format!("{tracks_without_genre} tracks have no genre"));
     }
@@ -235,8 +201,8 @@ fn notes(root: &Path, walk: &Walk, report: &Report) -> Vec<String> {
         let more = unmapped.len().saturating_sub(LISTED);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         notes.push(format!(
-            "genres that no class has, by tracks: {}{more}; to use them, copy datasets/genres.toml, add them, and give \
-             --genres FILE",
+            "genres that no class has, by tracks: {}{more}; to use them, `gatefold genres > genres.toml`, add them there, and \
+             give --genres genres.toml",
             listed.join(", ")
         ));
     }
@@ -244,19 +210,4 @@ fn notes(root: &Path, walk: &Walk, report: &Report) -> Vec<String> {
         notes.push(format!("passed over {} files that are neither audio nor pictures", walk.others));
     }
     notes
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn folders_of_discs_are_known_by_their_names() {
-        for name in ["CD1", "cd 2", "Disc 02", "DISK_3 - Live", "disc-1", "LP2", "Side A", "CD #1 (1971)", "vinyl.2"] {
-            assert_eq!(above_disc(&Path::new("/music/X").join(name)), Some(Path::new("/music/X")), "{name}");
-        }
-        for name in ["CD", "Disco", "CD100", "Discovery 2", "Sidewalk", "1", "LP2x", "cdrom1st"] {
-            assert_eq!(above_disc(&Path::new("/music/X").join(name)), None, "{name}");
-        }
-    }
 }

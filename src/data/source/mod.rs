@@ -20,6 +20,7 @@ use gatefold_engine::file::cannot_read;
 use gatefold_engine::hint::did_you_mean;
 use serde::{Deserialize, Serialize};
 
+pub use self::genres::BUILT_IN as GENRES;
 pub use self::labelling::{Labelling, Multi, Rename};
 use self::table::Table;
 use self::walk::{Walk, state_of, walk};
@@ -203,9 +204,11 @@ impl Request {
                     }
                 } else {
                     let found = walk(&root)?;
-                    if found.audio.is_empty() {
+                    if !library::kind::is_library(&found) {
                         no_columns(folder::give_table(data, &root))?;
                         Survey::Folder(root, found)
+                    } else if found.audio.is_empty() {
+                        return Err(library::kind::none_read(data, &found));
                     } else {
                         Survey::Library(root, found)
                     }
@@ -234,26 +237,50 @@ impl Request {
     /// [`Error::Input`] if the source does not exist, cannot be read, names no picture or only one class, lacks a column,
     /// or names files that do not exist.
     pub fn read(&self) -> Result<Source> {
-        self.read_surveyed(&self.survey()?)
+        self.read_classes(2)
+    }
+
+    /// As [`Request::read`] with at least so many classes.
+    fn read_classes(&self, least: usize) -> Result<Source> {
+        self.checked(self.read_unchecked(&self.survey()?)?, least)
     }
 
     pub(super) fn read_surveyed(&self, survey: &Survey) -> Result<Source> {
+        self.checked(self.read_unchecked(survey)?, 2)
+    }
+
+    /// As [`Request::read`], but covers of one class will do.
+    ///
+    /// # Errors
+    /// See there.
+    pub fn read_to_score(&self) -> Result<Source> {
+        self.checked(self.read_unchecked(&self.survey()?)?, 1)
+    }
+
+    fn read_unchecked(&self, survey: &Survey) -> Result<Source> {
         let Place::One(data) = &self.place else {
             let Survey::Pair { positive, negative } = survey else { return Err(Error::run("no pair of folders")) };
-            return self.checked(folder::read_pair(positive, negative, &self.labelling)?);
+            let mut source = folder::read_pair(positive, negative, &self.labelling)?;
+            source
+                .notes
+                .extend([positive, negative].into_iter().filter_map(|(_, walk)| library::kind::stray_note(walk)));
+            return Ok(source);
         };
-        let source = match survey {
+        let mut source = match survey {
             Survey::Folder(root, walk) => folder::read(data, root, walk, &self.labelling)?,
             Survey::Library(root, walk) => library::read(data, root, walk, self)?,
             Survey::Table(table, images) => table.read(self, folder_and_walk(images.as_ref()))?,
             Survey::MsdI(table, images) => msd_i::read(table, images.as_ref().map(|(_, walk)| walk), self)?,
             Survey::Pair { .. } => return Err(Error::run("two folders where one was asked for")),
         };
-        self.checked(source)
+        if let Survey::Folder(_, walk) = survey {
+            source.notes.extend(library::kind::stray_note(walk));
+        }
+        Ok(source)
     }
 
-    fn checked(&self, source: Source) -> Result<Source> {
-        self.labelling.apply(&self.shown(), source)
+    fn checked(&self, source: Source, least: usize) -> Result<Source> {
+        self.labelling.apply(&self.shown(), source, least)
     }
 }
 
@@ -281,6 +308,7 @@ impl Survey {
         let add_walk = |hasher: &mut blake3::Hasher, walk: &Walk| {
             walk.pictures.iter().chain(&walk.audio).for_each(|file| add(hasher, &file.path, file.bytes, file.modified));
             walk.left_out.iter().for_each(|skipped| add(hasher, Path::new(&skipped.path), 0, 0));
+            walk.unread.iter().for_each(|path| add(hasher, path, 0, 0));
         };
         match self {
             Self::Folder(_, walk) | Self::Library(_, walk) => add_walk(&mut hasher, walk),

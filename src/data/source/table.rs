@@ -209,6 +209,10 @@ impl Table {
         notes.extend(seen.notes(self, path, label, request.labelling.multi));
         if let Some((folder, walk)) = images {
             notes.extend(walk.notes(folder));
+            let others = walk.pictures.len().saturating_sub(seen.rows);
+            if others > 0 {
+                notes.push(format!("{}: at least {others} pictures are not named in {shown}", folder.display()));
+            }
         }
         let group_columns: Vec<String> = groups.iter().map(|&place| self.header[place].clone()).collect();
         let mut source = found.finish("table", group_columns, seen.left_out, notes)?;

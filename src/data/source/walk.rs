@@ -49,6 +49,8 @@ pub struct File {
 pub struct Walk {
     pub pictures: Vec<File>,
     pub audio: Vec<File>,
+    /// Audio files whose tags cannot be read.
+    pub unread: Vec<PathBuf>,
     /// Files that are neither.
     pub others: usize,
     /// All folders below the first.
@@ -105,6 +107,10 @@ pub fn walk(root: &Path) -> Result<Walk> {
                 let file = File { path: path.to_owned(), bytes: about.len(), modified: modified(&about) };
                 if audio::is_audio(path) {
                     found.audio.push(file);
+                    continue;
+                }
+                if audio::is_unread_audio(path) {
+                    found.unread.push(file.path);
                     continue;
                 }
                 // What is no regular file might never answer; as a picture it is refused when its turn comes.

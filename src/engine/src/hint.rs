@@ -3,13 +3,23 @@
 /// Names less alike than this are others (Jaro and Winkler's measure, as clap has it for options).
 const ALIKE: f64 = 0.75;
 
-/// `; did you mean "rock"?` if one of the names is nearly the one that was given, else nothing.
-pub fn did_you_mean(given: &str, names: &[impl AsRef<str>]) -> String {
+/// The name that is nearly the one that was given: the same but for case, blanks and signs, else the most alike, if any is alike.
+pub fn nearest<'a>(given: &str, names: &'a [impl AsRef<str>]) -> Option<&'a str> {
+    let plain = |name: &str| name.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect::<String>();
+    let wanted = plain(given);
+    if let Some(same) = names.iter().find(|name| !wanted.is_empty() && plain(name.as_ref()) == wanted) {
+        return Some(same.as_ref());
+    }
     let given = given.to_lowercase();
     let alike = |name: &str| strsim::jaro_winkler(&given, &name.to_lowercase());
     let nearest = names.iter().map(|name| (alike(name.as_ref()), name.as_ref()));
     let nearest = nearest.filter(|(alike, _)| *alike > ALIKE).max_by(|a, b| a.0.total_cmp(&b.0));
-    nearest.map_or(String::new(), |(_, name)| format!("; did you mean {name}?"))
+    nearest.map(|(_, name)| name)
+}
+
+/// `; did you mean "rock"?` if one of the names is nearly the one that was given ([`nearest`]), else nothing.
+pub fn did_you_mean(given: &str, names: &[impl AsRef<str>]) -> String {
+    nearest(given, names).map_or(String::new(), |name| format!("; did you mean {name}?"))
 }
 
 /// A word in quotation marks where a shell needs them.
@@ -23,7 +33,7 @@ pub fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::did_you_mean;
+    use super::{did_you_mean, nearest};
 
     #[test]
     fn a_near_name_is_asked_for_and_a_far_one_is_not() {
@@ -32,6 +42,9 @@ mod tests {
         assert_eq!(did_you_mean("jaz", &names), "; did you mean jazz?");
         assert_eq!(did_you_mean("classical", &names), "");
         assert_eq!(did_you_mean("", &names), "");
+        assert_eq!(nearest("Hip Hop", &["Hip", "HipHop", "Hip-Hoq"]), Some("HipHop"));
+        assert_eq!(nearest("R&B", &["RnB", "r & b"]), Some("r & b"));
+        assert_eq!(nearest("--", &["!!"]), None);
     }
 
     #[test]

@@ -86,7 +86,12 @@ fn perfect_worst_and_one_class_absent() {
 
     let absent = Metrics::new(&[1, 1], &[0.9, 0.4], &two, &[1, 3]).unwrap();
     assert_eq!((absent.balanced_accuracy, absent.roc_auc), (0.5, None));
-    close(absent.macro_f1, (0.0 + 2.0 / 3.0) / 2.0, 1e-12);
+    // A class that is predicted but does not occur has no F1 of its own; it lowers the recall of those that do.
+    close(absent.macro_f1, 2.0 / 3.0, 1e-12);
+    assert_eq!(absent.occurring(), 1);
+    let text = absent.text();
+    assert!(text.contains("mean recall of the 1 of 2 classes that occur") && !text.contains("NaN"), "{text}");
+    assert!(text.contains("mean F1 of the same"), "{text}");
     assert_eq!(
         absent.per_class[0],
         ClassScore { label: "no".into(), precision: 0.0, recall: 0.0, f1: 0.0, support: 0 }

@@ -61,6 +61,15 @@ impl Metrics {
         let covers = if self.n == 1 { "cover" } else { "covers" };
         let [low, high] = self.accuracy_ci;
         let always = format!("always \"{}\"", shorten(&self.majority_label, 20));
+        let (occurring, classes) = (self.occurring(), self.labels.len());
+        let [recalls, f1s] = if occurring == classes {
+            ["mean recall".to_owned(), String::new()]
+        } else {
+            [
+                format!("mean recall of the {occurring} of {classes} classes that occur"),
+                "mean F1 of the same".to_owned(),
+            ]
+        };
         let mut lines = vec![
             (
                 "accuracy".to_owned(),
@@ -70,8 +79,8 @@ impl Metrics {
             (always, percent(self.majority), "the majority baseline".into()),
             ("stratified".into(), percent(self.stratified), "guessing classes as often as training has them".into()),
             ("chance".into(), percent(self.chance), format!("{} classes", self.labels.len())),
-            ("balanced accuracy".into(), percent(self.balanced_accuracy), "mean recall".into()),
-            ("macro-F1".into(), format!("{:.3}", self.macro_f1), String::new()),
+            ("balanced accuracy".into(), percent(self.balanced_accuracy), recalls),
+            ("macro-F1".into(), format!("{:.3}", self.macro_f1), f1s),
         ];
         if let Some(auc) = self.roc_auc {
             lines.push(("ROC-AUC".into(), format!("{auc:.3}"), "0.5 is guessing".into()));

@@ -67,6 +67,9 @@ impl Config {
                 "the one-cycle schedule warms up by itself; leave it out, or add --schedule constant, cosine or step";
             return Err(Error::input(format!("--warmup {}: {what}", self.warmup)));
         }
+        if self.schedule_from > 0 && self.schedule_from >= self.epochs {
+            return bad("schedule-from", &self.schedule_from, "below --epochs; leave it out of a recipe");
+        }
         let step = self.schedule == Schedule::Step;
         match (self.step_every, self.step_factor) {
             (None, _) if step => return Err(Error::input("--schedule step: add --step-every EPOCHS")),

@@ -2,8 +2,9 @@
 
 use super::Config;
 
-/// Fields that no option gives: weights bring the normalisation along, recipes may leave batch-norm out.
-const WITHOUT_OPTION: [&str; 3] = ["mean", "std", "batch_norm"];
+/// Fields that no option gives: weights bring the normalisation along, recipes may leave batch-norm out,
+/// and only a run that was resumed begins its schedule later.
+const WITHOUT_OPTION: [&str; 4] = ["mean", "std", "batch_norm", "schedule_from"];
 
 impl Config {
     /// The options of `train` that make these settings from the defaults, weights aside; `None` if only a recipe can.
@@ -14,7 +15,7 @@ impl Config {
         let mut options = vec![];
         for (name, value) in mine.iter().filter(|(name, value)| default.get(*name) != Some(*value)) {
             if WITHOUT_OPTION.contains(&name.as_str()) {
-                if from_weights && name != "batch_norm" {
+                if from_weights && (name == "mean" || name == "std") {
                     continue;
                 }
                 return None;

@@ -1,0 +1,176 @@
+//! Going on with a run: which of its settings may change, and what that does to the learning rate.
+
+use gatefold_engine::file::write_atomically;
+
+use crate::train::run::RunFolder;
+use crate::train::{Config, LearningRate, Schedule};
+use crate::{Error, Result};
+
+/// What a resumed run is asked to do otherwise than its `config.toml` says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wish {
+    /// Begin the schedule anew, over the epochs that are left.
+    pub restart_schedule: bool,
+}
+
+/// The settings that a run goes on with after `done` epochs: `stored`, but that there may be more epochs, and then another schedule
+/// and rate. `wanted` is `stored` with the options of this call.
+///
+/// # Errors
+/// [`Error::Input`] if `wanted` says otherwise in anything else.
+pub fn settings(stored: &Config, wanted: &Config, wish: Wish, done: u64) -> Result<Config> {
+    if wanted.epochs < stored.epochs {
+        return Err(Error::input(format!(
+            "--epochs {}: the run was made for {}; name at least as many",
+            wanted.epochs, stored.epochs
+        )));
+    }
+    if wish.restart_schedule && wanted.epochs <= done {
+        return Err(Error::input(format!(
+            "--restart-schedule: all {done} epochs of the run are done; name more with --epochs"
+        )));
+    }
+    // With more epochs the rate changes anyway; else what differs is taken for a slip.
+    let free = wanted.epochs > stored.epochs || wish.restart_schedule;
+    let Config { epochs, schedule, lr, step_every, step_factor, warmup, .. } = wanted.clone();
+    let mut config = Config { epochs, ..stored.clone() };
+    if free {
+        (config.schedule, config.lr, config.step_every, config.step_factor) = (schedule, lr, step_every, step_factor);
+        config.warmup = warmup;
+        if schedule != stored.schedule {
+            // What belongs to the schedule that the run had is not asked for again.
+            if schedule != Schedule::Step && step_every == stored.step_every && step_factor == stored.step_factor {
+                (config.step_every, config.step_factor) = (None, None);
+            }
+            if schedule == Schedule::OneCycle && warmup == stored.warmup {
+                config.warmup = 0;
+            }
+        }
+    }
+    if wish.restart_schedule {
+        config.schedule_from = done;
+    }
+    let same = Config {
+        schedule_from: config.schedule_from,
+        step_every: config.step_every,
+        step_factor: config.step_factor,
+        ..wanted.clone()
+    };
+    if (Config { warmup: config.warmup, ..same }) != config {
+        let more = if free { "" } else { "; --schedule and --lr may change where --epochs is raised" };
+        return Err(Error::input(format!(
+            "--resume: other options than in the run's config.toml; leave them out, or start a new run{more}"
+        )));
+    }
+    config.check()?;
+    Ok(config)
+}
+
+/// What becomes of the learning rate, in a line; none if nothing that is left to do changes it.
+pub fn rate_note(before: &LearningRate, after: &LearningRate, steps: u64) -> Option<String> {
+    let left = || steps..after.steps().max(steps);
+    // Within the steps that were planned, a rate that stays tells that nothing has changed.
+    if before == after || left().all(|step| before.at(step) == after.at(step)) {
+        return None;
+    }
+    let last = steps.checked_sub(1).map(|step| shown(before.at(step)));
+    let last = last.map_or(String::new(), |rate| format!("from {rate} "));
+    let (per, done) = (after.steps_per_epoch.max(1), steps / after.steps_per_epoch.max(1));
+    let name = |rate: &LearningRate| {
+        let began = rate.start / per;
+        let from = if began > 0 { format!(", begun after epoch {began}") } else { String::new() };
+        format!("{} of {} epochs{from}", rate.schedule.name(), rate.epochs.saturating_sub(began))
+    };
+    let how = match (before.schedule, after.schedule) {
+        (a, b) if a == b && after.start > before.start => format!("a fresh {}", name(after)),
+        (a, b) if a == b => format!("{} instead of {}, {done} epochs of it done", name(after), before.epochs),
+        _ => format!("{} instead of {}", name(after), before.schedule.name()),
+    };
+    let offered = if after.schedule == Schedule::Constant || after.start > before.start {
+        ""
+    } else {
+        "; for another course add --schedule constant (with --lr RATE), or --restart-schedule"
+    };
+    Some(format!(
+        "the learning rate goes {last}to {} with the next step: {how}; the last step's will be {}{offered}",
+        shown(after.at(steps)),
+        shown(after.at(after.steps().max(1) - 1))
+    ))
+}
+
+/// A rate with three digits that count.
+fn shown(rate: f32) -> String {
+    if rate == 0.0 || (1e-4..1e4).contains(&rate) {
+        let digits = format!("{rate:.6}");
+        return digits.trim_end_matches('0').trim_end_matches('.').to_owned();
+    }
+    format!("{rate:.2e}")
+}
+
+/// Writes the settings that a run goes on with, so that the next `--resume` finds them.
+pub fn keep(run: &RunFolder, config: &Config) -> Result<()> {
+    let text = config.to_toml()?;
+    write_atomically(&run.config(), |file| std::io::Write::write_all(file, text.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stored() -> Config {
+        Config { epochs: 10, lr: 0.1, schedule: Schedule::Cosine, ..Config::default() }
+    }
+
+    #[test]
+    fn more_epochs_may_bring_another_schedule_and_else_nothing_may_change() {
+        let (stored, none) = (stored(), Wish::default());
+        assert_eq!(settings(&stored, &stored, none, 4).unwrap(), stored);
+        let more = Config { epochs: 20, ..stored.clone() };
+        assert_eq!(settings(&stored, &more, none, 10).unwrap(), more);
+        let constant = Config { schedule: Schedule::Constant, lr: 0.01, ..more.clone() };
+        assert_eq!(settings(&stored, &constant, none, 10).unwrap(), constant);
+        let restart = Wish { restart_schedule: true };
+        assert_eq!(settings(&stored, &more, restart, 7).unwrap(), Config { schedule_from: 7, ..more.clone() });
+        // From steps to another schedule: what only steps have goes.
+        let steps = Config { schedule: Schedule::Step, step_every: Some(3), ..stored.clone() };
+        let wanted = Config { epochs: 20, schedule: Schedule::Constant, ..steps.clone() };
+        assert_eq!(settings(&steps, &wanted, none, 10).unwrap().step_every, None);
+        for (wanted, wish, part) in [
+            (Config { epochs: 9, ..stored.clone() }, none, "made for 10"),
+            (Config { schedule: Schedule::Constant, ..stored.clone() }, none, "may change where --epochs is raised"),
+            (Config { batch: 9, ..more.clone() }, none, "other options"),
+            (Config { seed: 9, ..stored.clone() }, none, "other options"),
+            (stored.clone(), restart, "name more with --epochs"),
+            (Config { schedule: Schedule::Step, ..more }, none, "--step-every"),
+        ] {
+            let said = settings(&stored, &wanted, wish, 10).unwrap_err().to_string();
+            assert!(said.contains(part), "{part}: {said}");
+        }
+    }
+
+    #[test]
+    fn the_note_says_from_which_rate_to_which() {
+        let rates = |config: &Config| config.learning_rate(5);
+        let note = |after: Config| rate_note(&rates(&stored()), &rates(&after), 50);
+        assert_eq!(note(stored()), None);
+        let longer = note(Config { epochs: 20, ..stored() }).unwrap();
+        assert!(
+            longer.contains(
+                "goes from 9.87e-5 to 0.05 with the next step: cosine of 20 epochs instead of 10, 10 epochs of it done"
+            ),
+            "{longer}"
+        );
+        assert!(longer.contains("--schedule constant") && longer.contains("--restart-schedule"), "{longer}");
+        let constant = note(Config { epochs: 20, schedule: Schedule::Constant, lr: 0.01, ..stored() }).unwrap();
+        assert!(constant.contains("to 0.01 with the next step: constant of 20 epochs instead of cosine"), "{constant}");
+        assert!(!constant.contains("--restart"), "{constant}");
+        let fresh = note(Config { epochs: 20, schedule_from: 10, ..stored() }).unwrap();
+        assert!(
+            fresh.contains("to 0.1 with the next step: a fresh cosine of 10 epochs, begun after epoch 10"),
+            "{fresh}"
+        );
+        // A constant rate stays what it is, however many epochs there are.
+        let flat = Config { schedule: Schedule::Constant, ..stored() };
+        assert_eq!(rate_note(&rates(&flat), &rates(&Config { epochs: 99, ..flat.clone() }), 50), None);
+    }
+}
