@@ -6,6 +6,7 @@ pub mod fit;
 pub mod harmonise;
 pub mod jpeg;
 pub mod read;
+mod tiff;
 
 pub use fit::{BadPicture, Fit, MAX_SIZE, square};
 pub use harmonise::{Harmonise, Picture, Pipeline, load};
