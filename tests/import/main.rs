@@ -7,4 +7,5 @@ mod folders;
 mod killed;
 mod library;
 mod program;
+mod series;
 mod tables;

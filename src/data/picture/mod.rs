@@ -1,10 +1,12 @@
 //! One picture: from its file to a square of RGB pixels, and what it looks like from afar.
 
+mod align;
 pub(crate) mod audio;
 pub mod fingerprint;
 pub mod fit;
 pub mod harmonise;
 pub mod jpeg;
+pub mod look;
 pub mod read;
 mod tiff;
 
