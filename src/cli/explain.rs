@@ -42,6 +42,9 @@ pub struct Arguments {
     /// Layer to look at, or `list` to print them [default: the network's usual one]
     #[arg(long, help_heading = NETWORK)]
     layer: Option<String>,
+    /// Write an overlay on each picture at its own resolution too, as it lies before it is made square
+    #[arg(long, conflicts_with_all = ["faithfulness", "randomisation"], help_heading = OUTPUT)]
+    original: bool,
     /// Test whether what maps mark matters: deletion, insertion and ROAD, against a random map and a centred blob
     #[arg(long, help_heading = OUTPUT)]
     faithfulness: bool,
@@ -102,7 +105,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if images.is_empty() {
         return Err(Error::input("no picture to explain; name at least one"));
     }
-    let explanations = write_maps(&model, &question, &images, &out)?;
+    let explanations = write_maps(&model, &question, &images, arguments.original, &out)?;
     if arguments.json {
         return console::json(&explanations);
     }
@@ -125,14 +128,20 @@ pub fn explain(
     out: &Path,
 ) -> Result<Vec<gallery::Record>> {
     let class = class.map(|name| gallery::class_of(model, name)).transpose()?;
-    write_maps(model, &Question { methods: &[Method::GradCam], layer, class }, images, out)
+    write_maps(model, &Question { methods: &[Method::GradCam], layer, class }, images, false, out)
 }
 
-fn write_maps(model: &Model, question: &Question, images: &[PathBuf], out: &Path) -> Result<Vec<gallery::Record>> {
-    let (paths, pictures) = load(images, model.picture_size(), model.pipeline())?;
+fn write_maps(
+    model: &Model,
+    question: &Question,
+    images: &[PathBuf],
+    original: bool,
+    out: &Path,
+) -> Result<Vec<gallery::Record>> {
+    let pictures = load(images, model.picture_size(), model.pipeline())?;
     say_passes(model, question)?;
     let progress = console::Progress::new("explaining", "pictures");
-    gallery::write(model, question, &paths, &pictures, out, &|done, total| progress.at(done, total))
+    gallery::write(model, question, &pictures, original, out, &|done, total| progress.at(done, total))
 }
 
 /// Score-CAM is slow; says how slow.
@@ -191,8 +200,13 @@ fn test(
         Pictures { pixels, source: "test set".into(), of: test.len() }
     } else {
         let some: Vec<PathBuf> = spread(images.len(), limit).map(|i| images[i].clone()).collect();
-        loaded = load(&some, model.picture_size(), model.pipeline())?.1;
-        Pictures { pixels: loaded.iter().map(Vec::as_slice).collect(), source: "given".into(), of: images.len() }
+        let some = load(&some, model.picture_size(), model.pipeline())?;
+        loaded = some.into_iter().map(|(_, picture)| picture.pixels).collect::<Vec<_>>();
+        Pictures {
+            pixels: loaded.iter().map(|pixels| pixels.as_raw().as_slice()).collect(),
+            source: "given".into(),
+            of: images.len(),
+        }
     };
     let (count, of) = (pictures.pixels.len(), pictures.of);
     if of > limit {

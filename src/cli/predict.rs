@@ -9,6 +9,7 @@ use super::GpuArguments;
 use super::console::{self, percent};
 use super::help::OUTPUT;
 use super::weights::WeightsArguments;
+use crate::data::picture::Picture;
 use crate::data::{Pipeline, Skipped, picture};
 use crate::score::evaluate::BATCH;
 use crate::score::model::{Model, probabilities};
@@ -52,10 +53,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         return Err(Error::input("no picture to predict; name at least one"));
     }
     let model = Model::from_checkpoint(&arguments.gpu.open()?, &checkpoint)?;
-    let (paths, pictures) = load(images, model.picture_size(), model.pipeline())?;
+    let (paths, pictures): (Vec<&Path>, Vec<Picture>) =
+        load(images, model.picture_size(), model.pipeline())?.into_iter().unzip();
     let mut inference = model.inference(BATCH.min(pictures.len()))?;
     let progress = console::Progress::new("predicting", "pictures");
-    let logits = inference.logits(pictures.iter().map(Vec::as_slice), |done| progress.at(done, pictures.len()))?;
+    let logits = inference.logits(pictures.iter().map(|picture| picture.pixels.as_raw().as_slice()), |done| {
+        progress.at(done, pictures.len())
+    })?;
     drop(progress);
     let (labels, outputs) = (&model.header.labels, model.header.net.outputs());
     let probabilities = probabilities(&logits, outputs);
@@ -79,18 +83,15 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::Input`] if no picture is good.
-pub fn load(images: &[PathBuf], size: u32, pipeline: Pipeline) -> Result<(Vec<&Path>, Vec<Vec<u8>>)> {
-    let (mut good, mut bad) = ((vec![], vec![]), vec![]);
+pub fn load(images: &[PathBuf], size: u32, pipeline: Pipeline) -> Result<Vec<(&Path, Picture)>> {
+    let (mut good, mut bad) = (vec![], vec![]);
     for path in images {
         match picture::load(path, size, pipeline) {
-            Ok(picture) => {
-                good.0.push(path.as_path());
-                good.1.push(picture.pixels.into_raw());
-            }
+            Ok(picture) => good.push((path.as_path(), picture)),
             Err(e) => bad.push(Skipped { path: path.display().to_string(), reason: e.reason }),
         }
     }
-    match (bad.first(), good.0.is_empty()) {
+    match (bad.first(), good.is_empty()) {
         (Some(Skipped { path, reason }), true) => {
             let more = if bad.len() > 1 { format!(", and {} more like it", bad.len() - 1) } else { String::new() };
             Err(Error::input(format!("{path}: {reason}{more}; no picture is left")))

@@ -1,5 +1,5 @@
-//! Heat maps of a list of pictures, written to a folder: `NAME.METHOD.heat.png`, `NAME.METHOD.overlay.png`, one contact sheet,
-//! one JSON.
+//! Heat maps of a list of pictures, written to a folder: `NAME.METHOD.heat.png`, `NAME.METHOD.overlay.png`, if wanted
+//! `NAME.METHOD.original.png`, one contact sheet, one JSON.
 
 use std::collections::HashSet;
 use std::io::Write;
@@ -12,6 +12,8 @@ use serde::Serialize;
 
 use super::render::{SheetRow, contact_sheet};
 use super::{CANNOT_SHOW, Explainer, Method, Question};
+use crate::data::picture::fit::{Region, hundredths};
+use crate::data::picture::{Picture, load_rgb};
 use crate::score::model::Model;
 use crate::{Error, Result};
 
@@ -41,12 +43,41 @@ pub struct Record {
     pub evidence: bool,
     /// The hottest place, in pixels of the network's input (from the top left corner).
     pub peak: [u32; 2],
+    /// The picture as it was given, and where in it the map lies.
+    pub original: Original,
     /// The raw map, row by row.
     pub values: Vec<f32>,
     pub heat_map: Option<PathBuf>,
     pub overlay: Option<PathBuf>,
+    /// The overlay on the picture at its own resolution, if it was wanted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub original_overlay: Option<PathBuf>,
     /// What a heat map cannot show.
     pub cannot_show: &'static str,
+}
+
+/// A picture before it was made a square: as its file has it, turned upright. In its pixels, from its top left corner.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Original {
+    pub width: u32,
+    pub height: u32,
+    /// What the network sees of it, and what the map covers. Of a padded picture it goes beyond the edges, so `x` or `y` is
+    /// negative.
+    pub square: Region,
+    /// The middle of the hottest place; none without evidence. It may lie in the padding, outside the picture.
+    pub peak: Option<[f64; 2]>,
+}
+
+impl Original {
+    fn of(model: &Model, picture: &Picture, peak: Option<(u32, u32)>) -> Self {
+        let (width, height) = (picture.width, picture.height);
+        let (size, whole) = (model.size(), model.picture_size());
+        let square = model.pipeline().region(width, height, whole).inner((whole - size) / 2, size, whole);
+        let place = |start: f64, length: f64, pixel: u32| start + (f64::from(pixel) + 0.5) / f64::from(size) * length;
+        let peak =
+            peak.map(|(x, y)| [place(square.x, square.width, x), place(square.y, square.height, y)].map(hundredths));
+        Self { width, height, square: square.rounded(), peak }
+    }
 }
 
 /// The number of a class.
@@ -71,16 +102,17 @@ pub fn seen(model: &Model, picture: &[u8]) -> Result<RgbImage> {
     Ok(image::imageops::crop_imm(&whole, edge, edge, size, size).to_image())
 }
 
-/// Explains pictures (RGB bytes, the model's picture size squared x 3) by each of the methods and writes everything to `out`.
+/// Explains pictures, squares of the model's picture size, by each of the methods and writes everything to `out`. With `original`
+/// the overlays on the pictures at their own resolution too, for which their files are read again.
 ///
 /// # Errors
-/// [`Error::Input`] if there is no such layer, or its map is a single cell; [`Error::Run`] if a file cannot be
-/// written.
+/// [`Error::Input`] if there is no such layer, or its map is a single cell, or a picture's file cannot be read any more;
+/// [`Error::Run`] if a file cannot be written.
 pub fn write(
     model: &Model,
     question: &Question,
-    paths: &[&Path],
-    pictures: &[Vec<u8>],
+    pictures: &[(&Path, Picture)],
+    original: bool,
     out: &Path,
     progress: &dyn Fn(usize, usize),
 ) -> Result<Vec<Record>> {
@@ -90,11 +122,13 @@ pub fn write(
     let (size, mut names) = (model.size(), HashSet::new());
     let side = size.max(LEAST_SIDE);
     let (mut records, mut rows) = (vec![], vec![]);
-    for (done, (path, picture)) in paths.iter().zip(pictures).enumerate() {
-        let cover =
-            image::imageops::resize(&seen(model, picture)?, side, side, image::imageops::FilterType::CatmullRom);
+    for (done, (path, picture)) in pictures.iter().enumerate() {
+        let pixels = picture.pixels.as_raw();
+        let full = original.then(|| load_rgb(path)).transpose();
+        let full = full.map_err(|e| Error::input(format!("{}: {e}", path.display())))?;
+        let cover = image::imageops::resize(&seen(model, pixels)?, side, side, image::imageops::FilterType::CatmullRom);
         let name = unique_name(path, &mut names);
-        for explanation in explainer.explain_each(picture, question.class)? {
+        for explanation in explainer.explain_each(pixels, question.class)? {
             let method = explanation.method;
             let save = |ending: &str, image: Option<RgbImage>| {
                 let file = out.join(format!("{name}.{method}.{ending}.png"));
@@ -102,8 +136,11 @@ pub fn write(
             };
             let heat = &explanation.heat;
             let probability = explanation.probabilities[explanation.class];
+            let peak = heat.peak(size, size);
+            let of_original = Original::of(model, picture, peak);
+            let on_original = full.as_ref().and_then(|full| heat.overlay_within(full, of_original.square));
             let record = Record {
-                path: path.to_path_buf(),
+                path: (*path).to_owned(),
                 method,
                 layer: explanation.layer.clone(),
                 resolution: [heat.width(), heat.height()],
@@ -112,10 +149,12 @@ pub fn write(
                 probability,
                 score: explanation.score,
                 evidence: heat.normalised().is_some(),
-                peak: heat.peak(size, size).map_or([0, 0], |(x, y)| [x, y]),
+                peak: peak.map_or([0, 0], |(x, y)| [x, y]),
+                original: of_original,
                 values: heat.values().to_vec(),
                 heat_map: save("heat", heat.heat_image(side, side))?,
                 overlay: save("overlay", heat.overlay(&cover))?,
+                original_overlay: save("original", on_original)?,
                 cannot_show: CANNOT_SHOW,
             };
             let (class, percent) = (&record.class, 100.0 * probability);
@@ -123,7 +162,7 @@ pub fn write(
             rows.push(SheetRow { cover: cover.clone(), heat: explanation.heat, caption });
             records.push(record);
         }
-        progress(done + 1, paths.len());
+        progress(done + 1, pictures.len());
     }
     save_png(&out.join(SHEET), &contact_sheet(&rows))?;
     let json = serde_json::to_string_pretty(&records).map_err(Error::run)?;

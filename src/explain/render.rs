@@ -4,6 +4,7 @@ use image::{Rgb, RgbImage};
 use serde::Serialize;
 
 use super::colormap;
+use crate::data::picture::fit::Region;
 use crate::{Error, Result};
 
 mod sheet;
@@ -96,9 +97,25 @@ impl HeatMap {
     #[must_use]
     pub fn overlay(&self, cover: &RgbImage) -> Option<RgbImage> {
         let (width, height) = cover.dimensions();
-        let heat = self.upsampled(width, height)?;
-        let mut out = cover.clone();
-        for (pixel, &value) in out.pixels_mut().zip(&heat) {
+        let whole = Region { x: 0.0, y: 0.0, width: f64::from(width), height: f64::from(height) };
+        self.overlay_within(cover, whole)
+    }
+
+    /// As [`Self::overlay`], for a map of a region of the picture only, which may go beyond it. Outside the region there is no heat.
+    #[must_use]
+    pub fn overlay_within(&self, picture: &RgbImage, region: Region) -> Option<RgbImage> {
+        let (width, height) = picture.dimensions();
+        let cells = self.normalised()?;
+        let across = taps_within(self.width, width, region.x, region.width);
+        let down = taps_within(self.height, height, region.y, region.height);
+        // Asked for pixel by pixel: a picture may be large, and a map of its size larger still.
+        let heat = |x: u32, y: u32| match (across[x as usize], down[y as usize]) {
+            (Some(across), Some(down)) => between(&cells, self.width, across, down),
+            _ => 0.0,
+        };
+        let mut out = picture.clone();
+        for (x, y, pixel) in out.enumerate_pixels_mut() {
+            let value = heat(x, y);
             let alpha = OVERLAY_ALPHA * value;
             let under = faded(pixel.0);
             let over = colormap::heat(value);
@@ -106,7 +123,7 @@ impl HeatMap {
                 Rgb(std::array::from_fn(|c| (under[c] * (1.0 - alpha) + f32::from(over[c]) * alpha).round() as u8));
         }
         let line = (width.min(height) / 200).max(1);
-        let hot = |x: u32, y: u32| heat[(y * width + x) as usize] >= 0.5;
+        let hot = |x: u32, y: u32| heat(x, y) >= 0.5;
         for (x, y, pixel) in out.enumerate_pixels_mut() {
             let (left, up) = (x.saturating_sub(line), y.saturating_sub(line));
             let (right, down) = ((x + line).min(width - 1), (y + line).min(height - 1));
@@ -148,12 +165,7 @@ pub(super) fn resized(cells: &[f32], columns: usize, lines: usize, width: u32, h
     let (across, down) = (taps(columns, width), taps(lines, height));
     let mut out = Vec::with_capacity(across.len() * down.len());
     for &(top, bottom, v) in &down {
-        let (top, bottom) = (&cells[top * columns..], &cells[bottom * columns..]);
-        out.extend(across.iter().map(|&(left, right, u)| {
-            let upper = top[left] * (1.0 - u) + top[right] * u;
-            let lower = bottom[left] * (1.0 - u) + bottom[right] * u;
-            upper * (1.0 - v) + lower * v
-        }));
+        out.extend(across.iter().map(|&across| between(cells, columns, across, (top, bottom, v))));
     }
     out
 }
@@ -174,13 +186,34 @@ fn faded(rgb: [u8; 3]) -> [f32; 3] {
 }
 
 /// For each of `pixels` places, the two cells it lies between and the second one's share.
-fn taps(cells: usize, pixels: u32) -> Vec<(usize, usize, f32)> {
+fn taps(cells: usize, pixels: u32) -> Vec<Tap> {
     let scale = cells as f64 / f64::from(pixels);
-    (0..pixels)
-        .map(|i| {
-            let at = ((f64::from(i) + 0.5) * scale - 0.5).max(0.0);
-            let low = (at as usize).min(cells - 1);
-            (low, (low + 1).min(cells - 1), (at - low as f64).min(1.0) as f32)
-        })
-        .collect()
+    (0..pixels).map(|i| tap(cells, (f64::from(i) + 0.5) * scale)).collect()
+}
+
+/// As [`taps`], where the cells lie between `start` and `start + length` of the pixels; none for pixels outside.
+fn taps_within(cells: usize, pixels: u32, start: f64, length: f64) -> Vec<Option<Tap>> {
+    let within = |i: u32| {
+        let at = f64::from(i) + 0.5 - start;
+        (0.0..length).contains(&at).then(|| tap(cells, at * (cells as f64 / length)))
+    };
+    (0..pixels).map(within).collect()
+}
+
+/// Two cells of a row, and the second one's share.
+type Tap = (usize, usize, f32);
+
+/// The cells that a place, in cells from the first one's edge, lies between.
+fn tap(cells: usize, place: f64) -> Tap {
+    let at = (place - 0.5).max(0.0);
+    let low = (at as usize).min(cells - 1);
+    (low, (low + 1).min(cells - 1), (at - low as f64).min(1.0) as f32)
+}
+
+/// The value between four cells.
+fn between(cells: &[f32], columns: usize, (left, right, u): Tap, (top, bottom, v): Tap) -> f32 {
+    let (top, bottom) = (&cells[top * columns..], &cells[bottom * columns..]);
+    let upper = top[left] * (1.0 - u) + top[right] * u;
+    let lower = bottom[left] * (1.0 - u) + bottom[right] * u;
+    upper * (1.0 - v) + lower * v
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use image::RgbImage;
 use serde_json::Value;
 
 use crate::common::*;
@@ -111,4 +112,60 @@ fn explain_refuses_what_it_cannot_do() {
     let file = ["explain", "--weights", text(&weights), "--faithfulness", "--out", text(&maps)];
     refused(&file, &["no picture to test on"]);
     assert!(!maps.exists() && !trained.run.join("explain").exists(), "nothing is made before all is checked");
+}
+
+/// Where the JSON says that the square and the peak lie in the original.
+fn original(record: &Value) -> ([f64; 2], [f64; 4], [f64; 2]) {
+    let of = &record["original"];
+    let number = |value: &Value| value.as_f64().unwrap();
+    let [width, height] = ["width", "height"].map(|key| number(&of[key]));
+    let square = ["x", "y", "width", "height"].map(|key| number(&of["square"][key]));
+    ([width, height], square, [number(&of["peak"][0]), number(&of["peak"][1])])
+}
+
+#[test]
+fn the_json_says_where_the_square_and_the_peak_lie_in_the_original() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let wide = RgbImage::from_fn(90, 41, |x, y| picture(1, 5)[(x % 40, y % 40)]);
+    wide.save(at("wide.png")).unwrap();
+    image::imageops::rotate90(&wide).save(at("tall.png")).unwrap();
+    // The wide one, stored as it is, with an orientation that makes it tall: EXIF 6, a quarter to the right.
+    wide.save(at("turned.jpg")).unwrap();
+    let stored = fs::read(at("turned.jpg")).unwrap();
+    let exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+    let head = [&[0xFF, 0xE1][..], &(exif.len() as u16 + 2).to_be_bytes(), exif].concat();
+    fs::write(at("turned.jpg"), [&stored[..2], &head, &stored[2..]].concat()).unwrap();
+
+    let padded = at("padded");
+    good(&train(&three().data, &padded, &["--epochs", "1", "--fit", "pad"]));
+    for (run, name, size, square) in [
+        (three().run(), "wide.png", [90.0, 41.0], [24.0, 0.0, 41.0, 41.0]),
+        (three().run(), "tall.png", [41.0, 90.0], [0.0, 24.0, 41.0, 41.0]),
+        (three().run(), "turned.jpg", [41.0, 90.0], [0.0, 24.0, 41.0, 41.0]),
+        // Of 32 columns 15 are the picture's, and 8 before them are not: each is 41/15 of its pixels wide.
+        (text(&padded), "tall.png", [41.0, 90.0], [-21.87, 0.0, 87.47, 90.0]),
+        (text(&padded), "wide.png", [90.0, 41.0], [0.0, -21.87, 90.0, 87.47]),
+    ] {
+        let (image, maps) = (at(name), at("maps"));
+        let base = ["explain", run, text(&image), "--json", "--original", "--layer", "conv3", "--out", text(&maps)];
+        let records = ["Folk", "Jazz", "Metal"].map(|class| good(&[&base[..], &["--class", class]].concat()).json());
+        let record = records.iter().map(|records| &records[0]).find(|record| record["evidence"] == true).unwrap();
+        let (found, region, peak) = original(record);
+        assert_eq!((found, region), (size, square), "{name}");
+        for (axis, pixel) in record["peak"].as_array().unwrap().iter().enumerate() {
+            let expected = region[axis] + (pixel.as_f64().unwrap() + 0.5) / 32.0 * region[2 + axis];
+            assert!((peak[axis] - expected).abs() < 0.02, "{name}: {peak:?} {expected}");
+        }
+        let overlay = record["original_overlay"].as_str().unwrap();
+        assert!(overlay.ends_with(".grad-cam.original.png"), "{overlay}");
+    }
+    // The last call's overlay: at the original's size, with heat somewhere.
+    let written = fs::read_dir(at("maps")).unwrap().map(|entry| entry.unwrap().path());
+    let overlays = written.filter(|path| text(path).ends_with("wide.grad-cam.original.png"));
+    overlays.for_each(|path| assert_eq!(image::image_dimensions(path).unwrap(), (90, 41)));
+    refused(
+        &["explain", three().run(), text(&at("wide.png")), "--out", text(&at("no")), "--original", "--faithfulness"],
+        &["--original", "--faithfulness"],
+    );
 }

@@ -7,5 +7,6 @@ mod folders;
 mod killed;
 mod library;
 mod program;
+mod series;
 mod tables;
 mod tags;

@@ -1,6 +1,6 @@
 //! Many picture files to squares, on all cores, such that a killed program loses little of it.
 //!
-//! A work folder holds, for each size, a pack in the making; one file of small grey pictures for finding duplicates; and a
+//! A work folder holds, for each size, a pack in the making; one file of what is compared to find duplicates; and a
 //! journal with a line per file. Squares are synced before the journal tells of them, so what the journal tells is there.
 
 use std::fs::{self, File, OpenOptions};
@@ -20,6 +20,7 @@ use crate::data::picture;
 use crate::data::picture::fingerprint::{self, Fingerprint, PictureInfo};
 use crate::data::picture::fit::BadPicture;
 use crate::data::picture::harmonise::Pipeline;
+use crate::data::picture::look;
 use crate::data::set::names;
 use crate::data::set::pack::{self, HEADER, Pack, bytes_of};
 use crate::data::source::walk::state_of;
@@ -35,7 +36,11 @@ const LEAST_SIDE: u32 = 4;
 const LONGEST: u32 = 8;
 
 const JOURNAL: &str = "journal";
-const GREYS: &str = "greys";
+const LOOKS: &str = "looks";
+/// Bytes of a picture in that file: its small grey picture, then its look.
+const LOOK: usize = fingerprint::BYTES + look::BYTES;
+/// How pictures are read and compared. What a build with other rules has left is not taken over.
+const RULES: u32 = 2;
 
 /// What came of decoding, the squares still in the work folder.
 #[derive(Debug)]
@@ -97,18 +102,19 @@ impl Outcome {
 #[derive(PartialEq, Serialize, Deserialize)]
 struct Setting {
     gatefold: String,
+    rules: u32,
     sizes: Vec<u32>,
     pipeline: Pipeline,
 }
 
-/// What one file gave: what it is, its squares in the order of the sizes, its grey picture.
+/// What one file gave: what it is, its squares in the order of the sizes, what it is compared by.
 struct Piece {
     path: PathBuf,
     bytes: u64,
     modified: u64,
     picture: Result<PictureInfo, BadPicture>,
     squares: Vec<RgbImage>,
-    grey: Vec<u8>,
+    look: Vec<u8>,
 }
 
 /// Decodes `sources` on all cores to squares of each of `sizes`. The same sources give the same bytes on any number of
@@ -169,12 +175,12 @@ pub fn bytes_needed(files: usize, sizes: &[u32]) -> u64 {
     // A line in the journal, one in the manifest, a name in the report.
     const TEXT: usize = 512;
     let squares: usize = sizes.iter().map(|&size| bytes_of(size) + 4).sum();
-    files as u64 * (squares + fingerprint::BYTES + TEXT) as u64
+    files as u64 * (squares + LOOK + TEXT) as u64
 }
 
 fn piece(path: &Path, sizes: &[u32], pipeline: Pipeline) -> Piece {
     let (bytes, modified) = state_of(path);
-    let piece = |picture, squares, grey| Piece { path: path.to_owned(), bytes, modified, picture, squares, grey };
+    let piece = |picture, squares, look| Piece { path: path.to_owned(), bytes, modified, picture, squares, look };
     let bad = |reason: String| piece(Err(BadPicture::new(reason)), Vec::new(), Vec::new());
     let (full, hash) = match picture::load_hashed(path) {
         Ok(loaded) => loaded,
@@ -187,28 +193,28 @@ fn piece(path: &Path, sizes: &[u32], pipeline: Pipeline) -> Piece {
     if width.max(height) > LONGEST * width.min(height) {
         return bad(format!("{width}x{height} pixels: no cover has this shape"));
     }
-    let look = Fingerprint::of(&full);
+    let Fingerprint { hash: phash, grey } = Fingerprint::of(&full);
     let squares = match sizes.iter().map(|&size| pipeline.square(&full, size)).collect() {
         Ok(squares) => squares,
         Err(BadPicture { reason }) => return bad(reason),
     };
-    piece(Ok(PictureInfo { width, height, hash, phash: look.hash }), squares, look.grey.to_vec())
+    piece(Ok(PictureInfo { width, height, hash, phash }), squares, [&grey[..], &look::look(&full)].concat())
 }
 
 impl Decoded {
-    /// The small grey pictures of all usable files, in order.
+    /// What all usable files are compared by, in order.
     ///
     /// # Errors
     /// [`Error::Run`] if the work folder cannot be read any more.
-    pub fn greys(&self) -> Result<Greys> {
-        let path = self.work.join(GREYS);
+    pub fn looks(&self) -> Result<Looks> {
+        let path = self.work.join(LOOKS);
         let map = (|| {
             let file = File::open(&path)?;
             // SAFETY: read as plain bytes; only this program's writer changes the file, and it has ended.
             unsafe { Mmap::map(&file) }
         })();
         match map {
-            Ok(map) if map.len() == self.stored * fingerprint::BYTES => Ok(Greys(map)),
+            Ok(map) if map.len() == self.stored * LOOK => Ok(Looks(map)),
             Ok(_) => Err(Error::Run(format!("{}: changed while it was in use: start again", path.display()))),
             Err(e) => Err(cannot_write(&path, &e)),
         }
@@ -231,17 +237,20 @@ impl Decoded {
     }
 }
 
-/// The grey pictures of a work folder, memory-mapped.
+/// What the usable pictures of a work folder are compared by, memory-mapped. Each is asked for by its number, and it is a bug to
+/// ask for one that is not there.
 #[derive(Debug)]
-pub struct Greys(Mmap);
+pub struct Looks(Mmap);
 
-impl Greys {
-    /// The grey picture of the usable file with this number.
-    ///
-    /// # Panics
-    /// If there are fewer.
-    pub fn of(&self, slot: usize) -> &[u8] {
-        &self.0[slot * fingerprint::BYTES..][..fingerprint::BYTES]
+impl Looks {
+    /// The small grey picture, see [`Fingerprint`].
+    pub fn grey(&self, slot: usize) -> &[u8] {
+        &self.0[slot * LOOK..][..fingerprint::BYTES]
+    }
+
+    /// The [`look`].
+    pub fn look(&self, slot: usize) -> &[u8] {
+        &self.0[slot * LOOK..][fingerprint::BYTES..LOOK]
     }
 }
 
@@ -291,8 +300,8 @@ fn taken_over<S: AsRef<Path>>(
     let stored = |path: PathBuf, start: usize, each: usize| {
         fs::metadata(path).map_or(0, |about| (about.len() as usize).saturating_sub(start) / each.max(1))
     };
-    let greys = stored(work.join(GREYS), 0, fingerprint::BYTES);
-    let room = sizes.iter().map(|&size| stored(part(work, size), HEADER, bytes_of(size))).min().unwrap_or(0).min(greys);
+    let looks = stored(work.join(LOOKS), 0, LOOK);
+    let room = sizes.iter().map(|&size| stored(part(work, size), HEADER, bytes_of(size))).min().unwrap_or(0).min(looks);
 
     let mut pictures = Vec::new();
     let mut good = 0;
@@ -309,13 +318,13 @@ fn taken_over<S: AsRef<Path>>(
 }
 
 fn setting_of(sizes: &[u32], pipeline: Pipeline) -> Setting {
-    Setting { gatefold: env!("CARGO_PKG_VERSION").to_owned(), sizes: sizes.to_vec(), pipeline }
+    Setting { gatefold: env!("CARGO_PKG_VERSION").to_owned(), rules: RULES, sizes: sizes.to_vec(), pipeline }
 }
 
 /// The files of a work folder, open for more.
 struct Writer {
     parts: Vec<BufWriter<File>>,
-    greys: BufWriter<File>,
+    looks: BufWriter<File>,
     journal: File,
     work: PathBuf,
 }
@@ -338,7 +347,7 @@ impl Writer {
         };
         let open_part = |size: &u32| open(&part(work, *size), HEADER + stored * bytes_of(*size));
         let parts = sizes.iter().map(open_part).collect::<io::Result<Vec<_>>>().map_err(failed)?;
-        let greys = open(&work.join(GREYS), stored * fingerprint::BYTES).map_err(failed)?;
+        let looks = open(&work.join(LOOKS), stored * LOOK).map_err(failed)?;
         // The journal is written anew, since it may end in the middle of a line.
         let journal = (|| {
             let path = work.join(JOURNAL);
@@ -357,7 +366,7 @@ impl Writer {
             Ok(file)
         })()
         .map_err(failed)?;
-        Ok(Self { parts, greys, journal, work: work.to_owned() })
+        Ok(Self { parts, looks, journal, work: work.to_owned() })
     }
 
     fn write_all(&mut self, chunks: Receiver<Vec<Piece>>) -> Result<()> {
@@ -368,8 +377,8 @@ impl Writer {
         for (i, part) in self.parts.iter_mut().enumerate() {
             chunk.iter().filter_map(|piece| piece.squares.get(i)).try_for_each(|square| part.write_all(square))?;
         }
-        chunk.iter().try_for_each(|piece| self.greys.write_all(&piece.grey))?;
-        for file in self.parts.iter_mut().chain([&mut self.greys]) {
+        chunk.iter().try_for_each(|piece| self.looks.write_all(&piece.look))?;
+        for file in self.parts.iter_mut().chain([&mut self.looks]) {
             file.flush()?;
             file.get_ref().sync_data()?;
         }

@@ -6,11 +6,12 @@ use std::path::Path;
 use blake3::Hash;
 
 use crate::data::import::decode::{self, Decoded, decode};
-use crate::data::import::duplicates::{self, Candidate, Group};
+use crate::data::import::duplicates::{self, Candidate, Group, Member};
 use crate::data::import::stage::Stage;
-use crate::data::import::{ImportOptions, preview};
+use crate::data::import::{ImportOptions, notes, preview};
 use crate::data::picture::fingerprint::PictureInfo;
 use crate::data::picture::harmonise::Harmonise;
+use crate::data::picture::look;
 use crate::data::set::dataset::Dataset;
 use crate::data::set::manifest::{Cover, DUPLICATES, Manifest};
 use crate::data::set::names::{MANIFEST, PACK, PREVIEW, pack_of};
@@ -54,6 +55,15 @@ impl Job<'_> {
         let (mut row_stays, mut info_stays) = (stays.iter(), stays.iter());
         rows.retain(|_| row_stays.next() == Some(&true));
         infos.retain(|_| info_stays.next() == Some(&true));
+        let looks = decoded.looks()?;
+        let is_plain = |slot: u32| look::is_plain(looks.look(slot as usize));
+        let plain: Vec<&str> = rows
+            .iter()
+            .zip(&slots)
+            .filter(|&(_, &slot)| is_plain(slot))
+            .map(|(row, _)| row.strings.path_text())
+            .collect();
+        self.source.notes.extend(notes::plain(&plain));
         let before = self.sets_before(dir);
         let (splits, moved) = self.split(&rows, |i| infos[i].hash, &before)?;
         self.source.notes.extend(self.large_group(&rows));
@@ -73,13 +83,15 @@ impl Job<'_> {
 
     /// Finds the pictures that show one cover. All but one of each are to be dropped; or they get a group column in common.
     fn clean(&mut self, decoded: &Decoded, rows: &mut [Row], infos: &[PictureInfo]) -> Result<Cleaned> {
-        let greys = decoded.greys()?;
+        let looks = decoded.looks()?;
         let candidates: Vec<Candidate> = rows.iter().zip(infos).map(|(row, info)| Candidate { row, info }).collect();
-        let groups = duplicates::find(&candidates, &greys);
+        let find = if self.options.keep_duplicates { duplicates::find_all } else { duplicates::find };
+        let groups = find(&candidates, &looks);
         let told: Vec<Told> =
-            groups.iter().map(|group| duplicates::told(group, &candidates, &self.source.classes, &greys)).collect();
+            groups.iter().map(|group| duplicates::told(group, &candidates, &self.source.classes, &looks)).collect();
         drop(candidates);
         let mut stays = vec![true; rows.len()];
+        self.source.notes.extend(notes::large_groups(&groups, rows, infos));
         if self.options.keep_duplicates {
             self.join_duplicates(rows, infos, &groups);
             return Ok(Cleaned { stays, duplicates: told });
@@ -87,16 +99,14 @@ impl Job<'_> {
         let paths = |i: usize| rows[i].strings.path_text();
         let (mut copies, mut contradictions) = (0, 0);
         for group in &groups {
-            for &i in group.members.iter().filter(|&&i| group.kept != Some(i)) {
+            for &Member { number: i, like } in group.members.iter().filter(|member| group.kept != Some(member.number)) {
                 stays[i] = false;
                 let reason = match group.kept {
                     Some(kept) if infos[i].hash == infos[kept].hash => format!("a copy of {}", paths(kept)),
                     Some(kept) => format!("looks like {}", paths(kept)),
                     None => {
-                        let other =
-                            group.members.iter().copied().find(|&j| rows[j].label != rows[i].label).unwrap_or(i);
-                        let [own, theirs] = [i, other].map(|i| &self.source.classes[rows[i].label]);
-                        format!("labelled `{own}`, but {} looks the same and is labelled `{theirs}`", paths(other))
+                        let [own, theirs] = [i, like].map(|i| &self.source.classes[rows[i].label]);
+                        format!("labelled `{own}`, but {} looks the same and is labelled `{theirs}`", paths(like))
                     }
                 };
                 if group.kept.is_some() {
@@ -119,7 +129,9 @@ impl Job<'_> {
     /// Gives each row a value in a further group column: the name of its group of duplicates, empty if it is in none.
     fn join_duplicates(&mut self, rows: &mut [Row], infos: &[PictureInfo], groups: &[Group]) {
         let mut group_of = vec![None; rows.len()];
-        groups.iter().for_each(|group| group.members.iter().for_each(|&i| group_of[i] = Some(group.members[0])));
+        groups.iter().for_each(|group| {
+            group.members.iter().for_each(|member| group_of[member.number] = Some(group.members[0].number))
+        });
         let mut strings = StringsBuilder::default();
         for (row, first) in rows.iter().zip(group_of) {
             let name = first.map(|first: usize| infos[first].hash.to_hex()[..12].to_owned()).unwrap_or_default();

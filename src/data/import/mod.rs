@@ -5,6 +5,7 @@ pub mod decode;
 pub mod duplicates;
 pub mod intake;
 mod job;
+mod notes;
 pub mod prepare;
 mod preview;
 pub mod space;

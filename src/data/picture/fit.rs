@@ -46,8 +46,7 @@ pub fn square(picture: &RgbImage, size: u32, fit: Fit) -> RgbImage {
             imageops::resize(&*centre, size, size, FILTER)
         }
         Fit::Pad => {
-            let side = f64::from(width.max(height).max(1));
-            let scaled = |n: u32| ((f64::from(n) / side * f64::from(size)).round() as u32).clamp(1, size.max(1));
+            let scaled = |n: u32| padded(n, width.max(height), size);
             let small = imageops::resize(picture, scaled(width), scaled(height), FILTER);
             let mut out = RgbImage::new(size, size);
             let (x, y) = ((size - small.width()) / 2, (size - small.height()) / 2);
@@ -55,6 +54,68 @@ pub fn square(picture: &RgbImage, size: u32, fit: Fit) -> RgbImage {
             out
         }
     }
+}
+
+/// A part of a picture, or the picture with some of what is around it: in its pixels, from its top left corner. `x` and `y` are
+/// negative where it begins beyond the edges.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Region {
+    pub x: f64,
+    pub y: f64,
+    pub width: f64,
+    pub height: f64,
+}
+
+impl Region {
+    /// The part that `size` of its `whole` pixels make, `edge` pixels from its left and its top.
+    #[must_use]
+    pub fn inner(self, edge: u32, size: u32, whole: u32) -> Self {
+        let [edge, size] = [edge, size].map(|pixels| f64::from(pixels) / f64::from(whole));
+        let Self { x, y, width, height } = self;
+        Self { x: x + edge * width, y: y + edge * height, width: size * width, height: size * height }
+    }
+
+    /// To hundredths of a pixel.
+    #[must_use]
+    pub fn rounded(self) -> Self {
+        let Self { x, y, width, height } = self;
+        let [x, y, width, height] = [x, y, width, height].map(hundredths);
+        Self { x, y, width, height }
+    }
+}
+
+/// A number of pixels to two places.
+pub fn hundredths(pixels: f64) -> f64 {
+    // Adding 0 makes a negative zero a zero.
+    (pixels * 100.0).round() / 100.0 + 0.0
+}
+
+/// What [`square`] makes a square of: the region of a picture of this width and height.
+pub fn region(width: u32, height: u32, size: u32, fit: Fit) -> Region {
+    match fit {
+        Fit::Crop => {
+            let side = width.min(height);
+            let [x, y, side] = [(width - side) / 2, (height - side) / 2, side].map(f64::from);
+            Region { x, y, width: side, height: side }
+        }
+        Fit::Pad => {
+            // Along each axis so many of the square's pixels are the picture's; each axis has its own scale, by rounding.
+            let side = width.max(height);
+            let along = |pixels: u32| {
+                let scaled = padded(pixels, side, size);
+                let scale = f64::from(pixels) / f64::from(scaled);
+                (-f64::from((size - scaled) / 2) * scale, f64::from(size) * scale)
+            };
+            let ((x, width), (y, height)) = (along(width), along(height));
+            Region { x, y, width, height }
+        }
+    }
+}
+
+/// How many of `size` pixels are those of a side of a picture whose longer side is `longer`.
+fn padded(pixels: u32, longer: u32, size: u32) -> u32 {
+    let share = f64::from(pixels) / f64::from(longer.max(1));
+    ((share * f64::from(size)).round() as u32).clamp(1, size.max(1))
 }
 
 /// Why a picture cannot be used, in words for its owner.
@@ -102,6 +163,32 @@ mod tests {
         // However thin a picture is, a line of it stays.
         assert_eq!(square(&RgbImage::from_pixel(1, 999, Rgb([9; 3])), 4, Fit::Pad)[(1, 2)].0, [9; 3]);
         assert_eq!(square(&wide, 1, Fit::Pad).dimensions(), (1, 1));
+    }
+
+    #[test]
+    fn the_region_of_a_square_is_where_its_pixels_come_from() {
+        let of = |width, height, fit| region(width, height, 8, fit);
+        let all = |x, y, width, height| Region { x, y, width, height };
+        assert_eq!(of(40, 10, Fit::Crop), all(15.0, 0.0, 10.0, 10.0));
+        assert_eq!(of(10, 41, Fit::Crop), all(0.0, 15.0, 10.0, 10.0));
+        assert_eq!(of(40, 10, Fit::Pad), all(0.0, -15.0, 40.0, 40.0));
+        // 3 of 8 rows are the picture's, two above are not: a row is 10/3 pixels.
+        assert_eq!(of(30, 10, Fit::Pad).rounded(), all(0.0, -6.67, 30.0, 26.67));
+        assert_eq!(of(8, 8, Fit::Pad), all(0.0, 0.0, 8.0, 8.0));
+        assert_eq!(all(0.0, -15.0, 40.0, 40.0).inner(1, 6, 8), all(5.0, -10.0, 30.0, 30.0));
+        // A dot in the picture is where the region says.
+        for (width, height, fit, (x, y)) in [(90, 30, Fit::Crop, (40, 20)), (30, 90, Fit::Pad, (20, 70))] {
+            let mut dot = RgbImage::new(width, height);
+            for (u, v) in [(0, 0), (1, 0), (0, 1), (1, 1)] {
+                dot.put_pixel(x + u, y + v, Rgb([255; 3]));
+            }
+            let (seen, region) = (square(&dot, 60, fit), region(width, height, 60, fit));
+            let brightest = seen.enumerate_pixels().max_by_key(|(_, _, pixel)| pixel[0]).unwrap();
+            let place = |start: f64, length: f64, pixel: u32| start + (f64::from(pixel) + 0.5) / 60.0 * length;
+            let found = (place(region.x, region.width, brightest.0), place(region.y, region.height, brightest.1));
+            let (x, y) = (f64::from(x + 1), f64::from(y + 1));
+            assert!((found.0 - x).abs() < 1.3 && (found.1 - y).abs() < 1.3, "{found:?} {x} {y}");
+        }
     }
 
     #[test]

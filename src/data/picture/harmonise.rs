@@ -10,7 +10,7 @@ use std::str::FromStr;
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
-use crate::data::picture::fit::{BadPicture, Fit, MAX_SIZE, square};
+use crate::data::picture::fit::{BadPicture, Fit, MAX_SIZE, Region, region, square};
 use crate::data::picture::jpeg;
 use crate::data::picture::read::{decode_caught, read};
 use crate::{Error, Result};
@@ -85,6 +85,11 @@ impl Pipeline {
         let small = square(picture, common, self.fit);
         Ok(square(&jpeg::recompressed(&small, quality, true)?, size, self.fit))
     }
+
+    /// What of a picture of this width and height [`Self::square`] makes the square of `size` pixels of.
+    pub fn region(self, width: u32, height: u32, size: u32) -> Region {
+        region(width, height, self.harmonise.map_or(size, |harmonise| harmonise.size), self.fit)
+    }
 }
 
 /// A decoded picture.
@@ -103,7 +108,7 @@ pub struct Picture {
 /// Loads a picture as a square of `size` × `size` RGB pixels.
 ///
 /// The content decides the format, not the extension; of an audio file the embedded front cover is taken. EXIF
-/// orientation is applied, alpha composited over white, and grey, CMYK and 16-bit pictures are converted to 8-bit RGB;
+/// orientation is applied, alpha composited over white (but ignored where it is 0 all over), and grey, CMYK and 16-bit pictures are converted to 8-bit RGB;
 /// colour profiles are ignored. Of an animation the first frame is taken.
 ///
 /// # Errors

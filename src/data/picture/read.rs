@@ -6,10 +6,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use image::error::{ImageError, LimitErrorKind};
+use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, Rgb, RgbImage};
 
 use crate::data::picture::fit::BadPicture;
-use crate::data::picture::{audio, jpeg};
+use crate::data::picture::{audio, jpeg, tiff};
 
 /// Pictures of this many pixels on a side, or more, are refused.
 pub const MAX_SIDE: u32 = 20_000;
@@ -116,21 +117,41 @@ fn decode(bytes: &[u8]) -> Result<RgbImage, BadPicture> {
     if width == 0 || height == 0 {
         return Err(BadPicture::new(format!("{width}x{height} pixels: an empty picture")));
     }
-    let orientation = decoder.orientation().map_err(explain)?;
+    let orientation = orientation(&mut decoder).map_err(explain)?;
     let mut picture = DynamicImage::from_decoder(decoder).map_err(explain)?;
     picture.apply_orientation(orientation);
-    Ok(over_white(picture))
+    Ok(over_white(picture, format == ImageFormat::Tiff && tiff::is_premultiplied(bytes)))
 }
 
+/// How a picture is to be turned. Some programs begin a WebP's or PNG's EXIF with the mark that only a JPEG's has.
+fn orientation(decoder: &mut impl ImageDecoder) -> Result<Orientation, ImageError> {
+    let known = decoder.orientation()?;
+    if known != Orientation::NoTransforms {
+        return Ok(known);
+    }
+    let exif = decoder.exif_metadata().ok().flatten().unwrap_or_default();
+    Ok(exif.strip_prefix(b"Exif\0\0").and_then(Orientation::from_exif_chunk).unwrap_or(known))
+}
+
+/// Alpha that is nowhere more than this (of 255) hides the whole picture, which nobody meant: a program wrote zeros, or ones.
+const NO_ALPHA: u8 = 1;
+
 /// 8-bit RGB, what is transparent laid over white. Before any resizing, so that colours hidden under transparent
-/// pixels cannot bleed into visible ones.
-fn over_white(picture: DynamicImage) -> RgbImage {
+/// pixels cannot bleed into visible ones. A picture that would be transparent all over keeps its colours. Of a `premultiplied` one
+/// the colours hold their share already.
+fn over_white(picture: DynamicImage, premultiplied: bool) -> RgbImage {
     if !picture.color().has_alpha() {
         return picture.into_rgb8();
     }
     let rgba = picture.into_rgba8();
+    if rgba.pixels().all(|pixel| pixel[3] <= NO_ALPHA) {
+        return DynamicImage::from(rgba).into_rgb8();
+    }
     let blend = |colour: u8, alpha: u8| {
         let (colour, alpha) = (u32::from(colour), u32::from(alpha));
+        if premultiplied {
+            return (colour + 255 - alpha).min(255) as u8;
+        }
         ((colour * alpha + 255 * (255 - alpha) + 127) / 255) as u8
     };
     RgbImage::from_fn(rgba.width(), rgba.height(), |x, y| {

@@ -41,10 +41,20 @@ pub struct ToldMember {
     pub label: String,
     pub width: u32,
     pub height: u32,
-    /// Differing bits of its perceptual hash, from the one that stays (or the first).
+    /// The picture that it was found to be like, with which it is compared here: the one that stays, or one of another label.
+    /// None of the one that stays.
+    #[serde(default)]
+    pub like: Option<String>,
+    /// Differing bits of its perceptual hash, from that one's.
     pub distance: u32,
     /// Correlation of its small grey picture with that one's.
     pub correlation: f64,
+    /// The largest difference of a place's colour: distance in the plane of Cb and Cr, 0 to 255 each. 0 of equal files.
+    #[serde(default)]
+    pub colour: f64,
+    /// The largest difference of a place's detail, in units of what scaling and compression explain there. 0 of equal files.
+    #[serde(default)]
+    pub detail: f64,
 }
 
 /// Whether nothing in the folder is anybody else's: it holds a data set of Gatefold's, or one in the making.

@@ -8,6 +8,28 @@ fn map(width: usize, height: usize, values: &[f32]) -> HeatMap {
 }
 
 #[test]
+fn a_map_of_a_region_lies_there_and_nowhere_else() {
+    let heat = map(2, 2, &[0.0, 0.0, 0.0, 1.0]);
+    let picture = RgbImage::from_pixel(60, 20, Rgb([100; 3]));
+    // The middle square of a wide picture: its lower right quarter is hot.
+    let region = Region { x: 20.0, y: 0.0, width: 20.0, height: 20.0 };
+    let seen = heat.overlay_within(&picture, region).unwrap();
+    assert_eq!(seen.dimensions(), (60, 20));
+    let cold = seen[(0, 0)];
+    assert!([(19, 19), (40, 19), (59, 0), (21, 1)].iter().all(|&(x, y)| seen[(x, y)] == cold), "cold is {cold:?}");
+    assert_ne!(seen[(37, 17)], cold);
+    // The same map as over the square alone.
+    let square = heat.overlay(&RgbImage::from_pixel(20, 20, Rgb([100; 3]))).unwrap();
+    assert_eq!((seen[(37, 17)], seen[(27, 7)]), (square[(17, 17)], square[(7, 7)]));
+    // A region that goes beyond: of a padded picture only the middle rows of the map are seen, the lower half of them hot.
+    let region = Region { x: 0.0, y: -20.0, width: 60.0, height: 60.0 };
+    let seen = heat.overlay_within(&picture, region).unwrap();
+    assert_eq!(seen[(2, 2)], cold);
+    assert_ne!(seen[(57, 18)], cold);
+    assert!(map(1, 1, &[0.0]).overlay_within(&picture, region).is_none());
+}
+
+#[test]
 fn bilinear_as_pytorch() {
     // interpolate(tensor([[[[1., 2.], [3., 4.]]]]) / 4, (4, 4), mode="bilinear", align_corners=False) * 4
     let up = map(2, 2, &[1.0, 2.0, 3.0, 4.0]).upsampled(4, 4).unwrap();

@@ -61,7 +61,7 @@ fn a_killed_call_is_taken_up_where_it_stopped_and_ends_in_the_same_bytes() {
                 21 - 5
             }
             _ => {
-                tear(GREYS, 0);
+                tear(LOOKS, 0);
                 21
             }
         };
