@@ -33,7 +33,7 @@ pub fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{did_you_mean, nearest};
+    use super::*;
 
     #[test]
     fn a_near_name_is_asked_for_and_a_far_one_is_not() {

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use crate::data::picture::audio::Track;
 use crate::data::picture::is_usable;
-use crate::data::source::library::beside::Beside;
 use crate::data::set::nobody::{means_no_album, means_nobody};
+use crate::data::source::library::beside::Beside;
 
 /// One audio file, read.
 pub struct Read {
