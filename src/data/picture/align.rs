@@ -197,8 +197,8 @@ impl Sums {
     fn add(&mut self, slopes: [f32; 6], off: f32, weight: f32) {
         for i in 0..6 {
             let weighted = f64::from(weight * slopes[i]);
-            for j in i..6 {
-                self.products[i][j] += weighted * f64::from(slopes[j]);
+            for (product, &slope) in self.products[i].iter_mut().zip(&slopes).skip(i) {
+                *product += weighted * f64::from(slope);
             }
             self.right[i] += weighted * f64::from(off);
         }
@@ -221,9 +221,8 @@ impl Sums {
             }
             for row in i + 1..6 {
                 let factor = products[row][i] / products[i][i];
-                for column in i..6 {
-                    products[row][column] -= factor * products[i][column];
-                }
+                let above = products[i];
+                products[row].iter_mut().zip(above).skip(i).for_each(|(product, above)| *product -= factor * above);
                 right[row] -= factor * right[i];
             }
         }

@@ -184,12 +184,4 @@ fn one_line(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn messages_stay_one_short_line() {
-        assert_eq!(one_line("a\n  b\tc"), "a b c");
-        assert_eq!(one_line(&"ä".repeat(500)).chars().count(), 161);
-    }
-}
+mod tests;
