@@ -32,35 +32,37 @@ pub fn settings(stored: &Config, wanted: &Config, wish: Wish, done: u64) -> Resu
     }
     // With more epochs the rate changes anyway; else what differs is taken for a slip.
     let free = wanted.epochs > stored.epochs || wish.restart_schedule;
-    let Config { epochs, schedule, lr, step_every, step_factor, warmup, .. } = wanted.clone();
-    let mut config = Config { epochs, ..stored.clone() };
-    if free {
-        (config.schedule, config.lr, config.step_every, config.step_factor) = (schedule, lr, step_every, step_factor);
-        config.warmup = warmup;
-        if schedule != stored.schedule {
-            // What belongs to the schedule that the run had is not asked for again.
-            if schedule != Schedule::Step && step_every == stored.step_every && step_factor == stored.step_factor {
-                (config.step_every, config.step_factor) = (None, None);
-            }
-            if schedule == Schedule::OneCycle && warmup == stored.warmup {
-                config.warmup = 0;
-            }
+    let other = wanted.schedule != stored.schedule;
+    // A rate belongs to the course that it was given for.
+    let anew = free && (other || wish.restart_schedule);
+    let mut wanted = wanted.clone();
+    if anew && other {
+        // What belongs to the schedule that the run had is not asked for again.
+        let kept = (wanted.step_every, wanted.step_factor) == (stored.step_every, stored.step_factor);
+        if wanted.schedule != Schedule::Step && kept {
+            (wanted.step_every, wanted.step_factor) = (None, None);
+        }
+        if wanted.schedule == Schedule::OneCycle && wanted.warmup == stored.warmup {
+            wanted.warmup = 0;
         }
     }
-    if wish.restart_schedule {
-        config.schedule_from = done;
+    let mut config = Config { epochs: wanted.epochs, ..stored.clone() };
+    if anew {
+        let Config { schedule, lr, warmup, step_every, step_factor, .. } = wanted;
+        config = Config { schedule, lr, warmup, step_every, step_factor, ..config };
     }
-    let same = Config {
-        schedule_from: config.schedule_from,
-        step_every: config.step_every,
-        step_factor: config.step_factor,
-        ..wanted.clone()
-    };
-    if (Config { warmup: config.warmup, ..same }) != config {
-        let more = if free { "" } else { "; --schedule and --lr may change where --epochs is raised" };
+    if wanted != config {
+        let more = match (free, anew) {
+            (_, true) => "",
+            (true, false) => "; --lr may change with --schedule or --restart-schedule",
+            (false, false) => "; --schedule, and with it --lr, may change where --epochs is raised",
+        };
         return Err(Error::input(format!(
             "--resume: other options than in the run's config.toml; leave them out, or start a new run{more}"
         )));
+    }
+    if wish.restart_schedule {
+        config.schedule_from = done;
     }
     config.check()?;
     Ok(config)
@@ -137,8 +139,11 @@ mod tests {
         assert_eq!(settings(&steps, &wanted, none, 10).unwrap().step_every, None);
         for (wanted, wish, part) in [
             (Config { epochs: 9, ..stored.clone() }, none, "made for 10"),
-            (Config { schedule: Schedule::Constant, ..stored.clone() }, none, "may change where --epochs is raised"),
+            (Config { schedule: Schedule::Constant, ..stored.clone() }, none, "where --epochs is raised"),
             (Config { batch: 9, ..more.clone() }, none, "other options"),
+            (Config { warmup: 3, ..more.clone() }, none, "other options"),
+            (Config { step_factor: Some(0.5), ..more.clone() }, none, "other options"),
+            (Config { lr: 0.5, ..more.clone() }, none, "--lr may change with --schedule or --restart-schedule"),
             (Config { seed: 9, ..stored.clone() }, none, "other options"),
             (stored.clone(), restart, "name more with --epochs"),
             (Config { schedule: Schedule::Step, ..more }, none, "--step-every"),

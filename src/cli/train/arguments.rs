@@ -131,8 +131,8 @@ pub struct Arguments {
     /// Run folder to write; required but for --dry-run
     #[arg(long, value_name = "RUN", required_unless_present = "dry_run", help_heading = OUTPUT)]
     pub out: Option<PathBuf>,
-    /// Go on from the last checkpoint in --out, with that run's settings. --epochs may be raised, and with it --schedule and --lr
-    /// may change
+    /// Go on from the last checkpoint in --out, with that run's settings. --epochs may be raised, and with it --schedule
+    /// may change, and then --lr
     #[arg(long, help_heading = OUTPUT)]
     pub resume: bool,
     /// Leave out the event files for TensorBoard (RUN/tensorboard)
@@ -310,7 +310,7 @@ impl Arguments {
     /// As there.
     pub fn all_resumed(&self, stored: &Config) -> Result<Config> {
         let config = self.resumed(stored, 0)?;
-        if config != (Config { epochs: config.epochs, ..stored.clone() }) {
+        if self.restart_schedule || config != (Config { epochs: config.epochs, ..stored.clone() }) {
             return Err(Error::input(
                 "--resume: of several seeds only --epochs may be raised; leave --schedule, --lr and --restart-schedule out",
             ));
