@@ -11,6 +11,7 @@ use super::console::{self, percent};
 use super::help::{Choice, DATA, NETWORK, OUTPUT, choice};
 use super::predict::load;
 use super::weights::WeightsArguments;
+use crate::claim;
 use crate::data::{Dataset, Split, source};
 use crate::explain::faithfulness::{self, Faithfulness};
 use crate::explain::randomisation::{self, Randomisation, StripRow};
@@ -99,11 +100,15 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     // Before pictures are read and folders made.
     choose_layer(&model, question.layer)?;
     let images = pictures_of(images)?;
+    if images.is_empty() && !tests {
+        return Err(Error::input("no picture to explain; name at least one"));
+    }
+    let older = || {
+        [gallery::NUMBERS, faithfulness::NUMBERS, randomisation::NUMBERS].iter().any(|name| out.join(name).is_file())
+    };
+    let _claim = claim::claim(&out, "heat maps", older)?;
     if tests {
         return test(arguments, &model, &question, run.as_ref(), &images, &out);
-    }
-    if images.is_empty() {
-        return Err(Error::input("no picture to explain; name at least one"));
     }
     let explanations = write_maps(&model, &question, &images, arguments.original, &out)?;
     if arguments.json {

@@ -30,6 +30,8 @@ fn files_of_others_are_never_replaced() {
     refused(&train(&data, &out, &["--epochs", "1"]), &parts);
     refused(&["import", text(&data), "--out", text(&out)], &parts);
     refused(&["audit", text(&data), "--out", text(&out)], &parts);
+    let image = data.join("Folk/00.png");
+    refused(&["explain", three().run(), text(&image), "--out", text(&out)], &parts);
     refused(&["import", text(&data), "--out", text(&out.join("config.toml"))], &["is a file: name a folder"]);
     assert!(FOREIGN.iter().all(|name| fs::read_to_string(out.join(name)).unwrap() == "my own"));
     assert_eq!(fs::read_dir(&out).unwrap().count(), 8);
