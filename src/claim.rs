@@ -21,6 +21,8 @@ const NAMED: usize = 3;
 #[derive(Debug)]
 pub struct Claim {
     folder: PathBuf,
+    /// Whether the folder was made for this.
+    made: bool,
     _lock: File,
 }
 
@@ -29,6 +31,9 @@ impl Drop for Claim {
     fn drop(&mut self) {
         if names(&self.folder).is_ok_and(|names| names == [MARKER]) {
             let _ = fs::remove_file(self.folder.join(MARKER));
+            if self.made {
+                let _ = fs::remove_dir(&self.folder);
+            }
         }
     }
 }
@@ -77,6 +82,7 @@ pub fn check(folder: &Path, what: &str, ours: impl FnOnce() -> bool) -> Result<(
 pub fn claim(folder: &Path, what: &str, ours: impl FnOnce() -> bool) -> Result<Claim> {
     check(folder, what, ours)?;
     let failed = |e: io::Error| cannot_write(folder, &e);
+    let made = !folder.exists();
     fs::create_dir_all(folder).map_err(failed)?;
     let path = folder.join(MARKER);
     let mut file =
@@ -98,7 +104,7 @@ pub fn claim(folder: &Path, what: &str, ours: impl FnOnce() -> bool) -> Result<C
         };
         write(&mut file).map_err(failed)?;
     }
-    Ok(Claim { folder: folder.to_owned(), _lock: file })
+    Ok(Claim { folder: folder.to_owned(), made, _lock: file })
 }
 
 fn names(folder: &Path) -> io::Result<Vec<String>> {
@@ -117,7 +123,7 @@ mod tests {
         let said = claim(&new, "run", || false).unwrap_err().to_string();
         assert!(said.contains("another gatefold is at work"), "{said}");
         drop(held);
-        assert!(names(&new).unwrap().is_empty());
+        assert!(!new.exists());
         let held = claim(&new, "run", || false).unwrap();
         fs::write(new.join("notes.txt"), "mine").unwrap();
         drop(held);

@@ -260,8 +260,9 @@ fn a_folder_per_class_becomes_a_data_set() {
     assert!(made.report.covers.iter().flatten().all(|&covers| covers > 0), "{}", made.report);
     assert_eq!(made.skipped.len(), 1);
     assert!(made.skipped[0].path.ends_with("broken.JPG") && made.skipped[0].reason.starts_with("not a picture"));
-    assert!(made.notes.len() == 2 && made.notes[0].contains("passed over 1 files"), "{:?}", made.notes);
-    assert!(made.notes[1].contains("30 pictures are one colour all over"), "{:?}", made.notes);
+    assert!(made.notes.len() == 3 && made.notes[0].contains("nothing was taken: `empty`"), "{:?}", made.notes);
+    assert!(made.notes[1].contains("passed over 1 files"), "{:?}", made.notes);
+    assert!(made.notes[2].contains("30 pictures are one colour all over"), "{:?}", made.notes);
     for (i, cover) in manifest.covers.iter().enumerate() {
         let full = load_rgb(cover.strings.path()).unwrap();
         assert_eq!((cover.width, cover.height), full.dimensions());
@@ -351,7 +352,9 @@ fn absolute_and_parent_paths_are_followed() {
     assert_eq!(make(&path, &options(), out.path()).unwrap().dataset.pack.len(), 12);
 
     fs::write(&path, text + "../gone.png,x\n/no/such/place.png,y\n").unwrap();
-    assert_says(&refusal(&path, &options()), &["t.csv", "2 of 14", "gone.png (line 14)", "/no/such/place.png"]);
+    let made = make(&path, &options(), &out.path().join("more")).unwrap();
+    assert_eq!((made.dataset.pack.len(), made.skipped.len()), (12, 2));
+    assert_eq!(made.skipped[0].reason, "line 14: there is no such file");
 }
 
 #[test]

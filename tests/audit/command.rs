@@ -138,8 +138,8 @@ fn one_source_is_not_detected_and_the_seed_decides_the_bytes() {
     }
     let page = fs::read_to_string(one.join("audit.html")).unwrap();
     assert!(page.contains("NOT DETECTED") && !page.contains("http"), "the page loads something");
-    // Nothing else is left behind.
-    assert_eq!(fs::read_dir(&one).unwrap().count(), 2);
+    // Nothing else is left behind, but the mark that says whose folder it is.
+    assert_eq!(fs::read_dir(&one).unwrap().count(), 3);
 }
 
 /// What an audit of one of [`covers`] prints with `--json`.
@@ -212,7 +212,7 @@ fn bad_input_is_told_in_a_line() {
     refused(&[data, "--out", to, "--size", "16"], &["--size 16", "32 or more"]);
     refused(&[data, "--out", to, "--source", "scanner"], &["--source scanner", "covers.csv"]);
     refused(&[text(&table), "--out", to, "--source", "press"], &["--source press", "no column `press`", "scanner"]);
-    refused(&[text(&table), "--out", text(&table)], &["--out", "cannot be made"]);
+    refused(&[text(&table), "--out", text(&table)], &["--out", "is a file: name a folder"]);
     refused(&[data, "--run", "/nowhere"], &["run /nowhere", "does not exist"]);
     assert_eq!(fs::read_dir(out.path()).unwrap().count(), 0);
     // clap's own.

@@ -90,22 +90,22 @@ fn eval_takes_labels_from_a_table_and_pictures_from_a_folder() {
     let rows: Vec<u64> = done.json()["confusion"].as_array().unwrap().iter().map(sum).collect();
     assert_eq!(rows, [2, 1, 0]);
     for note in [
-        "pictures are matched by `id`",
-        "1 of 4 rows name no picture in",
-        "line 5: `77`",
-        "2 pictures have no row in",
+        "guessed files from `id`, labels from `genre`",
+        "left out 1 of 4 files, which do not exist",
+        "77: line 5: there is no such file",
+        "2 pictures are not named in",
         "there are no covers of Metal",
     ] {
         assert!(done.stderr.contains(note), "{note}: {}", done.stderr);
     }
     // The folder alone has no classes, and says what would give some.
     let call = ["eval", trained.run(), text(&images), "--split", "all"];
-    refused(&call, &["its 5 pictures have no classes", "table of file names and labels", "--images"]);
+    refused(&call, &["its 5 pictures lie in no class folder", "a CSV with the columns path, label", "--images"]);
     refused(&["eval", trained.run(), "--images", text(&images)], &["--images", "name DATA"]);
     let swapped = ["eval", trained.run(), text(&images), "--split", "all", "--images", text(&table)];
-    refused(&swapped, &["the labels come from a table"]);
+    refused(&swapped, &["--images is for a table"]);
     fs::write(&table, "id,genre\nx,Folk\n").unwrap();
-    refused(&base, &["labels.csv", "none of its columns names pictures", "00.png"]);
+    refused(&base, &["labels.csv", "no column `path`", "--path"]);
     fs::write(&table, "id,what\n00,Folk\n").unwrap();
     refused(&base, &["no column `label`", "--label"]);
 }

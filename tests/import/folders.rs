@@ -280,7 +280,7 @@ fn labels_that_differ_only_in_what_cannot_be_seen_are_one_and_others_are_joined_
     assert_eq!(totals(&made.report), [10, 11, 10]);
     notes_say(&made.told, "label `hip-hop` became class `Hip Hop`: 5 pictures");
     wish.request.labelling.map = vec!["hiphop=Rap".parse().unwrap()];
-    refused(&wish, &["--map hiphop=Rap: there is no label `hiphop`", "did you mean hip-hop?"]);
+    refused(&wish, &["--map hiphop=Rap: there is no label `hiphop`", "did you mean Hip Hop?"]);
 }
 
 #[test]

@@ -178,3 +178,38 @@ fn large_groups_of_different_files_are_named() {
     notes_say(&made.told, "1 group of more than 5 different files look alike: ");
     notes_say(&made.told, "(6 files)");
 }
+
+/// The sets of the covers whose names begin so.
+fn sets_of(made: &gatefold::data::Imported, start: &str) -> std::collections::BTreeSet<String> {
+    let covers = made.dataset.manifest.covers.iter();
+    let named = |path: &std::path::Path| path.file_name().unwrap().to_str().unwrap().starts_with(start);
+    covers.filter(|cover| named(cover.strings.path())).map(|cover| cover.split.to_string()).collect()
+}
+
+#[test]
+fn covers_that_are_alike_from_afar_stay_in_one_set_where_that_can_be() {
+    let dir = scratch();
+    draw(dir.path(), &[("Jazz", 20), ("Rock", 20)]);
+    for number in 0..8 {
+        let class = ["Jazz", "Rock"][number % 2];
+        volume(number, [200, 60, 40], 8).save(dir.path().join(format!("{class}/vol{number}.png"))).unwrap();
+    }
+    for seed in 1..5 {
+        let mut wish = options(dir.path());
+        wish.seed = seed;
+        let made = good(&wish, &scratch().path().join("set"));
+        assert_eq!((made.told.kept, sets_of(&made, "vol").len()), (48, 1));
+        assert_eq!(made.dataset.manifest.group_columns, ["duplicates"]);
+        notes_say(&made.told, "8 covers are alike from afar");
+    }
+    // A class of nothing else cannot be in all sets as a whole.
+    let only = scratch();
+    draw(only.path(), &[("Jazz", 12)]);
+    fs::create_dir(only.path().join("Series")).unwrap();
+    for number in 0..12 {
+        volume(number, [200, 60, 40], 8).save(only.path().join(format!("Series/vol{number}.png"))).unwrap();
+    }
+    let made = good(&options(only.path()), &scratch().path().join("set"));
+    assert_eq!((made.told.kept, sets_of(&made, "vol").len()), (24, 3));
+    notes_say(&made.told, "WARNING: covers that look alike from afar are in several sets");
+}

@@ -46,6 +46,14 @@ pub struct Group {
     pub kept: Option<usize>,
 }
 
+impl Group {
+    /// The group of those that stay, if they are several.
+    pub fn among(mut self, stays: &[bool]) -> Option<Self> {
+        self.members.retain(|member| stays[member.number]);
+        (self.members.len() > 1).then_some(self)
+    }
+}
+
 /// A candidate, and the one that it is directly alike to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Member {
@@ -94,9 +102,14 @@ fn worth(candidates: &[Candidate], i: usize) -> impl Ord + use<> {
     (row.split.map(|split| split as usize), u64::from(info.width) * u64::from(info.height), Reverse(i))
 }
 
+/// Whether two pictures are alike from afar, given that their perceptual hashes are near.
+fn alike_from_afar(looks: &Looks, a: usize, b: usize) -> bool {
+    correlation(looks.grey(a), looks.grey(b)) >= LEAST_CORRELATION
+}
+
 /// How far two pictures are apart that are alike from afar; none if they are not alike.
 fn alike(candidates: &[Candidate], looks: &Looks, a: usize, b: usize) -> Option<Apart> {
-    if correlation(looks.grey(a), looks.grey(b)) < LEAST_CORRELATION {
+    if !alike_from_afar(looks, a, b) {
         return None;
     }
     // The measure has a first and a second; which is which must not depend on who asks.
@@ -112,7 +125,8 @@ fn search<State: Sync>(
     state: &mut State,
     items: &[Item],
     order: &[usize],
-    (candidates, looks): (&[Candidate], &Looks),
+    candidates: &[Candidate],
+    alike: impl Fn(usize, usize) -> bool + Sync,
     wanted: impl Fn(&State, usize, usize) -> bool + Sync,
     found: impl Fn(&mut State, &[(usize, usize)]),
 ) {
@@ -128,7 +142,7 @@ fn search<State: Sync>(
         let of_row = |a: usize| {
             let near = (a + 1..order.len()).filter(|&b| distance(hashes[a], hashes[b]) <= MOST_DISTANT);
             let near: Vec<usize> = near.filter(|&b| wanted(state_now, order[a], order[b])).collect();
-            let same = near.into_par_iter().filter(|&b| alike(candidates, looks, first(a), first(b)).is_some());
+            let same = near.into_par_iter().filter(|&b| alike(first(a), first(b)));
             same.map(|b| (order[a], order[b])).collect()
         };
         let pairs: Vec<Vec<(usize, usize)>> = rows.clone().into_par_iter().map(of_row).collect();
@@ -142,7 +156,7 @@ fn search<State: Sync>(
 /// alike to one of another label.
 pub fn find(candidates: &[Candidate], looks: &Looks) -> Vec<Group> {
     let items = items(candidates);
-    let pictures = (candidates, looks);
+    let same = |a: usize, b: usize| alike(candidates, looks, a, b).is_some();
     let comparable = comparable(&items, looks);
 
     // First those whose labels contradict each other: for each one that does.
@@ -157,7 +171,8 @@ pub fn find(candidates: &[Candidate], looks: &Looks) -> Vec<Group> {
         &mut against,
         &items,
         &comparable,
-        pictures,
+        candidates,
+        same,
         |now, a, b| items[a].contradicts(&items[b]) && (now.found[a].is_none() || now.found[b].is_none()),
         |now, pairs| {
             for &(a, b) in pairs {
@@ -177,7 +192,8 @@ pub fn find(candidates: &[Candidate], looks: &Looks) -> Vec<Group> {
         &mut copy_of,
         &items,
         &order,
-        pictures,
+        candidates,
+        same,
         |now, a, b| now[a].is_none() && now[b].is_none(),
         |now, pairs| {
             for &(a, b) in pairs {
@@ -211,6 +227,16 @@ pub fn find(candidates: &[Candidate], looks: &Looks) -> Vec<Group> {
 
 /// As [`find`], but what is alike through a third one is in one group: for pictures that are kept, and must not be parted.
 pub fn find_all(candidates: &[Candidate], looks: &Looks) -> Vec<Group> {
+    joined(candidates, looks, |a, b| alike(candidates, looks, a, b).is_some())
+}
+
+/// Groups of pictures that are alike from afar, also through others: the covers of a series, or scans of one cover in other
+/// colours. They are different covers, but one would help to answer for the other.
+pub fn find_near(candidates: &[Candidate], looks: &Looks) -> Vec<Group> {
+    joined(candidates, looks, |a, b| alike_from_afar(looks, a, b))
+}
+
+fn joined(candidates: &[Candidate], looks: &Looks, alike: impl Fn(usize, usize) -> bool + Sync) -> Vec<Group> {
     struct Joined {
         sets: Disjoint,
         roots: Vec<usize>,
@@ -223,7 +249,8 @@ pub fn find_all(candidates: &[Candidate], looks: &Looks) -> Vec<Group> {
         &mut joined,
         &items,
         &comparable(&items, looks),
-        (candidates, looks),
+        candidates,
+        alike,
         |now, a, b| now.roots[a] != now.roots[b],
         |now, pairs| {
             for &(a, b) in pairs {

@@ -31,6 +31,10 @@ pub struct Job<'a> {
     pub ratios: Option<[f64; 3]>,
     pub source: Source,
     pub state: String,
+    /// Whether there is a group column of covers that look alike, behind the source's.
+    pub alike_column: bool,
+    /// Whether it keeps them together.
+    pub tied: bool,
 }
 
 impl Job<'_> {
@@ -65,7 +69,7 @@ impl Job<'_> {
             .collect();
         self.source.notes.extend(notes::plain(&plain));
         let before = self.sets_before(dir);
-        let (splits, moved) = self.split(&rows, |i| infos[i].hash, &before)?;
+        let (splits, moved) = self.split_tied(&rows, |i| infos[i].hash, &before)?;
         self.source.notes.extend(self.large_group(&rows));
         let moved: Vec<String> = moved.iter().map(|&i| rows[i].strings.path_text().to_owned()).collect();
         if !moved.is_empty() {
@@ -89,11 +93,14 @@ impl Job<'_> {
         let groups = find(&candidates, &looks);
         let told: Vec<Told> =
             groups.iter().map(|group| duplicates::told(group, &candidates, &self.source.classes, &looks)).collect();
+        // In a split that is made here, what is alike from afar stays in one set. Sets that are given are not changed for it.
+        let near = if self.ratios.is_some() { duplicates::find_near(&candidates, &looks) } else { Vec::new() };
         drop(candidates);
         let mut stays = vec![true; rows.len()];
         self.source.notes.extend(notes::large_groups(&groups, rows, infos));
         if self.options.keep_duplicates {
-            self.join_duplicates(rows, infos, &groups);
+            self.join(rows, infos, &groups);
+            self.source.notes.extend(notes::kept(&groups));
             return Ok(Cleaned { stays, duplicates: told });
         }
         let paths = |i: usize| rows[i].strings.path_text();
@@ -123,11 +130,16 @@ impl Job<'_> {
                  (import.json lists them)"
             ));
         }
+        let near: Vec<Group> = near.into_iter().filter_map(|group| group.among(&stays)).collect();
+        if !near.is_empty() {
+            self.join(rows, infos, &near);
+            self.source.notes.push(notes::tied(&near));
+        }
         Ok(Cleaned { stays, duplicates: told })
     }
 
     /// Gives each row a value in a further group column: the name of its group of duplicates, empty if it is in none.
-    fn join_duplicates(&mut self, rows: &mut [Row], infos: &[PictureInfo], groups: &[Group]) {
+    fn join(&mut self, rows: &mut [Row], infos: &[PictureInfo], groups: &[Group]) {
         let mut group_of = vec![None; rows.len()];
         groups.iter().for_each(|group| {
             group.members.iter().for_each(|member| group_of[member.number] = Some(group.members[0].number))
@@ -138,15 +150,27 @@ impl Job<'_> {
             strings.push(row.strings.path_text(), row.strings.groups().chain([&*name]));
         }
         rows.iter_mut().zip(strings.finish()).for_each(|(row, strings)| row.strings = strings);
-        if !groups.is_empty() {
-            let covers: usize = groups.iter().map(|group| group.members.len()).sum();
-            let conflicts = groups.iter().filter(|group| group.kept.is_none()).count();
-            self.source.notes.push(format!(
-                "kept {covers} covers that look alike, in {} groups that stay in one set; {conflicts} groups have labels that \
-                 contradict each other",
-                groups.len(),
-            ));
+        (self.alike_column, self.tied) = (true, true);
+    }
+
+    /// Splits, if that can be done without parting what is alike from afar; else it is parted, and told.
+    fn split_tied(
+        &mut self,
+        rows: &[Row],
+        key: impl Fn(usize) -> Hash,
+        before: &HashMap<Hash, Split>,
+    ) -> Result<(Vec<Split>, Vec<usize>)> {
+        let split = self.split(rows, &key, before);
+        if split.is_ok() || !self.tied || self.options.keep_duplicates {
+            return split;
         }
+        self.tied = false;
+        self.source.notes.push(
+            "WARNING: covers that look alike from afar are in several sets, since their classes have too few others: what is \
+             learned of one helps with the next, and flatters the score"
+                .to_owned(),
+        );
+        self.split(rows, key, before)
     }
 
     /// Where covers of the data set that is to be replaced are, by content, if it was split by the same rule.
@@ -174,8 +198,7 @@ impl Job<'_> {
         before: &HashMap<Hash, Split>,
     ) -> Result<(Vec<Split>, Vec<usize>)> {
         let mut columns = self.source.grouping.clone();
-        if self.options.keep_duplicates {
-            // Where duplicates are known; before, it is empty.
+        if self.tied {
             columns.push(self.source.group_columns.len());
         }
         let ties = Tie::of(&self.source.group_columns, &columns);
@@ -239,7 +262,7 @@ impl Job<'_> {
             )));
         }
         let mut group_columns = self.source.group_columns.clone();
-        if self.options.keep_duplicates {
+        if self.alike_column {
             group_columns.push(DUPLICATES.to_owned());
         }
         Ok(Manifest { classes: self.source.classes.clone(), group_columns, covers })

@@ -124,6 +124,8 @@ fn import_from(
         ratios: if has_sets { ratios } else { Some(ratios.unwrap_or(DEFAULT_RATIOS)) },
         source,
         state,
+        alike_column: false,
+        tied: false,
     };
     // An impossible wish is told now, not after an hour of decoding.
     let by_path = |i: usize| blake3::hash(job.source.rows[i].strings.path_text().as_bytes());

@@ -11,6 +11,29 @@ const MANY: usize = 5;
 /// Paths that a note names.
 const NAMED: usize = 3;
 
+/// What became of pictures that look alike, where all are kept.
+pub fn kept(groups: &[Group]) -> Option<String> {
+    let covers: usize = groups.iter().map(|group| group.members.len()).sum();
+    let conflicts = groups.iter().filter(|group| group.kept.is_none()).count();
+    (!groups.is_empty()).then(|| {
+        format!(
+            "kept {covers} covers that look alike, in {} groups that stay in one set; {conflicts} groups have labels that \
+             contradict each other",
+            groups.len(),
+        )
+    })
+}
+
+/// What became of different covers that are alike from afar.
+pub fn tied(groups: &[Group]) -> String {
+    let covers: usize = groups.iter().map(|group| group.members.len()).sum();
+    format!(
+        "{covers} covers are alike from afar, as those of a series or scans in other colours are: each of their {} groups stays in \
+         one set (the column `duplicates`)",
+        groups.len()
+    )
+}
+
 /// What to know of groups of many different files that look alike. They are told largest first.
 pub fn large_groups(groups: &[Group], rows: &[Row], infos: &[PictureInfo]) -> Option<String> {
     let files =

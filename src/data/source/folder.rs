@@ -17,9 +17,11 @@ use crate::{Error, Result};
 /// What to do where a folder will not do.
 pub(super) fn give_table(data: &Path, root: &Path) -> String {
     let table = ["covers.csv", "manifest.csv"].into_iter().find(|table| root.join(table).is_file());
-    table.map_or("give a CSV with the columns path, label and those to group by".into(), |table| {
-        format!("give the table in it, {}", data.join(table).display())
-    })
+    table.map_or(
+        "give a CSV with the columns path, label and those to group by, and with --images the folder of its pictures"
+            .into(),
+        |table| format!("give the table in it, {}", data.join(table).display()),
+    )
 }
 
 /// Reads a folder per class. Folders that hold nothing but one other folder are passed through. If sets lie on top or

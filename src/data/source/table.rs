@@ -191,7 +191,10 @@ impl Table {
             }
             let Some(class) = seen.label(line, cell, request.labelling.multi) else { return Ok(()) };
             let file = match finder.find(file) {
-                Found::File(file) => file,
+                Found::File(file) => {
+                    seen.found += 1;
+                    file
+                }
                 other => return seen.miss(line, file, &other),
             };
             let groups = groups.iter().map(|&place| record[place].trim());
@@ -209,9 +212,9 @@ impl Table {
         notes.extend(seen.notes(self, path, label, request.labelling.multi));
         if let Some((folder, walk)) = images {
             notes.extend(walk.notes(folder));
-            let others = walk.pictures.len().saturating_sub(seen.rows);
+            let others = walk.pictures.len().saturating_sub(seen.found);
             if others > 0 {
-                notes.push(format!("{}: at least {others} pictures are not named in {shown}", folder.display()));
+                notes.push(format!("{}: {others} pictures are not named in {shown}", folder.display()));
             }
         }
         let group_columns: Vec<String> = groups.iter().map(|&place| self.header[place].clone()).collect();
@@ -226,6 +229,8 @@ impl Table {
 #[derive(Default)]
 struct Seen {
     rows: usize,
+    /// Rows whose file is there.
+    found: usize,
     without_path: usize,
     /// Rows whose label says that there is none, by what it says.
     nothing: BTreeMap<String, usize>,
