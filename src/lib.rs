@@ -11,6 +11,7 @@ pub mod data;
 pub mod explain;
 mod font;
 pub mod nets;
+mod panics;
 pub mod report;
 pub mod sample;
 pub mod score;

@@ -6,8 +6,10 @@ use std::path::Path;
 
 /// Each room may use those before it.
 const ENGINE: &[&str] = &["error", "file", "hint", "tensor", "gpu", "params", "tape", "ops", "plan"];
-const PROGRAM: &[&str] =
-    &["claim", "font", "sample", "data", "nets", "weights", "score", "train", "explain", "report", "audit", "cli"];
+const PROGRAM: &[&str] = &[
+    "claim", "panics", "font", "sample", "data", "nets", "weights", "score", "train", "explain", "report", "audit",
+    "cli",
+];
 const DATA: &[&str] = &["picture", "set", "source", "import"];
 
 /// Every module below a folder, such as `data::set::pack`, with its text.

@@ -25,6 +25,7 @@ use std::sync::Arc;
 use clap::{Args, FromArgMatches, Parser, Subcommand};
 use gatefold_engine::gpu::{Gpu, GpuOptions, cache_folder, quieten_layers};
 
+use crate::panics;
 use crate::{Error, Result};
 
 /// Teaches a GPU, any GPU, to read album covers.
@@ -95,6 +96,7 @@ fn give_back_freed_memory() {}
 /// Parses the command line, runs it, and gives the exit code: 0 done, 1 a run-time failure, 2 bad usage or bad input.
 pub fn main() -> ExitCode {
     give_back_freed_memory();
+    panics::say_in_one_line(console::say);
     // SAFETY: there is one thread yet.
     unsafe { quieten_layers() };
     let matches = help::command().try_get_matches();

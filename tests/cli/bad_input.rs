@@ -167,3 +167,52 @@ fn runs_layers_classes_and_pictures_that_are_not_there() {
     refused(&["eval", run, text(other.path()), "--split", "all"], &parts);
     refused(&["sample", text(&trained.data)], &[text(&trained.data)]);
 }
+
+/// A planar, tiled TIFF of 40 x 40 pixels whose side is no multiple of the tile's: valid, and too much for the decoder.
+fn planar_tiff() -> Vec<u8> {
+    let (side, tile, tiles) = (40u32, 16u32, 27u32);
+    let (sizes_at, offsets_at) = (8 + 2 + 12 * 11 + 4, 8 + 2 + 12 * 11 + 4 + 6);
+    let (counts_at, data_at) = (offsets_at + 4 * tiles, offsets_at + 8 * tiles);
+    let entries: [(u16, u16, u32, u32); 11] = [
+        (256, 3, 1, side),
+        (257, 3, 1, side),
+        (258, 3, 3, sizes_at),
+        (259, 3, 1, 1),
+        (262, 3, 1, 2),
+        (277, 3, 1, 3),
+        (284, 3, 1, 2),
+        (322, 3, 1, tile),
+        (323, 3, 1, tile),
+        (324, 4, tiles, offsets_at),
+        (325, 4, tiles, counts_at),
+    ];
+    let mut out = b"II*\0\x08\0\0\0\x0b\0".to_vec();
+    for (tag, kind, count, value) in entries {
+        out.extend([tag.to_le_bytes(), kind.to_le_bytes()].concat());
+        out.extend([count.to_le_bytes(), value.to_le_bytes()].concat());
+    }
+    out.extend([0, 0, 0, 0, 8, 0, 8, 0, 8, 0]);
+    (0..tiles).for_each(|i| out.extend((data_at + i * tile * tile).to_le_bytes()));
+    (0..tiles).for_each(|_| out.extend((tile * tile).to_le_bytes()));
+    out.resize(out.len() + (tiles * tile * tile) as usize, 60);
+    out
+}
+
+#[test]
+fn a_decoder_that_gives_up_leaves_one_line_and_the_rest_goes_on() {
+    let dir = folder(&TWO);
+    fs::write(dir.path().join("Folk/planar.tif"), planar_tiff()).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let done = good(&["import", text(dir.path()), "--out", text(&out.path().join("set"))]);
+    assert!(done.stderr.contains("planar.tif: "), "{}", done.stderr);
+    assert!(!done.stderr.contains("fault in gatefold") && !done.stderr.contains("src/"), "{}", done.stderr);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_no_source() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("covers.csv");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    refused(&["import", text(&pipe), "--dry-run"], &["covers.csv: neither a file nor a folder"]);
+}

@@ -254,7 +254,12 @@ fn a_dry_run_needs_no_data_where_the_classes_are_told() {
     let with_data = good(&[&base[..], &[text(data)]].concat()).json();
     assert_eq!(told, with_data);
     refused(&base, &["required arguments"]);
-    refused(&[&base[..], &["--classes", "1"]].concat(), &["--classes 1", "at least 2"]);
+    for classes in ["1", "4294967296", "18446744073709551615"] {
+        refused(
+            &[&base[..], &["--classes", classes]].concat(),
+            &["--classes", classes, "at least 2 and at most 100000"],
+        );
+    }
     let out = tempfile::tempdir().unwrap();
     let run = out.path().join("run");
     let disagrees = ["--classes 4", text(data), "has 3"];

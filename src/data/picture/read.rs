@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::Cursor;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use image::error::{ImageError, LimitErrorKind};
@@ -11,6 +10,7 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, Rgb, R
 
 use crate::data::picture::fit::BadPicture;
 use crate::data::picture::{audio, jpeg, tiff};
+use crate::panics::caught;
 
 /// Pictures of this many pixels on a side, or more, are refused.
 pub const MAX_SIDE: u32 = 20_000;
@@ -78,8 +78,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>, BadPicture> {
 /// # Errors
 /// As [`load`](crate::data::picture::load).
 pub fn decode_caught(bytes: &[u8]) -> Result<RgbImage, BadPicture> {
-    catch_unwind(AssertUnwindSafe(|| decode(bytes)))
-        .unwrap_or_else(|_| Err(BadPicture::new("damaged (the decoder gave up on it)")))
+    caught(|| decode(bytes)).unwrap_or_else(|| Err(BadPicture::new("damaged (the decoder gave up on it)")))
 }
 
 /// The format of a file that is not empty, not something else than a picture, and not plainly cut off.

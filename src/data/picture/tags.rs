@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use lofty::config::{GlobalOptions, ParseOptions, apply_global_options};
@@ -10,6 +9,7 @@ use lofty::file::{FileType, TaggedFile};
 use lofty::probe::Probe;
 
 use crate::data::picture::id3;
+use crate::panics::caught;
 
 /// The most that is read of a file: its tags, with several scanned pictures of ten megabytes. What they take in memory is a
 /// small multiple of it, since compressed frames of ID3 are not unpacked ([`Bounded`]).
@@ -61,11 +61,11 @@ fn attempt(reader: impl Read + Seek, kind: Option<FileType>, length: u64) -> Res
     };
     let read = || probe.guess_file_type().map(Probe::read);
     // A parser's panic on damaged bytes must not end an import of a whole library.
-    match catch_unwind(AssertUnwindSafe(read)) {
-        Ok(Ok(Ok(file))) => Ok(file),
-        Ok(Ok(Err(e))) => Err(format!("damaged or no audio file ({})", one_line(&e.to_string()))),
-        Ok(Err(e)) => Err(format!("cannot be read: {e}")),
-        Err(_) => Err("damaged (the tag reader gave up on it)".to_owned()),
+    match caught(read) {
+        Some(Ok(Ok(file))) => Ok(file),
+        Some(Ok(Err(e))) => Err(format!("damaged or no audio file ({})", one_line(&e.to_string()))),
+        Some(Err(e)) => Err(format!("cannot be read: {e}")),
+        None => Err("damaged (the tag reader gave up on it)".to_owned()),
     }
 }
 

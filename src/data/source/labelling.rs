@@ -271,6 +271,14 @@ mod tests {
     }
 
     #[test]
+    fn classes_that_say_little_are_named_with_the_option_that_leaves_them_out() {
+        let note = says_little(&[("Other", 12), ("Rock", 40), ("unknown", 3)]).unwrap();
+        assert!(note.starts_with("`Other` (12) and `unknown` (3)"), "{note}");
+        assert!(note.ends_with("--without Other,unknown"), "{note}");
+        assert_eq!(says_little(&[("Rock", 40), ("Another World", 3)]), None);
+    }
+
+    #[test]
     fn several_labels_in_a_cell_are_told_apart() {
         assert_eq!(labels_in("Rock|Pop"), ["Rock", "Pop"]);
         assert_eq!(labels_in("Rock; Pop ;"), ["Rock", "Pop"]);

@@ -194,6 +194,10 @@ impl Request {
             Place::One(data) => {
                 let about = fs::metadata(data).map_err(|e| cannot_read(data, &e))?;
                 let root = absolute(data)?;
+                if !about.is_dir() && !about.is_file() {
+                    // A pipe might never end.
+                    return Err(Error::Input(format!("{}: neither a file nor a folder: give one", data.display())));
+                }
                 if !about.is_dir() {
                     let table = Table::open(data, &root)?;
                     let images = self.columns.images.as_deref().map(|images| images_of(&table, images)).transpose()?;

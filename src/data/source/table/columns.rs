@@ -30,7 +30,7 @@ const PATHS: [&str; 14] = [
     "artwork",
 ];
 /// In music a `label` is the record company where there is a genre beside it.
-const LABELS: [&str; 13] = [
+const LABELS: [&str; 14] = [
     "genre",
     "genrelabel",
     "maingenre",
@@ -44,6 +44,7 @@ const LABELS: [&str; 13] = [
     "target",
     "genres",
     "styles",
+    "tags",
 ];
 const GROUPS: [&str; 8] =
     ["artist", "artistid", "artistname", "msdartistid", "album", "albumid", "albumindex", "release"];
