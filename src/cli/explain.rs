@@ -11,7 +11,7 @@ use super::console::{self, percent};
 use super::help::{Choice, DATA, NETWORK, OUTPUT, choice};
 use super::predict::load;
 use super::weights::WeightsArguments;
-use crate::claim;
+use crate::claim::{self, Claim};
 use crate::data::{Dataset, Split, source};
 use crate::explain::faithfulness::{self, Faithfulness};
 use crate::explain::randomisation::{self, Randomisation, StripRow};
@@ -103,10 +103,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if images.is_empty() && !tests {
         return Err(Error::input("no picture to explain; name at least one"));
     }
-    let older = || {
-        [gallery::NUMBERS, faithfulness::NUMBERS, randomisation::NUMBERS].iter().any(|name| out.join(name).is_file())
-    };
-    let _claim = claim::claim(&out, "heat maps", older)?;
+    let _claim = claimed(&out)?;
     if tests {
         return test(arguments, &model, &question, run.as_ref(), &images, &out);
     }
@@ -133,7 +130,14 @@ pub fn explain(
     out: &Path,
 ) -> Result<Vec<gallery::Record>> {
     let class = class.map(|name| gallery::class_of(model, name)).transpose()?;
+    let _claim = claimed(out)?;
     write_maps(model, &Question { methods: &[Method::GradCam], layer, class }, images, false, out)
+}
+
+/// The folder for heat maps, for this process alone.
+fn claimed(out: &Path) -> Result<Claim> {
+    let older = [gallery::NUMBERS, faithfulness::NUMBERS, randomisation::NUMBERS];
+    claim::claim(out, "heat maps", || older.iter().any(|name| out.join(name).is_file()))
 }
 
 fn write_maps(

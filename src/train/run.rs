@@ -133,7 +133,11 @@ impl RunFolder {
     }
 
     /// Removes an earlier run's files, and nothing else.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the folder holds files that are not Gatefold's; [`Error::Run`] if one cannot be removed.
     pub fn clear(&self) -> Result<()> {
+        claim::check(&self.root, RUN, || self.is_ours())?;
         let files = [self.config(), self.metrics(), self.last(), self.best(), self.tune()];
         let files = files.into_iter().chain([self.test(), self.predictions(), self.report()]);
         // What was said of an earlier network must not stand in the new one's report.

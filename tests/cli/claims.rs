@@ -48,6 +48,18 @@ fn files_of_others_are_never_replaced() {
 }
 
 #[test]
+fn the_demo_leaves_files_of_others_alone() {
+    let out = tempfile::tempdir().unwrap();
+    for folder in ["run", "heat-maps"] {
+        fs::create_dir(out.path().join(folder)).unwrap();
+    }
+    let own = out.path().join("run/config.toml");
+    fs::write(&own, "my own").unwrap();
+    refused(&["demo", "--out", text(out.path())], &["holds other files (config.toml)", "name a new or an empty folder"]);
+    assert_eq!(fs::read_to_string(&own).unwrap(), "my own");
+}
+
+#[test]
 fn two_trainings_into_one_folder_do_not_mix() {
     let dir = tempfile::tempdir().unwrap();
     let (data, out) = (dir.path().join("covers"), dir.path().join("run"));
