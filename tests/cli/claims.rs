@@ -55,7 +55,10 @@ fn the_demo_leaves_files_of_others_alone() {
     }
     let own = out.path().join("run/config.toml");
     fs::write(&own, "my own").unwrap();
-    refused(&["demo", "--out", text(out.path())], &["holds other files (config.toml)", "name a new or an empty folder"]);
+    refused(
+        &["demo", "--out", text(out.path())],
+        &["holds other files (config.toml)", "name a new or an empty folder"],
+    );
     assert_eq!(fs::read_to_string(&own).unwrap(), "my own");
 }
 

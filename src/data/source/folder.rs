@@ -1,12 +1,12 @@
 //! Folders: one per class, perhaps in train, val and test; or one of covers of a class and one of others.
 
-mod layout;
+mod levels;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use self::layout::{Layout, Sets};
+use self::levels::{Levels, Sets};
 use crate::data::set::report::Skipped;
 use crate::data::source::Source;
 use crate::data::source::collect::{Collector, NO_GROUPS, Origin};
@@ -25,27 +25,27 @@ pub(super) fn give_table(data: &Path, root: &Path) -> String {
 }
 
 /// Reads a folder per class. Folders that hold nothing but one other folder are passed through. If sets lie on top or
-/// below the classes, they are kept; see [`Layout::of`]. Pictures further down belong to their class.
+/// below the classes, they are kept; see [`Levels::of`]. Pictures further down belong to their class.
 pub(super) fn read(data: &Path, root: &Path, walk: &Walk, labelling: &Labelling) -> Result<Source> {
     let shown = data.display();
     let relative = |path: &'_ Path| path.strip_prefix(root).unwrap_or(path).to_owned();
     let paths: Vec<PathBuf> = walk.pictures.iter().map(|file| relative(&file.path)).collect();
-    let layout = Layout::of(&paths);
+    let levels = Levels::of(&paths);
 
     let (mut found, mut outside, mut notes) = (Collector::new(labelling), 0, walk.notes(data));
     let (mut strangers, mut unlabelled) = (BTreeMap::<String, usize>::new(), BTreeMap::<String, usize>::new());
     for (file, path) in walk.pictures.iter().zip(&paths) {
-        let (class, split) = match layout.place(path) {
-            layout::Place::Class { name, split } => (name, split),
-            layout::Place::Unlabelled(name) => {
+        let (class, split) = match levels.position(path) {
+            levels::Position::Class { name, split } => (name, split),
+            levels::Position::Unlabelled(name) => {
                 *unlabelled.entry(name.to_string_lossy().into_owned()).or_default() += 1;
                 continue;
             }
-            layout::Place::Stranger(name) => {
+            levels::Position::Stranger(name) => {
                 *strangers.entry(name.to_string_lossy().into_owned()).or_default() += 1;
                 continue;
             }
-            layout::Place::Outside => {
+            levels::Position::Outside => {
                 outside += 1;
                 continue;
             }
@@ -72,7 +72,7 @@ pub(super) fn read(data: &Path, root: &Path, walk: &Walk, labelling: &Labelling)
         notes.push(format!("{shown}: passed over, since it is no set and stands beside sets: {}", listed(&strangers)));
     }
     let named = |names: &[OsString]| names.iter().map(|name| name.to_string_lossy()).collect::<Vec<_>>().join(", ");
-    match &layout.sets {
+    match &levels.sets {
         Sets::None => {}
         Sets::Alone(names) => {
             notes.push(format!("{shown}: only {} has labels, so it is split as if it stood alone", named(names)));
@@ -81,7 +81,7 @@ pub(super) fn read(data: &Path, root: &Path, walk: &Walk, labelling: &Labelling)
             notes.push(format!("{shown}: the sets are kept as the folders name them: {}", named(names)))
         }
     }
-    let empty = empty_classes(root, walk, &layout, &paths);
+    let empty = empty_classes(root, walk, &levels, &paths);
     if !empty.is_empty() {
         notes.push(format!("WARNING: {shown}: class folders from which nothing was taken: {}", empty.join(", ")));
     }
@@ -95,9 +95,9 @@ pub(super) fn read(data: &Path, root: &Path, walk: &Walk, labelling: &Labelling)
 }
 
 /// Folders that stand where classes do, and that have no picture which is read.
-fn empty_classes(root: &Path, walk: &Walk, layout: &Layout, paths: &[PathBuf]) -> Vec<String> {
-    let class_of = |path: &Path| match layout.place(path) {
-        layout::Place::Class { name, .. } => Some(name.to_owned()),
+fn empty_classes(root: &Path, walk: &Walk, levels: &Levels, paths: &[PathBuf]) -> Vec<String> {
+    let class_of = |path: &Path| match levels.position(path) {
+        levels::Position::Class { name, .. } => Some(name.to_owned()),
         _ => None,
     };
     let taken: BTreeSet<_> = paths.iter().filter_map(|path| class_of(path)).collect();

@@ -45,7 +45,7 @@ pub struct Report {
 /// One cover per album: tracks of the same album artist and album, or of the same album in one folder; what tracks without an album
 /// make is in [`albums`].
 ///
-/// The cover is found by [`Finder`]. A track's class is that of the first of its genres that the table knows; an album takes the
+/// The cover is found by [`CoverFinder`]. A track's class is that of the first of its genres that the table knows; an album takes the
 /// class of more than half of its tracks that have one, and is left out if there is none.
 pub(super) fn read(data: &Path, root: &Path, walk: &Walk, request: &Request) -> Result<Source> {
     let table = GenreTable::read(request.genres.as_deref())?;
@@ -61,7 +61,7 @@ pub(super) fn read(data: &Path, root: &Path, walk: &Walk, request: &Request) -> 
     }
     let beside = Beside::new(walk);
     let albums = albums(good, &beside);
-    let finder = Finder { owners: Owners::new(&albums), beside };
+    let finder = CoverFinder { owners: Owners::new(&albums), beside };
     let mut unmapped: HashMap<String, usize> = HashMap::new();
     let mut found = Collector::new(&request.labelling);
     for (number, album) in albums.iter().enumerate() {
@@ -135,12 +135,12 @@ fn read_track(file: &File) -> Result<Read, Skipped> {
 }
 
 /// Finds an album's cover.
-struct Finder<'a> {
+struct CoverFinder<'a> {
     owners: Owners<'a>,
     beside: Beside<'a>,
 }
 
-impl Finder<'_> {
+impl CoverFinder<'_> {
     /// The first that is whole of: a front cover embedded in one of the tracks; a picture of a cover's name beside them or above
     /// their discs; one of a track's name; the only picture there; another embedded picture, for which false is told. Else a
     /// broken one, whose fault is then reported.

@@ -20,7 +20,7 @@ pub struct Read {
 pub enum Cover {
     None,
     Good {
-        hash: Picture,
+        hash: PictureHash,
         /// It may be the front.
         front: bool,
     },
@@ -29,7 +29,7 @@ pub enum Cover {
 }
 
 /// What tells a picture from others.
-pub type Picture = [u8; 32];
+pub type PictureHash = [u8; 32];
 
 /// Tracks of one album, or a single.
 pub struct Album {
@@ -83,14 +83,14 @@ fn key(read: &Read) -> Key {
 /// there is only one picture and either one artist, or more than half of the tracks have it. Without any picture they are one
 /// album if they are of one artist. Else a track without a picture of its own is a single.
 fn parts(tracks: Vec<Read>, beside: &Beside) -> Vec<Vec<Read>> {
-    let own: Vec<Option<Picture>> = tracks.iter().map(|read| own_picture(read, beside)).collect();
-    let pictures: BTreeSet<Picture> = own.iter().copied().flatten().collect();
+    let own: Vec<Option<PictureHash>> = tracks.iter().map(|read| own_picture(read, beside)).collect();
+    let pictures: BTreeSet<PictureHash> = own.iter().copied().flatten().collect();
     let artists: BTreeSet<String> = tracks.iter().filter_map(|read| main_artist(&read.track.artist)).collect();
     let carriers = own.iter().flatten().count();
     if pictures.len() < 2 && (artists.len() < 2 || 2 * carriers > tracks.len()) {
         return vec![tracks];
     }
-    let mut part_of: HashMap<Picture, usize> = HashMap::new();
+    let mut part_of: HashMap<PictureHash, usize> = HashMap::new();
     let mut parts: Vec<Vec<Read>> = Vec::new();
     for (read, own) in tracks.into_iter().zip(own) {
         let part = own.map_or(parts.len(), |picture| *part_of.entry(picture).or_insert(parts.len()));
@@ -102,7 +102,7 @@ fn parts(tracks: Vec<Read>, beside: &Beside) -> Vec<Vec<Read>> {
     parts
 }
 
-fn own_picture(read: &Read, beside: &Beside) -> Option<Picture> {
+fn own_picture(read: &Read, beside: &Beside) -> Option<PictureHash> {
     if let Cover::Good { hash, .. } = read.cover {
         return Some(hash);
     }

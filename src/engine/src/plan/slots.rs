@@ -9,7 +9,7 @@ const ALIGNMENT: u64 = 256;
 
 /// A part of a slot, in bytes from its start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Region {
+pub struct SlotPart {
     pub slot: usize,
     pub offset: u64,
 }
@@ -19,8 +19,8 @@ pub struct Region {
 pub struct Slots {
     /// Bytes of each slot, largest first.
     pub sizes: Vec<u64>,
-    /// Region of each root with storage of its own.
-    pub places: HashMap<usize, Region>,
+    /// Where each root with storage of its own lies.
+    pub places: HashMap<usize, SlotPart>,
 }
 
 /// A root, its bytes, and the first and the last launch that touch it.
@@ -76,11 +76,11 @@ impl Slots {
                     return None;
                 }
                 let taken = beside.iter().map(|(other, offset)| (*offset, offset + other.bytes)).collect();
-                gap(taken, tenant.bytes, *size).map(|offset| Region { slot, offset })
+                gap(taken, tenant.bytes, *size).map(|offset| SlotPart { slot, offset })
             };
             let place = slots.iter().enumerate().find_map(room).unwrap_or_else(|| {
                 slots.push((tenant.bytes, vec![]));
-                Region { slot: slots.len() - 1, offset: 0 }
+                SlotPart { slot: slots.len() - 1, offset: 0 }
             });
             slots[place.slot].1.push((tenant, place.offset));
             places.insert(tenant.root, place);

@@ -20,7 +20,7 @@ pub(super) enum Sets {
 
 /// What a picture's folders make it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Place<'a> {
+pub(super) enum Position<'a> {
     Class {
         name: &'a OsStr,
         split: Option<Split>,
@@ -34,7 +34,7 @@ pub(super) enum Place<'a> {
 
 /// Where classes and sets are.
 #[derive(Debug)]
-pub(super) struct Layout {
+pub(super) struct Levels {
     /// The folders that all pictures share.
     top: PathBuf,
     shared: usize,
@@ -61,8 +61,8 @@ struct Set {
     split: Option<Split>,
 }
 
-impl Layout {
-    /// The layout of pictures with these paths.
+impl Levels {
+    /// The levels of pictures with these paths.
     ///
     /// On top lie either classes or sets. They are sets if a folder with class folders in it is named like a train set, and
     /// others are then strangers. A name is that of a set if it says nothing else (`1_train`), or if another set's name says
@@ -92,21 +92,20 @@ impl Layout {
     }
 
     /// What the folders of a picture with this path make it.
-    pub fn place<'a>(&self, path: &'a Path) -> Place<'a> {
+    pub fn position<'a>(&self, path: &'a Path) -> Position<'a> {
         let Some(first) = folder_at(path, self.shared).filter(|_| path.starts_with(&self.top)) else {
-            return Place::Outside;
+            return Position::Outside;
         };
         match &self.order {
-            Order::Classes => Place::Class { name: first, split: None },
+            Order::Classes => Position::Class { name: first, split: None },
             Order::SetsInClasses => {
-                Place::Class { name: first, split: folder_at(path, self.shared + 1).and_then(only_set) }
+                Position::Class { name: first, split: folder_at(path, self.shared + 1).and_then(only_set) }
             }
             Order::ClassesInSets(sets) => match sets.get(first) {
-                None => Place::Stranger(first),
-                Some(set) if !set.labelled => Place::Unlabelled(first),
-                Some(set) => {
-                    folder_at(path, set.depth).map_or(Place::Outside, |name| Place::Class { name, split: set.split })
-                }
+                None => Position::Stranger(first),
+                Some(set) if !set.labelled => Position::Unlabelled(first),
+                Some(set) => folder_at(path, set.depth)
+                    .map_or(Position::Outside, |name| Position::Class { name, split: set.split }),
             },
         }
     }
@@ -205,16 +204,16 @@ mod tests {
     }
 
     /// What becomes of each picture, shortly.
-    fn places(list: &[&str]) -> Vec<String> {
+    fn positions(list: &[&str]) -> Vec<String> {
         let paths = paths(list);
-        let layout = Layout::of(&paths);
-        let told = |path: &PathBuf| match layout.place(path) {
-            Place::Class { name, split } => {
+        let levels = Levels::of(&paths);
+        let told = |path: &PathBuf| match levels.position(path) {
+            Position::Class { name, split } => {
                 format!("{}{}", name.display(), split.map_or(String::new(), |split| format!(" {split}")))
             }
-            Place::Unlabelled(name) => format!("unlabelled {}", name.display()),
-            Place::Stranger(name) => format!("stranger {}", name.display()),
-            Place::Outside => "outside".into(),
+            Position::Unlabelled(name) => format!("unlabelled {}", name.display()),
+            Position::Stranger(name) => format!("stranger {}", name.display()),
+            Position::Outside => "outside".into(),
         };
         paths.iter().map(told).collect()
     }
@@ -247,7 +246,7 @@ mod tests {
             (&["train/1", "test/1"], &["train", "test"]),
             (&["test/A/1", "val/A/1"], &["test", "val"]),
         ] {
-            assert_eq!(places(list), wanted);
+            assert_eq!(positions(list), wanted);
         }
     }
 }
