@@ -94,7 +94,8 @@ impl Job<'_> {
         let told: Vec<Told> =
             groups.iter().map(|group| duplicates::told(group, &candidates, &self.source.classes, &looks)).collect();
         // In a split that is made here, what is alike from afar stays in one set. Sets that are given are not changed for it.
-        let near = if self.ratios.is_some() { duplicates::find_near(&candidates, &looks) } else { Vec::new() };
+        let tie = self.ratios.is_some() && !self.options.keep_duplicates;
+        let near = if tie { duplicates::find_near(&candidates, &looks) } else { Vec::new() };
         drop(candidates);
         let mut stays = vec![true; rows.len()];
         self.source.notes.extend(notes::large_groups(&groups, rows, infos));

@@ -1,5 +1,8 @@
 //! Artists and albums that stand for none: what is tagged "Various Artists" has no artist in common.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
@@ -103,12 +106,15 @@ const NO_ALBUM: [&str; 14] = [
 
 /// Whether an artist's name is no one's: empty, or a word for several or unknown ones in any of the languages that taggers use.
 pub(in crate::data) fn means_nobody(artist: &str) -> bool {
-    stands_for_none(artist, &NOBODY)
+    // A split asks this several times for every cover.
+    static WORDS: LazyLock<HashSet<String>> = LazyLock::new(|| NOBODY.into_iter().map(normalise).collect());
+    stands_for_none(artist, &WORDS)
 }
 
 /// Whether an album's name is none: empty, or a word for an unknown one.
 pub(in crate::data) fn means_no_album(album: &str) -> bool {
-    stands_for_none(album, &NO_ALBUM)
+    static WORDS: LazyLock<HashSet<String>> = LazyLock::new(|| NO_ALBUM.into_iter().map(normalise).collect());
+    stands_for_none(album, &WORDS)
 }
 
 /// What of a name's spelling counts: letters without accents and digits, in lower case; & is "and".
@@ -117,13 +123,13 @@ pub(in crate::data) fn normalise(name: &str) -> String {
     spelled.nfkd().filter(|c| !is_combining_mark(*c) && c.is_alphanumeric()).collect()
 }
 
-fn stands_for_none(text: &str, words: &[&str]) -> bool {
+fn stands_for_none(text: &str, words: &HashSet<String>) -> bool {
     let plain = normalise(text);
     if plain.is_empty() {
         // "!!!" is a band; dashes, dots and question marks are what people type to leave a field empty.
         return text.chars().all(|c| c.is_whitespace() || c.is_control() || "-–—._?/<>[]()".contains(c));
     }
-    words.iter().any(|word| normalise(word) == plain)
+    words.contains(&plain)
 }
 
 #[cfg(test)]

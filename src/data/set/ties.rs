@@ -17,10 +17,14 @@ pub struct Tie {
     pub within: Option<usize>,
 }
 
+/// What of a column's name counts: not case, blanks, underscores or hyphens.
+pub(in crate::data) fn plain(column: &str) -> String {
+    column.to_lowercase().replace([' ', '_', '-'], "")
+}
+
 impl Tie {
     /// The ties of the columns with these places among `group_columns`.
     pub fn of(group_columns: &[String], places: &[usize]) -> Vec<Self> {
-        let plain = |column: &String| column.to_lowercase().replace([' ', '_', '-'], "");
         let artist = group_columns.iter().position(|column| ARTISTS.contains(&plain(column).as_str()));
         let is_album =
             |&column: &usize| group_columns.get(column).is_some_and(|name| ALBUMS.contains(&plain(name).as_str()));
@@ -30,16 +34,13 @@ impl Tie {
     /// What has to be equal; none where a cover is tied to no other by this.
     pub fn value(&self, strings: &Strings) -> Option<String> {
         let value = strings.group(self.column).trim();
-        if value.is_empty() || means_nobody(value) {
+        if means_nobody(value) {
             return None;
         }
         let value = value.to_lowercase();
-        let within = self.within.map(|column| strings.group(column).trim()).filter(|within| !within.is_empty());
-        Some(match within {
-            // Of several artists' albums the name is all there is.
-            Some(within) if !means_nobody(within) => format!("{value}\0{}", within.to_lowercase()),
-            _ => value,
-        })
+        // Of several artists' albums the name is all there is.
+        let within = self.within.map(|column| strings.group(column).trim()).filter(|within| !means_nobody(within));
+        Some(within.map_or(value.clone(), |within| format!("{value}\0{}", within.to_lowercase())))
     }
 }
 

@@ -1,6 +1,6 @@
 //! From what was found to a source: each file once, labels numbered.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -23,7 +23,7 @@ pub(super) struct Collector<'a> {
     found: Vec<Found>,
     not_utf8: Vec<Skipped>,
     /// Labels with characters that do not count, as they were written, and what they were taken for.
-    respelled: BTreeSet<(String, String)>,
+    respelled: BTreeMap<String, String>,
     /// How many pictures each entry of [`Labelling::map`] was used for.
     mapped: Vec<usize>,
 }
@@ -67,7 +67,7 @@ impl<'a> Collector<'a> {
             labels: Labels::default(),
             found: Vec::new(),
             not_utf8: Vec::new(),
-            respelled: BTreeSet::new(),
+            respelled: BTreeMap::new(),
             mapped: vec![0; labelling.map.len()],
         }
     }
@@ -91,8 +91,8 @@ impl<'a> Collector<'a> {
             return self.not_utf8.push(Skipped::new(path, reason));
         };
         let class = tidy(label);
-        if class != label && !self.respelled.iter().any(|(written, _)| written == label) {
-            self.respelled.insert((label.to_owned(), class.clone().into_owned()));
+        if class != label && !self.respelled.contains_key(label) {
+            self.respelled.insert(label.to_owned(), class.clone().into_owned());
         }
         let class = match self.labelling.entry(&class) {
             None => class.as_ref(),
@@ -107,8 +107,7 @@ impl<'a> Collector<'a> {
         };
         let real = fs::canonicalize(path);
         let hash = short_hash(real.as_deref().unwrap_or(path).as_os_str().as_encoded_bytes());
-        let groups: Vec<String> = groups.into_iter().map(|group| tidy(group.as_ref()).into_owned()).collect();
-        self.strings.push(text, groups);
+        self.strings.push(text, groups.into_iter().map(|group| tidy(group.as_ref()).into_owned()));
         self.found.push(Found { label: self.labels.number(class), split, origin, hash });
     }
 

@@ -28,13 +28,14 @@ pub(super) fn give_table(data: &Path, root: &Path) -> String {
 /// below the classes, they are kept; see [`Levels::of`]. Pictures further down belong to their class.
 pub(super) fn read(data: &Path, root: &Path, walk: &Walk, labelling: &Labelling) -> Result<Source> {
     let shown = data.display();
-    let relative = |path: &'_ Path| path.strip_prefix(root).unwrap_or(path).to_owned();
-    let paths: Vec<PathBuf> = walk.pictures.iter().map(|file| relative(&file.path)).collect();
+    let paths: Vec<&Path> =
+        walk.pictures.iter().map(|file| file.path.strip_prefix(root).unwrap_or(&file.path)).collect();
     let levels = Levels::of(&paths);
 
     let (mut found, mut outside, mut notes) = (Collector::new(labelling), 0, walk.notes(data));
     let (mut strangers, mut unlabelled) = (BTreeMap::<String, usize>::new(), BTreeMap::<String, usize>::new());
-    for (file, path) in walk.pictures.iter().zip(&paths) {
+    let mut taken = BTreeSet::new();
+    for (file, path) in walk.pictures.iter().zip(paths) {
         let (class, split) = match levels.position(path) {
             levels::Position::Class { name, split } => (name, split),
             levels::Position::Unlabelled(name) => {
@@ -54,6 +55,7 @@ pub(super) fn read(data: &Path, root: &Path, walk: &Walk, labelling: &Labelling)
             let folder = file.path.parent().unwrap_or(root).display();
             return Err(Error::Input(format!("{folder}: the class's name is not UTF-8: rename it")));
         };
+        taken.insert(OsStr::new(class));
         found.add(&file.path, class, NO_GROUPS, split, Origin::Class);
     }
     if found.is_empty() {
@@ -81,7 +83,7 @@ pub(super) fn read(data: &Path, root: &Path, walk: &Walk, labelling: &Labelling)
             notes.push(format!("{shown}: the sets are kept as the folders name them: {}", named(names)))
         }
     }
-    let empty = empty_classes(root, walk, &levels, &paths);
+    let empty = empty_classes(root, walk, &levels, &taken);
     if !empty.is_empty() {
         notes.push(format!("WARNING: {shown}: class folders from which nothing was taken: {}", empty.join(", ")));
     }
@@ -95,16 +97,18 @@ pub(super) fn read(data: &Path, root: &Path, walk: &Walk, labelling: &Labelling)
 }
 
 /// Folders that stand where classes do, and that have no picture which is read.
-fn empty_classes(root: &Path, walk: &Walk, levels: &Levels, paths: &[PathBuf]) -> Vec<String> {
-    let class_of = |path: &Path| match levels.position(path) {
-        levels::Position::Class { name, .. } => Some(name.to_owned()),
-        _ => None,
-    };
-    let taken: BTreeSet<_> = paths.iter().filter_map(|path| class_of(path)).collect();
-    // What a file in the folder would belong to.
-    let all = walk.folders.iter().filter_map(|folder| class_of(&folder.strip_prefix(root).unwrap_or(folder).join("x")));
-    let empty: BTreeSet<_> = all.filter(|class| !taken.contains(class)).collect();
-    empty.into_iter().map(|class| format!("`{}`", class.to_string_lossy())).collect()
+fn empty_classes(root: &Path, walk: &Walk, levels: &Levels, taken: &BTreeSet<&OsStr>) -> Vec<String> {
+    let mut empty = BTreeSet::new();
+    for folder in &walk.folders {
+        // What a file in the folder would belong to.
+        let file = folder.strip_prefix(root).unwrap_or(folder).join("x");
+        if let levels::Position::Class { name, .. } = levels.position(&file)
+            && !taken.contains(name)
+        {
+            empty.insert(format!("`{}`", name.to_string_lossy()));
+        }
+    }
+    empty.into_iter().collect()
 }
 
 fn nothing_found(data: &Path, root: &Path, outside: usize, walk: &Walk) -> Error {

@@ -6,6 +6,8 @@ use std::path::Path;
 
 use image::ImageFormat;
 
+use crate::data::picture::audio::ending;
+
 /// Endings of picture files that are read.
 const PICTURES: [&str; 15] =
     ["jpg", "jpeg", "jpe", "jfif", "jif", "jfi", "pjpeg", "pjp", "png", "apng", "webp", "gif", "bmp", "tif", "tiff"];
@@ -47,23 +49,19 @@ pub enum Kind {
     Other,
 }
 
-fn extension(path: &Path) -> String {
-    path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase()
-}
-
 /// Whether the file's ending is that of a picture that is read.
 pub fn is_picture(path: &Path) -> bool {
-    PICTURES.contains(&extension(path).as_str())
+    ending(path).is_some_and(|ending| PICTURES.contains(&&*ending))
 }
 
 impl Kind {
     /// By the file's ending, else by its first bytes. It must be a regular file: others might never answer.
     pub fn of(path: &Path) -> Self {
-        let extension = extension(path);
-        if PICTURES.contains(&extension.as_str()) {
+        if is_picture(path) {
             return Self::Picture;
         }
-        if let Some(&(_, format)) = UNREAD.iter().find(|(known, _)| *known == extension) {
+        let ending = ending(path).unwrap_or_default();
+        if let Some(&(_, format)) = UNREAD.iter().find(|(known, _)| *known == ending) {
             return Self::Unread(format);
         }
         let mut head = [0; 32];
@@ -75,7 +73,8 @@ impl Kind {
         Self::of_content(&head[..length])
     }
 
-    fn of_content(head: &[u8]) -> Self {
+    /// By the first bytes.
+    pub fn of_content(head: &[u8]) -> Self {
         if head.get(4..8) == Some(b"ftyp") {
             return match head.get(8..12) {
                 Some(b"heic" | b"heix" | b"hevc" | b"heim" | b"heis" | b"mif1" | b"msf1") => Self::Unread("HEIC"),

@@ -1,6 +1,5 @@
 //! From the labels that people write to classes: what is nothing, what is several, what is renamed or left out.
 
-use std::fmt;
 use std::str::FromStr;
 
 use gatefold_engine::hint::{did_you_mean, quoted};
@@ -78,28 +77,6 @@ impl Multi {
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
     fn is_default(&self) -> bool {
         *self == Self::default()
-    }
-}
-
-impl fmt::Display for Multi {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Error => "error",
-            Self::First => "first",
-            Self::Skip => "skip",
-            Self::Keep => "keep",
-        })
-    }
-}
-
-impl FromStr for Multi {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        [Self::Error, Self::First, Self::Skip, Self::Keep]
-            .into_iter()
-            .find(|known| known.to_string() == text)
-            .ok_or("must be error, first, skip or keep")
     }
 }
 
@@ -216,17 +193,18 @@ fn joins(group: &[(&str, usize)]) -> String {
 fn says_little(classes: &[(&str, usize)]) -> Option<String> {
     const LITTLE: [&str; 8] =
         ["unknown", "other", "others", "misc", "miscellaneous", "unclassified", "uncategorized", "undefined"];
-    let found: Vec<String> = classes
-        .iter()
-        .filter(|(class, _)| LITTLE.contains(&class.to_lowercase().as_str()))
-        .map(|(class, covers)| format!("`{class}` ({covers})"))
-        .collect();
-    let options = classes.iter().filter(|(class, _)| LITTLE.contains(&class.to_lowercase().as_str()));
-    let options: Vec<String> = options.map(|(class, _)| quoted(class)).collect();
-    (!found.is_empty()).then(|| {
-        let (found, options) = (found.join(" and "), options.join(","));
-        format!("{found} says little of a cover, and is learned as a class; leave it out with --without {options}")
-    })
+    let found: Vec<&(&str, usize)> =
+        classes.iter().filter(|(class, _)| LITTLE.contains(&class.to_lowercase().as_str())).collect();
+    if found.is_empty() {
+        return None;
+    }
+    let listed: Vec<String> = found.iter().map(|(class, covers)| format!("`{class}` ({covers})")).collect();
+    let options: Vec<String> = found.iter().map(|(class, _)| quoted(class)).collect();
+    Some(format!(
+        "{} says little of a cover, and is learned as a class; leave it out with --without {}",
+        listed.join(" and "),
+        options.join(",")
+    ))
 }
 
 /// Whether a cell of a table says that there is no value: `nan`, `None`, `N/A`, `?`, `-`, nothing.

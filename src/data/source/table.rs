@@ -195,7 +195,10 @@ impl Table {
                     seen.found += 1;
                     file
                 }
-                other => return seen.miss(line, file, &other),
+                other => {
+                    seen.miss(line, file, &other);
+                    return Ok(());
+                }
             };
             let groups = groups.iter().map(|&place| record[place].trim());
             let split = split.map(|place| self.set_at(line, place, &record[place])).transpose()?;
@@ -251,13 +254,13 @@ impl Seen {
         }
         match (labels.len(), multi) {
             (0, _) | (2.., Multi::Skip) => None,
-            (1, Multi::Keep) | (2.., Multi::Keep) => Some(cell),
-            (_, _) => Some(labels[0]),
+            (_, Multi::Keep) => Some(cell),
+            _ => Some(labels[0]),
         }
     }
 
     /// Notes a file that is not there.
-    fn miss(&mut self, line: u64, value: &str, found: &Found) -> Result<()> {
+    fn miss(&mut self, line: u64, value: &str, found: &Found) {
         let reason = match found {
             Found::Link => {
                 self.links += 1;
@@ -268,7 +271,6 @@ impl Seen {
         };
         let path = if let Found::Missing(path) = found { path.as_path() } else { Path::new(value) };
         self.left_out.push(Skipped::new(path, format!("line {line}: {reason}")));
-        Ok(())
     }
 
     /// Refuses a table that was not understood.

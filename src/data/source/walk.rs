@@ -131,7 +131,7 @@ pub fn walk(root: &Path) -> Result<Walk> {
 }
 
 /// Why a picture in a format that is not read is left out.
-pub fn unread(format: &str) -> String {
+fn unread(format: &str) -> String {
     format!("{format} pictures are not read: convert it to JPEG or PNG")
 }
 

@@ -67,7 +67,7 @@ impl Levels {
     /// On top lie either classes or sets. They are sets if a folder with class folders in it is named like a train set, and
     /// others are then strangers. A name is that of a set if it says nothing else (`1_train`), or if another set's name says
     /// the same beside it (`flowers_train`, `flowers_test`).
-    pub fn of(paths: &[PathBuf]) -> Self {
+    pub fn of(paths: &[&Path]) -> Self {
         let shared = shared_top(paths);
         let folders = paths.iter().find(|path| folder_at(path, shared).is_some());
         let top: PathBuf = folders.map(|path| path.iter().take(shared).collect()).unwrap_or_default();
@@ -112,7 +112,7 @@ impl Levels {
 }
 
 /// The folders at this depth that are sets.
-fn sets_on_top(paths: &[PathBuf], depth: usize) -> BTreeMap<OsString, Set> {
+fn sets_on_top(paths: &[&Path], depth: usize) -> BTreeMap<OsString, Set> {
     let mut inside: BTreeMap<&OsStr, Vec<&Path>> = BTreeMap::new();
     for path in paths {
         if let Some(folder) = folder_at(path, depth) {
@@ -147,7 +147,7 @@ fn classes_in(paths: &[&Path], set: Split, mut depth: usize) -> usize {
 }
 
 /// The names of the sets below the classes, if every picture lies in one and there are several.
-fn sets_in_classes(paths: &[PathBuf], depth: usize) -> Option<Vec<OsString>> {
+fn sets_in_classes(paths: &[&Path], depth: usize) -> Option<Vec<OsString>> {
     let (mut names, mut found) = (BTreeSet::new(), BTreeSet::new());
     for path in paths.iter().filter(|path| folder_at(path, depth).is_some()) {
         let folder = folder_at(path, depth + 1)?;
@@ -169,7 +169,7 @@ fn folder_at(path: &Path, depth: usize) -> Option<&OsStr> {
 }
 
 /// How deep the folders lie in which the paths first part. Pictures that lie above do not count.
-fn shared_top(paths: &[PathBuf]) -> usize {
+fn shared_top(paths: &[&Path]) -> usize {
     let mut depth = 0;
     loop {
         let mut here = paths.iter().filter_map(|path| folder_at(path, depth));
@@ -187,8 +187,8 @@ fn shared_top(paths: &[PathBuf]) -> usize {
 mod tests {
     use super::*;
 
-    fn paths(paths: &[&str]) -> Vec<PathBuf> {
-        paths.iter().map(PathBuf::from).collect()
+    fn paths<'a>(paths: &[&'a str]) -> Vec<&'a Path> {
+        paths.iter().map(|path| Path::new(*path)).collect()
     }
 
     #[test]
@@ -207,7 +207,7 @@ mod tests {
     fn positions(list: &[&str]) -> Vec<String> {
         let paths = paths(list);
         let levels = Levels::of(&paths);
-        let told = |path: &PathBuf| match levels.position(path) {
+        let told = |path: &&Path| match levels.position(path) {
             Position::Class { name, split } => {
                 format!("{}{}", name.display(), split.map_or(String::new(), |split| format!(" {split}")))
             }

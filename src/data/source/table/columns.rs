@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::Table;
 use crate::data::set::split::Split;
+use crate::data::set::ties::plain;
 use crate::data::source::Columns;
 use crate::data::source::find::{Finder, Found};
 use crate::data::source::kind::is_picture;
@@ -168,7 +169,6 @@ impl Table {
 
     /// Columns that have one of these names, in the order of the names.
     fn guesses(&self, names: &[&str]) -> Vec<usize> {
-        let plain = |text: &str| text.to_lowercase().replace([' ', '_', '-'], "");
         let known = |name: &&str| self.header.iter().position(|column| plain(column) == **name);
         let mut found: Vec<usize> = names.iter().filter_map(known).collect();
         found.dedup();

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::path::Path;
 
+use crate::data::source::kind::Kind;
 use crate::{Error, Result};
 
 /// The table as text in UTF-8, without a byte-order mark.
@@ -11,9 +12,7 @@ use crate::{Error, Result};
 /// [`Error::Input`] if it is a picture, or no text in UTF-8 or UTF-16.
 pub(super) fn decoded(data: &Path, bytes: Vec<u8>) -> Result<String> {
     let shown = data.display();
-    if image::guess_format(&bytes)
-        .is_ok_and(|format| format != image::ImageFormat::Bmp && format != image::ImageFormat::Pnm)
-    {
+    if Kind::of_content(&bytes[..bytes.len().min(32)]) != Kind::Other {
         return Err(Error::Input(format!("{shown}: a picture, not a table: give a folder per class or a CSV")));
     }
     if let Some(little) = utf16(&bytes) {
@@ -82,9 +81,8 @@ pub(super) fn delimiter(data: &Path, text: &str) -> (u8, usize) {
 pub(super) fn with_plain_quotes(text: String) -> String {
     let closed =
         |field: &str| !field.starts_with('"') || closing(&field[1..], b'\t').is_some_and(|end| end + 2 == field.len());
-    let fields = |line: &str| line.trim_end_matches('\r').split('\t').all(closed);
     // A tab within marks is possible, so the line is looked at as a whole first.
-    let fine = |line: &str| line.matches('"').count() == 0 || fields(line) || whole(line);
+    let fine = |line: &str| !line.contains('"') || whole(line);
     if text.lines().all(fine) {
         return text;
     }
