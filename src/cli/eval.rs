@@ -7,7 +7,7 @@ use clap::Args;
 use super::help::{Choice, DATA, OUTPUT, choice};
 use super::weights::WeightsArguments;
 use super::{GpuArguments, console};
-use crate::data::{Columns, Split};
+use crate::data::{Columns, Rename, Split};
 use crate::score::evaluate::{self, Others};
 use crate::score::model::Model;
 use crate::train::run::RunFolder;
@@ -27,8 +27,8 @@ pub struct Arguments {
     split: Which,
     /// Rename a class of DATA to one of the network's, such as hip-hop=HipHop; an empty name leaves it out
     /// [default: none]
-    #[arg(long, value_name = "THEIRS=OURS", value_parser = parse_pair, help_heading = DATA)]
-    map: Vec<(String, String)>,
+    #[arg(long, value_name = "THEIRS=OURS", help_heading = DATA)]
+    map: Vec<Rename>,
     #[command(flatten)]
     columns: Columns,
     /// Print one JSON object
@@ -54,11 +54,6 @@ impl Choice for Which {
         ("test", "What the network has not seen", Self::Test),
         ("all", "All of them", Self::All),
     ];
-}
-
-fn parse_pair(text: &str) -> Result<(String, String), String> {
-    let pair = text.split_once('=').ok_or("must be THEIRS=OURS")?;
-    Ok((pair.0.to_owned(), pair.1.to_owned()))
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {

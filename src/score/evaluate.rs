@@ -7,7 +7,7 @@ use gatefold_engine::gpu::Gpu;
 use gatefold_engine::hint::{did_you_mean, nearest};
 
 use crate::data::import::build;
-use crate::data::source::{Columns, Request};
+use crate::data::source::{Columns, Rename, Request};
 use crate::data::{Dataset, Pack, Skipped, Split};
 use crate::score::metrics::Metrics;
 use crate::score::model::{Model, probabilities};
@@ -66,8 +66,8 @@ pub struct Others<'a> {
     /// A folder per class, a table, a music library or a data set.
     pub data: &'a Path,
     pub columns: &'a Columns,
-    /// Pairs of their name of a class and the network's; an empty name leaves a class out.
-    pub renames: &'a [(String, String)],
+    /// From their names of classes to the network's.
+    pub renames: &'a [Rename],
 }
 
 /// Scores a network on other labelled covers, matched by class name. They may be of fewer classes than it has.
@@ -111,14 +111,9 @@ pub fn other(model: &Model, others: &Others, progress: &(dyn Fn(usize, usize) + 
 }
 
 /// For each of their classes the network's; none for those left out.
-fn places(
-    data: &Path,
-    theirs: &[String],
-    known: &[String],
-    renames: &[(String, String)],
-) -> Result<Vec<Option<usize>>> {
+fn places(data: &Path, theirs: &[String], known: &[String], renames: &[Rename]) -> Result<Vec<Option<usize>>> {
     let (data, labels) = (data.display(), known.join(", "));
-    for (name, to) in renames {
+    for Rename { label: name, class: to } in renames {
         if !theirs.contains(name) {
             let (classes, hint) = (theirs.join(", "), did_you_mean(name, theirs));
             return Err(Error::input(format!("--map {name}=…: {data} has no such class{hint}; it has: {classes}")));
@@ -130,8 +125,9 @@ fn places(
             )));
         }
     }
-    let renamed =
-        |class: &String| renames.iter().find(|(name, _)| name == class).map_or(class.clone(), |(_, to)| to.clone());
+    let renamed = |class: &String| {
+        renames.iter().find(|rename| rename.label == *class).map_or(class.clone(), |rename| rename.class.clone())
+    };
     let place = |class: &String| known.iter().position(|label| *label == renamed(class));
     let unknown: Vec<&String> =
         theirs.iter().filter(|class| place(class).is_none() && !renamed(class).is_empty()).collect();
@@ -210,7 +206,7 @@ mod tests {
         let known: Vec<String> = ["HipHop", "Jazz", "Metal"].map(str::to_owned).to_vec();
         let call = |theirs: &[&str], renames: &[(&str, &str)]| {
             let theirs: Vec<String> = theirs.iter().map(|&name| name.to_owned()).collect();
-            let renames: Vec<_> = renames.iter().map(|&(a, b)| (a.to_owned(), b.to_owned())).collect();
+            let renames: Vec<Rename> = renames.iter().map(|(a, b)| format!("{a}={b}").parse().unwrap()).collect();
             places(Path::new("covers"), &theirs, &known, &renames).map_err(|e| e.to_string())
         };
         assert_eq!(call(&["Metal"], &[]), Ok(vec![Some(2)]));
