@@ -46,7 +46,7 @@ pub struct Config {
     pub schedule: Schedule,
     /// Steps over which the rate rises to where the schedule begins.
     pub warmup: u64,
-    /// Epochs after which the schedule begins: where `--resume --restart-schedule` began it anew.
+    /// Epochs after which the schedule begins: where `--resume --restart-schedule` restarted it.
     #[serde(skip_serializing_if = "is_zero")]
     pub schedule_from: u64,
     /// Epochs between two drops of the step schedule, and what each multiplies the rate by (0.1 unless said).

@@ -9,7 +9,7 @@ use crate::{Error, Result};
 /// What a resumed run is asked to do otherwise than its `config.toml` says.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wish {
-    /// Begin the schedule anew, over the epochs that are left.
+    /// Restart the schedule, over the epochs that are left.
     pub restart_schedule: bool,
 }
 
@@ -34,9 +34,9 @@ pub fn settings(stored: &Config, wanted: &Config, wish: Wish, done: u64) -> Resu
     let free = wanted.epochs > stored.epochs || wish.restart_schedule;
     let other = wanted.schedule != stored.schedule;
     // A rate belongs to the course that it was given for.
-    let anew = free && (other || wish.restart_schedule);
+    let restarted = free && (other || wish.restart_schedule);
     let mut wanted = wanted.clone();
-    if anew && other {
+    if restarted && other {
         // What belongs to the schedule that the run had is not asked for again.
         let kept = (wanted.step_every, wanted.step_factor) == (stored.step_every, stored.step_factor);
         if wanted.schedule != Schedule::Step && kept {
@@ -47,12 +47,12 @@ pub fn settings(stored: &Config, wanted: &Config, wish: Wish, done: u64) -> Resu
         }
     }
     let mut config = Config { epochs: wanted.epochs, ..stored.clone() };
-    if anew {
+    if restarted {
         let Config { schedule, lr, warmup, step_every, step_factor, .. } = wanted;
         config = Config { schedule, lr, warmup, step_every, step_factor, ..config };
     }
     if wanted != config {
-        let more = match (free, anew) {
+        let more = match (free, restarted) {
             (_, true) => "",
             (true, false) => "; --lr may change with --schedule or --restart-schedule",
             (false, false) => "; --schedule, and with it --lr, may change where --epochs is raised",

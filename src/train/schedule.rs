@@ -40,7 +40,7 @@ pub struct LearningRate {
     pub warmup: u64,
     pub steps_per_epoch: u64,
     pub epochs: u64,
-    /// Steps after which the schedule begins: none, but where a run that was resumed began it anew.
+    /// Steps after which the schedule begins: none, but where a resumed run restarted it.
     pub start: u64,
     /// Epochs between two drops of [`Schedule::Step`].
     pub step_every: u64,

@@ -103,6 +103,9 @@ fn msd_i_without_pictures_tells_classes_conflicts_and_spanning_albums() {
         assert_eq!(taken(&report.spanning), [owned("0", Some("test")), owned("2", Some("val"))]);
         assert_eq!(report.artists_in_several_sets, 1);
         refused(&options(&table), &["links, not pictures", "--images", "--dry-run"]);
+        let mut mapped = options(&table);
+        mapped.request.labelling.map = vec!["Rock=Metal".parse().unwrap()];
+        refused(&mapped, &["--map is for pictures", "--images"]);
     }
     let (table, gone) = (msd(dir.path(), "genre", &ROWS), dir.path().join("gone"));
     let mut wrong = options(&table);

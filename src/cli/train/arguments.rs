@@ -108,7 +108,7 @@ pub struct Arguments {
     #[arg(long, value_name = "FACTOR", help_heading = SCHEDULE)]
     step_factor: Option<f32>,
 
-    /// With --resume: begin the schedule anew, over the epochs that are left
+    /// With --resume: restart the schedule, over the epochs that are left
     #[arg(long, requires = "resume", help_heading = SCHEDULE)]
     restart_schedule: bool,
 
@@ -219,7 +219,7 @@ impl Arguments {
         config.run = None;
         if config.schedule_from > 0 {
             return Err(Error::input(
-                "--recipe: its schedule_from is of a run that was resumed and began its schedule anew; remove that line for a new run",
+                "--recipe: its schedule_from is of a run that was resumed and restarted its schedule; remove that line for a new run",
             ));
         }
         self.override_with_options(&mut config)?;

@@ -42,6 +42,10 @@ impl Intake {
                     data.display()
                 )));
             }
+            if columns.images.is_some() {
+                let data = data.display();
+                return Err(Error::Input(format!("{data}: a data set knows its pictures: leave out --images")));
+            }
             Read::Dataset(Manifest::read(&data.join(MANIFEST))?)
         } else {
             let request = Request { labelling: labelling.clone(), ..Request::new(data, columns) };

@@ -96,7 +96,7 @@ impl<R: Read + Seek> Bounded<'_, R> {
             self.inner.seek(SeekFrom::Start(here))?;
             if odd {
                 return Err(io::Error::other(
-                    "its ID3 tag has compressed frames or an extended header: write the tags anew",
+                    "its ID3 tag has compressed frames or an extended header: write the tags again",
                 ));
             }
         }

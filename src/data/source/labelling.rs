@@ -9,6 +9,9 @@ use crate::data::source::spelling::{alike, tidy};
 use crate::data::source::{Source, sets};
 use crate::{Error, Result};
 
+/// Classes that a note names; more are only counted.
+const NAMED: usize = 5;
+
 /// Which labels become classes. A recipe's fields and the command line's options have the same names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -139,6 +142,7 @@ impl Labelling {
         let counted: Vec<(&str, usize)> = counted.iter().map(|(class, covers)| (class.as_str(), *covers)).collect();
         source.notes.extend(alike(&counted).iter().map(|group| joins(group)));
         source.notes.extend(says_little(&counted));
+        source.notes.extend(looks_like_several(&counted));
         match &source.classes[..] {
             [] => Err(Error::Input(format!(
                 "{shown}: none of its pictures can be used: {}",
@@ -207,6 +211,24 @@ fn says_little(classes: &[(&str, usize)]) -> Option<String> {
     ))
 }
 
+/// What to know of classes whose names are those of other classes, with commas or slashes between them: `Rock, Pop`. They may be
+/// several labels, or one name, so that is only told.
+fn looks_like_several(classes: &[(&str, usize)]) -> Option<String> {
+    let is_class = |name: &str| classes.iter().any(|(class, _)| *class == name);
+    let several = |class: &str, sign: char| class.contains(sign) && class.split(sign).map(str::trim).all(is_class);
+    let found: Vec<&(&str, usize)> =
+        classes.iter().filter(|(class, _)| [',', '/'].into_iter().any(|sign| several(class, sign))).collect();
+    let (first, _) = found.first()?;
+    let listed: Vec<String> = found.iter().take(NAMED).map(|(class, covers)| format!("`{class}` ({covers})")).collect();
+    let more = if found.len() > NAMED { format!(" and {} more", found.len() - NAMED) } else { String::new() };
+    Some(format!(
+        "{}{more}: each name in these is a class by itself; if they are several labels, make one of each with --map, such as --map \
+         {}, or leave them out",
+        listed.join(", "),
+        quoted(&format!("{first}={}", first.split([',', '/']).next().unwrap_or_default().trim()))
+    ))
+}
+
 /// Whether a cell of a table says that there is no value: `nan`, `None`, `N/A`, `?`, `-`, nothing.
 pub(super) fn is_nothing(value: &str) -> bool {
     const NOTHING: [&str; 17] = [
@@ -254,6 +276,22 @@ mod tests {
         assert!(note.starts_with("`Other` (12) and `unknown` (3)"), "{note}");
         assert!(note.ends_with("--without Other,unknown"), "{note}");
         assert_eq!(says_little(&[("Rock", 40), ("Another World", 3)]), None);
+    }
+
+    #[test]
+    fn classes_that_are_made_of_others_are_told() {
+        let classes = [
+            ("Folk, World, & Country", 9),
+            ("Hip-Hop/Rap", 4),
+            ("Pop", 5),
+            ("Rock", 7),
+            ("Rock, Pop", 3),
+            ("Rock/Pop", 2),
+        ];
+        let note = looks_like_several(&classes).unwrap();
+        assert!(note.starts_with("`Rock, Pop` (3), `Rock/Pop` (2): each name"), "{note}");
+        assert!(note.contains("--map 'Rock, Pop=Rock'"), "{note}");
+        assert_eq!(looks_like_several(&classes[..4]), None);
     }
 
     #[test]

@@ -110,6 +110,11 @@ pub(super) fn read(table: &Table, images: Option<&Walk>, request: &Request) -> R
             }
             found.finish("msd-i", columns, walk.left_out.clone(), Vec::new())?
         }
+        None if !request.labelling.map.is_empty() => {
+            return Err(Error::Input(format!(
+                "{shown}: --map is for pictures, and this table has links only: give their folder with --images"
+            )));
+        }
         None => Source {
             classes: report.classes.keys().cloned().collect(),
             ..Collector::new(&Labelling::default()).finish("msd-i", columns, vec![], vec![])?
