@@ -39,7 +39,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let trainer = with_starter(&arguments.gpu, when, classes, |starter| {
         if arguments.resume {
             let run = RunFolder::open(out)?;
-            let config = arguments.resumed(&Config::read(&run.config())?, run.epochs_done()?)?;
+            let config = arguments.resumed(&Config::read(&run.config())?, || run.epochs_done())?;
             starter.resume(data, config, &run)
         } else {
             starter.start(data, arguments.config()?, arguments.weights.as_deref(), out)

@@ -8,6 +8,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use gatefold_engine::hint::did_you_mean;
 use serde::{Deserialize, Serialize};
 
 pub use augmentation::Augmentation;
@@ -18,7 +19,6 @@ use crate::nets::forward::{MEAN, STD};
 use crate::nets::{Freeze, Head, NetConfig};
 use crate::train::{LearningRate, Schedule};
 use crate::{Error, Result};
-use gatefold_engine::hint::did_you_mean;
 
 /// All settings of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

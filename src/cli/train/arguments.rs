@@ -293,7 +293,7 @@ impl Arguments {
     ///
     /// # Errors
     /// [`Error::Input`] if an option says otherwise.
-    pub fn resumed(&self, stored: &Config, done: u64) -> Result<Config> {
+    pub fn resumed(&self, stored: &Config, done: impl FnOnce() -> Result<u64>) -> Result<Config> {
         if let Some(recipe) = &self.recipe {
             let text =
                 format!("--recipe {recipe}: a run that is resumed has its settings; leave it out, or start a new run");
@@ -301,6 +301,8 @@ impl Arguments {
         }
         let mut wanted = stored.clone();
         self.override_with_options(&mut wanted)?;
+        // Only a fresh schedule asks, and the answer lies in the whole checkpoint.
+        let done = if self.restart_schedule { done()? } else { 0 };
         settings(stored, &wanted, Wish { restart_schedule: self.restart_schedule }, done)
     }
 
@@ -309,7 +311,7 @@ impl Arguments {
     /// # Errors
     /// As there.
     pub fn all_resumed(&self, stored: &Config) -> Result<Config> {
-        let config = self.resumed(stored, 0)?;
+        let config = self.resumed(stored, || Ok(0))?;
         if self.restart_schedule || config != (Config { epochs: config.epochs, ..stored.clone() }) {
             return Err(Error::input(
                 "--resume: of several seeds only --epochs may be raised; leave --schedule, --lr and --restart-schedule out",

@@ -2,6 +2,9 @@
 
 use std::io::{Read, Seek, SeekFrom};
 
+/// The most that is read of a file: its tags, with several scanned pictures of ten megabytes. What they take in memory is a
+/// small multiple of it, since compressed frames of ID3 are not unpacked ([`is_odd`]).
+pub(super) const MAX_READ: u64 = 128 << 20;
 /// The frames of artist, album artist, album, genre and pictures, in version 2.3 and later, and in 2.2.
 const FRAMES: [&[u8]; 10] = [b"TPE1", b"TPE2", b"TALB", b"TCON", b"APIC", b"TP1", b"TP2", b"TAL", b"TCO", b"PIC"];
 /// Ends the tag in the file that is made of it, so that whoever looks for tags from its end finds none but a version 1.
@@ -17,9 +20,6 @@ pub(super) struct Found {
     pub v1: Option<Vec<u8>>,
 }
 
-/// The most that is read of a tag.
-const MAX_TAG: u64 = 128 << 20;
-
 /// Whether the ID3 tag that begins here is one that the tag reader shall not be given: with compressed frames, which it unpacks
 /// without a bound, or with what it reads wrongly, an extended header and sizes of 2.4 in eight bits.
 pub(super) fn is_odd(file: &mut impl Read) -> bool {
@@ -32,7 +32,7 @@ pub(super) fn is_odd(file: &mut impl Read) -> bool {
         return false;
     }
     let mut body = Vec::new();
-    if flags & 0x40 != 0 || file.take((seven_bits(&header[6..10]) as u64).min(MAX_TAG)).read_to_end(&mut body).is_err()
+    if flags & 0x40 != 0 || file.take((seven_bits(&header[6..10]) as u64).min(MAX_READ)).read_to_end(&mut body).is_err()
     {
         return true;
     }
@@ -65,7 +65,7 @@ fn version_2(file: &mut impl Read) -> Option<([u8; 3], Vec<Vec<u8>>)> {
     let size = seven_bits(&header[6..10]);
     let mut body = Vec::new();
     // As much as there is: the end of a tag that was cut off is missed, its start is not.
-    file.take((size as u64).min(MAX_TAG)).read_to_end(&mut body).ok()?;
+    file.take((size as u64).min(MAX_READ)).read_to_end(&mut body).ok()?;
     if flags & 0x80 != 0 && version < 4 {
         body = without_unsynchronisation(&body);
     }

@@ -8,12 +8,9 @@ use lofty::config::{GlobalOptions, ParseOptions, apply_global_options};
 use lofty::file::{FileType, TaggedFile};
 use lofty::probe::Probe;
 
-use crate::data::picture::id3;
+use crate::data::picture::id3::{self, MAX_READ};
 use crate::panics::caught;
 
-/// The most that is read of a file: its tags, with several scanned pictures of ten megabytes. What they take in memory is a
-/// small multiple of it, since compressed frames of ID3 are not unpacked ([`Bounded`]).
-pub const MAX_READ: u64 = 128 << 20;
 /// The most that may be asked for at once where a file is smaller: what the tag reader takes by itself.
 const ALLOCATION: u64 = 16 << 20;
 
