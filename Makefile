@@ -6,6 +6,10 @@ RUSTFMT ?= rustfmt
 # What `make bench` times: `kernels`, or for instance `make bench BENCH="step prognet --batch 8 --size 260"`.
 BENCH ?= kernels
 
+# How long `make endure` goes on, and the first of its rounds.
+MINUTES ?= 10
+SEED ?= 1
+
 ifeq ($(OS),Windows_NT)
 SYSTEM := Windows
 else
@@ -20,12 +24,13 @@ export XDG_RUNTIME_DIR := /nonexistent
 endif
 endif
 
-.PHONY: help demo test kernels bench lint format-check clippy docs build setup
+.PHONY: help demo test endure kernels bench lint format-check clippy docs build setup
 
 help:
 	@echo "make demo     draw sample covers, train on them, score, explain; everything goes to demo/"
 	@echo "make test     all tests"
 	@echo "make kernels  every kernel against its reference on this machine's adapter, as a table"
+	@echo "make endure   kills, full disks and damaged files for MINUTES=10, from SEED=1"
 	@echo "make bench    time single kernels; BENCH=\"step prognet\" times whole training steps"
 	@echo "make lint     formatting and clippy, warnings denied"
 	@echo "make docs     the documentation of all crates, warnings denied"
@@ -36,6 +41,9 @@ demo: setup
 
 test: setup
 	$(CARGO) test --release --workspace
+
+endure: setup
+	$(CARGO) test --release --test endure -- --minutes $(MINUTES) --seed $(SEED)
 
 kernels:
 	$(CARGO) run --release -p kernels-tests
@@ -50,8 +58,10 @@ format-check:
 	@# cargo fmt does not see modules that a macro declares, as kernels-tests/src/lib.rs does.
 	$(RUSTFMT) --check --edition 2024 kernels-tests/src/*.rs
 
+# The second call is for the target that no other one runs.
 clippy:
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --release --test endure -- -D warnings
 
 docs:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --workspace --no-deps

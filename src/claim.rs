@@ -38,6 +38,11 @@ impl Drop for Claim {
     }
 }
 
+/// Whether the folder is marked as `what`.
+pub fn is_marked(folder: &Path, what: &str) -> bool {
+    fs::read_to_string(folder.join(MARKER)).is_ok_and(|text| text.trim() == what)
+}
+
 /// Refuses a folder that holds files which Gatefold did not write, since they could be replaced. `what` it is to be: "run".
 /// `ours` says whether an older version, which left no mark, made it.
 ///

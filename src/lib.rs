@@ -5,6 +5,7 @@
 //! `ARCHITECTURE.md` tells how the parts fit together.
 
 pub mod audit;
+pub mod check;
 mod claim;
 pub mod cli;
 pub mod data;

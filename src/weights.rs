@@ -5,6 +5,7 @@ mod export;
 mod foreign;
 mod import;
 mod loss_scale;
+mod seal;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
@@ -18,7 +19,8 @@ pub use export::Exported;
 pub use foreign::{About, Preprocessing};
 pub use loss_scale::LossScale;
 
-use crate::data::Harmonise;
+use crate::data::picture::fit::MAX_SIZE;
+use crate::data::{Dataset, Harmonise};
 use crate::nets::NetConfig;
 use crate::{Error, Result};
 use gatefold_engine::file::write_atomically;
@@ -71,14 +73,39 @@ impl Header {
         (self.net.size as f32 / self.crop).round() as usize
     }
 
+    /// Checks that a run's data are what it was trained on: the same pixels, labels and sets.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if they are not. `checkpoint` names the file.
+    pub fn check_data(&self, checkpoint: &Path, dataset: &Dataset) -> Result<()> {
+        let (checkpoint, dir) = (checkpoint.display(), dataset.dir().display());
+        if dataset.manifest.classes != self.labels || dataset.pack.size() as usize != self.picture_size() {
+            return Err(Error::input(format!("checkpoint {checkpoint} does not belong to the data in {dir}")));
+        }
+        if dataset.fingerprint() == self.fingerprint {
+            return Ok(());
+        }
+        Err(Error::input(format!(
+            "checkpoint {checkpoint}: the data in {dir} are no longer what it was trained on (pictures, labels or sets have changed): \
+             restore them, or train again"
+        )))
+    }
+
     /// What is wrong with it, if anything: a file can say what it wants.
     fn fault(&self) -> Option<String> {
         let (labels, classes) = (self.labels.len(), self.net.classes);
-        if self.format != FORMAT {
+        if ![UNSEALED, FORMAT].contains(&self.format) {
             return Some(format!("has format {}, this version reads {FORMAT}", self.format));
         }
         if labels != classes || classes < 2 {
             return Some(format!("{labels} labels for {classes} classes; it is damaged"));
+        }
+        if self.training_counts.len() != classes {
+            let counts = self.training_counts.len();
+            return Some(format!("{counts} training counts for {classes} classes; it is damaged"));
+        }
+        if self.net.size > MAX_SIZE as usize {
+            return Some(format!("pictures of {} pixels; it is damaged", self.net.size));
         }
         if let Some(fault) = self.harmonise.and_then(Harmonise::fault) {
             return Some(format!("a harmonisation that cannot be ({fault}); it is damaged"));
@@ -109,7 +136,10 @@ impl Best {
 
 /// The one metadata key: several would be written in a random order, and the same run must give the same bytes.
 const KEY: &str = "gatefold";
-pub const FORMAT: u32 = 1;
+/// What is written.
+pub const FORMAT: u32 = 2;
+/// The last one without a seal.
+const UNSEALED: u32 = 1;
 const MOMENT1: &str = "optimizer.exp_avg.";
 const MOMENT2: &str = "optimizer.exp_avg_sq.";
 
@@ -127,6 +157,8 @@ pub struct Checkpoint {
     /// `None` in a file that another program wrote.
     pub header: Option<Header>,
     tensors: Tensors,
+    /// Whether a hash has told that it is as it was written.
+    sealed: bool,
     /// Where it came from, for messages.
     source: String,
 }
@@ -146,7 +178,7 @@ impl Checkpoint {
         for (offset, spec) in &store.spec().states {
             tensors.insert(spec.name.clone(), (vec![spec.len], words[*offset..offset + spec.len].to_vec()));
         }
-        Ok(Self { header: Some(header), tensors, source: "this run".into() })
+        Ok(Self { header: Some(header), tensors, sealed: true, source: "this run".into() })
     }
 
     /// Writes the file: temporary file, sync, rename, so that a crash leaves the old one or the new one.
@@ -164,8 +196,10 @@ impl Checkpoint {
     where
         N: AsRef<str> + Ord + std::fmt::Display,
     {
-        let header = serde_json::to_string(&self.header).map_err(Error::run)?;
-        let metadata = HashMap::from([(KEY.to_owned(), header)]);
+        let header = self.header.clone().map(|header| Header { format: FORMAT, ..header });
+        let header = serde_json::to_string(&header).map_err(Error::run)?;
+        let sealed = seal::sealed(&header, views.iter().map(|(name, view)| (name.as_ref(), view)));
+        let metadata = HashMap::from([(KEY.to_owned(), sealed)]);
         let bytes = safetensors::serialize(views, Some(metadata))
             .map_err(|e| Error::run(format!("{}: cannot be written ({e})", path.display())))?;
         write_atomically(path, |file| file.write_all(&bytes))?;
@@ -185,16 +219,31 @@ impl Checkpoint {
 
     /// Reads a file's bytes; `source` names it in messages.
     pub fn parse(source: &str, bytes: &[u8]) -> Result<Self> {
-        let (header, tensors) = import::parse(source, bytes)?;
+        let (header, sealed, tensors) = import::parse(source, bytes)?;
         if let Some(fault) = header.as_ref().and_then(Header::fault) {
             return Err(Error::input(format!("checkpoint {source}: {fault}")));
         }
-        Ok(Self { header, tensors, source: source.to_owned() })
+        Ok(Self { header, tensors, sealed, source: source.to_owned() })
     }
 
     /// Where it came from.
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// Whether a hash has told that it is as it was written.
+    pub fn is_sealed(&self) -> bool {
+        self.sealed
+    }
+
+    /// What the user should know of it.
+    pub fn note(&self) -> Option<String> {
+        (self.header.is_some() && !self.sealed).then(|| {
+            format!(
+                "checkpoint {}: an older version wrote it without a hash, so damage to it would go unnoticed",
+                self.source
+            )
+        })
     }
 
     /// Whether all its numbers are numbers.

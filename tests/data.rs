@@ -266,7 +266,7 @@ fn a_folder_per_class_becomes_a_data_set() {
     for (i, cover) in manifest.covers.iter().enumerate() {
         let full = load_rgb(cover.strings.path()).unwrap();
         assert_eq!((cover.width, cover.height), full.dimensions());
-        assert_eq!(made.dataset.pack.image(i)[..3], full[(0, 0)].0);
+        assert_eq!(made.dataset.pack.image(i).unwrap()[..3], full[(0, 0)].0);
         let class = cover.strings.path().parent().unwrap().file_name().unwrap().to_str().unwrap();
         assert_eq!(manifest.classes[cover.label], class);
     }
@@ -476,9 +476,9 @@ fn batches_hold_every_cover_once() {
     let (mut pixels, mut labels, mut weights) = (vec![0; 8 * each], vec![9; 8], vec![9.0; 8]);
     let mut seen = vec![0; dataset.pack.len()];
     for batch_no in 0..epoch.batches() {
-        epoch.fill(&dataset, batch_no, &mut pixels, &mut labels, &mut weights);
+        epoch.fill(&dataset, batch_no, &mut pixels, &mut labels, &mut weights).unwrap();
         for (slot, (index, weight)) in epoch.batch(batch_no).enumerate() {
-            assert_eq!(&pixels[slot * each..][..each], dataset.pack.image(index));
+            assert_eq!(&pixels[slot * each..][..each], dataset.pack.image(index).unwrap());
             assert_eq!(labels[slot] as usize, dataset.manifest.covers[index].label);
             assert_eq!(weights[slot], weight);
             seen[index] += weight as usize;

@@ -102,7 +102,7 @@ fn boxes(csv: &Path) -> HashMap<PathBuf, [u32; 4]> {
 /// Every `step`th picture of the test set.
 fn test_pictures(dataset: &Dataset, step: usize) -> Pictures<'_> {
     let test = dataset.manifest.indices(Split::Test);
-    let pixels = test.iter().step_by(step).map(|&i| dataset.pack.image(i)).collect();
+    let pixels = test.iter().step_by(step).map(|&i| dataset.pack.image(i).unwrap()).collect();
     Pictures { pixels, source: "test set".into(), of: test.len() }
 }
 
@@ -117,7 +117,7 @@ fn the_peak_of_the_heat_map_lies_in_the_evidence() {
     let (mut correct, mut inside) = (0, 0);
     for index in dataset.manifest.indices(Split::Test) {
         let cover = &dataset.manifest.covers[index];
-        let explanation = explainer.explain(dataset.pack.image(index), None).unwrap();
+        let explanation = explainer.explain(dataset.pack.image(index).unwrap(), None).unwrap();
         if explanation.predicted != cover.label {
             continue;
         }
@@ -249,8 +249,8 @@ fn most_of_the_map_lies_on_a_planted_mark() {
         let mut share = |pixels: &[u8], class| {
             share_on_mark(&explainer.explain(pixels, Some(class)).unwrap().heat, place).unwrap_or(0.0)
         };
-        marked.push(share(dataset.pack.image(index), 0));
-        plain.push(share(dataset.pack.image(index), 1));
+        marked.push(share(dataset.pack.image(index).unwrap(), 0));
+        plain.push(share(dataset.pack.image(index).unwrap(), 1));
         // The same cover as it was before it was marked.
         let before = picture::load(&covers[number], SIZE, dataset.pack.fit()).unwrap().pixels;
         unmarked.push(share(before.as_raw(), 0));

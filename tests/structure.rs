@@ -8,7 +8,7 @@ use std::path::Path;
 const ENGINE: &[&str] = &["error", "file", "hint", "tensor", "gpu", "params", "tape", "ops", "plan"];
 const PROGRAM: &[&str] = &[
     "claim", "panics", "font", "sample", "data", "nets", "weights", "score", "train", "explain", "report", "audit",
-    "cli",
+    "check", "cli",
 ];
 const DATA: &[&str] = &["picture", "set", "source", "import"];
 

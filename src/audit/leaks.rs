@@ -9,6 +9,7 @@ use serde::Serialize;
 
 pub use alike::Kind;
 
+use crate::Result;
 use crate::data::set::disjoint::Disjoint;
 use crate::data::set::manifest::DUPLICATES;
 use crate::data::{Dataset, Split};
@@ -96,9 +97,12 @@ impl Leaks {
 /// Only the manifest and the pack are read. An import has dropped the duplicates that it knows, all but cropped and mirrored
 /// ones; `--keep-duplicates` leaves them in. Plain pictures have no look that could be compared; only copies of the same file
 /// count. `progress(done, total)` is called as covers are compared with all that follow.
-pub fn leaks(dataset: &Dataset, progress: &(dyn Fn(usize, usize) + Sync)) -> Leaks {
+///
+/// # Errors
+/// [`Error::Input`](crate::Error::Input) if a square of the pack is damaged.
+pub fn leaks(dataset: &Dataset, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<Leaks> {
     let covers = &dataset.manifest.covers;
-    let found = alike::find(dataset, progress);
+    let found = alike::find(dataset, progress)?;
     let across = |pair: &alike::Pair| {
         let (a, b) = (&covers[pair.first], &covers[pair.second]);
         (a.split != b.split, a.label != b.label)
@@ -133,7 +137,7 @@ pub fn leaks(dataset: &Dataset, progress: &(dyn Fn(usize, usize) + Sync)) -> Lea
         let alike::Pair { first, second, kind, correlation } = **pair;
         Pair { first: member(first), second: member(second), kind, correlation, across_sets, across_labels }
     };
-    Leaks {
+    Ok(Leaks {
         covers: covers.len(),
         pairs: found.len(),
         across_sets: found.iter().filter(|pair| across(pair).0).count(),
@@ -143,7 +147,7 @@ pub fn leaks(dataset: &Dataset, progress: &(dyn Fn(usize, usize) + Sync)) -> Lea
         covers_seen_in_training: groups.values().map(seen).sum(),
         listed: order.iter().take(LISTED).map(told).collect(),
         columns: columns(dataset),
-    }
+    })
 }
 
 fn columns(dataset: &Dataset) -> Vec<Column> {

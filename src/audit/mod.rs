@@ -144,7 +144,7 @@ const DRAWN: usize = 4;
 /// # Errors
 /// [`Error::Input`] if the squares are too small to be measured; [`Error::Run`] if one cannot be compressed.
 pub fn audit(dataset: &Dataset, options: &Options, steps: &Steps) -> Result<Audit> {
-    let Dataset { manifest, pack } = dataset;
+    let Dataset { manifest, pack, .. } = dataset;
     let size = pack.size() as usize;
     check_size(size)?;
     let labels: Vec<usize> = manifest.covers.iter().map(|cover| cover.label).collect();
@@ -158,7 +158,7 @@ pub fn audit(dataset: &Dataset, options: &Options, steps: &Steps) -> Result<Audi
     let facts = FileMetadata::read(&paths, &*steps("reading headers", "files"));
     let (files, mixed_files, file_table) = ask_files(&facts, pictures, seed, steps);
 
-    let as_is = |i: usize| Ok(pack.image(i));
+    let as_is = |i: usize| pack.image(i);
     let pixels = features::table(size, pack.len(), as_is, &*steps("measuring", "pictures"))?;
     let harmonised = harmonised(dataset, &*steps("measuring degraded copies", "pictures"))?;
     let probe = Probe::run(&pixels, pictures, PERMUTATIONS, seed, &*steps("probing pixels", "permutations"));
@@ -179,7 +179,7 @@ pub fn audit(dataset: &Dataset, options: &Options, steps: &Steps) -> Result<Audi
     }
     distributions.extend(drawn("pixels", &probe, &pixels, &labels));
 
-    let leaks = leaks::leaks(dataset, &*steps("comparing pictures", "pictures"));
+    let leaks = leaks::leaks(dataset, &*steps("comparing pictures", "pictures"))?;
     let views = match options.gpu.filter(|_| options.views && has_tests(dataset)) {
         Some(gpu) => {
             let progress = steps("training on weak views", "steps");
@@ -300,7 +300,7 @@ fn ask_files(
 fn harmonised(dataset: &Dataset, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<Table> {
     let pack = &dataset.pack;
     let small = |i: usize| {
-        let square = RgbImage::from_raw(pack.size(), pack.size(), pack.image(i).to_vec());
+        let square = RgbImage::from_raw(pack.size(), pack.size(), pack.image(i)?.to_vec());
         let square = square.ok_or_else(|| Error::run("a square of the pack has the wrong length"))?;
         Ok(remake::harmonised(&square).map_err(Error::run)?.into_raw())
     };

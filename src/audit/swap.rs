@@ -15,13 +15,13 @@ use image::RgbImage;
 use rayon::prelude::*;
 use serde::Serialize;
 
+use crate::Result;
 use crate::data::picture::{self, jpeg};
 use crate::data::{Dataset, Fit, Manifest, Pipeline, Split};
 use crate::score::evaluate::BATCH;
 use crate::score::metrics::predicted;
 use crate::score::model::{Model, probabilities};
 use crate::train::run::RunFolder;
-use crate::{Error, Result};
 
 /// Test covers that are looked at, of each class; of more, so many are taken at even distances.
 pub const MOST_COVERS: usize = 300;
@@ -117,12 +117,10 @@ pub struct Swap {
 /// # Errors
 /// [`Error::Input`] if the run has no checkpoint or its data is damaged; [`Error::Run`] if the device fails.
 pub fn of_run(gpu: &Arc<Gpu>, run: &RunFolder, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<Swap> {
-    let model = Model::load(gpu, &run.checkpoint()?)?;
+    let checkpoint = run.checkpoint()?;
+    let model = Model::load(gpu, &checkpoint)?;
     let dataset = Dataset::open(&run.data())?;
-    if dataset.manifest.classes != model.header.labels || dataset.pack.size() != model.picture_size() {
-        let data = run.data();
-        return Err(Error::input(format!("{}: does not belong to the run's checkpoint", data.display())));
-    }
+    model.header.check_data(&checkpoint, &dataset)?;
     let mut inference = model.inference(BATCH)?;
     let outputs = model.header.net.outputs();
     let mut answer = |pictures: &[&[u8]]| {
@@ -175,10 +173,10 @@ pub fn swap(
             let swapped: Vec<(usize, [RgbImage; 2])> = chunk.par_iter().filter_map(swapped).collect();
             missing += chunk.len() - swapped.len();
             if !swapped.is_empty() {
-                let squares: Vec<&[u8]> = swapped
-                    .iter()
-                    .flat_map(|(i, [own, other])| [dataset.pack.image(*i), own.as_raw(), other.as_raw()])
-                    .collect();
+                let mut squares: Vec<&[u8]> = Vec::with_capacity(3 * swapped.len());
+                for (i, [own, other]) in &swapped {
+                    squares.extend([dataset.pack.image(*i)?, own.as_raw(), other.as_raw()]);
+                }
                 let rows = answer(&squares)?;
                 let each = manifest.classes.len();
                 for three in rows.chunks_exact(3 * each) {

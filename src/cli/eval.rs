@@ -80,7 +80,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             }
             let run = RunFolder::open(&arguments.paths[0])?;
             let checkpoint = run.checkpoint()?;
-            evaluate::own(&arguments.gpu.open()?, &checkpoint, &run.data(), split)?
+            let mut own = evaluate::own(&arguments.gpu.open()?, &checkpoint, &run.data(), split)?;
+            own.notes.extend(run.takes_last());
+            own
         }
         Some(data) => {
             if split.is_some() {

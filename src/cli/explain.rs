@@ -197,15 +197,20 @@ fn test(
             return Err(Error::input("no picture to test on; name some, or a run with a test set"));
         };
         dataset = Dataset::open(&run.data())?;
+        // With --size they are other squares.
         if dataset.pack.size() != model.picture_size() {
             let text = "its data has pictures of another size than its checkpoint; name pictures";
             return Err(Error::input(format!("run {}: {text}", run.root().display())));
+        }
+        model.header.check_data(&run.checkpoint()?, &dataset)?;
+        if let Some(note) = dataset.note() {
+            console::say(format!("note: {note}"));
         }
         let test = dataset.manifest.indices(Split::Test);
         if test.is_empty() {
             return Err(Error::input(format!("run {}: has no test set; name pictures", run.root().display())));
         }
-        let pixels = spread(test.len(), limit).map(|i| dataset.pack.image(test[i])).collect();
+        let pixels = spread(test.len(), limit).map(|i| dataset.pack.image(test[i])).collect::<Result<_>>()?;
         Pictures { pixels, source: "test set".into(), of: test.len() }
     } else {
         let some: Vec<PathBuf> = spread(images.len(), limit).map(|i| images[i].clone()).collect();

@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand. What it prints, no logic.
 
 mod audit;
+mod check;
 mod console;
 mod data;
 mod demo;
@@ -47,6 +48,7 @@ enum Command {
     Predict(predict::Arguments),
     Explain(explain::Arguments),
     Audit(audit::Arguments),
+    Check(check::Arguments),
     Export(export::Arguments),
     Report(report::Arguments),
     Demo(demo::Arguments),
@@ -117,6 +119,7 @@ pub fn main() -> ExitCode {
             Ok(code) => return code,
             Err(e) => Err(e),
         },
+        Command::Check(arguments) => check::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),

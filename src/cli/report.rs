@@ -71,6 +71,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         [root] => vec![one(root, &out, &arguments.gpu)?],
         roots => several(roots, &out, &arguments.gpu)?,
     };
+    for note in runs.iter().flat_map(|run| &run.notes) {
+        console::say(format!("note: {note}"));
+    }
     if arguments.json {
         let all: Vec<&Run> = runs.iter().collect();
         let runs = all.iter().map(|run| RunSummary {

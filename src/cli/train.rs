@@ -37,7 +37,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         return with_starter(&arguments.gpu, when, classes, run);
     }
     let trainer = with_starter(&arguments.gpu, when, classes, |starter| {
-        if arguments.resume {
+        let run = RunFolder::new(out);
+        if arguments.resume && run.is_begun() {
+            let stored = run.config().is_file().then(|| Config::read(&run.config())).transpose()?;
+            let config = stored.map_or_else(|| arguments.config(), |stored| arguments.resumed(&stored, || Ok(0)))?;
+            starter.start_again(data, config, &run)
+        } else if arguments.resume {
             let run = RunFolder::open(out)?;
             let config = arguments.resumed(&Config::read(&run.config())?, || run.epochs_done())?;
             starter.resume(data, config, &run)

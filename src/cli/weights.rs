@@ -29,7 +29,7 @@ impl AboutArguments {
     pub fn read(&self, file: &Path) -> Result<Checkpoint> {
         let mut checkpoint = Checkpoint::read(file)?;
         let about = About { net: self.net.as_deref(), size: self.size, labels: self.labels.as_deref() };
-        for note in checkpoint.adopt(&about)? {
+        for note in checkpoint.adopt(&about)?.into_iter().chain(checkpoint.note()) {
             console::say(format!("note: {note}"));
         }
         Ok(checkpoint)
@@ -60,6 +60,11 @@ impl WeightsArguments {
             ));
         }
         let Some((run, rest)) = paths.split_first() else { return Err(Error::input("name a run, or --weights FILE")) };
-        Ok((Checkpoint::read(&RunFolder::open(run)?.checkpoint()?)?, rest))
+        let run = RunFolder::open(run)?;
+        let checkpoint = Checkpoint::read(&run.checkpoint()?)?;
+        for note in run.takes_last().into_iter().chain(checkpoint.note()) {
+            console::say(format!("note: {note}"));
+        }
+        Ok((checkpoint, rest))
     }
 }

@@ -88,7 +88,7 @@ impl<'a> Gallery<'a> {
         let place = self.places.get(answered.hash.as_str()).copied();
         let place =
             place.ok_or_else(|| Error::run(format!("{}: is not in the run's data", answered.path.display())))?;
-        let bytes = self.run.dataset.pack.image(place);
+        let bytes = self.run.dataset.pack.image(place)?;
         let (square, size) = (self.run.header.picture_size() as u32, self.run.header.net.size as u32);
         let cover = RgbImage::from_raw(square, square, bytes.to_vec())
             .ok_or_else(|| Error::run("a picture of another size"))?;

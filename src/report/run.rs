@@ -27,6 +27,8 @@ pub struct Run {
     pub header: Header,
     /// `None` without a test set.
     pub test: Option<Test>,
+    /// What the user should know of its files.
+    pub notes: Vec<String>,
 }
 
 /// The answers for the test set, and what they say.
@@ -75,18 +77,15 @@ impl Run {
             ))
         })?;
         let checkpoint = folder.checkpoint()?;
-        let header = Checkpoint::read(&checkpoint)?
+        let read = Checkpoint::read(&checkpoint)?;
+        let mut notes: Vec<String> = folder.takes_last().into_iter().chain(read.note()).collect();
+        let header = read
             .header
             .ok_or_else(|| Error::input(format!("checkpoint {}: was not written by train", checkpoint.display())))?;
         let (steps, epochs) = log::read(&folder.metrics())?;
         let dataset = Dataset::open(&folder.data())?;
-        if dataset.manifest.classes != header.labels {
-            let (data, checkpoint) = (folder.data(), checkpoint.display());
-            return Err(Error::input(format!(
-                "checkpoint {checkpoint} does not belong to the data in {}",
-                data.display()
-            )));
-        }
+        header.check_data(&checkpoint, &dataset)?;
+        notes.extend(dataset.note());
         let indices = dataset.manifest.indices(Split::Test);
         let predictions = if indices.is_empty() {
             None
@@ -114,7 +113,7 @@ impl Run {
         let test = predictions.map(|predictions| Test::new(predictions, &header.training_counts)).transpose()?;
         let absolute = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
         let name = absolute.file_name().map_or_else(|| "run".to_owned(), |name| name.to_string_lossy().into_owned());
-        Ok(Self { folder, name, config, origin, steps, epochs, dataset, header, test })
+        Ok(Self { folder, name, config, origin, steps, epochs, dataset, header, test, notes })
     }
 
     /// Covers in a split.

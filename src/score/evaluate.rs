@@ -12,6 +12,7 @@ use crate::data::{Dataset, Pack, Skipped, Split};
 use crate::score::metrics::Metrics;
 use crate::score::model::{Model, probabilities};
 use crate::score::predictions::Predictions;
+use crate::weights::Checkpoint;
 use crate::{Error, Result};
 
 /// Pictures per launch of the forward pass.
@@ -30,12 +31,10 @@ pub struct Evaluation {
 /// # Errors
 /// [`Error::Input`] if the two do not belong together or the set is empty.
 pub fn own(gpu: &Arc<Gpu>, checkpoint: &Path, data: &Path, split: Option<Split>) -> Result<Evaluation> {
-    let model = Model::load(gpu, checkpoint)?;
+    let read = Checkpoint::read(checkpoint)?;
+    let model = Model::from_checkpoint(gpu, &read)?;
     let dataset = Dataset::open(data)?;
-    if dataset.manifest.classes != model.header.labels || dataset.pack.size() != model.picture_size() {
-        let (data, checkpoint) = (data.display(), checkpoint.display());
-        return Err(Error::input(format!("checkpoint {checkpoint} does not belong to the data in {data}")));
-    }
+    model.header.check_data(checkpoint, &dataset)?;
     let indices = match split {
         Some(split) => dataset.manifest.indices(split),
         None => (0..dataset.manifest.covers.len()).collect(),
@@ -44,10 +43,10 @@ pub fn own(gpu: &Arc<Gpu>, checkpoint: &Path, data: &Path, split: Option<Split>)
         let (name, data) = (split.map_or("all", Split::name), data.display());
         return Err(Error::input(format!("--split {name}: {data} has no covers in it; name another set")));
     }
-    let notes = match split {
-        Some(Split::Test) => vec![],
-        _ => vec!["these covers took part in training or in choosing the checkpoint: the score flatters".to_owned()],
-    };
+    let mut notes: Vec<String> = read.note().into_iter().chain(dataset.note()).collect();
+    if split != Some(Split::Test) {
+        notes.push("these covers took part in training or in choosing the checkpoint: the score flatters".to_owned());
+    }
     let counts = &model.header.training_counts;
     let metrics = predictions(&model, &dataset, &indices)?.metrics(counts)?;
     Ok(Evaluation { metrics, skipped: vec![], notes })
@@ -56,7 +55,7 @@ pub fn own(gpu: &Arc<Gpu>, checkpoint: &Path, data: &Path, split: Option<Split>)
 /// What a network answers for the covers `indices` of a data set with its classes and its picture size; there must be one.
 pub fn predictions(model: &Model, dataset: &Dataset, indices: &[usize]) -> Result<Predictions> {
     let mut inference = model.inference(BATCH.min(indices.len()))?;
-    let logits = inference.logits(indices.iter().map(|&i| dataset.pack.image(i)), |_| {})?;
+    let logits = inference.logits(dataset.pack.images(indices)?.into_iter(), |_| {})?;
     let probabilities = probabilities(&logits, model.header.net.outputs());
     Ok(Predictions::new(dataset, indices, &model.header.labels, &probabilities))
 }
@@ -99,7 +98,8 @@ pub fn other(model: &Model, others: &Others, progress: &(dyn Fn(usize, usize) + 
     }
     built.commit()?;
     let pack = Pack::open(&path)?;
-    let pictures: Vec<_> = labels.iter().enumerate().map(|(i, &label)| (pack.image(i), label)).collect();
+    let pictures: Vec<_> =
+        labels.iter().enumerate().map(|(i, &label)| Ok((pack.image(i)?, label))).collect::<Result<_>>()?;
     let mut notes = source.notes;
     notes.extend(absent(&labels, &model.header.labels));
     if !knows_training(model) {

@@ -71,6 +71,10 @@ pub fn forward(header: &Header, batch: usize, taps: Taps) -> Result<Forward> {
     recorded(&header.net, header.picture_size(), (header.mean, header.std), batch, taps)
 }
 
+/// Said where a network gives no number; its weights are all finite, or it would not have been loaded.
+const NOT_FINITE: &str = "the network's answer is NaN or infinite: its weights are too large for its pictures; train again with a \
+                          smaller --lr, or use other weights";
+
 /// A plan for logits.
 pub struct Inference {
     plan: Plan,
@@ -95,6 +99,9 @@ impl Inference {
 
     /// Logits of any number of pictures (RGB bytes, [`Header::picture_size`] squared x 3 each), row after row; `progress` hears
     /// how many are done.
+    ///
+    /// # Errors
+    /// [`Error::Run`] if one of them is NaN or infinite, or the device fails.
     pub fn logits<'p>(
         &mut self,
         pictures: impl ExactSizeIterator<Item = &'p [u8]>,
@@ -113,6 +120,9 @@ impl Inference {
             self.plan.write(self.pixels, &bytes)?;
             let rows = self.plan.run()?.get(self.logits)?;
             logits.extend_from_slice(&rows[..count * outputs]);
+            if rows[..count * outputs].iter().any(|logit| !logit.is_finite()) {
+                return Err(Error::run(NOT_FINITE));
+            }
             progress(logits.len() / outputs);
         }
         Ok(logits)

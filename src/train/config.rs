@@ -8,6 +8,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use gatefold_engine::file::cannot_read;
 use gatefold_engine::hint::did_you_mean;
 use serde::{Deserialize, Serialize};
 
@@ -162,6 +163,23 @@ pub struct WeightsFile {
     pub path: PathBuf,
     /// Of its bytes, in hexadecimal digits.
     pub blake3: String,
+}
+
+impl WeightsFile {
+    /// Checks that the file is still what it was.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it has changed or cannot be read.
+    pub fn check_unchanged(&self) -> Result<()> {
+        let bytes = std::fs::read(&self.path).map_err(|e| cannot_read(&self.path, &e))?;
+        if blake3::hash(&bytes).to_hex().as_str() == self.blake3 {
+            return Ok(());
+        }
+        let path = self.path.display();
+        Err(Error::input(format!(
+            "{path}: has changed since the run was started with it; restore it, or start a new run"
+        )))
+    }
 }
 
 fn is_zero(number: &u64) -> bool {

@@ -134,6 +134,21 @@ impl Starter<'_> {
         Ok(trainer)
     }
 
+    /// Starts a run that was broken off before its first checkpoint from its beginning, with `config`, and the weights that it
+    /// had. The result is that of a run which was never broken off.
+    ///
+    /// # Errors
+    /// As [`Starter::start`]; [`Error::Input`](crate::Error::Input) if the weights have changed.
+    pub fn start_again(&self, data: &Path, config: Config, run: &RunFolder) -> Result<Trainer> {
+        self.note(format!("run {} has no checkpoint yet, so it starts from its beginning", run.root().display()));
+        let stored = run.config().is_file().then(|| Config::read(&run.config())).transpose()?;
+        let weights = stored.and_then(|config| config.run).and_then(|origin| origin.weights);
+        if let Some(weights) = &weights {
+            weights.check_unchanged()?;
+        }
+        self.start(data, config, weights.as_ref().map(|weights| weights.path.as_path()), run.root())
+    }
+
     /// Decodes and splits the covers into the run's data folder.
     ///
     /// # Errors

@@ -84,6 +84,15 @@ impl Trainer {
         {
             return Err(no_validation(patience));
         }
+        let counts = training_counts(&dataset);
+        if let Some(class) = counts.iter().position(|&count| count == 0) {
+            let (data, class) = (run.data(), &dataset.manifest.classes[class]);
+            return Err(Error::input(format!(
+                "{}: class `{class}` has no cover in the train set, so nothing could be learnt of it: split the data again, or leave it \
+                 out",
+                data.display()
+            )));
+        }
         let step = match recorded.filter(|step| step.net == net) {
             Some(step) => step,
             None => Needs::record(&config, &net, gpu.adapter())?.1,
@@ -98,7 +107,7 @@ impl Trainer {
             crop: 1.0,
             step: 0,
             epoch: 0,
-            training_counts: training_counts(&dataset),
+            training_counts: counts,
             best: None,
             loss_scale: (config.precision == Precision::Mixed).then(LossScale::default),
             fingerprint: dataset.fingerprint(),
@@ -106,7 +115,9 @@ impl Trainer {
         };
         let store = ParameterStore::for_training(gpu, step.tape.spec(), step.tape.frozen_words())?;
         if resume {
-            header = Self::resume(gpu, &run, &store, &header)?;
+            let (there, note) = Self::resume(gpu, &run, &store, &header)?;
+            header = there;
+            note.into_iter().chain(dataset.note()).for_each(|note| (tuning.say)(format!("note: {note}")));
         } else {
             store.initialise(gpu, config.seed)?;
         }
@@ -135,11 +146,11 @@ impl Trainer {
         Ok(trainer)
     }
 
-    fn resume(gpu: &Gpu, run: &RunFolder, store: &ParameterStore, fresh: &Header) -> Result<Header> {
+    fn resume(gpu: &Gpu, run: &RunFolder, store: &ParameterStore, fresh: &Header) -> Result<(Header, Option<String>)> {
         let path = run.last();
         if !path.exists() {
             let text = format!(
-                "--resume: run {} has no checkpoint yet; start it again without --resume",
+                "--resume: run {} has no last.safetensors; start a new run with another --out",
                 run.root().display()
             );
             return Err(Error::input(text));
@@ -159,11 +170,15 @@ impl Trainer {
         if header.fingerprint != fresh.fingerprint || header.labels != fresh.labels {
             return Err(wrong("was trained on another data set".into()));
         }
-        if (header.mean, header.std) != (fresh.mean, fresh.std) {
-            return Err(wrong("normalises pictures otherwise than the run's config.toml".into()));
+        let picture = |header: &Header| (header.mean, header.std, header.crop, header.fit.clone(), header.harmonise);
+        if picture(&header) != picture(fresh) {
+            return Err(wrong("crops or normalises pictures otherwise than the run's config.toml".into()));
+        }
+        if header.training_counts != fresh.training_counts {
+            return Err(wrong("was trained on another data set".into()));
         }
         checkpoint.apply(gpu, store, true)?;
-        Ok(header)
+        Ok((header, checkpoint.note()))
     }
 
     /// Takes over the weights of a file where it has fitting ones; the others start from the seed. Before training.
@@ -401,10 +416,7 @@ impl Trainer {
         if indices.is_empty() {
             return Ok(None);
         }
-        let logits = self.inference.logits(indices.iter().map(|&i| self.dataset.pack.image(i)), |_| {})?;
-        if logits.iter().any(|v| !v.is_finite()) {
-            return Err(self.diverged(self.header.step, "an answer of the network"));
-        }
+        let logits = self.inference.logits(self.dataset.pack.images(&indices)?.into_iter(), |_| {})?;
         let probabilities = probabilities(&logits, self.header.net.outputs());
         Ok(Some(Predictions::new(&self.dataset, &indices, &self.header.labels, &probabilities)))
     }

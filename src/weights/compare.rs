@@ -178,7 +178,7 @@ mod tests {
         let parameters = spec.parameters.iter().map(|(_, p)| (p.name.clone(), p.disk_shape()));
         let states = spec.states.iter().map(|(_, s)| (s.name.clone(), vec![s.len]));
         let tensors = parameters.chain(states).map(|(name, shape)| (name, (shape, vec![]))).collect();
-        Checkpoint { header: None, tensors, source: "file".into() }
+        Checkpoint { header: None, tensors, sealed: false, source: "file".into() }
     }
 
     #[test]

@@ -3,14 +3,15 @@
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
-use super::{Header, KEY, Tensors};
+use super::{Header, KEY, Tensors, UNSEALED, seal};
 use crate::{Error, Result};
 
 /// What wrappers put before all names: DataParallel, Lightning and the like.
 const PREFIXES: [&str; 3] = ["module.", "model.", "state_dict."];
 
-/// A file's header, if this program wrote it, and its tensors under the names that torchvision uses now.
-pub(super) fn parse(source: &str, bytes: &[u8]) -> Result<(Option<Header>, Tensors)> {
+/// A file's header, if this program wrote it, whether its seal is there and fits, and its tensors under the names that
+/// torchvision uses now.
+pub(super) fn parse(source: &str, bytes: &[u8]) -> Result<(Option<Header>, bool, Tensors)> {
     let bad = |text: &str| Error::input(format!("checkpoint {source}: {text}"));
     let damaged = |e: &dyn std::fmt::Display| match another_format(bytes) {
         Some(advice) => bad(advice),
@@ -18,9 +19,14 @@ pub(super) fn parse(source: &str, bytes: &[u8]) -> Result<(Option<Header>, Tenso
     };
     let file = SafeTensors::deserialize(bytes).map_err(|e| damaged(&e))?;
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(&e))?;
-    let header = metadata.metadata().as_ref().and_then(|m| m.get(KEY));
-    let header: Option<Header> = header.map(|json| serde_json::from_str(json)).transpose().map_err(|e| damaged(&e))?;
+    let text = metadata.metadata().as_ref().and_then(|m| m.get(KEY));
+    let header: Option<Header> = text.map(|json| serde_json::from_str(json)).transpose().map_err(|e| damaged(&e))?;
     let views: Vec<(&str, TensorView)> = file.iter().collect();
+    let whole = text.and_then(|text| seal::is_whole(text, views.iter().map(|(name, view)| (*name, view))));
+    let needs_seal = header.as_ref().is_some_and(|header| header.format > UNSEALED);
+    if whole == Some(false) || (needs_seal && whole.is_none()) {
+        return Err(damaged(&"it is not as it was written, its BLAKE3 differs"));
+    }
     let prefix = if header.is_some() { String::new() } else { common_prefix(&views) };
     let mut tensors = Tensors::new();
     for (full, view) in &views {
@@ -43,7 +49,7 @@ pub(super) fn parse(source: &str, bytes: &[u8]) -> Result<(Option<Header>, Tenso
             return Err(bad(&format!("has {name} twice, under its old name and the new one; remove one of them")));
         }
     }
-    Ok((header, tensors))
+    Ok((header, whole == Some(true), tensors))
 }
 
 /// What to do with a file of another format, known by its first bytes.
@@ -138,7 +144,7 @@ mod tests {
 
     fn names(tensors: &[&str]) -> Vec<String> {
         let views: Vec<_> = tensors.iter().map(|name| (*name, Dtype::F32, &[0_u8; 4][..])).collect();
-        parse("test", &file(&views)).unwrap().1.into_keys().collect()
+        parse("test", &file(&views)).unwrap().2.into_keys().collect()
     }
 
     fn refusal(bytes: &[u8]) -> String {
@@ -177,7 +183,7 @@ mod tests {
             ("c", Dtype::F64, &d),
             ("bn1.num_batches_tracked", Dtype::I64, &count),
         ]);
-        let (_, tensors) = parse("test", &bytes).unwrap();
+        let (_, _, tensors) = parse("test", &bytes).unwrap();
         let values: Vec<&[f32]> = tensors.values().map(|(_, v)| v.as_slice()).collect();
         assert_eq!(values, [&[1.5, -65504.0][..], &[-0.15625], &[0.1]]);
         assert!(refusal(&file(&[("a", Dtype::I64, &count)])).contains("a is I64; save it as F32"));

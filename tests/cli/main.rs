@@ -4,6 +4,7 @@ mod bad_input;
 mod checkpoints;
 mod claims;
 mod common;
+mod damage;
 mod explain;
 mod feeding;
 mod fine_tuning;

@@ -145,14 +145,70 @@ fn a_finished_run_goes_on_when_more_epochs_are_asked_for() {
     assert_eq!(metrics(&run).iter().filter(|line| line["kind"] == "epoch").count(), 3);
 }
 
+/// What a kill, or a full disk, can leave before the first epoch is whole.
+#[test]
+fn a_run_that_was_broken_off_before_its_first_checkpoint_is_gone_on_with() {
+    let trained = three();
+    let whole = files(&trained.run);
+    let same = |run: &Path| {
+        let now = files(run);
+        for name in ["best.safetensors", "last.safetensors", "test.json", "test-predictions.csv", "data/images.pack"] {
+            assert!(now[Path::new(name)] == whole[Path::new(name)], "{name}");
+        }
+    };
+    let begun = |keep: &[&str]| {
+        let (folder, run) = trained.copy();
+        for name in [
+            "report.html",
+            "test.json",
+            "test-predictions.csv",
+            "last.safetensors",
+            "best.safetensors",
+            "metrics.jsonl",
+        ] {
+            if !keep.contains(&name) {
+                fs::remove_file(run.join(name)).unwrap();
+            }
+        }
+        (folder, run)
+    };
+    // Before the first step.
+    let (_folder, run) = begun(&[]);
+    let resume = ["train", text(&trained.data), "--out", text(&run), "--resume", "--no-tune"];
+    let done = good(&resume);
+    assert!(done.stderr.contains("starts from its beginning"), "{}", done.stderr);
+    same(&run);
+    // Before its settings were written, where all options are given again; then also without --resume.
+    for flag in ["--resume", "--no-tensorboard"] {
+        let (_folder, run) = begun(&[]);
+        fs::remove_file(run.join("config.toml")).unwrap();
+        good(&train(&trained.data, &run, &["--epochs", "2", "--seed", "3", flag]));
+        same(&run);
+    }
+    // Between the best checkpoint and the last one.
+    let (_folder, run) = begun(&[]);
+    let data = text(&trained.data);
+    let other = run.with_file_name("other");
+    good(&train(&trained.data, &other, &["--epochs", "1", "--seed", "3"]));
+    fs::copy(other.join("best.safetensors"), run.join("best.safetensors")).unwrap();
+    good(&["train", data, "--out", text(&run), "--resume", "--no-tune"]);
+    same(&run);
+
+    // A finished run without its last checkpoint is neither gone on with nor overwritten.
+    let (_folder, run) = begun(&["best.safetensors", "test.json", "test-predictions.csv", "metrics.jsonl"]);
+    refused(&["train", data, "--out", text(&run), "--resume"], &["last.safetensors", "another --out"]);
+    refused(&train(&trained.data, &run, &[]), &["last.safetensors is gone", "another folder"]);
+}
+
 #[test]
 fn a_loss_that_is_no_number_stops_the_run_and_names_the_step() {
     let data = &three().data;
     let out = tempfile::tempdir().unwrap();
     let run = out.path().join("run");
     fails(1, &train(data, &run, &["--lr", "1e30"]), &["step 2", "no finite number", "--lr"]);
-    // There is nothing to go on from, and the program says what to do.
-    refused(&["train", text(data), "--out", text(&run), "--resume"], &["no checkpoint yet", "without --resume"]);
+    // There is nothing to go on from but its beginning.
+    let again = fails(1, &["train", text(data), "--out", text(&run), "--resume"], &["step 2", "no finite number"]);
+    assert!(again.stderr.contains("has no checkpoint yet, so it starts from its beginning"), "{}", again.stderr);
 
     // One step an epoch: the second finds what the first one did.
     let run = out.path().join("epochs");

@@ -7,6 +7,7 @@ mod folders;
 mod killed;
 mod library;
 mod program;
+mod remains;
 mod series;
 mod tables;
 mod tags;

@@ -10,6 +10,7 @@ use image::{GrayImage, Luma};
 use rayon::prelude::*;
 use serde::Serialize;
 
+use crate::Result;
 use crate::data::import::duplicates::LEAST_CONTRAST;
 use crate::data::picture::fingerprint::{self, contrast, correlation, distance, perceptual_hash};
 use crate::data::set::disjoint::Disjoint;
@@ -97,7 +98,10 @@ fn windows() -> Vec<Window> {
 
 /// All pairs of `dataset` that show the same picture, in the order of their numbers. Looks at the squares of its pack, so the
 /// files need not be there any more. `progress(done, total)` counts rows of the table of all pairs.
-pub fn find(dataset: &Dataset, progress: &(dyn Fn(usize, usize) + Sync)) -> Vec<Pair> {
+///
+/// # Errors
+/// [`Error::Input`](crate::Error::Input) if a square is damaged.
+pub fn find(dataset: &Dataset, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<Vec<Pair>> {
     let covers = &dataset.manifest.covers;
     let mut pairs = Vec::new();
     let mut groups = Disjoint::new(covers.len());
@@ -116,17 +120,23 @@ pub fn find(dataset: &Dataset, progress: &(dyn Fn(usize, usize) + Sync)) -> Vec<
         }
     }
     let windows = windows();
-    let hashed = |&i: &usize| {
-        let grey = grey(dataset, i);
+    let size = dataset.pack.size();
+    let hashed = |&cover: &usize| {
+        let square = match dataset.pack.image(cover) {
+            Ok(square) => square,
+            Err(e) => return Some(Err(e)),
+        };
+        let grey = grey(size, square);
         let of_window = |window: &Window| perceptual_hash(&sampled(&grey, *window));
-        (contrast(&grey) >= LEAST_CONTRAST).then(|| (i, windows.iter().map(of_window).collect::<Vec<u64>>()))
+        (contrast(&grey) >= LEAST_CONTRAST)
+            .then(|| Ok(Hashed { cover, square, windows: windows.iter().map(of_window).collect() }))
     };
-    let hashed: Vec<(usize, Vec<u64>)> = distinct.par_iter().filter_map(hashed).collect();
+    let hashed: Vec<Hashed> = distinct.par_iter().filter_map(hashed).collect::<Result<_>>()?;
 
     let all: Vec<usize> = (0..hashed.len()).collect();
     let mut done = 0;
     for rows in all.chunks(ROWS * rayon::current_num_threads()) {
-        let roots: Vec<usize> = hashed.iter().map(|&(i, _)| groups.root(i)).collect();
+        let roots: Vec<usize> = hashed.iter().map(|hashed| groups.root(hashed.cover)).collect();
         let mut members: HashMap<usize, usize> = HashMap::new();
         roots.iter().for_each(|&root| *members.entry(root).or_default() += 1);
         let of_row = |&a: &usize| -> Vec<Pair> {
@@ -142,33 +152,36 @@ pub fn find(dataset: &Dataset, progress: &(dyn Fn(usize, usize) + Sync)) -> Vec<
         progress(done, hashed.len());
     }
     pairs.sort_by_key(|pair| (pair.first, pair.second));
-    pairs
+    Ok(pairs)
 }
 
-/// The pair, if the two covers, given with the hashes of their windows, show the same picture.
-fn compare(
-    dataset: &Dataset,
-    (a, of_a): &(usize, Vec<u64>),
-    (b, of_b): &(usize, Vec<u64>),
-    windows: &[Window],
-) -> Option<Pair> {
+/// A cover with the hashes of its windows.
+struct Hashed<'a> {
+    cover: usize,
+    square: &'a [u8],
+    windows: Vec<u64>,
+}
+
+/// The pair, if the two covers show the same picture.
+fn compare(dataset: &Dataset, a: &Hashed, b: &Hashed, windows: &[Window]) -> Option<Pair> {
     // A mirrored picture is found from either side, so one of them is enough.
+    let (of_a, of_b) = (&a.windows, &b.windows);
     let forwards = of_a.iter().map(|&hash| distance(hash, of_b[0])).zip(windows).map(|at| (at, false));
     let backwards = of_b.iter().map(|&hash| distance(hash, of_a[0])).zip(windows).map(|at| (at, true)).skip(1);
     let ((bits, &window), swapped) = forwards.chain(backwards).min_by_key(|((bits, _), _)| *bits)?;
     if bits > MOST_DISTANT {
         return None;
     }
-    let (part, whole) = if swapped { (*b, *a) } else { (*a, *b) };
-    let (part, whole) = (grey(dataset, part), grey(dataset, whole));
+    let (part, whole) = if swapped { (b, a) } else { (a, b) };
+    let [part, whole] = [part, whole].map(|hashed| grey(dataset.pack.size(), hashed.square));
     let start = windows.iter().filter(|start| start.mirrored == window.mirrored);
     let (window, correlation) = aligned(&part, &whole, start)?;
     if correlation < LEAST_CORRELATION || !details_agree(&part, &whole, window) {
         return None;
     }
     let covers = &dataset.manifest.covers;
-    let kind = kind(&covers[*a], &covers[*b], &part, &whole, window);
-    Some(Pair { first: *a, second: *b, kind, correlation: (correlation * 1e4).round() / 1e4 })
+    let kind = kind(&covers[a.cover], &covers[b.cover], &part, &whole, window);
+    Some(Pair { first: a.cover, second: b.cover, kind, correlation: (correlation * 1e4).round() / 1e4 })
 }
 
 fn kind(a: &Cover, b: &Cover, part: &Grey, whole: &Grey, window: Window) -> Kind {
@@ -189,9 +202,8 @@ fn kind(a: &Cover, b: &Cover, part: &Grey, whole: &Grey, window: Window) -> Kind
     }
 }
 
-/// The luminance of a cover's square at [`SIDE`].
-fn grey(dataset: &Dataset, i: usize) -> Grey {
-    let (size, square) = (dataset.pack.size(), dataset.pack.image(i));
+/// The luminance of a square of `size` pixels at [`SIDE`].
+fn grey(size: u32, square: &[u8]) -> Grey {
     let full = GrayImage::from_fn(size, size, |x, y| {
         let at = 3 * (y * size + x) as usize;
         let [r, g, b] = [0, 1, 2].map(|channel| u32::from(square[at + channel]));

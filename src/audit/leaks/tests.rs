@@ -97,7 +97,7 @@ fn twenty_planted_duplicates_of_four_kinds_are_found_and_no_other_pair() {
             |name| if name.starts_with("twin") { Split::Test } else { Split::Train },
         );
     assert_eq!(dataset.manifest.covers.len(), 320);
-    let leaks = leaks(&dataset, &|_, _| {});
+    let leaks = leaks(&dataset, &|_, _| {}).unwrap();
     let found: BTreeSet<[PathBuf; 2]> = leaks
         .listed
         .iter()
@@ -136,7 +136,7 @@ fn mirrored_covers_are_found_and_a_picture_that_is_there_many_times_over_is_one_
     let second = image::open(&paths[1]).unwrap().into_rgb8();
     (0..60).for_each(|n| jpeg(&second, 40 + n, &paths[1].with_file_name(format!("many{n}.jpg"))));
     let dataset = dataset(&root, &dir.path().join("set"), |_| Split::Train);
-    let leaks = leaks(&dataset, &|_, _| {});
+    let leaks = leaks(&dataset, &|_, _| {}).unwrap();
     assert_eq!((leaks.groups, leaks.kinds[&Kind::Mirrored], leaks.across_sets), (2, 1, 0));
     assert!(leaks.pairs >= 61 && !leaks.found(), "{}", leaks.pairs);
 }
@@ -154,7 +154,7 @@ fn groups_in_several_sets_are_listed() {
         cover.strings = Strings::of(cover.strings.path_text(), &[if i == 152 { "ARTIST 15 " } else { &artist }]);
         cover.split = if i < 155 { Split::Train } else { Split::Test };
     }
-    let leaks = leaks(&dataset, &|_, _| {});
+    let leaks = leaks(&dataset, &|_, _| {}).unwrap();
     let [column] = &leaks.columns[..] else { panic!("{:?}", leaks.columns) };
     assert_eq!((column.column.as_str(), column.values, column.spanning), ("artist", 30, 1));
     let [spanning] = &column.listed[..] else { panic!("{column:?}") };

@@ -56,7 +56,7 @@ fn rows(squares: &[&[u8]], fine: impl Fn(&[u8]) -> bool) -> Result<Vec<f32>> {
 fn a_network_that_reads_sharpness_is_found_out() {
     let dir = tempfile::tempdir().unwrap();
     let dataset = dataset(dir.path(), 60);
-    let sharp: Vec<f64> = (0..dataset.pack.len()).map(|i| sharpness(dataset.pack.image(i))).collect();
+    let sharp: Vec<f64> = (0..dataset.pack.len()).map(|i| sharpness(dataset.pack.image(i).unwrap())).collect();
     let border = sharp.iter().sum::<f64>() / sharp.len() as f64;
     let found = swap(&dataset, Fit::Crop.into(), &mut |squares| rows(squares, |s| sharpness(s) > border), &|_, _| {});
     let found = found.unwrap();
@@ -73,7 +73,7 @@ fn a_network_that_reads_the_picture_is_steady_and_one_that_reads_noise_is_fragil
     let dir = tempfile::tempdir().unwrap();
     let dataset = dataset(dir.path(), 60);
     let mean = |square: &[u8]| square.iter().map(|&v| f64::from(v)).sum::<f64>() / square.len() as f64;
-    let means: Vec<f64> = (0..dataset.pack.len()).map(|i| mean(dataset.pack.image(i))).collect();
+    let means: Vec<f64> = (0..dataset.pack.len()).map(|i| mean(dataset.pack.image(i).unwrap())).collect();
     let mut sorted = means.clone();
     sorted.sort_by(f64::total_cmp);
     let border = (sorted[39] + sorted[40]) / 2.0;

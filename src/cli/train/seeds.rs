@@ -18,7 +18,7 @@ pub fn run(starter: &Starter, arguments: &Arguments, begun: Option<Seeds>, data:
             let config = arguments.all_resumed(&begun.config)?;
             begun.go_on(starter, data, config, seeds, out)?
         }
-        None if arguments.resume => {
+        None if arguments.resume && !RunFolder::new(out).is_begun() => {
             let out = out.display();
             return Err(Error::input(format!(
                 "--resume: {out} has no seeds.json, so --seeds did not begin there; leave out --resume"

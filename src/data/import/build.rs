@@ -100,7 +100,7 @@ mod tests {
 
         let pack = Pack::open(&path).unwrap();
         assert_eq!((pack.len(), pack.size(), pack.fit()), (4, 4, Fit::Pad));
-        let middle = |i: usize| pack.image(i)[(2 * 4 + 2) * 3..][..3].to_vec();
+        let middle = |i: usize| pack.image(i).unwrap()[(2 * 4 + 2) * 3..][..3].to_vec();
         assert_eq!([middle(0), middle(1), middle(3)], [[0, 100, 200], [2, 100, 200], [4, 100, 200]]);
         assert!(pack.belongs_to(hashes.iter().copied()));
         assert!(!pack.belongs_to(hashes.iter().rev().copied()));

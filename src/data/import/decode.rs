@@ -40,7 +40,7 @@ const LOOKS: &str = "looks";
 /// Bytes of a picture in that file: its small grey picture, then its look.
 const LOOK: usize = fingerprint::BYTES + look::BYTES;
 /// How pictures are read and compared. What a build with other rules has left is not taken over.
-const RULES: u32 = 2;
+const RULES: u32 = 3;
 
 /// What came of decoding, the squares still in the work folder.
 #[derive(Debug)]
@@ -50,7 +50,8 @@ pub struct Decoded {
     /// Sizes of the packs in the making.
     pub sizes: Vec<u32>,
     pipeline: Pipeline,
-    stored: usize,
+    /// BLAKE3 of the stored squares of each size.
+    squares: Vec<Vec<Hash>>,
     work: PathBuf,
 }
 
@@ -71,29 +72,33 @@ enum Outcome {
         width: u32,
         height: u32,
         hash: String,
-        #[serde(alias = "look")]
         phash: u64,
+        /// Of its squares, in the order of the sizes.
+        squares: Vec<String>,
     },
     Bad(String),
 }
 
 impl Outcome {
-    fn of(picture: &Result<PictureInfo, BadPicture>) -> Self {
+    fn of(picture: &Result<PictureInfo, BadPicture>, squares: &[Hash]) -> Self {
         match picture {
             &Ok(PictureInfo { width, height, hash, phash }) => {
-                Self::Good { width, height, hash: hash.to_string(), phash }
+                let squares = squares.iter().map(Hash::to_string).collect();
+                Self::Good { width, height, hash: hash.to_string(), phash, squares }
             }
             Err(bad) => Self::Bad(bad.reason.clone()),
         }
     }
 
-    /// None if the journal is damaged.
-    fn picture(self) -> Option<Result<PictureInfo, BadPicture>> {
+    /// The picture and the hashes of its squares. None if the journal is damaged.
+    fn picture(self, sizes: usize) -> Option<(Result<PictureInfo, BadPicture>, Vec<Hash>)> {
         match self {
-            Self::Good { width, height, hash, phash } => {
-                Some(Ok(PictureInfo { width, height, hash: Hash::from_hex(hash).ok()?, phash }))
+            Self::Good { width, height, hash, phash, squares } => {
+                let squares: Option<Vec<Hash>> = squares.iter().map(|hex| Hash::from_hex(hex).ok()).collect();
+                let squares = squares.filter(|squares| squares.len() == sizes)?;
+                Some((Ok(PictureInfo { width, height, hash: Hash::from_hex(hash).ok()?, phash }), squares))
             }
-            Self::Bad(reason) => Some(Err(BadPicture::new(reason))),
+            Self::Bad(reason) => Some((Err(BadPicture::new(reason)), Vec::new())),
         }
     }
 }
@@ -114,6 +119,8 @@ struct Piece {
     modified: u64,
     picture: Result<PictureInfo, BadPicture>,
     squares: Vec<RgbImage>,
+    /// Of the squares.
+    hashes: Vec<Hash>,
     look: Vec<u8>,
 }
 
@@ -135,7 +142,7 @@ pub fn decode<S: AsRef<Path> + Sync>(
 ) -> Result<Decoded> {
     let pipeline = pipeline.into();
     fs::create_dir_all(work).map_err(|e| cannot_write(work, &e))?;
-    let mut pictures = taken_over(work, sources, sizes, pipeline)?;
+    let (mut pictures, mut hashes) = taken_over(work, sources, sizes, pipeline)?;
     pictures.reserve_exact(sources.len() - pictures.len());
     let mut writer = Writer::open(work, sizes, pipeline, &pictures)?;
     let done = AtomicUsize::new(pictures.len());
@@ -156,6 +163,7 @@ pub fn decode<S: AsRef<Path> + Sync>(
             };
             let pieces: Vec<Piece> = sources_now.par_iter().map(piece).collect();
             pictures.extend(pieces.iter().map(|piece| piece.picture.clone()));
+            pieces.iter().for_each(|piece| keep(&mut hashes, &piece.hashes));
             outcome = refuse_if_mostly_bad(sources, &pictures);
             // A writer that has gone away has its own error, which counts below.
             if outcome.is_err() || send.send(pieces).is_err() {
@@ -166,23 +174,33 @@ pub fn decode<S: AsRef<Path> + Sync>(
         let written = writing.join().unwrap_or_else(|_| Err(Error::run("writing the decoded pictures broke off")));
         outcome.and(written)
     })?;
-    let stored = pictures.iter().flatten().count();
-    Ok(Decoded { pictures, sizes: sizes.to_vec(), pipeline, stored, work: work.to_owned() })
+    Ok(Decoded { pictures, sizes: sizes.to_vec(), pipeline, squares: hashes, work: work.to_owned() })
+}
+
+/// Adds the hashes of one picture's squares, if it has any, to those of each size.
+fn keep(of_sizes: &mut [Vec<Hash>], squares: &[Hash]) {
+    of_sizes.iter_mut().zip(squares).for_each(|(of_size, &hash)| of_size.push(hash));
 }
 
 /// About how many bytes [`decode`] writes for so many files of these sizes, a finished data set's other files included.
 pub fn bytes_needed(files: usize, sizes: &[u32]) -> u64 {
     // A line in the journal, one in the manifest, a name in the report.
     const TEXT: usize = 512;
-    let squares: usize = sizes.iter().map(|&size| bytes_of(size) + 4).sum();
+    // A square's slot, and its hash in the pack and in the journal.
+    const BESIDE: usize = 4 + 32 + 64;
+    let squares: usize = sizes.iter().map(|&size| bytes_of(size) + BESIDE).sum();
     files as u64 * (squares + LOOK + TEXT) as u64
 }
 
 fn piece(path: &Path, sizes: &[u32], pipeline: Pipeline) -> Piece {
     let (bytes, modified) = state_of(path);
-    let piece = |picture, squares, look| Piece { path: path.to_owned(), bytes, modified, picture, squares, look };
+    let piece = |picture, squares: Vec<RgbImage>, look| {
+        let hashes = squares.iter().map(|square| blake3::hash(square)).collect();
+        Piece { path: path.to_owned(), bytes, modified, picture, squares, hashes, look }
+    };
     let bad = |reason: String| piece(Err(BadPicture::new(reason)), Vec::new(), Vec::new());
-    let (full, hash) = match picture::load_hashed(path) {
+    // The share is held until the squares are made.
+    let (full, hash, _share) = match picture::load_hashed(path) {
         Ok(loaded) => loaded,
         Err(e) => return bad(e.reason),
     };
@@ -214,13 +232,13 @@ impl Decoded {
             unsafe { Mmap::map(&file) }
         })();
         match map {
-            Ok(map) if map.len() == self.stored * LOOK => Ok(Looks(map)),
+            Ok(map) if map.len() == self.squares.first().map_or(0, Vec::len) * LOOK => Ok(Looks(map)),
             Ok(_) => Err(Error::Run(format!("{}: changed while it was in use: start again", path.display()))),
             Err(e) => Err(cannot_write(&path, &e)),
         }
     }
 
-    /// Makes the squares of `size` a pack and puts it at `path`. `slots` number the usable files that are to be in it;
+    /// Makes the squares of `size`, one of [`Decoded::sizes`], a pack and puts it at `path`. `slots` number the usable files that are to be in it;
     /// `hashes` are theirs.
     ///
     /// # Errors
@@ -229,7 +247,9 @@ impl Decoded {
         let part = part(&self.work, size);
         let finish = || {
             let mut file = OpenOptions::new().read(true).write(true).open(&part)?;
-            pack::finish(&mut file, size, self.pipeline, self.stored, slots, hashes)?;
+            let place = self.sizes.iter().position(|known| *known == size);
+            let squares = place.map_or(&[][..], |place| &self.squares[place]);
+            pack::Rest { size, pipeline: self.pipeline, squares, slots, hashes }.write(&mut file)?;
             fs::rename(&part, path)?;
             sync_folder_of(path)
         };
@@ -277,24 +297,23 @@ fn part(work: &Path, size: u32) -> PathBuf {
     work.join(format!("squares-{size}"))
 }
 
-/// What an earlier, killed call has left that can be used: the outcomes of the first files.
-fn taken_over<S: AsRef<Path>>(
-    work: &Path,
-    sources: &[S],
-    sizes: &[u32],
-    pipeline: Pipeline,
-) -> Result<Vec<Result<PictureInfo, BadPicture>>> {
+/// The outcomes of some first files, and the hashes of the squares of each size.
+type Outcomes = (Vec<Result<PictureInfo, BadPicture>>, Vec<Vec<Hash>>);
+
+/// What an earlier, killed call has left that can be used.
+fn taken_over<S: AsRef<Path>>(work: &Path, sources: &[S], sizes: &[u32], pipeline: Pipeline) -> Result<Outcomes> {
     let path = work.join(JOURNAL);
+    let nothing = || (Vec::new(), vec![Vec::new(); sizes.len()]);
     let file = match File::open(&path) {
         Ok(file) => file,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(nothing()),
         Err(e) => return Err(cannot_read(&path, &e)),
     };
     // A line that was cut off ends what can be used.
     let mut lines = BufReader::new(file).lines().map_while(io::Result::ok);
     let setting: Option<Setting> = lines.next().and_then(|line| serde_json::from_str(&line).ok());
     if setting != Some(setting_of(sizes, pipeline)) {
-        return Ok(Vec::new());
+        return Ok(nothing());
     }
     // Squares that are not there cannot be used, whatever the journal says.
     let stored = |path: PathBuf, start: usize, each: usize| {
@@ -303,7 +322,7 @@ fn taken_over<S: AsRef<Path>>(
     let looks = stored(work.join(LOOKS), 0, LOOK);
     let room = sizes.iter().map(|&size| stored(part(work, size), HEADER, bytes_of(size))).min().unwrap_or(0).min(looks);
 
-    let mut pictures = Vec::new();
+    let (mut pictures, mut hashes) = nothing();
     let mut good = 0;
     for (line, source) in lines.zip(sources.iter().map(S::as_ref)) {
         let Ok(entry) = serde_json::from_str::<Entry>(&line) else { break };
@@ -311,10 +330,11 @@ fn taken_over<S: AsRef<Path>>(
         if entry.path != source || (entry.bytes, entry.modified) != state_of(source) || good > room {
             break;
         }
-        let Some(picture) = entry.outcome.picture() else { break };
+        let Some((picture, squares)) = entry.outcome.picture(sizes.len()) else { break };
         pictures.push(picture);
+        keep(&mut hashes, &squares);
     }
-    Ok(pictures)
+    Ok((pictures, hashes))
 }
 
 fn setting_of(sizes: &[u32], pipeline: Pipeline) -> Setting {
@@ -383,8 +403,9 @@ impl Writer {
             file.get_ref().sync_data()?;
         }
         let mut lines = Vec::new();
-        for Piece { path, bytes, modified, picture, .. } in chunk {
-            let entry = Entry { path: path.clone(), bytes: *bytes, modified: *modified, outcome: Outcome::of(picture) };
+        for Piece { path, bytes, modified, picture, hashes, .. } in chunk {
+            let outcome = Outcome::of(picture, hashes);
+            let entry = Entry { path: path.clone(), bytes: *bytes, modified: *modified, outcome };
             serde_json::to_writer(&mut lines, &entry)?;
             lines.push(b'\n');
         }

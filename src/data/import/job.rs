@@ -54,6 +54,7 @@ impl Job<'_> {
         let mut usable = decoded.pictures.iter().map(Result::is_ok);
         rows.retain(|_| usable.next() == Some(true));
         let mut infos: Vec<PictureInfo> = std::mem::take(&mut decoded.pictures).into_iter().flatten().collect();
+        let usable = self.of_classes(&rows);
         let Cleaned { stays, duplicates } = self.clean(&decoded, &mut rows, &infos)?;
         let slots: Vec<u32> = (0..).zip(&stays).filter(|&(_, &stays)| stays).map(|(slot, _)| slot).collect();
         let (mut row_stays, mut info_stays) = (stays.iter(), stays.iter());
@@ -79,7 +80,8 @@ impl Job<'_> {
                 moved.len()
             ));
         }
-        let manifest = self.manifest(rows, infos, splits)?;
+        self.check_classes(&usable, &rows, &splits)?;
+        let manifest = self.manifest(rows, infos, splits);
         self.source.notes.extend(size_gap(&manifest));
         self.source.notes.extend(self.options.harmonise.and_then(|harmonise| enlarged(&manifest, harmonise)));
         self.write(stage, &decoded, &slots, &manifest, named, duplicates, moved)
@@ -250,23 +252,50 @@ impl Job<'_> {
         ))
     }
 
-    fn manifest(&self, rows: Vec<Row>, infos: Vec<PictureInfo>, splits: Vec<Split>) -> Result<Manifest> {
+    /// How many rows each class has.
+    fn of_classes(&self, rows: &[Row]) -> Vec<usize> {
+        let mut counts = vec![0; self.source.classes.len()];
+        rows.iter().for_each(|row| counts[row.label] += 1);
+        counts
+    }
+
+    /// Refuses classes that nothing is left of, and classes that nothing could be learnt of. `usable` were the pictures of each
+    /// before duplicates were dropped.
+    fn check_classes(&self, usable: &[usize], rows: &[Row], splits: &[Split]) -> Result<()> {
+        let shown = &self.shown;
+        let mut trained = vec![false; usable.len()];
+        rows.iter().zip(splits).for_each(|(row, split)| trained[row.label] |= *split == Split::Train);
+        if let Some(gone) = self.of_classes(rows).iter().position(|&left| left == 0) {
+            let class = &self.source.classes[gone];
+            return Err(Error::Input(match usable[gone] {
+                0 => format!(
+                    "{shown}: class `{class}` has no usable cover left: repair its pictures or leave the class out"
+                ),
+                all => format!(
+                    "{shown}: class `{class}` has no cover left: all its {all} are dropped as duplicates, or because they look like \
+                     covers of another class: leave the class out with --map \"{class}=\", or keep them with --keep-duplicates"
+                ),
+            }));
+        }
+        let Some(class) = trained.iter().position(|trained| !trained) else { return Ok(()) };
+        let class = &self.source.classes[class];
+        Err(Error::Input(format!(
+            "{shown}: class `{class}` has no cover in the train set, so nothing could be learnt of it: leave it out with --map \
+             \"{class}=\", or make a split with --split 70,15,15"
+        )))
+    }
+
+    fn manifest(&self, rows: Vec<Row>, infos: Vec<PictureInfo>, splits: Vec<Split>) -> Manifest {
         let cover = |((row, info), split)| {
             let (Row { strings, label, .. }, PictureInfo { width, height, hash, phash }) = (row, info);
             Cover { strings, label, split, width, height, hash, phash }
         };
         let covers: Vec<Cover> = rows.into_iter().zip(infos).zip(splits).map(cover).collect();
-        if let Some(class) = (0..self.source.classes.len()).find(|&class| covers.iter().all(|c| c.label != class)) {
-            return Err(Error::Input(format!(
-                "{}: class `{}` has no usable cover left: repair its pictures or leave the class out",
-                self.shown, self.source.classes[class]
-            )));
-        }
         let mut group_columns = self.source.group_columns.clone();
         if self.alike_column {
             group_columns.push(DUPLICATES.to_owned());
         }
-        Ok(Manifest { classes: self.source.classes.clone(), group_columns, covers })
+        Manifest { classes: self.source.classes.clone(), group_columns, covers }
     }
 
     /// Writes all files of the data set where they wait for being moved into place.
@@ -298,6 +327,7 @@ impl Job<'_> {
             fit: options.fit,
             harmonise: options.harmonise,
             keep_duplicates: options.keep_duplicates,
+            manifest: Some(manifest.hash().to_string()),
             classes: source.classes,
             named,
             kept: manifest.covers.len(),

@@ -60,7 +60,7 @@ impl Reuse<'_> {
     pub fn run(self, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<Prepared> {
         let Self { data, dir, options, .. } = self;
         claim::check(dir, "data set", || is_ours(dir))?;
-        let Dataset { mut manifest, pack } = Dataset::open(data)?;
+        let Dataset { mut manifest, pack, .. } = Dataset::open(data)?;
         let mut told = Report::read(data)?;
         let grouping = self.grouping(&manifest)?;
         let keep_split = options.split.is_none() && options.columns.group.is_empty();
@@ -116,6 +116,7 @@ impl Reuse<'_> {
         // The state of what was imported is no state of this: it may be split otherwise.
         told.state = String::new();
         told.fit = options.fit;
+        told.manifest = Some(manifest.hash().to_string());
         told.write(&new)?;
         stage.commit()?;
         opened(dir)

@@ -23,7 +23,10 @@ const BACKGROUND: [u8; 3] = [22, 22, 26];
 const BRIGHT: [u8; 3] = [238, 238, 240];
 
 /// Draws a band per class: its name, how many covers it has, and up to 24 of them, chosen by their hashes.
-pub fn draw(manifest: &Manifest, pack: &Pack) -> RgbImage {
+///
+/// # Errors
+/// [`Error::Input`](crate::Error::Input) if a square of the pack is damaged.
+pub fn draw(manifest: &Manifest, pack: &Pack) -> Result<RgbImage> {
     let mut chosen: Vec<Vec<usize>> = vec![Vec::new(); manifest.classes.len()];
     (0..manifest.covers.len()).for_each(|i| chosen[manifest.covers[i].label].push(i));
     let counts: Vec<usize> = chosen.iter().map(Vec::len).collect();
@@ -40,14 +43,14 @@ pub fn draw(manifest: &Manifest, pack: &Pack) -> RgbImage {
         y += TITLE;
         for (place, &i) in covers.iter().enumerate() {
             let (column, row) = (place as u32 % IN_ROW, place as u32 / IN_ROW);
-            let Some(cover) = RgbImage::from_raw(pack.size(), pack.size(), pack.image(i).to_vec()) else { continue };
+            let Some(cover) = RgbImage::from_raw(pack.size(), pack.size(), pack.image(i)?.to_vec()) else { continue };
             let small = imageops::resize(&cover, CELL, CELL, FilterType::CatmullRom);
             let (x, y) = (MARGIN + column * (CELL + GAP), y + row * (CELL + GAP));
             imageops::replace(&mut sheet, &small, i64::from(x), i64::from(y));
         }
         y += rows(covers) * (CELL + GAP) + GAP;
     }
-    sheet
+    Ok(sheet)
 }
 
 /// Writes the sheet as a PNG.
@@ -56,6 +59,6 @@ pub fn draw(manifest: &Manifest, pack: &Pack) -> RgbImage {
 /// [`Error::Run`] if the file cannot be written.
 pub fn write(manifest: &Manifest, pack: &Pack, path: &Path) -> Result<()> {
     let mut png = std::io::Cursor::new(Vec::new());
-    draw(manifest, pack).write_to(&mut png, ImageFormat::Png).map_err(Error::run)?;
+    draw(manifest, pack)?.write_to(&mut png, ImageFormat::Png).map_err(Error::run)?;
     write_atomically(path, |file| file.write_all(png.get_ref()))
 }

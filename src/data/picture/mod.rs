@@ -2,6 +2,7 @@
 
 mod align;
 pub(crate) mod audio;
+mod budget;
 pub mod fingerprint;
 pub mod fit;
 pub mod harmonise;
@@ -12,6 +13,7 @@ pub mod read;
 mod tags;
 mod tiff;
 
+pub use budget::Share;
 pub use fit::{BadPicture, Fit, MAX_SIZE, square};
 pub use harmonise::{Harmonise, Picture, Pipeline, load};
 pub use read::{decode_caught, fault, is_usable, load_hashed, load_rgb, read};

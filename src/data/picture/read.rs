@@ -6,8 +6,9 @@ use std::path::Path;
 
 use image::error::{ImageError, LimitErrorKind};
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, Rgb, RgbImage};
+use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, Rgb, RgbImage};
 
+use crate::data::picture::budget::{self, Share};
 use crate::data::picture::fit::BadPicture;
 use crate::data::picture::{audio, jpeg, tiff};
 use crate::panics::caught;
@@ -29,13 +30,14 @@ pub fn load_rgb(path: &Path) -> Result<RgbImage, BadPicture> {
     decode_caught(&read(path)?)
 }
 
-/// As [`load_rgb`], with the BLAKE3 of the picture's bytes.
+/// As [`load_rgb`], with the BLAKE3 of the picture's bytes, and the memory that it counts for as long as it is held.
 ///
 /// # Errors
 /// As [`load`](crate::data::picture::load).
-pub fn load_hashed(path: &Path) -> Result<(RgbImage, blake3::Hash), BadPicture> {
+pub fn load_hashed(path: &Path) -> Result<(RgbImage, blake3::Hash, Share), BadPicture> {
     let bytes = read(path)?;
-    Ok((decode_caught(&bytes)?, blake3::hash(&bytes)))
+    let (picture, share) = decode_counted(&bytes)?;
+    Ok((picture, blake3::hash(&bytes), share))
 }
 
 /// Why these bytes of a picture file will not do, as far as can be told without decoding them.
@@ -78,6 +80,10 @@ pub fn read(path: &Path) -> Result<Vec<u8>, BadPicture> {
 /// # Errors
 /// As [`load`](crate::data::picture::load).
 pub fn decode_caught(bytes: &[u8]) -> Result<RgbImage, BadPicture> {
+    decode_counted(bytes).map(|(picture, _)| picture)
+}
+
+fn decode_counted(bytes: &[u8]) -> Result<(RgbImage, Share), BadPicture> {
     caught(|| decode(bytes)).unwrap_or_else(|| Err(BadPicture::new("damaged (the decoder gave up on it)")))
 }
 
@@ -97,7 +103,7 @@ fn check(bytes: &[u8]) -> Result<ImageFormat, BadPicture> {
     Ok(format)
 }
 
-fn decode(bytes: &[u8]) -> Result<RgbImage, BadPicture> {
+fn decode(bytes: &[u8]) -> Result<(RgbImage, Share), BadPicture> {
     let format = check(bytes)?;
     let explain = |e: ImageError| explain(format, &e);
 
@@ -116,10 +122,20 @@ fn decode(bytes: &[u8]) -> Result<RgbImage, BadPicture> {
     if width == 0 || height == 0 {
         return Err(BadPicture::new(format!("{width}x{height} pixels: an empty picture")));
     }
+    let share = budget::take(needed(&decoder));
     let orientation = orientation(&mut decoder).map_err(explain)?;
     let mut picture = DynamicImage::from_decoder(decoder).map_err(explain)?;
     picture.apply_orientation(orientation);
-    Ok(over_white(picture, format == ImageFormat::Tiff && tiff::is_premultiplied(bytes)))
+    Ok((over_white(picture, format == ImageFormat::Tiff && tiff::is_premultiplied(bytes)), share))
+}
+
+/// About how many bytes a picture takes at most while it is decoded: what the decoder gives and what it works on, or that and what
+/// is made of it where it is not RGB of 8 bits.
+fn needed(decoder: &impl ImageDecoder) -> u64 {
+    let (width, height) = decoder.dimensions();
+    let pixels = u64::from(width) * u64::from(height);
+    let (own, converted) = (decoder.total_bytes(), 7 * pixels);
+    own + if decoder.color_type() == ColorType::Rgb8 { 2 * own } else { converted }
 }
 
 /// How a picture is to be turned. Some programs begin a WebP's or PNG's EXIF with the mark that only a JPEG's has.

@@ -3,6 +3,7 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
+use crate::Result;
 use crate::data::set::dataset::Dataset;
 use crate::data::set::split::Split;
 
@@ -121,9 +122,19 @@ impl Epoch {
     /// Fills the buffers with one batch: `pixels` with batch × size × size × 3 bytes (NHWC, RGB), `labels` with class
     /// indices, `weights` with how much each counts, one each per picture.
     ///
+    /// # Errors
+    /// [`Error::Input`](crate::Error::Input) if a picture is damaged.
+    ///
     /// # Panics
     /// If `batch_no` is not below [`Epoch::batches`] or a buffer has another length.
-    pub fn fill(&self, dataset: &Dataset, batch_no: usize, pixels: &mut [u8], labels: &mut [u32], weights: &mut [f32]) {
+    pub fn fill(
+        &self,
+        dataset: &Dataset,
+        batch_no: usize,
+        pixels: &mut [u8],
+        labels: &mut [u32],
+        weights: &mut [f32],
+    ) -> Result<()> {
         let each = dataset.pack.image_bytes();
         assert_eq!(
             (pixels.len(), labels.len(), weights.len()),
@@ -133,10 +144,11 @@ impl Epoch {
         );
         let slots = pixels.chunks_exact_mut(each).zip(labels).zip(weights);
         for ((index, counts), ((pixels, label), weight)) in self.batch(batch_no).zip(slots) {
-            pixels.copy_from_slice(dataset.pack.image(index));
+            pixels.copy_from_slice(dataset.pack.image(index)?);
             *label = dataset.manifest.covers[index].label as u32;
             *weight = counts;
         }
+        Ok(())
     }
 }
 

@@ -21,13 +21,17 @@ pub struct Dataset {
     pub manifest: Manifest,
     /// Their pixels.
     pub pack: Pack,
+    /// Whether a hash has told that the manifest is as it was written.
+    sealed: bool,
+    dir: PathBuf,
 }
 
 impl Dataset {
     /// Opens the data-set folder `dir`.
     ///
     /// # Errors
-    /// [`Error::Input`] if a file is missing, damaged, of another version, or the two do not belong together.
+    /// [`Error::Input`] if a file is missing, damaged, of another version, or they do not belong together. Pixels are checked when
+    /// they are read.
     pub fn open(dir: &Path) -> Result<Self> {
         for name in [MANIFEST, PACK] {
             if !dir.join(name).is_file() {
@@ -40,12 +44,22 @@ impl Dataset {
         // The pack first: it knows its version.
         let pack = Pack::open(&dir.join(PACK))?;
         let manifest = Manifest::read(&dir.join(MANIFEST))?;
-        let this = Self { manifest, pack };
-        if this.fits(&this.pack) {
+        let hash = Report::manifest_hash(dir)?;
+        let mut this = Self { manifest, pack, sealed: hash.is_some(), dir: dir.to_owned() };
+        let fits = this.fits(&this.pack);
+        let as_written = hash.is_none_or(|hash| hash == this.manifest.hash().to_string());
+        if fits && as_written {
             return Ok(this);
         }
+        this.sealed = false;
         let cause = if names::import_waits_in(dir) {
             "an import into it was broken off: start the same import again, it ends in a moment".to_owned()
+        } else if fits {
+            format!(
+                "{MANIFEST} is not as it was written, so labels or sets have changed: restore it or make the data set again; if the \
+                 change is yours, import it as a table: gatefold import {} --out NEW",
+                dir.join(MANIFEST).display()
+            )
         } else {
             format!(
                 "{MANIFEST} and {PACK} do not belong together (lines added, removed or reordered?): make the data set again"
@@ -72,6 +86,24 @@ impl Dataset {
         Ok(usable.then_some(this))
     }
 
+    /// Its folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Whether hashes have told that its table is as it was written, and tell it of its pixels.
+    pub fn is_sealed(&self) -> bool {
+        self.sealed && self.pack.is_sealed()
+    }
+
+    /// What the user should know of it.
+    pub fn note(&self) -> Option<String> {
+        (!self.is_sealed()).then(|| {
+            let dir = self.dir.display();
+            format!("{dir}: an older version made this data set without hashes, so damage to it would go unnoticed")
+        })
+    }
+
     fn fits(&self, pack: &Pack) -> bool {
         pack.len() == self.manifest.covers.len() && pack.belongs_to(self.manifest.covers.iter().map(|c| c.hash))
     }
@@ -82,15 +114,15 @@ impl Dataset {
     }
 
     /// BLAKE3, in hexadecimal digits, over everything that training depends on: pixels, labels, classes, splits. Where
-    /// the files lay does not count. Reads the whole pack, on all cores.
+    /// the files lay does not count. Of the pixels their hashes in the pack count, which are checked as the pixels are read; a
+    /// pack of an older version is read as a whole, on all cores.
     pub fn fingerprint(&self) -> String {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&self.pack.size().to_le_bytes());
         for class in &self.manifest.classes {
             hasher.update(&(class.len() as u64).to_le_bytes()).update(class.as_bytes());
         }
-        let pictures: Vec<blake3::Hash> =
-            (0..self.pack.len()).into_par_iter().map(|i| blake3::hash(self.pack.image(i))).collect();
+        let pictures: Vec<blake3::Hash> = (0..self.pack.len()).into_par_iter().map(|i| self.pack.hash(i)).collect();
         for (cover, picture) in self.manifest.covers.iter().zip(pictures) {
             hasher.update(&(cover.label as u64).to_le_bytes()).update(&[cover.split as u8]).update(picture.as_bytes());
         }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::data::set::batch::Epoch;
 use crate::data::set::dataset::Dataset;
+use crate::{Error, Result};
 
 /// A batch on the host.
 #[derive(Clone, Debug)]
@@ -32,14 +33,14 @@ const BATCHES: usize = 3;
 /// how long `each` had to be kept waiting for a batch; the first one is waited for in any case and does not count.
 ///
 /// # Errors
-/// The first one that `each` returns; no further batch is handed out then.
-pub fn feed<E>(
+/// The first one that `each` returns, or that of a damaged picture; no further batch is handed out then.
+pub fn feed<E: From<Error>>(
     dataset: &Dataset,
     order: &Epoch,
     mut each: impl FnMut(usize, &Batch) -> Result<(), E>,
 ) -> Result<Duration, E> {
     std::thread::scope(|scope| {
-        let (fill, filled) = sync_channel::<Batch>(BATCHES);
+        let (fill, filled) = sync_channel::<Result<Batch>>(BATCHES);
         let (empty, to_fill) = sync_channel::<Batch>(BATCHES);
         for _ in 0..BATCHES {
             // There is room for all of them, and the receiver stands two lines above.
@@ -50,8 +51,8 @@ pub fn feed<E>(
                 // Either end is gone when `each` has failed.
                 let Ok(mut batch) = to_fill.recv() else { return };
                 let Batch { pixels, labels, weights, bytes } = &mut batch;
-                order.fill(dataset, number, &mut pixels[..*bytes], labels, weights);
-                if fill.send(batch).is_err() {
+                let done = order.fill(dataset, number, &mut pixels[..*bytes], labels, weights);
+                if fill.send(done.map(|()| batch)).is_err() {
                     return;
                 }
             }
@@ -61,6 +62,7 @@ pub fn feed<E>(
             let start = Instant::now();
             // The thread ends only after its last batch.
             let Ok(batch) = filled.recv() else { break };
+            let batch = batch?;
             if number > 0 {
                 waited += start.elapsed();
             }
@@ -99,7 +101,7 @@ mod tests {
             .collect();
         let manifest = Manifest { classes: vec!["a".into(), "b".into()], group_columns: vec![], covers };
         manifest.write(&dir.join(MANIFEST)).unwrap();
-        let squares = (0..24_u8).map(|i| [i, 7, 9].repeat(25));
+        let squares = (0..24_u8).map(|i| Ok([i, 7, 9].repeat(25)));
         let hashes = manifest.covers.iter().map(|cover| cover.hash);
         pack::write(&dir.join(PACK), 5, Fit::Crop.into(), squares, hashes).unwrap();
         Dataset::open(dir).unwrap()
@@ -111,9 +113,9 @@ mod tests {
         let dataset = dataset(dir.path());
         let order = Epoch::shuffled(&dataset, Split::Train, 5, 1, 0);
         let mut seen = Vec::new();
-        feed::<()>(&dataset, &order, |number, batch| {
+        feed::<Error>(&dataset, &order, |number, batch| {
             let (mut pixels, mut labels, mut weights) = (vec![0; 5 * 75], vec![0; 5], vec![0.0; 5]);
-            order.fill(&dataset, number, &mut pixels, &mut labels, &mut weights);
+            order.fill(&dataset, number, &mut pixels, &mut labels, &mut weights).unwrap();
             assert_eq!((&batch.pixels[..375], &batch.labels, &batch.weights), (&pixels[..], &labels, &weights));
             assert_eq!(batch.pixels.len(), 376);
             seen.push(number);
@@ -131,9 +133,9 @@ mod tests {
         let mut calls = 0;
         let ended = feed(&dataset, &order, |number, _| {
             calls += 1;
-            if number == 2 { Err("enough") } else { Ok(()) }
+            if number == 2 { Err(Error::run("enough")) } else { Ok(()) }
         });
-        assert_eq!((ended, calls), (Err("enough"), 3));
+        assert_eq!((ended.unwrap_err().to_string(), calls), ("enough".to_owned(), 3));
     }
 
     #[test]

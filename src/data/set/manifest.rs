@@ -69,6 +69,25 @@ impl Manifest {
         counts
     }
 
+    /// BLAKE3 over all that it says but where the files lay, so that a collection may move. The same from any program's CSV.
+    pub fn hash(&self) -> Hash {
+        let mut hasher = blake3::Hasher::new();
+        let mut part = |bytes: &[u8]| {
+            hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
+        };
+        part(&(self.group_columns.len() as u64).to_le_bytes());
+        self.group_columns.iter().for_each(|column| part(column.as_bytes()));
+        for cover in &self.covers {
+            part(self.classes[cover.label].as_bytes());
+            part(cover.split.name().as_bytes());
+            part(&[cover.width.to_le_bytes(), cover.height.to_le_bytes()].concat());
+            part(cover.hash.as_bytes());
+            part(&cover.phash.to_le_bytes());
+            cover.strings.groups().for_each(|group| part(group.as_bytes()));
+        }
+        hasher.finalize()
+    }
+
     /// Writes the manifest as CSV with a header line, replacing `path` in one step.
     ///
     /// # Errors

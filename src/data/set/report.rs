@@ -82,6 +82,9 @@ pub struct Report {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub harmonise: Option<Harmonise>,
     pub keep_duplicates: bool,
+    /// [Hash](crate::data::Manifest::hash) of the table that belongs to it; older versions wrote none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<String>,
     pub classes: Vec<String>,
     /// Pictures that the source names.
     pub named: usize,
@@ -105,10 +108,26 @@ impl Report {
     pub fn read(dir: &Path) -> Result<Self> {
         let path = dir.join(IMPORT);
         let text = std::fs::read_to_string(&path).map_err(|e| cannot_read(&path, &e))?;
-        serde_json::from_str(&text).map_err(|e| {
-            let path = path.display();
-            Error::Input(format!("{path}: damaged or of another version ({e}): make the data set again"))
-        })
+        serde_json::from_str(&text).map_err(|e| damaged(&path, &e))
+    }
+
+    /// The hash of the table that belongs to the data set in `dir`; none if an older version made it.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the report is damaged.
+    pub(super) fn manifest_hash(dir: &Path) -> Result<Option<String>> {
+        /// All else is passed over: lists of duplicates can be long.
+        #[derive(Deserialize)]
+        struct Part {
+            #[serde(default)]
+            manifest: Option<String>,
+        }
+        let path = dir.join(IMPORT);
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Ok(serde_json::from_str::<Part>(&text).map_err(|e| damaged(&path, &e))?.manifest),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(cannot_read(&path, &e)),
+        }
     }
 
     /// Writes it into `dir`.
@@ -121,4 +140,9 @@ impl Report {
             file.write_all(b"\n")
         })
     }
+}
+
+fn damaged(path: &Path, e: &serde_json::Error) -> Error {
+    let path = path.display();
+    Error::Input(format!("{path}: damaged or of another version ({e}): make the data set again"))
 }

@@ -24,6 +24,7 @@ pub use self::genres::BUILT_IN as GENRES;
 pub use self::labelling::{Labelling, Multi, Rename};
 use self::table::Table;
 use self::walk::{Walk, state_of, walk};
+use crate::data::set::names::WORK;
 use crate::data::set::report::Skipped;
 use crate::data::set::split::Split;
 use crate::data::set::strings::Strings;
@@ -207,6 +208,12 @@ impl Request {
                         Survey::Table(table, images)
                     }
                 } else {
+                    if root.join(WORK).is_dir() {
+                        return Err(Error::Input(format!(
+                            "{}: an import into it was broken off: start the same import again, it goes on where it was",
+                            data.display()
+                        )));
+                    }
                     let found = walk(&root)?;
                     if !library::kind::is_library(&found) {
                         no_columns(folder::give_table(data, &root))?;

@@ -1,0 +1,37 @@
+//! The seal of a checkpoint: a hash over its header and all its tensors. A disk or a copy can change bytes without a word, and a
+//! network with a changed weight answers on.
+//!
+//! It stands in front of the header's JSON, `{"blake3":"…",` and then the rest, over which it is taken with the tensors.
+
+use blake3::{Hash, Hasher};
+use safetensors::tensor::TensorView;
+
+const KEY: &str = "{\"blake3\":\"";
+
+/// A header's JSON, which is an object with members, with the seal in front.
+pub(super) fn sealed<'v>(header: &str, tensors: impl Iterator<Item = (&'v str, &'v TensorView<'v>)>) -> String {
+    let rest = header.strip_prefix('{').unwrap_or(header);
+    format!("{KEY}{}\",{rest}", hash(rest, tensors).to_hex())
+}
+
+/// Whether the seal of a header's JSON fits it and the tensors; none if it has none.
+pub(super) fn is_whole<'v>(header: &str, tensors: impl Iterator<Item = (&'v str, &'v TensorView<'v>)>) -> Option<bool> {
+    let (hex, rest) = header.strip_prefix(KEY)?.split_once("\",")?;
+    Some(Hash::from_hex(hex).is_ok_and(|wanted| wanted == hash(rest, tensors)))
+}
+
+/// Over the text, then over name, type, shape and bytes of each tensor in the order of their names.
+fn hash<'v>(rest: &str, tensors: impl Iterator<Item = (&'v str, &'v TensorView<'v>)>) -> Hash {
+    let mut tensors: Vec<_> = tensors.collect();
+    tensors.sort_unstable_by_key(|(name, _)| *name);
+    let mut hasher = Hasher::new();
+    let mut part = |bytes: &[u8]| {
+        hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
+    };
+    part(rest.as_bytes());
+    for (name, view) in tensors {
+        part(format!("{name} {:?} {:?}", view.dtype(), view.shape()).as_bytes());
+        part(view.data());
+    }
+    hasher.finalize()
+}

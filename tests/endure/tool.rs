@@ -1,0 +1,231 @@
+//! The program under test, the files that rounds start from, and what every call must keep to.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::Rng;
+
+/// What a round came to, in words that are counted, or what it broke.
+pub type Verdict = Result<&'static str, String>;
+
+/// Nothing that a round starts takes longer, by far.
+const HANG: Duration = Duration::from_secs(120);
+
+/// What rounds start from.
+pub struct Base {
+    root: PathBuf,
+    rounds: Cell<u64>,
+}
+
+/// A finished call.
+pub struct Done {
+    /// None if a signal ended it.
+    pub code: Option<i32>,
+    pub stdout: Vec<u8>,
+    pub stderr: String,
+}
+
+pub fn text(path: &Path) -> &str {
+    path.to_str().unwrap_or_default()
+}
+
+/// A number below `end`, which is not 0.
+pub fn below(rng: &mut ChaCha8Rng, end: usize) -> usize {
+    (rng.next_u64() % end as u64) as usize
+}
+
+pub fn command(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gatefold"));
+    command.args(words).env("XDG_RUNTIME_DIR", "/nonexistent").env("RUST_BACKTRACE", "0");
+    command
+}
+
+/// Runs a call to its end, and holds it to what every call promises: an end, no panic, one line for an error.
+pub fn run(words: &[&str]) -> Result<Done, String> {
+    let mut child = command(words)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|e| e.to_string())?;
+    let read = |from: Option<Box<dyn Read + Send>>| {
+        std::thread::spawn(move || {
+            let mut bytes = vec![];
+            from.map(|mut from| from.read_to_end(&mut bytes));
+            bytes
+        })
+    };
+    let stdout = read(child.stdout.take().map(|out| Box::new(out) as _));
+    let stderr = read(child.stderr.take().map(|out| Box::new(out) as _));
+    let start = Instant::now();
+    let status = loop {
+        match child.try_wait().map_err(|e| e.to_string())? {
+            Some(status) => break status,
+            None if start.elapsed() > HANG => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(format!("hangs: gatefold {}", words.join(" ")));
+            }
+            None => std::thread::sleep(Duration::from_millis(5)),
+        }
+    };
+    let (stdout, stderr) = (stdout.join().unwrap_or_default(), stderr.join().unwrap_or_default());
+    let done = Done { code: status.code(), stdout, stderr: String::from_utf8_lossy(&stderr).into_owned() };
+    done.keeps_to_the_rules().map_err(|what| format!("{what}: gatefold {}: {}", words.join(" "), done.stderr))?;
+    Ok(done)
+}
+
+impl Done {
+    fn keeps_to_the_rules(&self) -> Result<(), String> {
+        let errors = self.stderr.lines().filter(|line| line.starts_with("error:")).count();
+        match self.code {
+            None => Err("ended by a signal".into()),
+            _ if self.stderr.contains("panicked") || self.stderr.contains("a fault in gatefold") => {
+                Err("panics".into())
+            }
+            Some(0 | 10..=12) if errors > 0 => Err("says an error and succeeds".into()),
+            Some(1 | 2) if errors != 1 => Err(format!("fails with {errors} lines")),
+            Some(0..=2 | 10..=12) => Ok(()),
+            Some(code) => Err(format!("exit code {code}")),
+        }
+    }
+
+    /// An error that is not said to be the user's to mend, where there is one to blame, is no answer.
+    pub fn succeeds(self) -> Result<Self, String> {
+        if self.code == Some(0) { Ok(self) } else { Err(format!("exit code {:?}: {}", self.code, self.stderr)) }
+    }
+}
+
+/// Starts a call and kills it after so long, as a power button does. Tells whether it had ended before.
+pub fn killed_after(words: &[&str], wait: Duration) -> Result<bool, String> {
+    let mut child: Child =
+        command(words).stdout(Stdio::null()).stderr(Stdio::null()).spawn().map_err(|e| e.to_string())?;
+    std::thread::sleep(wait);
+    let ended = child.try_wait().map_err(|e| e.to_string())?.is_some();
+    let _ = child.kill();
+    let _ = child.wait();
+    Ok(ended)
+}
+
+/// All files below a folder and their bytes, without those that tell of time.
+pub fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    fn walk(root: &Path, folder: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                walk(root, &path, found);
+            } else if let (Ok(name), Ok(bytes)) = (path.strip_prefix(root), fs::read(&path)) {
+                found.insert(name.to_owned(), bytes);
+            }
+        }
+    }
+    let mut found = BTreeMap::new();
+    walk(folder, folder, &mut found);
+    found
+}
+
+/// What is different in the second folder, among the files with these names.
+pub fn differing(a: &Path, b: &Path, names: &[&str]) -> Result<(), String> {
+    let (a, b) = (files(a), files(b));
+    let other: Vec<&str> =
+        names.iter().copied().filter(|name| a.get(Path::new(name)) != b.get(Path::new(name))).collect();
+    if other.is_empty() { Ok(()) } else { Err(format!("ends in other bytes: {}", other.join(", "))) }
+}
+
+/// What a data set consists of.
+pub const SET: [&str; 4] = ["images.pack", "manifest.csv", "import.json", "preview.png"];
+/// What training ends in, byte for byte.
+pub const RUN: [&str; 4] = ["best.safetensors", "last.safetensors", "test.json", "test-predictions.csv"];
+
+impl Base {
+    /// Covers, a data set of them and a run on it.
+    pub fn new() -> Self {
+        let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("endure");
+        let _ = fs::remove_dir_all(&root);
+        fs::create_dir_all(&root).expect("a folder for the rounds");
+        let base = Self { root, rounds: Cell::new(0) };
+        let (covers, set, whole) = (base.at("covers"), base.set(), base.run());
+        let must = |words: &[&str]| {
+            run(words).and_then(Done::succeeds).unwrap_or_else(|e| panic!("the round's base cannot be made: {e}"));
+        };
+        must(&["sample", text(&covers), "--per-genre", "12", "--size", "64"]);
+        must(&[
+            "import",
+            text(&base.table()),
+            "--label",
+            "genre",
+            "--group",
+            "artist",
+            "--size",
+            "32",
+            "--out",
+            text(&set),
+        ]);
+        must(&base.train(&whole));
+        base.fresh();
+        base
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    /// The table of the covers.
+    pub fn table(&self) -> PathBuf {
+        self.at("covers/covers.csv")
+    }
+
+    /// A whole data set.
+    pub fn set(&self) -> PathBuf {
+        self.at("set")
+    }
+
+    /// A whole run.
+    pub fn run(&self) -> PathBuf {
+        self.at("run")
+    }
+
+    /// Where this round may write.
+    pub fn round(&self) -> PathBuf {
+        self.at(&format!("round-{}", self.rounds.get()))
+    }
+
+    /// The call that made [`Base::run`], into another folder.
+    pub fn train<'a>(&self, out: &'a Path) -> Vec<&'a str> {
+        let data: &'static str = Box::leak(text(&self.set()).to_owned().into_boxed_str());
+        let words = ["train", data, "--net", "small", "--size", "32", "--batch", "16", "--epochs", "3", "--no-tune"];
+        [&words[..], &["--no-tensorboard", "--out", text(out)]].concat()
+    }
+
+    /// Empties the folder of the round before.
+    pub fn fresh(&self) {
+        let _ = fs::remove_dir_all(self.round());
+        fs::create_dir_all(self.round()).expect("a folder for the round");
+    }
+
+    /// Leaves the folder of this round for who looks at it.
+    pub fn keep(&self, seed: u64) -> PathBuf {
+        let kept = self.at(&format!("broken-{seed}"));
+        let _ = fs::remove_dir_all(&kept);
+        let _ = fs::rename(self.round(), &kept);
+        self.rounds.set(self.rounds.get() + 1);
+        kept
+    }
+
+    /// A copy of the run for the round to spoil.
+    pub fn copy(&self) -> PathBuf {
+        let to = self.round().join("run");
+        for (name, bytes) in files(&self.run()) {
+            let path = to.join(name);
+            fs::create_dir_all(path.parent().unwrap_or(&to)).expect("a folder of the copy");
+            fs::write(path, bytes).expect("a file of the copy");
+        }
+        to
+    }
+}
