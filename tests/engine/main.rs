@@ -18,10 +18,12 @@ use gatefold_engine::plan::{self, Allocation, Plan};
 use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::{Shape, Tensor};
 
+mod drawn;
 mod fine_tuning;
 mod fuse;
 mod mixed;
 mod planning;
+mod random;
 mod recompute;
 mod training;
 use gatefold::train::{Config, Needs};

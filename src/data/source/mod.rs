@@ -20,7 +20,7 @@ use gatefold_engine::file::cannot_read;
 use gatefold_engine::hint::did_you_mean;
 use serde::{Deserialize, Serialize};
 
-pub use self::genres::BUILT_IN as GENRES;
+pub use self::genres::{BUILT_IN as GENRES, GenreTable};
 pub use self::labelling::{Labelling, Multi, Rename};
 use self::table::Table;
 use self::walk::{Walk, state_of, walk};
