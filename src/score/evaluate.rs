@@ -1,5 +1,6 @@
 //! Scoring a trained network: on its own sets, or on any other labelled covers by class name.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use gatefold_engine::hint::{did_you_mean, nearest};
 use crate::data::import::build;
 use crate::data::source::{Columns, Rename, Request};
 use crate::data::{Dataset, Pack, Skipped, Split};
-use crate::score::metrics::Metrics;
+use crate::score::metrics::{Answer, Metrics};
 use crate::score::model::{Model, probabilities};
 use crate::score::predictions::Predictions;
 use crate::{Error, Result};
@@ -56,9 +57,9 @@ pub fn own(gpu: &Arc<Gpu>, checkpoint: &Path, data: &Path, split: Option<Split>)
 /// What a network answers for the covers `indices` of a data set with its classes and its picture size; there must be one.
 pub fn predictions(model: &Model, dataset: &Dataset, indices: &[usize]) -> Result<Predictions> {
     let mut inference = model.inference(BATCH.min(indices.len()))?;
-    let logits = inference.logits(indices.iter().map(|&i| dataset.pack.image(i)), |_| {})?;
-    let probabilities = probabilities(&logits, model.header.net.outputs());
-    Ok(Predictions::new(dataset, indices, &model.header.labels, &probabilities))
+    Predictions::of(&mut inference, dataset, indices, &model.header.labels, |cover| {
+        Error::run(format!("{}: the network's answer is not a number", cover.display()))
+    })
 }
 
 /// Labelled covers of others.
@@ -160,16 +161,22 @@ fn places(data: &Path, theirs: &[String], known: &[String], renames: &[Rename]) 
     }))
 }
 
+/// More absent classes than this are counted, not named.
+const ABSENT: usize = 20;
+
 /// What to know where not all of the network's classes have covers.
 fn absent(labels: &[usize], known: &[String]) -> Option<String> {
-    let there = |class: &usize| labels.contains(class);
-    let here = (0..known.len()).filter(there).count();
+    let there: HashSet<usize> = labels.iter().copied().collect();
+    let here = there.len();
     let missing: Vec<&str> =
-        (0..known.len()).filter(|class| !there(class)).map(|class| known[class].as_str()).collect();
+        known.iter().zip(0..).filter(|(_, i)| !there.contains(i)).map(|(name, _)| name.as_str()).collect();
     if missing.is_empty() {
         return None;
     }
-    let missing = missing.join(", ");
+    let missing = match missing.len() {
+        0..=ABSENT => missing.join(", "),
+        n => format!("{} and {} other classes", missing[..ABSENT].join(", "), n - ABSENT),
+    };
     Some(match here {
         1 => format!(
             "these covers are all of one class: the accuracy is its recall, and the baselines say little; there are none of {missing}"
@@ -182,14 +189,21 @@ fn absent(labels: &[usize], known: &[String]) -> Option<String> {
 
 fn score(model: &Model, pictures: &[(&[u8], usize)]) -> Result<Metrics> {
     let mut inference = model.inference(BATCH.min(pictures.len()))?;
-    let logits = inference.logits(pictures.iter().map(|(bytes, _)| *bytes), |_| {})?;
-    let labels: Vec<usize> = pictures.iter().map(|&(_, label)| label).collect();
-    let probabilities = probabilities(&logits, model.header.net.outputs());
+    let (outputs, classes) = (inference.outputs(), model.header.labels.len());
+    let mut answers = Vec::with_capacity(pictures.len());
+    inference.batches(pictures.iter().map(|(bytes, _)| *bytes), |logits| {
+        for row in probabilities(logits, outputs).chunks(classes) {
+            let (number, (_, label)) = (answers.len(), pictures[answers.len()]);
+            let answer = Answer::new(label, row);
+            answers.push(answer.map_err(|why| Error::run(format!("cover number {number}: {why}")))?);
+        }
+        Ok(())
+    })?;
     let mut counts = model.header.training_counts.clone();
     if !knows_training(model) {
-        labels.iter().for_each(|&label| counts[label] += 1);
+        answers.iter().for_each(|answer| counts[answer.label] += 1);
     }
-    Metrics::new(&labels, &probabilities, &model.header.labels, &counts)
+    Metrics::of(&answers, &model.header.labels, &counts)
 }
 
 /// Whether the weights tell how many covers of each class they were trained on.
@@ -233,5 +247,8 @@ mod tests {
         assert_eq!(absent(&[0, 1, 2], &known), None);
         assert!(absent(&[1, 1], &known).unwrap().contains("there are none of HipHop, Metal"));
         assert!(absent(&[1, 2], &known).unwrap().contains("the 2 classes that occur"));
+        let many: Vec<String> = (0..1000).map(|i| format!("k{i}")).collect();
+        let note = absent(&[0, 999], &many).unwrap();
+        assert!(note.contains("k1, k2,") && note.contains("k20 and 978 other classes:"), "{note}");
     }
 }
