@@ -1,6 +1,6 @@
 //! Scoring a trained network: on its own sets, or on any other labelled covers by class name.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -113,10 +113,10 @@ pub fn other(model: &Model, others: &Others, progress: &(dyn Fn(usize, usize) + 
 
 /// For each of their classes the network's; none for those left out.
 fn places(data: &Path, theirs: &[String], known: &[String], renames: &[Rename]) -> Result<Vec<Option<usize>>> {
-    let (data, labels) = (data.display(), known.join(", "));
+    let (data, labels) = (data.display(), few(known));
     for Rename { label: name, class: to } in renames {
         if !theirs.contains(name) {
-            let (classes, hint) = (theirs.join(", "), did_you_mean(name, theirs));
+            let (classes, hint) = (few(theirs), did_you_mean(name, theirs));
             return Err(Error::input(format!("--map {name}=…: {data} has no such class{hint}; it has: {classes}")));
         }
         if !to.is_empty() && !known.contains(to) {
@@ -129,7 +129,8 @@ fn places(data: &Path, theirs: &[String], known: &[String], renames: &[Rename]) 
     let renamed = |class: &String| {
         renames.iter().find(|rename| rename.label == *class).map_or(class.clone(), |rename| rename.class.clone())
     };
-    let place = |class: &String| known.iter().position(|label| *label == renamed(class));
+    let numbers: HashMap<&str, usize> = known.iter().zip(0..).map(|(label, i)| (label.as_str(), i)).collect();
+    let place = |class: &String| numbers.get(renamed(class).as_str()).copied();
     let unknown: Vec<&String> =
         theirs.iter().filter(|class| place(class).is_none() && !renamed(class).is_empty()).collect();
     if unknown.is_empty() {
@@ -139,8 +140,12 @@ fn places(data: &Path, theirs: &[String], known: &[String], renames: &[Rename]) 
     let first = |name: &str| name.chars().find(|c| c.is_alphanumeric()).map(|c| c.to_lowercase().to_string());
     let near = |class: &str| nearest(class, known).filter(|near| first(near) == first(class));
     let map = |class: &&String| format!("--map \"{class}={}\"", near(class).unwrap_or("NAME"));
-    let maps = unknown.iter().map(map).collect::<Vec<_>>().join(" ");
-    let guesses: Vec<_> = unknown.iter().filter_map(|class| Some((near(class)?, *class))).collect();
+    let (named, more) = match unknown.len() {
+        0..=NAMED => (&unknown[..], ""),
+        _ => (&unknown[..NAMED], " and so on"),
+    };
+    let maps = named.iter().map(map).collect::<Vec<_>>().join(" ") + more;
+    let guesses: Vec<_> = named.iter().filter_map(|class| Some((near(class)?, *class))).collect();
     Err(Error::input(match &unknown[..] {
         [class] => {
             let hint = near(class).map_or(String::new(), |near| format!("; did you mean {near}?"));
@@ -150,7 +155,7 @@ fn places(data: &Path, theirs: &[String], known: &[String], renames: &[Rename]) 
             )
         }
         several => {
-            let names = several.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+            let names = few(several);
             let hints: Vec<String> = guesses.iter().map(|(near, class)| format!("{near} for {class}")).collect();
             let hint = if hints.is_empty() { String::new() } else { format!("; did you mean {}?", hints.join(", ")) };
             format!(
@@ -161,8 +166,17 @@ fn places(data: &Path, theirs: &[String], known: &[String], renames: &[Rename]) 
     }))
 }
 
-/// More absent classes than this are counted, not named.
-const ABSENT: usize = 20;
+/// Of more classes than this the others are counted, not named: a message is one line.
+const NAMED: usize = 20;
+
+/// The names of classes, as many as a message has room for.
+fn few<T: AsRef<str>>(names: &[T]) -> String {
+    let first: Vec<&str> = names.iter().take(NAMED).map(AsRef::as_ref).collect();
+    match names.len() {
+        0..=NAMED => first.join(", "),
+        n => format!("{} and {} other classes", first.join(", "), n - NAMED),
+    }
+}
 
 /// What to know where not all of the network's classes have covers.
 fn absent(labels: &[usize], known: &[String]) -> Option<String> {
@@ -173,10 +187,7 @@ fn absent(labels: &[usize], known: &[String]) -> Option<String> {
     if missing.is_empty() {
         return None;
     }
-    let missing = match missing.len() {
-        0..=ABSENT => missing.join(", "),
-        n => format!("{} and {} other classes", missing[..ABSENT].join(", "), n - ABSENT),
-    };
+    let missing = few(&missing);
     Some(match here {
         1 => format!(
             "these covers are all of one class: the accuracy is its recall, and the baselines say little; there are none of {missing}"
@@ -248,6 +259,9 @@ mod tests {
         assert!(absent(&[1, 1], &known).unwrap().contains("there are none of HipHop, Metal"));
         assert!(absent(&[1, 2], &known).unwrap().contains("the 2 classes that occur"));
         let many: Vec<String> = (0..1000).map(|i| format!("k{i}")).collect();
+        let said = places(Path::new("covers"), &many, &known, &[]).unwrap_err().to_string();
+        assert!(said.len() < 1500 && said.contains("k19 and 980 other classes are unknown"), "{said}");
+        assert!(said.contains("--map \"k19=NAME\" and so on, with nothing behind ="), "{said}");
         let note = absent(&[0, 999], &many).unwrap();
         assert!(note.contains("k1, k2,") && note.contains("k20 and 978 other classes:"), "{note}");
     }

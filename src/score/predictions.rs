@@ -169,7 +169,8 @@ impl Predictions {
         let head = csv.headers().map_err(|e| e.to_string())?;
         let is = |all: bool| head.iter().eq(columns(labels, all).iter());
         let all = is(true);
-        if !all && !(labels.len() > WHOLE && is(false)) {
+        let top = labels.len() > WHOLE && is(false);
+        if !(all || top) {
             return Err("its columns are not those of this network's classes".to_owned());
         }
         let places: HashMap<&str, usize> = labels.iter().zip(0..).map(|(label, i)| (label.as_str(), i)).collect();

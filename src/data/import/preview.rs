@@ -97,7 +97,7 @@ mod tests {
             let squares = (0..classes).map(|i| vec![i as u8; 3 * 16 * 16]);
             pack::write(&path, 16, Fit::Crop.into(), squares, covers.iter().map(|cover| cover.hash)).unwrap();
             let names: Vec<String> = (0..classes).map(|i| format!("class {i}")).collect();
-            let manifest = Manifest { classes: names.into(), group_columns: vec![], covers };
+            let manifest = Manifest { classes: names, group_columns: vec![], covers };
             draw(&manifest, &Pack::open(&path).unwrap()).height()
         };
         let whole = height(BANDS);
