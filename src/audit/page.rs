@@ -25,6 +25,10 @@ const LISTED: usize = 12;
 /// Values of a file fact that the page lists, and classes beyond which it shows shares of all only.
 const VALUES: usize = 5;
 const CLASSES: usize = 8;
+/// A table with a row for each class has at most so many: the page stays small for any number of classes.
+const ROWS: usize = 100;
+/// A table with a column for each class has none of them beyond this, but one for all.
+const COLUMNS: usize = 30;
 
 /// Writes both into the folder `out`.
 ///
@@ -45,11 +49,16 @@ fn page(audit: &Audit) -> Result<Page> {
     } else {
         Tone::Bad
     };
+    let covers = || audit.classes.iter().map(|class| class.covers);
+    let classes = match (audit.classes.len(), covers().min(), covers().max()) {
+        (n, Some(least), Some(most)) if n > ROWS => format!("{n}, of {least} to {most} covers"),
+        _ => audit.classes.iter().map(|c| format!("{} {}", c.class, c.covers)).collect::<Vec<_>>().join(", "),
+    };
     let lead = html! {
         (verdict(tone, headline, &html! { (audit.verdict.summary) }))
         (facts(&[
             ("Covers", audit.covers.to_string()),
-            ("Classes", audit.classes.iter().map(|c| format!("{} {}", c.class, c.covers)).collect::<Vec<_>>().join(", ")),
+            ("Classes", classes),
             ("Measured at", format!("{0} × {0} pixels", audit.size)),
         ]))
     };
@@ -81,7 +90,9 @@ fn told(audit: &Audit) -> Markup {
     let probes = &audit.probes;
     let Harmonise { size: side, quality } = probes.harmonised_at;
     let mut rows = Vec::new();
-    let mut add = |from: &str, probe: &Probe| rows.extend(probe.classes.iter().map(|class| area_row(from, class)));
+    let mut add = |from: &str, probe: &Probe| {
+        rows.extend(best_told(&probe.classes).into_iter().map(|class| area_row(from, class)))
+    };
     if let Some(files) = &probes.files {
         add("files", files);
     }
@@ -97,6 +108,9 @@ fn told(audit: &Audit) -> Markup {
         @for evidence in &audit.verdict.evidence { p { strong { "Counts: " } (evidence.text) } }
         @for noted in &audit.verdict.noted { p { strong { "Noted: " } (noted) } }
         (table("", &["from", "class", "AUC", "95 %", "0.5 to 1.0"], &rows))
+        @if probes.pixels.classes.len() > ROWS {
+            p.note { "Of " (probes.pixels.classes.len()) " classes these are the " (ROWS) " that each part tells best; audit.json has all." }
+        }
         p.note {
             b { "files" } ": format, size, compression settings and metadata, before anything is decoded; never content. "
             b { "pixels" } ": spectrum, block seams, scaling periods, noise and borders of the squares that a network is fed; content has "
@@ -104,8 +118,23 @@ fn told(audit: &Audit) -> Markup {
             "at quality " (quality) ". That covers traces of how pictures were made and leaves most of what they show: what falls "
             "here was no content."
         }
-        @if !too_few.is_empty() { p.note { "Not asked, too few covers: " (too_few.join(", ")) "." } }
+        @if !too_few.is_empty() { p.note { "Not asked, too few covers: " (few_names(too_few)) "." } }
     }
+}
+
+/// The classes of a probe in their order; of many those that it tells best, the best first.
+fn best_told(classes: &[ClassProbe]) -> Vec<&ClassProbe> {
+    let mut classes: Vec<&ClassProbe> = classes.iter().collect();
+    if classes.len() > ROWS {
+        classes.sort_by(|a, b| b.auc.total_cmp(&a.auc));
+        classes.truncate(ROWS);
+    }
+    classes
+}
+
+/// The names of classes, or how many there are where nobody would read them.
+fn few_names(names: &[String]) -> String {
+    if names.len() <= ROWS { names.join(", ") } else { format!("{} classes, which audit.json names", names.len()) }
 }
 
 fn area_row(from: &str, class: &ClassProbe) -> Vec<Cell> {
@@ -184,13 +213,16 @@ fn controls(controls: &Controls) -> Markup {
 }
 
 fn source(source: &Source, audit: &Audit) -> Markup {
-    let classes: Vec<&str> = audit.classes.iter().map(|c| c.class.as_str()).collect();
-    let head: Vec<&str> = [source.column.as_str()].into_iter().chain(classes.iter().copied()).collect();
+    let few = audit.classes.len() <= COLUMNS;
+    let classes = audit.classes.iter().map(|c| c.class.as_str());
+    let head: Vec<&str> =
+        [source.column.as_str()].into_iter().chain(if few { classes.collect() } else { vec!["all"] }).collect();
     let rows: Vec<Vec<Cell>> = source
         .values
         .iter()
         .map(|v| {
-            [Cell::Head(v.value.clone())].into_iter().chain(v.pictures.iter().map(|&n| Cell::count(n as u64))).collect()
+            let counts = if few { v.pictures.clone() } else { vec![v.pictures.iter().sum()] };
+            [Cell::Head(v.value.clone())].into_iter().chain(counts.into_iter().map(|n| Cell::count(n as u64))).collect()
         })
         .collect();
     let told: Vec<Vec<Cell>> = source.pixels.classes.iter().map(|class| area_row("pixels", class)).collect();
@@ -295,5 +327,34 @@ fn how(audit: &Audit) -> Markup {
             "lower end lies above " (t.certain_auc) ". Intervals come from drawing groups anew, chance from labels dealt out anew. All "
             "numbers are in audit.json."
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_classes_a_page_has_the_best_told() {
+        let class = |label: usize| ClassProbe {
+            class: format!("k{label}"),
+            pictures: 20,
+            auc: 0.5 + (label % 300) as f64 / 1000.0,
+            interval: [0.4, 0.9],
+            null_95: None,
+            null_sd: None,
+            p: None,
+            label,
+        };
+        let of = |n: usize| -> Vec<usize> {
+            let classes: Vec<ClassProbe> = (0..n).map(class).collect();
+            best_told(&classes).iter().map(|class| class.label).collect()
+        };
+        assert_eq!(of(ROWS), (0..ROWS).collect::<Vec<_>>());
+        let shown = of(2_000);
+        assert_eq!((shown.len(), &shown[..3]), (ROWS, &[299, 599, 899][..]));
+        let names: Vec<String> = (0..2_000).map(|i| format!("k{i}")).collect();
+        assert_eq!(few_names(&names[..2]), "k0, k1");
+        assert_eq!(few_names(&names), "2000 classes, which audit.json names");
     }
 }

@@ -6,11 +6,12 @@ use maud::{Markup, html};
 use serde::Serialize;
 
 use super::chart::{Chart, Curve, Unit};
+use super::classes;
 use super::curves::over_epochs;
 use super::page::{self, Cell, Page, Section, Tone};
 use super::run::{Run, Test};
 use super::scores::scale;
-use super::words::{duration, list, network, p_value, percent, thousands};
+use super::words::{duration, list, network, p_value, percent, short, thousands};
 use crate::Result;
 use crate::score::metrics::{McNemar, holm};
 use crate::score::predictions::Answered;
@@ -46,7 +47,7 @@ pub fn page(runs: &[Run]) -> Result<Page> {
     }
     sections.push(Section::new("differences", "Is one better than another?", differences(&runs, &names, &pairs)));
     sections.push(Section::new("training", "How training went", curves(&runs, &names)?));
-    sections.push(Section::new("classes", "Class by class", classes(&runs, &names)));
+    sections.push(Section::new("classes", "Class by class", classes::side_by_side(&runs, &names)));
     sections.push(Section::new("settings", "What was done differently", settings(&runs, &names)?));
     let title = match runs.len() {
         0..=3 => list(&names),
@@ -82,7 +83,7 @@ fn one_test_set(runs: &[&Run]) -> bool {
 
 /// McNemar's test of all pairs that share test covers. Answers are compared by the class's name.
 pub fn pairs(runs: &[&Run]) -> Vec<Pair> {
-    let right = |run: &Run, cover: &Answered| (run.header.labels[cover.label].clone(), cover.is_right());
+    let right = |run: &Run, cover: &Answered| (run.header.labels[cover.answer.label].clone(), cover.answer.is_right());
     let by_hash = |run: &Run| -> HashMap<String, (String, bool)> {
         let covers = run.test.iter().flat_map(|test| &test.predictions.covers);
         covers.map(|cover| (cover.hash.clone(), right(run, cover))).collect()
@@ -128,7 +129,7 @@ fn lead(runs: &[&Run], names: &[String], pairs: &[Pair]) -> Markup {
     html! {
         p {
             strong { (name) } " answers most test covers right: " strong { (percent(best.metrics.accuracy)) } " of " (best.metrics.n) ", where always answering “"
-            (best.metrics.majority_label) "” has " (percent(best.metrics.majority)) ". " (told)
+            (short(&best.metrics.majority_label)) "” has " (percent(best.metrics.majority)) ". " (told)
         }
     }
 }
@@ -284,34 +285,6 @@ fn curves(runs: &[&Run], names: &[String]) -> Result<Markup> {
             (chart("Loss in training", Unit::Number, |e| Some(e.train_loss))?)
         }
     })
-}
-
-fn classes(runs: &[&Run], names: &[String]) -> Markup {
-    let mut labels: Vec<&String> = vec![];
-    for label in runs.iter().flat_map(|run| &run.header.labels) {
-        if !labels.contains(&label) {
-            labels.push(label);
-        }
-    }
-    let table = |caption: &str, value: fn(&crate::score::metrics::ClassScore) -> f64, cell: fn(f64) -> Cell| {
-        let rows: Vec<Vec<Cell>> = labels
-            .iter()
-            .map(|&label| {
-                let of = |run: &&Run| {
-                    let scores = run.test.as_ref().map(|test| &test.metrics.per_class)?;
-                    scores.iter().find(|score| score.label == *label).map(value)
-                };
-                let cells = runs.iter().map(|run| of(run).map_or(Cell::Missing, cell));
-                [Cell::Head(label.clone())].into_iter().chain(cells).collect()
-            })
-            .collect();
-        let head: Vec<&str> = ["class"].into_iter().chain(names.iter().map(String::as_str)).collect();
-        page::table(caption, &head, &rows)
-    };
-    html! {
-        (table("Recall: of the covers that are so, the share answered so.", |score| score.recall, Cell::percent))
-        (table("F1: the harmonic mean of precision and recall.", |score| score.f1, |value| Cell::decimal(value, 3)))
-    }
 }
 
 /// The settings in which the runs differ, and what each needed.

@@ -8,9 +8,11 @@ use maud::{Markup, html};
 
 use super::page;
 use super::run::{Run, Test};
+use super::words::short;
 use crate::data::Split;
 use crate::explain::render::NO_EVIDENCE;
 use crate::explain::{CANNOT_SHOW, Explainer};
+use crate::score::metrics::Answer;
 use crate::score::model::Model;
 use crate::score::predictions::Answered;
 use crate::{Error, Result};
@@ -48,14 +50,16 @@ impl<'a> Gallery<'a> {
     /// [`Error::Run`] if a picture cannot be drawn.
     pub fn markup(mut self) -> Result<Markup> {
         let covers = &self.test.predictions.covers;
-        let sure = |cover: &&Answered| cover.probabilities[cover.predicted()];
-        let (mut hits, mut mistakes): (Vec<_>, Vec<_>) = covers.iter().partition(|cover| cover.is_right());
+        let sure = |cover: &&Answered| cover.answer.confidence;
+        let (mut hits, mut mistakes): (Vec<_>, Vec<_>) = covers.iter().partition(|cover| cover.answer.is_right());
         for list in [&mut hits, &mut mistakes] {
             list.sort_by(|a, b| sure(b).total_cmp(&sure(a)).then_with(|| a.hash.cmp(&b.hash)));
         }
         let classes = self.run.header.labels.len();
-        let (hits, mistakes) =
-            (varied(&hits, classes, |cover| cover.label), varied(&mistakes, classes, |cover| cover.label));
+        let (hits, mistakes) = (
+            varied(&hits, classes, |cover| cover.answer.label),
+            varied(&mistakes, classes, |cover| cover.answer.label),
+        );
         let lists = [
             ("The surest hits", "None of the test covers was answered right.", self.list(&hits)?),
             ("The worst mistakes", "None of the test covers was answered wrong.", self.list(&mistakes)?),
@@ -95,14 +99,14 @@ impl<'a> Gallery<'a> {
         // What the network sees of it.
         let edge = (square - size) / 2;
         let cover = resize(&*crop_imm(&cover, edge, edge, size, size), SIDE, SIDE, FilterType::CatmullRom);
-        let answer = answered.predicted();
+        let Answer { label, predicted: answer, confidence, truth, .. } = answered.answer;
         let overlay = match &mut self.explainer {
             Some(explainer) => Some(explainer.explain(bytes, Some(answer))?.heat.overlay(&cover)),
             None => None,
         };
-        let (truth, answer, right) = (&labels[answered.label], &labels[answer], answered.is_right());
-        let probability = format!("{:.1} %", 100.0 * answered.probabilities[answered.predicted()]);
-        let of_truth = format!("{:.1} %", 100.0 * answered.probabilities[answered.label]);
+        let right = answer == label;
+        let (probability, of_truth) = (format!("{:.1} %", 100.0 * confidence), format!("{:.1} %", 100.0 * truth));
+        let (truth, answer) = (short(&labels[label]), short(&labels[answer]));
         let name = answered.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let alt = if right {
             format!("{truth}, answered right with {probability}")

@@ -1,6 +1,7 @@
 //! Results as pages that can be sent to a friend: one file each, no network.
 
 mod chart;
+mod classes;
 pub mod compare;
 mod curves;
 mod gallery;

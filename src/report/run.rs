@@ -43,12 +43,11 @@ impl Test {
     /// Scores answers; `training_counts` are the covers of each class in the training set.
     ///
     /// # Errors
-    /// As [`Metrics::new`].
+    /// As [`Metrics::of`].
     pub fn new(predictions: Predictions, training_counts: &[u64]) -> Result<Self> {
-        let (truth, rows, labels) = (predictions.truth(), predictions.rows(), &predictions.labels);
-        let metrics = Metrics::new(&truth, &rows, labels, training_counts)?;
-        let intervals = Intervals::new(&truth, &rows, labels, training_counts)?;
-        let calibration = Calibration::new(&truth, &rows, labels.len());
+        let (answers, labels) = (predictions.answers(), &predictions.labels);
+        let metrics = Metrics::of(&answers, labels, training_counts)?;
+        let (intervals, calibration) = (Intervals::new(&answers, labels.len()), Calibration::new(&answers));
         Ok(Self { metrics, intervals, calibration, predictions })
     }
 
@@ -56,7 +55,7 @@ impl Test {
     pub fn second_class(&self) -> Option<(Vec<bool>, Vec<f32>)> {
         let covers = &self.predictions.covers;
         (self.predictions.labels.len() == 2).then(|| {
-            (covers.iter().map(|c| c.label == 1).collect(), covers.iter().map(|c| c.probabilities[1]).collect())
+            (covers.iter().map(|c| c.answer.label == 1).collect(), covers.iter().map(|c| c.answer.second).collect())
         })
     }
 }
@@ -90,7 +89,7 @@ impl Run {
         let predictions = if indices.is_empty() {
             None
         } else if folder.predictions().is_file() {
-            Some(Predictions::read(&folder.predictions())?)
+            Some(Predictions::read(&folder.predictions(), &header.labels)?)
         } else {
             let model = model.ok_or_else(|| {
                 let path = folder.predictions();
@@ -102,7 +101,7 @@ impl Run {
         };
         let hash = |&i: &usize| dataset.manifest.covers[i].hash.to_string();
         if let Some(of) = &predictions
-            && (of.labels != header.labels || !of.covers.iter().map(|c| c.hash.clone()).eq(indices.iter().map(hash)))
+            && !of.covers.iter().map(|c| c.hash.clone()).eq(indices.iter().map(hash))
         {
             let path = folder.predictions();
             return Err(Error::input(format!(

@@ -1,13 +1,14 @@
-//! What the test set says: scores beside baselines, the confusion matrix, the classes, and how far probabilities can be trusted.
+//! What the test set says: scores beside baselines, and how far probabilities can be trusted.
 
 use maud::{Markup, html};
 
 use super::chart::{Chart, Curve, Unit};
-use super::page::{self, Cell, Tone};
+use super::page::{self, Tone};
 use super::run::Test;
+use super::words::short;
 use crate::Result;
 use crate::score::Metrics;
-use crate::score::metrics::{Curves, Verdict, wilson};
+use crate::score::metrics::{Curves, Verdict};
 
 /// The verdict against the majority baseline.
 pub fn verdict(metrics: &Metrics) -> Markup {
@@ -42,7 +43,7 @@ pub fn table(test: &Test) -> Markup {
     };
     let mut rows = vec![
         row("Accuracy", "share of covers answered right", m.accuracy, Some(m.accuracy_ci), true),
-        row(&format!("always “{}”", m.majority_label), "the majority baseline", m.majority, None, true),
+        row(&format!("always “{}”", short(&m.majority_label)), "the majority baseline", m.majority, None, true),
         row("stratified guessing", "classes as often as in training", m.stratified, None, true),
         row("chance", &format!("{} classes, evenly", m.labels.len()), m.chance, None, true),
         row("Balanced accuracy", "mean recall of the classes", m.balanced_accuracy, Some(i.balanced_accuracy), true),
@@ -94,62 +95,6 @@ pub fn scale(value: f64, interval: Option<[f64; 2]>) -> Markup {
     }
 }
 
-/// The confusion matrix, each row shaded by its shares.
-pub fn confusion(metrics: &Metrics) -> Markup {
-    let totals: Vec<u64> = metrics.confusion.iter().map(|row| row.iter().sum()).collect();
-    html! {
-        p.note { "Rows are true classes, columns answers. Shades are shares of the row; bold cells are right." }
-        div.scroll {
-            table.matrix {
-                thead {
-                    tr { th {} @for label in &metrics.labels { th scope="col" { (label) } } th.number scope="col" { "covers" } }
-                }
-                tbody {
-                    @for (truth, row) in metrics.confusion.iter().enumerate() {
-                        tr {
-                            th scope="row" { (metrics.labels[truth]) }
-                            @for (answer, &count) in row.iter().enumerate() {
-                                @let share = count as f64 / totals[truth].max(1) as f64;
-                                td.right[truth == answer] .deep[share > 0.5] style={ "--v:" (format!("{share:.3}")) }
-                                    title=(format!("{} of {} {} ({:.1} %) answered {}", count, totals[truth], metrics.labels[truth], 100.0 * share, metrics.labels[answer])) {
-                                    (count)
-                                }
-                            }
-                            td.total { (totals[truth]) }
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Precision, recall with its interval, F1 and support of each class.
-pub fn classes(metrics: &Metrics) -> Markup {
-    let rows: Vec<Vec<Cell>> = metrics
-        .per_class
-        .iter()
-        .enumerate()
-        .map(|(class, score)| {
-            let [low, high] = wilson(metrics.confusion[class][class], score.support);
-            vec![
-                Cell::Head(score.label.clone()),
-                Cell::percent(score.precision),
-                Cell::percent(score.recall),
-                Cell::Number(format!("{:.1} – {:.1} %", 100.0 * low, 100.0 * high), score.recall),
-                Cell::decimal(score.f1, 3),
-                Cell::count(score.support),
-            ]
-        })
-        .collect();
-    let head = ["class", "precision", "recall", "95 % interval of recall", "F1", "support"];
-    page::table(
-        "Precision: of the covers answered so, the share that is so. Recall: of the covers that are so, the share answered so.",
-        &head,
-        &rows,
-    )
-}
-
 /// The reliability diagram, and for two classes ROC and precision against recall.
 pub fn curves(test: &Test) -> Result<Markup> {
     let calibration = &test.calibration;
@@ -192,7 +137,7 @@ pub fn curves(test: &Test) -> Result<Markup> {
     if let Some((is, scores)) = test.second_class()
         && let Some(second) = Curves::new(&is, &scores)
     {
-        let labels = &test.predictions.labels;
+        let labels: Vec<String> = test.predictions.labels.iter().map(|label| short(label)).collect();
         let area = test.metrics.roc_auc.unwrap_or(0.5);
         let interval = test
             .intervals

@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::gallery::Gallery;
 use super::page::{self, Page, Section, Tone};
 use super::run::Run;
-use super::words::{command, duration, list, network, percent, thousands};
-use super::{curves, heat_maps, scores};
+use super::words::{command, duration, list, network, percent, short, thousands};
+use super::{classes, curves, heat_maps, scores};
 use crate::Result;
 use crate::data::Split;
 use crate::score::model::Model;
@@ -26,7 +26,7 @@ pub fn page(run: &Run, model: Option<&Model>, out: &Path) -> Result<Page> {
         let body = html! { (scores::verdict(&test.metrics)) (scores::table(test)) };
         // The first thing to read after the title.
         sections.insert(0, Section::new("score", "The score", body));
-        let body = html! { (scores::confusion(&test.metrics)) (scores::classes(&test.metrics)) };
+        let body = html! { (classes::confusion(&test.metrics)) (classes::scores(&test.metrics)) };
         sections.push(Section::new("classes", "Class by class", body));
         sections.push(Section::new("probabilities", "What its probabilities are worth", scores::curves(test)?));
         sections.push(Section::new("covers", "Covers, and where it looked", Gallery::new(run, test, model)?.markup()?));
@@ -40,7 +40,7 @@ pub fn page(run: &Run, model: Option<&Model>, out: &Path) -> Result<Page> {
 fn title(run: &Run) -> String {
     let (labels, net) = (&run.header.labels, network(&run.config.net));
     match labels.len() {
-        0..=6 => format!("{net} on {}", list(labels)),
+        0..=6 => format!("{net} on {}", list(&labels.iter().map(|label| short(label)).collect::<Vec<_>>())),
         n => format!("{net} on {n} classes of covers"),
     }
 }
@@ -53,7 +53,7 @@ fn lead(run: &Run) -> Markup {
     html! {
         p {
             "Right on " strong { (percent(m.accuracy)) } " of " (m.n) " test covers (95 % interval "
-            (format!("{:.1}", 100.0 * m.accuracy_ci[0])) " to " (percent(m.accuracy_ci[1])) "). Always answering “" (m.majority_label)
+            (format!("{:.1}", 100.0 * m.accuracy_ci[0])) " to " (percent(m.accuracy_ci[1])) "). Always answering “" (short(&m.majority_label))
             "” is right on " strong { (percent(m.majority)) } ", blind guessing on " (percent(m.chance)) "."
         }
     }
@@ -63,16 +63,6 @@ fn data(run: &Run) -> Markup {
     let (manifest, config) = (&run.dataset.manifest, &run.config);
     let counts = Split::ALL.map(|split| manifest.counts(split));
     let total = |split: Split| run.count(split);
-    let rows: Vec<Vec<page::Cell>> = manifest
-        .classes
-        .iter()
-        .enumerate()
-        .map(|(class, name)| {
-            let cells = counts.iter().map(|counts| page::Cell::count(counts[class] as u64));
-            let all: usize = counts.iter().map(|counts| counts[class]).sum();
-            [page::Cell::Head(name.clone())].into_iter().chain(cells).chain([page::Cell::count(all as u64)]).collect()
-        })
-        .collect();
     let groups = if manifest.group_columns.is_empty() {
         "Covers are split one by one: no column said which belong together.".to_owned()
     } else {
@@ -101,7 +91,7 @@ fn data(run: &Run) -> Markup {
             ("Batch", if config.accumulate > 1 { format!("{} × {}", config.accumulate, config.batch) } else { config.batch.to_string() }),
             ("Seed", config.seed.to_string()),
         ]))
-        (page::table("Covers of each class in each set.", &["class", "training", "validation", "test", "all"], &rows))
+        (classes::covers(&manifest.classes, &counts))
     }
 }
 

@@ -31,6 +31,16 @@ pub fn list(names: &[String]) -> String {
     }
 }
 
+/// A class's name on a page: names come from folders and tables, and a page of very long ones would be very large. What is cut is
+/// marked.
+pub fn short(name: &str) -> String {
+    const LONGEST: usize = 80;
+    match name.char_indices().nth(LONGEST) {
+        None => name.to_owned(),
+        Some(_) => name.chars().take(LONGEST - 1).chain(['…']).collect(),
+    }
+}
+
 /// A network's name as its authors write it.
 pub fn network(name: &str) -> String {
     let split = name.find(|c: char| c.is_ascii_digit()).map_or((name, ""), |at| name.split_at(at));
@@ -73,6 +83,8 @@ mod tests {
         assert_eq!(command(["train", "my covers", "it's", ""]), "train 'my covers' 'it'\\''s' ''");
         let written = ["prognet", "resnet50", "densenet169", "inception_v3"].map(network);
         assert_eq!(written, ["ProgNet", "ResNet-50", "DenseNet-169", "Inception-v3"]);
+        assert_eq!([short("Rock"), short(&"ü".repeat(80))], ["Rock".to_owned(), "ü".repeat(80)]);
+        assert_eq!(short(&"ü".repeat(81)), "ü".repeat(79) + "…");
         assert_eq!([p_value(0.0004), p_value(0.0312)], ["< 0.001", "0.031"]);
     }
 }

@@ -1,5 +1,6 @@
 //! Scoring a trained network: on its own sets, or on any other labelled covers by class name.
 
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use gatefold_engine::hint::{did_you_mean, nearest};
 use crate::data::import::build;
 use crate::data::source::{Columns, Rename, Request};
 use crate::data::{Dataset, Pack, Skipped, Split};
-use crate::score::metrics::Metrics;
+use crate::score::metrics::{Answer, Metrics};
 use crate::score::model::{Model, probabilities};
 use crate::score::predictions::Predictions;
 use crate::weights::Checkpoint;
@@ -55,9 +56,9 @@ pub fn own(gpu: &Arc<Gpu>, checkpoint: &Path, data: &Path, split: Option<Split>)
 /// What a network answers for the covers `indices` of a data set with its classes and its picture size; there must be one.
 pub fn predictions(model: &Model, dataset: &Dataset, indices: &[usize]) -> Result<Predictions> {
     let mut inference = model.inference(BATCH.min(indices.len()))?;
-    let logits = inference.logits(dataset.pack.images(indices)?.into_iter(), |_| {})?;
-    let probabilities = probabilities(&logits, model.header.net.outputs());
-    Ok(Predictions::new(dataset, indices, &model.header.labels, &probabilities))
+    Predictions::of(&mut inference, dataset, indices, &model.header.labels, |cover| {
+        Error::run(format!("{}: the network's answer is not a number", cover.display()))
+    })
 }
 
 /// Labelled covers of others.
@@ -112,10 +113,10 @@ pub fn other(model: &Model, others: &Others, progress: &(dyn Fn(usize, usize) + 
 
 /// For each of their classes the network's; none for those left out.
 fn places(data: &Path, theirs: &[String], known: &[String], renames: &[Rename]) -> Result<Vec<Option<usize>>> {
-    let (data, labels) = (data.display(), known.join(", "));
+    let (data, labels) = (data.display(), few(known));
     for Rename { label: name, class: to } in renames {
         if !theirs.contains(name) {
-            let (classes, hint) = (theirs.join(", "), did_you_mean(name, theirs));
+            let (classes, hint) = (few(theirs), did_you_mean(name, theirs));
             return Err(Error::input(format!("--map {name}=…: {data} has no such class{hint}; it has: {classes}")));
         }
         if !to.is_empty() && !known.contains(to) {
@@ -128,7 +129,8 @@ fn places(data: &Path, theirs: &[String], known: &[String], renames: &[Rename]) 
     let renamed = |class: &String| {
         renames.iter().find(|rename| rename.label == *class).map_or(class.clone(), |rename| rename.class.clone())
     };
-    let place = |class: &String| known.iter().position(|label| *label == renamed(class));
+    let numbers: HashMap<&str, usize> = known.iter().zip(0..).map(|(label, i)| (label.as_str(), i)).collect();
+    let place = |class: &String| numbers.get(renamed(class).as_str()).copied();
     let unknown: Vec<&String> =
         theirs.iter().filter(|class| place(class).is_none() && !renamed(class).is_empty()).collect();
     if unknown.is_empty() {
@@ -138,8 +140,12 @@ fn places(data: &Path, theirs: &[String], known: &[String], renames: &[Rename]) 
     let first = |name: &str| name.chars().find(|c| c.is_alphanumeric()).map(|c| c.to_lowercase().to_string());
     let near = |class: &str| nearest(class, known).filter(|near| first(near) == first(class));
     let map = |class: &&String| format!("--map \"{class}={}\"", near(class).unwrap_or("NAME"));
-    let maps = unknown.iter().map(map).collect::<Vec<_>>().join(" ");
-    let guesses: Vec<_> = unknown.iter().filter_map(|class| Some((near(class)?, *class))).collect();
+    let (named, more) = match unknown.len() {
+        0..=NAMED => (&unknown[..], ""),
+        _ => (&unknown[..NAMED], " and so on"),
+    };
+    let maps = named.iter().map(map).collect::<Vec<_>>().join(" ") + more;
+    let guesses: Vec<_> = named.iter().filter_map(|class| Some((near(class)?, *class))).collect();
     Err(Error::input(match &unknown[..] {
         [class] => {
             let hint = near(class).map_or(String::new(), |near| format!("; did you mean {near}?"));
@@ -149,7 +155,7 @@ fn places(data: &Path, theirs: &[String], known: &[String], renames: &[Rename]) 
             )
         }
         several => {
-            let names = several.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+            let names = few(several);
             let hints: Vec<String> = guesses.iter().map(|(near, class)| format!("{near} for {class}")).collect();
             let hint = if hints.is_empty() { String::new() } else { format!("; did you mean {}?", hints.join(", ")) };
             format!(
@@ -160,16 +166,28 @@ fn places(data: &Path, theirs: &[String], known: &[String], renames: &[Rename]) 
     }))
 }
 
+/// Of more classes than this the others are counted, not named: a message is one line.
+const NAMED: usize = 20;
+
+/// The names of classes, as many as a message has room for.
+fn few<T: AsRef<str>>(names: &[T]) -> String {
+    let first: Vec<&str> = names.iter().take(NAMED).map(AsRef::as_ref).collect();
+    match names.len() {
+        0..=NAMED => first.join(", "),
+        n => format!("{} and {} other classes", first.join(", "), n - NAMED),
+    }
+}
+
 /// What to know where not all of the network's classes have covers.
 fn absent(labels: &[usize], known: &[String]) -> Option<String> {
-    let there = |class: &usize| labels.contains(class);
-    let here = (0..known.len()).filter(there).count();
+    let there: HashSet<usize> = labels.iter().copied().collect();
+    let here = there.len();
     let missing: Vec<&str> =
-        (0..known.len()).filter(|class| !there(class)).map(|class| known[class].as_str()).collect();
+        known.iter().zip(0..).filter(|(_, i)| !there.contains(i)).map(|(name, _)| name.as_str()).collect();
     if missing.is_empty() {
         return None;
     }
-    let missing = missing.join(", ");
+    let missing = few(&missing);
     Some(match here {
         1 => format!(
             "these covers are all of one class: the accuracy is its recall, and the baselines say little; there are none of {missing}"
@@ -182,14 +200,21 @@ fn absent(labels: &[usize], known: &[String]) -> Option<String> {
 
 fn score(model: &Model, pictures: &[(&[u8], usize)]) -> Result<Metrics> {
     let mut inference = model.inference(BATCH.min(pictures.len()))?;
-    let logits = inference.logits(pictures.iter().map(|(bytes, _)| *bytes), |_| {})?;
-    let labels: Vec<usize> = pictures.iter().map(|&(_, label)| label).collect();
-    let probabilities = probabilities(&logits, model.header.net.outputs());
+    let (outputs, classes) = (inference.outputs(), model.header.labels.len());
+    let mut answers = Vec::with_capacity(pictures.len());
+    inference.batches(pictures.iter().map(|(bytes, _)| *bytes), |logits| {
+        for row in probabilities(logits, outputs).chunks(classes) {
+            let (number, (_, label)) = (answers.len(), pictures[answers.len()]);
+            let answer = Answer::new(label, row);
+            answers.push(answer.map_err(|why| Error::run(format!("cover number {number}: {why}")))?);
+        }
+        Ok(())
+    })?;
     let mut counts = model.header.training_counts.clone();
     if !knows_training(model) {
-        labels.iter().for_each(|&label| counts[label] += 1);
+        answers.iter().for_each(|answer| counts[answer.label] += 1);
     }
-    Metrics::new(&labels, &probabilities, &model.header.labels, &counts)
+    Metrics::of(&answers, &model.header.labels, &counts)
 }
 
 /// Whether the weights tell how many covers of each class they were trained on.
@@ -233,5 +258,11 @@ mod tests {
         assert_eq!(absent(&[0, 1, 2], &known), None);
         assert!(absent(&[1, 1], &known).unwrap().contains("there are none of HipHop, Metal"));
         assert!(absent(&[1, 2], &known).unwrap().contains("the 2 classes that occur"));
+        let many: Vec<String> = (0..1000).map(|i| format!("k{i}")).collect();
+        let said = places(Path::new("covers"), &many, &known, &[]).unwrap_err().to_string();
+        assert!(said.len() < 1500 && said.contains("k19 and 980 other classes are unknown"), "{said}");
+        assert!(said.contains("--map \"k19=NAME\" and so on, with nothing behind ="), "{said}");
+        let note = absent(&[0, 999], &many).unwrap();
+        assert!(note.contains("k1, k2,") && note.contains("k20 and 978 other classes:"), "{note}");
     }
 }

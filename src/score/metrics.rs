@@ -4,20 +4,28 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
+mod answer;
 mod bootstrap;
 mod calibration;
+mod confusion;
 mod paired;
 mod text;
 mod threshold;
 
 #[cfg(test)]
+mod many;
+#[cfg(test)]
 mod tests;
 
+pub use answer::{Answer, is_probability, predicted};
 pub use bootstrap::Intervals;
 pub use calibration::Calibration;
+pub use confusion::{Confused, Mistake, WHOLE};
 pub use paired::{McNemar, holm};
 pub use text::Verdict;
 pub use threshold::{Curves, Point};
+
+use answer::Tally;
 
 /// The standard normal's 97.5 % point.
 const Z95: f64 = 1.959_963_984_540_054;
@@ -50,8 +58,13 @@ pub struct Metrics {
     /// The accuracy expected of guessing each class as often as the training set has it. 0 in files of older versions.
     #[serde(default)]
     pub stratified: f64,
-    /// Counts: rows are true classes, columns predicted ones.
-    pub confusion: Vec<Vec<u64>>,
+    /// Counts: rows are true classes, columns predicted ones. Of at most [`WHOLE`] classes; of more it would take memory with
+    /// their square, and [`Self::confused`] is there instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confusion: Option<Vec<Vec<u64>>>,
+    /// Of more than [`WHOLE`] classes: all wrong answers, the most frequent first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confused: Option<Vec<Confused>>,
     /// Two classes: the probability that a cover of class 1 scores above one of class 0, ties counting half.
     /// `None` when one of the two does not occur, and for more classes.
     pub roc_auc: Option<f64>,
@@ -76,12 +89,6 @@ pub struct ClassScore {
     pub support: u64,
 }
 
-/// The predicted class of one cover: the most probable, the first of equals.
-#[must_use]
-pub fn predicted(probabilities: &[f32]) -> usize {
-    (1..probabilities.len()).fold(0, |best, i| if probabilities[i] > probabilities[best] { i } else { best })
-}
-
 impl Metrics {
     /// Scores `probabilities` against the true `labels`.
     ///
@@ -93,26 +100,54 @@ impl Metrics {
     /// [`Error::Input`] when there is nothing to score or a label has no name; [`Error::Run`] when lengths disagree
     /// or a probability is none (NaN, outside 0 to 1, a row that does not add up to 1).
     pub fn new(labels: &[usize], probabilities: &[f32], names: &[String], training_counts: &[u64]) -> Result<Self> {
-        let (n, classes) = (labels.len(), names.len());
-        let rows = check(labels, probabilities, names, training_counts)?;
+        let (n, classes, got) = (labels.len(), names.len(), probabilities.len());
+        let answer = |(i, (&label, row)): (usize, (&usize, &[f32]))| {
+            // Two classes may come as one number.
+            let answer = match *row {
+                [p] if classes == 2 => Answer::new(label, &[1.0 - p, p]),
+                _ => Answer::new(label, row),
+            };
+            answer.map_err(|why| Error::run(format!("cover number {i}: {why}")))
+        };
+        if let Some(label) = labels.iter().find(|&&label| label >= classes) {
+            return Err(no_class(*label, classes));
+        }
+        let width = if classes == 2 && got == n { 1 } else { classes };
+        if got != n * width {
+            return Err(Error::run(format!("{got} probabilities were given for {n} covers of {classes} classes")));
+        }
+        let rows = labels.iter().zip(probabilities.chunks_exact(width.max(1)));
+        let answers: Result<Vec<Answer>> = rows.enumerate().map(answer).collect();
+        Self::of(&answers?, names, training_counts)
+    }
 
-        let mut confusion = vec![vec![0_u64; classes]; classes];
+    /// Scores answers, as [`Self::new`] does. Memory grows with the covers and with the classes, not with their product.
+    ///
+    /// # Errors
+    /// [`Error::Input`] when there is nothing to score or a class has no name; [`Error::Run`] when the counts are not of these
+    /// classes or all 0.
+    pub fn of(answers: &[Answer], names: &[String], training_counts: &[u64]) -> Result<Self> {
+        check(answers, names, training_counts)?;
+        let (n, classes) = (answers.len(), names.len());
+        let mut tallies = vec![Tally::default(); classes];
         let mut loss = 0.0;
-        for (&label, row) in labels.iter().zip(rows.chunks_exact(classes)) {
-            confusion[label][predicted(row)] += 1;
-            loss -= f64::from(row[label]).max(MIN_PROBABILITY).ln();
+        for answer in answers {
+            tallies[answer.label].support += 1;
+            tallies[answer.label].right += u64::from(answer.is_right());
+            tallies[answer.predicted].called += 1;
+            loss += answer.loss();
         }
 
-        let per_class: Vec<_> = names.iter().enumerate().map(|(c, name)| class_score(&confusion, c, name)).collect();
+        let per_class: Vec<_> = tallies.iter().zip(names).map(|(&tally, name)| class_score(tally, name)).collect();
         let occurring = || per_class.iter().filter(|s| s.support > 0);
-        let right: u64 = (0..classes).map(|c| confusion[c][c]).sum();
+        let right: u64 = tallies.iter().map(|tally| tally.right).sum();
         let majority = (1..classes).fold(0, |m, c| if training_counts[c] > training_counts[m] { c } else { m });
         let trained = training_counts.iter().sum::<u64>() as f64;
         let drawn = per_class.iter().zip(training_counts).map(|(s, &count)| s.support as f64 * count as f64 / trained);
         let stratified = drawn.sum::<f64>() / n as f64;
         let roc_auc = if classes == 2 {
-            let scores: Vec<f32> = rows.chunks_exact(2).map(|row| row[1]).collect();
-            roc_auc(labels, &scores)
+            let (labels, scores): (Vec<usize>, Vec<f32>) = answers.iter().map(|a| (a.label, a.second)).unzip();
+            roc_auc(&labels, &scores)
         } else {
             None
         };
@@ -130,7 +165,8 @@ impl Metrics {
             stratified,
             roc_auc,
             loss: loss / n as f64,
-            confusion,
+            confusion: (classes <= WHOLE).then(|| confusion::matrix(answers, classes)),
+            confused: (classes > WHOLE).then(|| confusion::confused(answers, names)),
             per_class,
         })
     }
@@ -177,17 +213,17 @@ pub fn roc_auc(labels: &[usize], scores: &[f32]) -> Option<f64> {
     (ones > 0 && below > 0).then(|| wins / (ones as f64 * below as f64))
 }
 
-/// Checks what [`Metrics::new`] was given, and returns one full row of probabilities for each cover.
-fn check(labels: &[usize], probabilities: &[f32], names: &[String], counts: &[u64]) -> Result<Vec<f32>> {
-    let (n, classes) = (labels.len(), names.len());
-    if n == 0 {
+/// Checks what [`Metrics::of`] was given.
+fn check(answers: &[Answer], names: &[String], counts: &[u64]) -> Result<()> {
+    let classes = names.len();
+    if answers.is_empty() {
         return Err(Error::input("there are no covers to score: the set is empty"));
     }
     if classes < 2 {
         return Err(Error::input(format!("{classes} class cannot be scored: at least two are needed")));
     }
-    if let Some(label) = labels.iter().find(|&&l| l >= classes) {
-        return Err(Error::input(format!("a cover has class number {label}, but there are only {classes} classes")));
+    if let Some(class) = answers.iter().map(|a| a.label.max(a.predicted)).find(|&class| class >= classes) {
+        return Err(no_class(class, classes));
     }
     if counts.len() != classes {
         return Err(Error::run(format!("{} training counts were given for {classes} classes", counts.len())));
@@ -195,38 +231,20 @@ fn check(labels: &[usize], probabilities: &[f32], names: &[String], counts: &[u6
     if counts.iter().all(|&c| c == 0) {
         return Err(Error::run("the training counts are all 0: there is no majority class"));
     }
-    if let Some(i) = probabilities.iter().position(|p| !p.is_finite()) {
-        let cover = i * n / probabilities.len();
-        return Err(Error::run(format!("the network's answer for cover number {cover} is not a number")));
-    }
-    let rows = if classes == 2 && probabilities.len() == n {
-        probabilities.iter().flat_map(|&p| [1.0 - p, p]).collect()
-    } else if probabilities.len() == n * classes {
-        probabilities.to_vec()
-    } else {
-        let got = probabilities.len();
-        return Err(Error::run(format!("{got} probabilities were given for {n} covers of {classes} classes")));
-    };
-    for (i, row) in rows.chunks_exact(classes).enumerate() {
-        let outside = row.iter().any(|p| !(-1e-4..=1.0001).contains(p));
-        if outside || (row.iter().sum::<f32>() - 1.0).abs() > 1e-3 {
-            return Err(Error::run(format!("cover number {i}: {row:?} are not probabilities")));
-        }
-    }
-    Ok(rows)
+    Ok(())
 }
 
-fn class_score(confusion: &[Vec<u64>], c: usize, label: &str) -> ClassScore {
-    let right = confusion[c][c] as f64;
-    let support: u64 = confusion[c].iter().sum();
-    let called: u64 = confusion.iter().map(|row| row[c]).sum();
-    let share = |of: f64| if of > 0.0 { right / of } else { 0.0 };
+fn no_class(class: usize, classes: usize) -> Error {
+    Error::input(format!("a cover has class number {class}, but there are only {classes} classes"))
+}
+
+fn class_score(tally: Tally, label: &str) -> ClassScore {
     ClassScore {
         label: label.to_owned(),
-        precision: share(called as f64),
-        recall: share(support as f64),
-        f1: share((support + called) as f64 / 2.0),
-        support,
+        precision: tally.precision(),
+        recall: tally.recall(),
+        f1: tally.f1(),
+        support: tally.support,
     }
 }
 

@@ -97,6 +97,11 @@ impl Inference {
         Ok(Self { plan, pixels, logits, batch, image_bytes: header.picture_size().pow(2) * 3 })
     }
 
+    /// Logits for each picture.
+    pub fn outputs(&self) -> usize {
+        self.logits.shape.c
+    }
+
     /// Logits of any number of pictures (RGB bytes, [`Header::picture_size`] squared x 3 each), row after row; `progress` hears
     /// how many are done.
     ///
@@ -107,8 +112,27 @@ impl Inference {
         pictures: impl ExactSizeIterator<Item = &'p [u8]>,
         mut progress: impl FnMut(usize),
     ) -> Result<Vec<f32>> {
-        let (total, outputs) = (pictures.len(), self.logits.shape.c);
-        let mut logits = Vec::with_capacity(total * outputs);
+        let outputs = self.outputs();
+        let mut logits = Vec::with_capacity(pictures.len() * outputs);
+        self.batches(pictures, |rows| {
+            if rows.iter().any(|logit| !logit.is_finite()) {
+                return Err(Error::run(NOT_FINITE));
+            }
+            logits.extend_from_slice(rows);
+            progress(logits.len() / outputs);
+            Ok(())
+        })?;
+        Ok(logits)
+    }
+
+    /// Gives `take` the logits of a batch of pictures at a time, row after row: those of all covers for very many classes are
+    /// more than memory holds.
+    pub fn batches<'p>(
+        &mut self,
+        pictures: impl Iterator<Item = &'p [u8]>,
+        mut take: impl FnMut(&[f32]) -> Result<()>,
+    ) -> Result<()> {
+        let outputs = self.outputs();
         let mut bytes = vec![0_u8; (self.batch * self.image_bytes).next_multiple_of(4)];
         let mut pictures = pictures.peekable();
         while pictures.peek().is_some() {
@@ -119,13 +143,9 @@ impl Inference {
             }
             self.plan.write(self.pixels, &bytes)?;
             let rows = self.plan.run()?.get(self.logits)?;
-            logits.extend_from_slice(&rows[..count * outputs]);
-            if rows[..count * outputs].iter().any(|logit| !logit.is_finite()) {
-                return Err(Error::run(NOT_FINITE));
-            }
-            progress(logits.len() / outputs);
+            take(&rows[..count * outputs])?;
         }
-        Ok(logits)
+        Ok(())
     }
 }
 

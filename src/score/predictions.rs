@@ -1,17 +1,22 @@
 //! What a network answers for each cover of a set, as a table that spreadsheets open: `test-predictions.csv`.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use gatefold_engine::file::write_atomically;
 
 use crate::data::Dataset;
-use crate::score::metrics::{Metrics, predicted};
+use crate::score::metrics::{Answer, Metrics, WHOLE, is_probability};
+use crate::score::model::{Inference, probabilities};
 use crate::{Error, Result};
+
+/// Of more than [`WHOLE`] classes so many are kept for each cover: covers times classes may be too much for memory and disk.
+const TOP: usize = 5;
 
 /// The answers for a set of covers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Predictions {
-    /// Class names, in the order of every row's probabilities.
+    /// Class names, in the order of the network's outputs.
     pub labels: Vec<String>,
     pub covers: Vec<Answered>,
 }
@@ -22,131 +27,182 @@ pub struct Answered {
     pub path: PathBuf,
     /// BLAKE3 of the picture file, by which the same cover is known in another run.
     pub hash: String,
-    /// The true class.
-    pub label: usize,
-    pub probabilities: Vec<f32>,
+    pub answer: Answer,
+    /// What the table has of it.
+    kept: Kept,
+}
+
+/// The probabilities that are kept of an answer.
+#[derive(Clone, Debug, PartialEq)]
+enum Kept {
+    /// Of each class, in the order of the outputs.
+    All(Vec<f32>),
+    /// Of the most probable classes, the most probable first, then in the order of the outputs.
+    Top(Vec<(usize, f32)>),
 }
 
 impl Answered {
-    pub fn predicted(&self) -> usize {
-        predicted(&self.probabilities)
+    /// From the true class and one probability for each class.
+    ///
+    /// # Errors
+    /// The reason, if they are no probabilities.
+    fn new(path: PathBuf, hash: String, label: usize, row: &[f32]) -> Result<Self, String> {
+        let answer = Answer::new(label, row)?;
+        let kept = if row.len() <= WHOLE { Kept::All(row.to_vec()) } else { Kept::Top(top(row)) };
+        Ok(Self { path, hash, answer, kept })
     }
+}
 
-    pub fn is_right(&self) -> bool {
-        self.predicted() == self.label
+/// The most probable classes, the first of equals first.
+fn top(row: &[f32]) -> Vec<(usize, f32)> {
+    let mut top: Vec<(usize, f32)> = Vec::with_capacity(TOP + 1);
+    for (class, &p) in row.iter().enumerate() {
+        let place = top.partition_point(|&(_, better)| better >= p);
+        if place < TOP {
+            top.insert(place, (class, p));
+            top.truncate(TOP);
+        }
     }
+    top
 }
 
 /// Columns before those of the classes, whose names are `p(CLASS)`.
 const COLUMNS: [&str; 4] = ["path", "hash", "label", "predicted"];
 
+/// The column names of a table of `labels`: of each class's probability, or, of many classes, of the true class's and of the most
+/// probable ones.
+fn columns(labels: &[String], all: bool) -> Vec<String> {
+    let mut columns = COLUMNS.map(str::to_owned).to_vec();
+    if all {
+        columns.extend(labels.iter().map(|label| format!("p({label})")));
+    } else {
+        columns.push("label_probability".to_owned());
+        columns.extend((1..=TOP).flat_map(|i| [format!("class_{i}"), format!("probability_{i}")]));
+    }
+    columns
+}
+
 impl Predictions {
-    /// Of the covers `indices` of a data set, one row of `labels.len()` probabilities for each.
-    pub fn new(dataset: &Dataset, indices: &[usize], labels: &[String], probabilities: &[f32]) -> Self {
-        let covers = indices.iter().zip(probabilities.chunks(labels.len())).map(|(&i, row)| {
-            let cover = &dataset.manifest.covers[i];
-            Answered {
-                path: cover.strings.path().to_owned(),
-                hash: cover.hash.to_string(),
-                label: cover.label,
-                probabilities: row.to_vec(),
+    /// What a network answers for the covers `indices` of a data set with its classes, `labels`, and its picture size. Only what is
+    /// kept of an answer stays in memory. `no_number` is the error for an answer that is not finite.
+    ///
+    /// # Errors
+    /// [`Error::Run`] if the device fails, [`Error::Input`] if a picture is damaged, and `no_number`'s.
+    pub fn of(
+        inference: &mut Inference,
+        dataset: &Dataset,
+        indices: &[usize],
+        labels: &[String],
+        no_number: impl Fn(&Path) -> Error,
+    ) -> Result<Self> {
+        let outputs = inference.outputs();
+        let mut covers = Vec::with_capacity(indices.len());
+        let mut left = indices.iter().map(|&i| &dataset.manifest.covers[i]);
+        inference.batches(dataset.pack.images(indices)?.into_iter(), |logits| {
+            let rows = probabilities(logits, outputs);
+            for ((logits, row), cover) in logits.chunks(outputs).zip(rows.chunks(labels.len())).zip(&mut left) {
+                let path = cover.strings.path();
+                if logits.iter().any(|v| !v.is_finite()) {
+                    return Err(no_number(path));
+                }
+                let answered = Answered::new(path.to_owned(), cover.hash.to_string(), cover.label, row);
+                covers.push(answered.map_err(|why| Error::run(format!("{}: {why}", path.display())))?);
             }
-        });
-        Self { labels: labels.to_vec(), covers: covers.collect() }
+            Ok(())
+        })?;
+        Ok(Self { labels: labels.to_vec(), covers })
     }
 
-    /// The true classes.
-    pub fn truth(&self) -> Vec<usize> {
-        self.covers.iter().map(|cover| cover.label).collect()
-    }
-
-    /// All probabilities, row after row.
-    pub fn rows(&self) -> Vec<f32> {
-        self.covers.iter().flat_map(|cover| cover.probabilities.iter().copied()).collect()
+    /// The answers, cover after cover.
+    pub fn answers(&self) -> Vec<Answer> {
+        self.covers.iter().map(|cover| cover.answer).collect()
     }
 
     /// Their score; `training_counts` are the covers of each class in the training set.
     ///
     /// # Errors
-    /// As [`Metrics::new`].
+    /// As [`Metrics::of`].
     pub fn metrics(&self, training_counts: &[u64]) -> Result<Metrics> {
-        Metrics::new(&self.truth(), &self.rows(), &self.labels, training_counts)
+        Metrics::of(&self.answers(), &self.labels, training_counts)
     }
 
-    /// Writes the table. Probabilities are written with as many digits as bring back the same number.
+    /// Writes the table. Probabilities are written with as many digits as bring back the same number. Of more than [`WHOLE`]
+    /// classes it has the probabilities of the true class and of the five most probable ones.
     ///
     /// # Errors
     /// [`Error::Run`] if the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         write_atomically(path, |file| {
             let mut csv = csv::Writer::from_writer(file);
-            let classes = self.labels.iter().map(|label| format!("p({label})"));
-            csv.write_record(COLUMNS.iter().map(ToString::to_string).chain(classes))?;
+            csv.write_record(columns(&self.labels, self.labels.len() <= WHOLE))?;
             for cover in &self.covers {
-                let (label, predicted) = (&self.labels[cover.label], &self.labels[cover.predicted()]);
-                let head = [cover.path.display().to_string(), cover.hash.clone(), label.clone(), predicted.clone()];
-                csv.write_record(head.into_iter().chain(cover.probabilities.iter().map(ToString::to_string)))?;
+                let name = |class: usize| self.labels[class].clone();
+                let Answer { label, predicted, truth, .. } = cover.answer;
+                let mut row = vec![cover.path.display().to_string(), cover.hash.clone(), name(label), name(predicted)];
+                match &cover.kept {
+                    Kept::All(probabilities) => row.extend(probabilities.iter().map(ToString::to_string)),
+                    Kept::Top(top) => {
+                        row.push(truth.to_string());
+                        row.extend(top.iter().flat_map(|&(class, p)| [name(class), p.to_string()]));
+                    }
+                }
+                csv.write_record(row)?;
             }
             csv.flush()
         })
     }
 
-    /// Reads a table that [`Self::write`] wrote.
+    /// Reads a table that [`Self::write`] wrote for these classes. A table with each class's probability is read for any number of
+    /// classes: older versions wrote it.
     ///
     /// # Errors
-    /// [`Error::Input`] if it is missing or damaged.
-    pub fn read(path: &Path) -> Result<Self> {
-        Self::parse(path).map_err(|why| {
+    /// [`Error::Input`] if it is missing, damaged, or of other classes.
+    pub fn read(path: &Path, labels: &[String]) -> Result<Self> {
+        Self::parse(path, labels).map_err(|why| {
             let path = path.display();
             Error::input(format!("{path}: cannot be read ({why}); delete it, and report makes it anew"))
         })
     }
 
-    fn parse(path: &Path) -> Result<Self, String> {
+    fn parse(path: &Path, labels: &[String]) -> Result<Self, String> {
         let mut csv = csv::Reader::from_path(path).map_err(|e| e.to_string())?;
-        let head = csv.headers().map_err(|e| e.to_string())?.clone();
-        if !head.iter().take(COLUMNS.len()).eq(COLUMNS) {
-            return Err("its columns are others".to_owned());
+        let head = csv.headers().map_err(|e| e.to_string())?;
+        let is = |all: bool| head.iter().eq(columns(labels, all).iter());
+        let all = is(true);
+        let top = labels.len() > WHOLE && is(false);
+        if !(all || top) {
+            return Err("its columns are not those of this network's classes".to_owned());
         }
-        let class = |name: &str| name.strip_prefix("p(").and_then(|name| name.strip_suffix(')')).map(str::to_owned);
-        let labels: Option<Vec<String>> = head.iter().skip(COLUMNS.len()).map(class).collect();
-        let labels = labels.ok_or("its columns are others")?;
-        let mut covers = vec![];
+        let places: HashMap<&str, usize> = labels.iter().zip(0..).map(|(label, i)| (label.as_str(), i)).collect();
+        let class = |name: &str| places.get(name).copied().ok_or("a label is no class");
+        let number = |text: &str| text.parse::<f32>().map_err(|_| "a probability is no number");
+        let (mut covers, mut row) = (vec![], Vec::with_capacity(labels.len()));
         for record in csv.records() {
             let record = record.map_err(|e| e.to_string())?;
-            let label = labels.iter().position(|label| *label == record[2]).ok_or("a label is no class")?;
-            let numbers: Result<Vec<f32>, _> = record.iter().skip(COLUMNS.len()).map(str::parse).collect();
-            let probabilities = numbers.map_err(|_| "a probability is no number")?;
-            covers.push(Answered { path: record[0].into(), hash: record[1].to_owned(), label, probabilities });
+            let (path, hash, label) = (record[0].into(), record[1].to_owned(), class(&record[2])?);
+            if all {
+                row.clear();
+                for text in record.iter().skip(COLUMNS.len()) {
+                    row.push(number(text)?);
+                }
+                covers.push(Answered::new(path, hash, label, &row)?);
+            } else {
+                let truth = number(&record[COLUMNS.len()])?;
+                let pair = |place: usize| Ok((class(&record[place])?, number(&record[place + 1])?));
+                let top: Result<Vec<(usize, f32)>, &str> = (0..TOP).map(|i| pair(COLUMNS.len() + 1 + 2 * i)).collect();
+                let top = top?;
+                if !top.iter().map(|&(_, p)| p).chain([truth]).all(is_probability) {
+                    return Err("a probability is not between 0 and 1".to_owned());
+                }
+                let (predicted, confidence) = top[0];
+                // The second class's own is for two classes only.
+                let answer = Answer { label, predicted, confidence, truth, second: 0.0 };
+                covers.push(Answered { path, hash, answer, kept: Kept::Top(top) });
+            }
         }
-        Ok(Self { labels, covers })
+        Ok(Self { labels: labels.to_vec(), covers })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_table_comes_back_as_it_was() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("test-predictions.csv");
-        let answered = |path: &str, label, probabilities: &[f32]| Answered {
-            path: path.into(),
-            hash: "5a".repeat(32),
-            label,
-            probabilities: probabilities.to_vec(),
-        };
-        let covers = vec![answered("a, b/\"c\".jpg", 1, &[1.0 / 3.0, 2.0 / 3.0]), answered("d.png", 0, &[1e-30, 1.0])];
-        let predictions = Predictions { labels: vec!["R&B, Soul".into(), "label".into()], covers };
-        predictions.write(&path).unwrap();
-        assert_eq!(Predictions::read(&path).unwrap(), predictions);
-        assert!(std::fs::read_to_string(&path).unwrap().starts_with("path,hash,label,predicted,\"p(R&B, Soul)\","));
-        for wrong in
-            ["a,b\n", "path,hash,label,predicted,p(x)\nf,0,y,x,0.5\n", "path,hash,label,predicted,p(x)\nf,0,x,x,?\n"]
-        {
-            std::fs::write(&path, wrong).unwrap();
-            assert_eq!(Predictions::read(&path).unwrap_err().exit_code(), 2, "{wrong}");
-        }
-    }
-}
+mod tests;

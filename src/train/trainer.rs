@@ -1,6 +1,7 @@
 //! The training loop: epochs of recorded steps, validation, checkpoints, and the final score.
 
 use std::ops::RangeInclusive;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,7 +14,7 @@ use crate::data::set::batch::even_weights;
 use crate::data::set::feed::{Batch, feed};
 use crate::data::{Dataset, Epoch, Fit, Split};
 use crate::score::metrics::Metrics;
-use crate::score::model::{Inference, probabilities};
+use crate::score::model::Inference;
 use crate::score::predictions::Predictions;
 use crate::train::config::check::no_validation;
 use crate::train::log::{EpochReport, Line, Log, StepReport};
@@ -405,9 +406,7 @@ impl Trainer {
 
     /// The error that stops a run whose numbers are none any more.
     fn diverged(&self, step: u64, what: &str) -> Error {
-        let last = self.run.last();
-        let kept = if last.exists() { format!("; {} is intact", last.display()) } else { String::new() };
-        Error::run(format!("step {step}: {what} is no finite number; try a smaller --lr{kept}"))
+        diverged(&self.run, step, what)
     }
 
     /// What the current weights answer for a split; `None` if the split is empty.
@@ -416,9 +415,10 @@ impl Trainer {
         if indices.is_empty() {
             return Ok(None);
         }
-        let logits = self.inference.logits(self.dataset.pack.images(&indices)?.into_iter(), |_| {})?;
-        let probabilities = probabilities(&logits, self.header.net.outputs());
-        Ok(Some(Predictions::new(&self.dataset, &indices, &self.header.labels, &probabilities)))
+        // Not the method: the network is in use.
+        let no_number = |_: &Path| diverged(&self.run, self.header.step, "an answer of the network");
+        let (dataset, labels) = (&self.dataset, &self.header.labels);
+        Predictions::of(&mut self.inference, dataset, &indices, labels, no_number).map(Some)
     }
 
     /// The current weights' score on the validation set; `None` if it is empty.
@@ -439,6 +439,12 @@ impl Trainer {
         self.run.write_json(&self.run.test(), &metrics)?;
         Ok(Some(metrics))
     }
+}
+
+fn diverged(run: &RunFolder, step: u64, what: &str) -> Error {
+    let last = run.last();
+    let kept = if last.exists() { format!("; {} is intact", last.display()) } else { String::new() };
+    Error::run(format!("step {step}: {what} is no finite number; try a smaller --lr{kept}"))
 }
 
 fn training_counts(dataset: &Dataset) -> Vec<u64> {

@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::ROWS;
 use crate::Result;
 use crate::audit::leaks::{Column, Leaks, Member, Pair};
 use crate::audit::swap::{ClassSwap, Swap};
@@ -121,6 +122,12 @@ pub fn swap(swap: &Swap) -> Markup {
             Cell::Number(format!("{low:+.3} to {high:+.3}"), class.shift),
         ]
     };
+    // Of many classes those whose answers follow the pipeline most clearly; audit.json has all.
+    let mut classes: Vec<&ClassSwap> = swap.classes.iter().collect();
+    if classes.len() > ROWS {
+        classes.sort_by(|a, b| a.p.total_cmp(&b.p));
+        classes.truncate(ROWS);
+    }
     html! {
         p {
             "The run's network was shown its test covers after they went through another class's typical size and compression, and "
@@ -130,8 +137,11 @@ pub fn swap(swap: &Swap) -> Markup {
             (table(
                 "",
                 &["cover as class", "covers", "answers that change", "only as the other", "only as its own", "p", "shift"],
-                &swap.classes.iter().map(row).collect::<Vec<_>>(),
+                &classes.iter().copied().map(row).collect::<Vec<_>>(),
             ))
+            @if classes.len() < swap.classes.len() {
+                p.note { "Of " (swap.classes.len()) " classes these are the " (ROWS) " of the smallest p; audit.json has all." }
+            }
             p.note {
                 "\"Only as the other\": covers that are called the other class after its pipeline but not after their own; the next column is "
                 "the reverse. If the pipeline did not matter, both would be about equal; p is the chance of such a difference."

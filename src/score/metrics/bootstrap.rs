@@ -4,8 +4,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::Metrics;
-use crate::Result;
+use super::answer::{Answer, Tally};
+use super::{mean, roc_auc};
 
 /// Times that the covers are drawn.
 const DRAWS: u64 = 1000;
@@ -20,35 +20,76 @@ pub struct Intervals {
     pub roc_auc: Option<[f64; 2]>,
 }
 
+/// What a draw keeps of a cover. Classes without covers count nowhere, so they have no place.
+struct Drawn {
+    label: usize,
+    predicted: Option<usize>,
+    loss: f64,
+}
+
+/// The scores of one draw.
+struct Draw {
+    balanced_accuracy: f64,
+    macro_f1: f64,
+    loss: f64,
+    roc_auc: Option<f64>,
+}
+
 impl Intervals {
-    /// From what [`Metrics::new`] takes, with one row of probabilities for each cover.
-    ///
-    /// # Errors
-    /// As [`Metrics::new`].
-    pub fn new(labels: &[usize], rows: &[f32], names: &[String], training_counts: &[u64]) -> Result<Self> {
-        let (n, classes) = (labels.len(), names.len());
-        let draws: Result<Vec<Metrics>> = (0..DRAWS)
-            .into_par_iter()
-            .map(|draw| {
-                let mut rng = ChaCha8Rng::seed_from_u64(draw);
-                let (mut drawn, mut drawn_rows) = (Vec::with_capacity(n), Vec::with_capacity(n * classes));
-                for _ in 0..n {
-                    let i = rng.random_range(0..n);
-                    drawn.push(labels[i]);
-                    drawn_rows.extend_from_slice(&rows[i * classes..(i + 1) * classes]);
-                }
-                Metrics::new(&drawn, &drawn_rows, names, training_counts)
+    /// From answers that [`super::Metrics::of`] has scored. Memory grows with the covers, not with the classes.
+    #[must_use]
+    pub fn new(answers: &[Answer], classes: usize) -> Self {
+        let mut occurring: Vec<usize> = answers.iter().map(|answer| answer.label).collect();
+        occurring.sort_unstable();
+        occurring.dedup();
+        let covers: Vec<Drawn> = answers
+            .iter()
+            .map(|answer| Drawn {
+                label: occurring.partition_point(|&class| class < answer.label),
+                predicted: occurring.binary_search(&answer.predicted).ok(),
+                loss: answer.loss(),
             })
             .collect();
-        let draws = draws?;
-        let interval = |score: fn(&Metrics) -> f64| percentiles(draws.iter().map(score).collect());
-        let areas: Vec<f64> = draws.iter().filter_map(|m| m.roc_auc).collect();
-        Ok(Self {
-            balanced_accuracy: interval(|m| m.balanced_accuracy),
-            macro_f1: interval(|m| m.macro_f1),
-            loss: interval(|m| m.loss),
+        let room = || (vec![Tally::default(); occurring.len()], vec![], vec![]);
+        let draws: Vec<Draw> = (0..DRAWS)
+            .into_par_iter()
+            .map_init(room, |(tallies, labels, scores), draw| {
+                let mut rng = ChaCha8Rng::seed_from_u64(draw);
+                tallies.fill(Tally::default());
+                labels.clear();
+                scores.clear();
+                let mut loss = 0.0;
+                for _ in 0..covers.len() {
+                    let i = rng.random_range(0..covers.len());
+                    let cover = &covers[i];
+                    tallies[cover.label].support += 1;
+                    tallies[cover.label].right += u64::from(cover.predicted == Some(cover.label));
+                    if let Some(predicted) = cover.predicted {
+                        tallies[predicted].called += 1;
+                    }
+                    loss += cover.loss;
+                    if classes == 2 {
+                        labels.push(answers[i].label);
+                        scores.push(answers[i].second);
+                    }
+                }
+                let drawn = || tallies.iter().filter(|tally| tally.support > 0);
+                Draw {
+                    balanced_accuracy: mean(drawn().map(|tally| tally.recall())),
+                    macro_f1: mean(drawn().map(|tally| tally.f1())),
+                    loss: loss / covers.len() as f64,
+                    roc_auc: roc_auc(labels, scores),
+                }
+            })
+            .collect();
+        let interval = |score: fn(&Draw) -> f64| percentiles(draws.iter().map(score).collect());
+        let areas: Vec<f64> = draws.iter().filter_map(|draw| draw.roc_auc).collect();
+        Self {
+            balanced_accuracy: interval(|draw| draw.balanced_accuracy),
+            macro_f1: interval(|draw| draw.macro_f1),
+            loss: interval(|draw| draw.loss),
             roc_auc: (!areas.is_empty()).then(|| percentiles(areas)),
-        })
+        }
     }
 }
 

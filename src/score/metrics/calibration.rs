@@ -1,6 +1,6 @@
 //! Whether probabilities can be taken at their word.
 
-use super::predicted;
+use super::Answer;
 
 /// Bins of the reliability diagram.
 pub const BINS: usize = 10;
@@ -27,16 +27,15 @@ pub struct Calibration {
 }
 
 impl Calibration {
-    /// From true labels and one row of probabilities for each cover.
-    pub fn new(labels: &[usize], rows: &[f32], classes: usize) -> Self {
+    /// From the answers for covers.
+    pub fn new(answers: &[Answer]) -> Self {
         let mut sums = vec![(0_usize, 0.0_f64, 0_usize); BINS];
-        for (&label, row) in labels.iter().zip(rows.chunks_exact(classes)) {
-            let best = predicted(row);
-            let confidence = f64::from(row[best]);
+        for answer in answers {
             // In f32: there 0.6 is 6 tenths, in f64 it is a little more.
-            let bin = ((row[best] * BINS as f32).ceil() as usize).clamp(1, BINS) - 1;
+            let bin = ((answer.confidence * BINS as f32).ceil() as usize).clamp(1, BINS) - 1;
             let (count, sum, right) = &mut sums[bin];
-            (*count, *sum, *right) = (*count + 1, *sum + confidence, *right + usize::from(best == label));
+            (*count, *sum, *right) =
+                (*count + 1, *sum + f64::from(answer.confidence), *right + usize::from(answer.is_right()));
         }
         let bins: Vec<Bin> = sums
             .into_iter()
@@ -46,6 +45,6 @@ impl Calibration {
             })
             .collect();
         let gaps = bins.iter().map(|bin| bin.count as f64 * (bin.accuracy - bin.confidence).abs());
-        Self { ece: gaps.sum::<f64>() / labels.len().max(1) as f64, bins }
+        Self { ece: gaps.sum::<f64>() / answers.len().max(1) as f64, bins }
     }
 }

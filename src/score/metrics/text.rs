@@ -4,8 +4,12 @@ use std::fmt::Write;
 
 use super::Metrics;
 
-/// Matrices of more classes are not printed (the JSON has them).
+/// Of more classes the most frequent wrong answers are printed instead of the matrix (the JSON has all).
 const MAX_PRINTED_CLASSES: usize = 25;
+/// So many of them.
+const MAX_PRINTED_MISTAKES: usize = 10;
+/// No name is longer within a sentence.
+const MAX_NAME: usize = 60;
 /// No line of the report is longer, unless the counts themselves are.
 pub(super) const MAX_LINE: usize = 110;
 
@@ -36,7 +40,7 @@ impl Metrics {
     /// The verdict in words: one sentence.
     #[must_use]
     pub fn verdict_text(&self) -> String {
-        let (name, base) = (printable(&self.majority_label), percent(self.majority));
+        let (name, base) = (shorten(&self.majority_label, MAX_NAME), percent(self.majority));
         match self.verdict() {
             Verdict::NotBetter => {
                 format!("This is NOT better than always answering \"{name}\" ({base}).")
@@ -102,10 +106,11 @@ impl Metrics {
     fn write_confusion(&self, out: &mut String) {
         let classes = self.labels.len();
         if classes > MAX_PRINTED_CLASSES {
-            let _ = writeln!(out, "The confusion matrix of {classes} classes is too wide to print; see the JSON.");
+            self.write_mistakes(out);
             return;
         }
-        let digits = self.confusion.iter().flatten().max().map_or(1, |m| m.to_string().len());
+        let Some(confusion) = &self.confusion else { return };
+        let digits = confusion.iter().flatten().max().map_or(1, |m| m.to_string().len());
         let longest = self.labels.iter().map(|l| l.chars().count()).max().unwrap_or(1);
         let mut head = longest.clamp(4, 14);
         let room = (MAX_LINE - head - 10) / classes;
@@ -129,11 +134,32 @@ impl Metrics {
         let _ = writeln!(out, "Confusion: rows are true classes, columns predicted ones.");
         let names: String = columns.iter().map(|c| format!(" {c:>cell$}")).collect();
         let _ = writeln!(out, "{:head$} {names}   recall", "");
-        for (c, row) in self.confusion.iter().enumerate() {
+        for (c, row) in confusion.iter().enumerate() {
             let counts: String = row.iter().map(|v| format!(" {v:>cell$}")).collect();
             let score = &self.per_class[c];
             let recall = if score.support > 0 { percent(score.recall) } else { "-".into() };
             let _ = writeln!(out, "{:<head$} {counts}  {recall:>7}", rows[c]);
+        }
+    }
+
+    /// The most frequent wrong answers, a line each.
+    fn write_mistakes(&self, out: &mut String) {
+        let (mistakes, classes) = (self.mistakes(), self.labels.len());
+        if mistakes.is_empty() {
+            let _ = writeln!(out, "No cover was answered wrong.");
+            return;
+        }
+        let _ = writeln!(
+            out,
+            "The confusion matrix of {classes} classes is too wide to print. The most frequent wrong answers (all are in \
+             the JSON):"
+        );
+        let digits = mistakes[0].count.to_string().len();
+        for mistake in mistakes.iter().take(MAX_PRINTED_MISTAKES) {
+            let name = |class: usize| shorten(&self.labels[class], 40);
+            let (label, predicted, count) = (name(mistake.label), name(mistake.predicted), mistake.count);
+            let support = self.per_class[mistake.label].support;
+            let _ = writeln!(out, "  {count:>digits$} of {support} {label} answered {predicted}");
         }
     }
 }
