@@ -104,7 +104,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     if arguments.json {
         console::json(&audit)?;
     } else {
-        console::print(&text(&audit, &out))?;
+        console::print(&text(&audit, &out));
     }
     Ok(ExitCode::from(audit.verdict.exit_code))
 }

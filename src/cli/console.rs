@@ -1,7 +1,9 @@
 //! Output that several subcommands share: JSON, lists of skipped files, progress.
 
+mod closed;
+
 use std::io::{IsTerminal, Write};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -12,12 +14,35 @@ use crate::data::Skipped;
 pub use crate::report::words::{duration, percent};
 use crate::{Error, Result};
 
-/// Writes to stdout. A reader that has gone away (`| head`) ends the program quietly, as it does other tools.
-pub fn print(text: &str) -> Result<()> {
+/// What went wrong with stdout first. Work goes on all the same: files are worth more than what is printed of them.
+static FAILED: OnceLock<std::io::Error> = OnceLock::new();
+
+/// Writes to stdout. Should that fail, nothing is lost but the text, and [`ended`] tells of it when all else is done.
+pub fn print(text: &str) {
+    if closed::at_start() {
+        return printed(Err(std::io::Error::other("it is closed")));
+    }
     let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
-        done => done.map_err(|e| Error::run(format!("cannot write to the terminal ({e})"))),
+    printed(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+}
+
+/// Keeps the first failure of writing to stdout.
+pub fn printed(done: std::io::Result<()>) {
+    if let Err(e) = done {
+        let _ = FAILED.set(e);
+    }
+}
+
+/// How printing ended. A reader that has gone away (`| head`) has seen enough, as with other tools.
+///
+/// # Errors
+/// [`Error::Run`] if something was printed and could not be written.
+pub fn ended() -> Result<()> {
+    match FAILED.get() {
+        Some(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::run(format!(
+            "standard output: cannot be written: {e}; what goes into files is written all the same"
+        ))),
+        _ => Ok(()),
     }
 }
 
@@ -28,7 +53,8 @@ pub fn say(text: impl std::fmt::Display) {
 
 /// Prints one JSON value.
 pub fn json(value: &impl Serialize) -> Result<()> {
-    print(&format!("{}\n", serde_json::to_string_pretty(value).map_err(Error::run)?))
+    print(&format!("{}\n", serde_json::to_string_pretty(value).map_err(Error::run)?));
+    Ok(())
 }
 
 /// Skipped files beyond this many are counted, not listed.

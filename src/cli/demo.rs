@@ -71,5 +71,6 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         run.display(),
         folder.report().display(),
         maps.join(gallery::SHEET).display()
-    ))
+    ));
+    Ok(())
 }

@@ -87,7 +87,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         let lines = layers(&model)?;
         let lines =
             lines.iter().map(|(name, shape)| format!("{name} {}x{} cells, {} channels\n", shape.h, shape.w, shape.c));
-        return console::print(&lines.collect::<String>());
+        console::print(&lines.collect::<String>());
+        return Ok(());
     }
     let class = arguments.class.as_deref().map(|name| gallery::class_of(&model, name)).transpose()?;
     let question = Question { methods: &arguments.method, layer: arguments.layer.as_deref(), class };
@@ -118,7 +119,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             (e.path.display(), e.method, &e.class, percent(f64::from(e.probability)));
         text += &format!("{path}: {class} {probability}, score {:.3}, {method}: {found}\n", e.score);
     }
-    console::print(&format!("{text}wrote {}\n{CANNOT_SHOW}\n", out.join(gallery::SHEET).display()))
+    console::print(&format!("{text}wrote {}\n{CANNOT_SHOW}\n", out.join(gallery::SHEET).display()));
+    Ok(())
 }
 
 /// Grad-CAM of pictures by the network's usual layer: loads them and writes their heat maps.
@@ -250,7 +252,11 @@ fn test(
         }
         done.randomisation = Some(found);
     }
-    if arguments.json { console::json(&done) } else { console::print(&format!("{text}{CANNOT_SHOW}\n")) }
+    if arguments.json {
+        return console::json(&done);
+    }
+    console::print(&format!("{text}{CANNOT_SHOW}\n"));
+    Ok(())
 }
 
 /// At most `limit` of `count`, evenly spread.

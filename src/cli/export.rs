@@ -48,5 +48,6 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let size = mib(bytes as u64);
     console::print(&format!(
         "wrote {path}: {net}, {classes} classes, {parameters} parameters in {tensors} tensors, {size}\n"
-    ))
+    ));
+    Ok(())
 }

@@ -107,12 +107,15 @@ pub fn end(error: &clap::Error) -> ExitCode {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
     );
     if asked {
-        // A reader that has gone away has seen enough.
-        let _ = error.print();
+        let on_stderr = error.use_stderr();
+        match error.print() {
+            _ if on_stderr => {}
+            done => console::printed(done),
+        }
     } else {
         console::say(one_line(&error.render().to_string()));
     }
-    ExitCode::from(error.exit_code() as u8)
+    super::exit_code(Ok(ExitCode::from(error.exit_code() as u8)))
 }
 
 /// Clap's message without its usage, its hint as a question.

@@ -170,7 +170,8 @@ fn tell(made: &Imported, out: &Path, seconds: f64, as_json: bool) -> Result<()> 
         told.named,
         duration(seconds),
         made.dataset.pack.size(),
-    ))
+    ));
+    Ok(())
 }
 
 #[derive(Serialize)]
@@ -224,5 +225,6 @@ fn dry_run(source: &Source, shown: &str, as_json: bool) -> Result<()> {
             details,
         });
     }
-    console::print(&text)
+    console::print(&text);
+    Ok(())
 }

@@ -113,21 +113,20 @@ pub fn main() -> ExitCode {
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Predict(arguments) => predict::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
-        Command::Audit(arguments) => match audit::run(&arguments) {
-            Ok(code) => return code,
-            Err(e) => Err(e),
-        },
+        Command::Audit(arguments) => return exit_code(audit::run(&arguments)),
         Command::Export(arguments) => export::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Completions(arguments) => shell::completions(&arguments),
         Command::Man(arguments) => shell::man(&arguments),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(e) => {
-            console::say(format!("error: {e}"));
-            ExitCode::from(e.exit_code())
-        }
-    }
+    exit_code(done.map(|()| ExitCode::SUCCESS))
+}
+
+/// The exit code of what is done; what went wrong is said, also if it was only the printing.
+fn exit_code(done: Result<ExitCode>) -> ExitCode {
+    done.and_then(|code| console::ended().map(|()| code)).unwrap_or_else(|e| {
+        console::say(format!("error: {e}"));
+        ExitCode::from(e.exit_code())
+    })
 }

@@ -71,12 +71,14 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         })
         .collect();
     if arguments.json {
-        console::json(&predictions)
-    } else if arguments.csv {
-        console::print(&csv(&predictions, labels, arguments.logits)?)
-    } else {
-        console::print(&table(&predictions, arguments.logits))
+        return console::json(&predictions);
     }
+    console::print(&if arguments.csv {
+        csv(&predictions, labels, arguments.logits)?
+    } else {
+        table(&predictions, arguments.logits)
+    });
+    Ok(())
 }
 
 /// Loads pictures as the network wants them; bad ones are listed and left out.

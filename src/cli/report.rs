@@ -82,7 +82,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         let (pairs, spread) = (compare::pairs(&all), compare::spread(&all));
         return console::json(&Summary { report: &out, runs: runs.collect(), pairs, spread });
     }
-    console::print(&format!("wrote {}\n", out.display()))
+    console::print(&format!("wrote {}\n", out.display()));
+    Ok(())
 }
 
 /// What can be wrong with the file to write, before the work.

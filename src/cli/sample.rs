@@ -31,7 +31,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let csv = csv.display();
     console::print(&format!(
         "table: {csv}\nnext: gatefold train {csv} --label genre --group artist --net small --size 64 --batch 16 --lr 0.004 --out RUN\n"
-    ))
+    ));
+    Ok(())
 }
 
 /// Draws the covers, says what they are, and gives the table's path.

@@ -34,7 +34,8 @@ pub struct ManArguments {
 pub fn completions(arguments: &CompletionArguments) -> Result<()> {
     let mut text = vec![];
     clap_complete::generate(arguments.shell, &mut command(), "gatefold", &mut text);
-    console::print(&String::from_utf8_lossy(&text))
+    console::print(&String::from_utf8_lossy(&text));
+    Ok(())
 }
 
 pub fn man(arguments: &ManArguments) -> Result<()> {
@@ -52,7 +53,10 @@ pub fn man(arguments: &ManArguments) -> Result<()> {
         }
         return Ok(());
     }
-    let Some(name) = &arguments.command else { return console::print(&page(&root)?) };
+    let Some(name) = &arguments.command else {
+        console::print(&page(&root)?);
+        return Ok(());
+    };
     let Some(command) = root.find_subcommand(name) else {
         let names: Vec<_> = root.get_subcommands().map(Command::get_name).filter(|name| *name != "help").collect();
         let hint = gatefold_engine::hint::did_you_mean(name, &names);
@@ -61,7 +65,8 @@ pub fn man(arguments: &ManArguments) -> Result<()> {
             names.join(", ")
         )));
     };
-    console::print(&page(command)?)
+    console::print(&page(command)?);
+    Ok(())
 }
 
 /// `gatefold` or `gatefold-train`.

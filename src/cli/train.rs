@@ -108,5 +108,6 @@ pub fn finish(outcome: &Outcome, root: &Path, as_json: bool) -> Result<()> {
         Some(metrics) => text += &format!("\n\ntest set:\n{metrics}"),
         None => text += "\nthere is no test set, so there is no score\n",
     }
-    console::print(&format!("{text}run: {}\n", root.display()))
+    console::print(&format!("{text}run: {}\n", root.display()));
+    Ok(())
 }

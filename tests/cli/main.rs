@@ -10,6 +10,7 @@ mod fine_tuning;
 mod harmonise;
 mod output;
 mod precision;
+mod printing;
 mod report;
 mod training;
 mod tuning;

@@ -31,9 +31,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let net = config.net_config(classes);
     let needs = Needs::measure(&config, &net, gpu.adapter())?;
     if arguments.json {
-        console::json(&needs)?
+        console::json(&needs)?;
     } else {
-        console::print(&table(&needs))?
+        console::print(&table(&needs));
     }
     needs.check(&config, &net, gpu.adapter())
 }

@@ -41,7 +41,7 @@ pub fn run(starter: &Starter, arguments: &Arguments, begun: Option<Seeds>, data:
     if arguments.json {
         console::json(&all)?;
     } else {
-        console::print(&text(&all, out))?;
+        console::print(&text(&all, out));
     }
     report::after_seeds(&all.folders(out), &RunFolder::new(out).report(), &arguments.gpu);
     Ok(())
