@@ -4,7 +4,8 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use gatefold_engine::file::cannot_write;
+use gatefold_engine::file::{Temporary, cannot_write};
+use tempfile::TempDir;
 
 use crate::{Error, Result};
 
@@ -105,6 +106,43 @@ pub fn claim(folder: &Path, what: &str, ours: impl FnOnce() -> bool) -> Result<C
         write(&mut file).map_err(failed)?;
     }
     Ok(Claim { folder: folder.to_owned(), made, _lock: file })
+}
+
+/// A folder for what is only needed while this lives. An interrupted process removes it, too.
+#[derive(Debug)]
+pub struct WorkFolder {
+    folder: TempDir,
+    _temporary: Temporary,
+}
+
+impl WorkFolder {
+    /// Makes a hidden folder in `parent`, whose name begins with `.` and `purpose`.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn new_in(parent: &Path, purpose: &str) -> io::Result<Self> {
+        Self::of(tempfile::Builder::new().prefix(&format!(".{purpose}-")).tempdir_in(parent)?)
+    }
+
+    /// Makes a folder where the system has room for such.
+    ///
+    /// # Errors
+    /// [`Error::Run`] if that cannot be.
+    pub fn new() -> Result<Self> {
+        let made = tempfile::tempdir().and_then(Self::of);
+        made.map_err(|e| Error::run(format!("no temporary folder ({e}); name another with TMPDIR, or free some space")))
+    }
+
+    fn of(folder: TempDir) -> io::Result<Self> {
+        // The working directory of another moment is none of its business.
+        let path = std::path::absolute(folder.path())?;
+        Ok(Self { folder, _temporary: Temporary::new(path) })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
 }
 
 fn names(folder: &Path) -> io::Result<Vec<String>> {

@@ -11,7 +11,7 @@ use super::help::{DATA, NETWORK, OUTPUT};
 use super::{GpuArguments, console};
 use crate::audit::probe::Probe;
 use crate::audit::{Audit, Options, audit, check_size, page};
-use crate::claim;
+use crate::claim::{self, WorkFolder};
 use crate::data::prepare;
 use crate::data::source::{self, Columns};
 use crate::data::{Dataset, Fit, PrepareOptions};
@@ -71,7 +71,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     let about = |e: std::io::Error| Error::input(format!("--out {}: cannot be made ({e})", out.display()));
     let _claim = claim::claim(&out, "audit", || out.join("audit.json").is_file() && out.join("audit.html").is_file())?;
-    let work = tempfile::Builder::new().prefix(".audit-").tempdir_in(&out).map_err(about)?;
+    let work = WorkFolder::new_in(&out, "audit").map_err(about)?;
     let (dataset, notes) = open(data, arguments, config.as_ref(), work.path())?;
     let source = arguments.source.as_ref().map(|column| {
         let values = source_of(data, &arguments.columns, column, &dataset)?;

@@ -6,7 +6,7 @@ use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle, WeakProgressBar};
 use serde::Serialize;
 
 use crate::data::Skipped;
@@ -19,15 +19,16 @@ static FAILED: OnceLock<std::io::Error> = OnceLock::new();
 
 /// Writes to stdout. Should that fail, nothing is lost but the text, and [`ended`] tells of it when all else is done.
 pub fn print(text: &str) {
-    if closed::at_start() {
-        return printed(Err(std::io::Error::other("it is closed")));
-    }
-    let mut out = std::io::stdout().lock();
-    printed(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+    print_with(|| {
+        let mut out = std::io::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        out.flush()
+    });
 }
 
-/// Keeps the first failure of writing to stdout.
-pub fn printed(done: std::io::Result<()>) {
+/// As [`print`] for what writes to stdout itself.
+pub fn print_with(write: impl FnOnce() -> std::io::Result<()>) {
+    let done = if closed::at_start() { Err(std::io::Error::other("it is closed")) } else { write() };
     if let Err(e) = done {
         let _ = FAILED.set(e);
     }
@@ -74,6 +75,29 @@ pub fn skipped(skipped: &[Skipped]) {
     }
 }
 
+/// The bar that is shown, if there is one.
+static BAR: Mutex<Option<WeakProgressBar>> = Mutex::new(None);
+
+/// A bar on stderr, laid out as `template` says; none where stderr is no terminal.
+pub fn bar(template: &str, length: u64) -> Option<ProgressBar> {
+    let bar = std::io::stderr().is_terminal().then(|| {
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        ProgressBar::new(length).with_style(style)
+    })?;
+    if let Ok(mut shown) = BAR.lock() {
+        *shown = Some(bar.downgrade());
+    }
+    Some(bar)
+}
+
+/// Takes the bar away for good, so that a last line stands alone.
+pub fn clear_bar() {
+    let bar = BAR.lock().ok().and_then(|bar| bar.as_ref().and_then(WeakProgressBar::upgrade));
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
+}
+
 /// Progress of a long step on stderr: a bar with rate and ETA on a terminal, a line every few seconds elsewhere.
 pub struct Progress {
     bar: Option<ProgressBar>,
@@ -91,11 +115,7 @@ const EVERY: Duration = Duration::from_secs(5);
 impl Progress {
     /// `unit` is what is counted, such as "pictures".
     pub fn new(what: &str, unit: &str) -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let template = format!("{what} {{bar:30}} {{pos}}/{{len}} {unit}, {{per_sec}}, {{eta}} left");
-            let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
-            ProgressBar::new(0).with_style(style)
-        });
+        let bar = bar(&format!("{what} {{bar:30}} {{pos}}/{{len}} {unit}, {{per_sec}}, {{eta}} left"), 0);
         let now = Instant::now();
         Self { bar, plain: Mutex::new(Plain { start: now, said: now }), what: format!("{what}: {unit}") }
     }

@@ -53,7 +53,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let trainer =
         train::with_starter(&arguments.gpu, When::OnGpus, None, |starter| starter.start(&table, config, None, &run))?;
     let gpu = trainer.gpu();
-    let outcome = train::train(trainer, true)?;
+    let outcome = train::train(trainer, true, None)?;
     train::finish(&outcome, &run, false)?;
     report::after_training(&run, &gpu);
 

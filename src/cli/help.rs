@@ -107,10 +107,11 @@ pub fn end(error: &clap::Error) -> ExitCode {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
     );
     if asked {
-        let on_stderr = error.use_stderr();
-        match error.print() {
-            _ if on_stderr => {}
-            done => console::printed(done),
+        if error.use_stderr() {
+            // If nobody listens, nothing is lost but that.
+            let _ = error.print();
+        } else {
+            console::print_with(|| error.print());
         }
     } else {
         console::say(one_line(&error.render().to_string()));

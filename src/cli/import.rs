@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::console::{self, duration};
 use super::help::{DATA, OUTPUT, choice};
+use super::interrupt;
 use crate::data::source::{Details, Source};
 use crate::data::{
     Columns, Dataset, Fit, ImportOptions, Imported, Labelling, Place, Request, Skipped, import, parse_ratios,
@@ -102,6 +103,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         return dry_run(&options.request.read()?, &options.request.shown(), arguments.json);
     }
     let Some(out) = &arguments.out else { return Err(Error::input("--out DATASET is missing")) };
+    interrupt::would_say("interrupted; start the same import again: it goes on where it was".to_owned());
     let start = Instant::now();
     let progress = console::Progress::new("decoding", "pictures");
     let made = import(&options, out, &|done, total| progress.at(done, total))?;

@@ -11,6 +11,7 @@ mod export;
 mod genres;
 mod help;
 mod import;
+mod interrupt;
 mod needs;
 mod predict;
 mod report;
@@ -104,6 +105,10 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(e) => return help::end(&e),
     };
+    // Without it the program works, and ends without a line.
+    if let Err(e) = interrupt::watch() {
+        console::say(format!("note: signals cannot be watched ({e}): Ctrl-C ends this without a word"));
+    }
     let done = match cli.command {
         Command::Devices(arguments) => devices::run(&arguments),
         Command::Sample(arguments) => sample::run(&arguments),

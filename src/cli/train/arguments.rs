@@ -1,8 +1,9 @@
 //! What `gatefold train` takes, and the settings that come of it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
+use gatefold_engine::hint::quoted;
 
 use crate::cli::GpuArguments;
 use crate::cli::help::{Choice, DATA, FINE_TUNING, HARDWARE, NETWORK, OPTIMISER, OUTPUT, SCHEDULE, choice, net};
@@ -211,6 +212,16 @@ impl Arguments {
     /// Whether a seed was named.
     pub fn has_seed(&self) -> bool {
         self.seed.is_some()
+    }
+
+    /// The command that goes on with the run in `out`, ready to paste.
+    pub fn go_on(&self, data: &Path, out: &Path) -> String {
+        let (data, out) = (quoted(&data.display().to_string()), quoted(&out.display().to_string()));
+        let mut command = format!("gatefold train {data} --out {out} --resume");
+        if let Some(adapter) = &self.gpu.adapter {
+            command += &format!(" --adapter {}", quoted(adapter));
+        }
+        command
     }
 
     /// Defaults, then the recipe, then the options.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Arguments, train};
 use crate::cli::console::{self, percent};
-use crate::cli::report;
+use crate::cli::{interrupt, report};
 use crate::train::Starter;
 use crate::train::run::RunFolder;
 use crate::train::seeds::Seeds;
@@ -32,9 +32,10 @@ pub fn run(starter: &Starter, arguments: &Arguments, begun: Option<Seeds>, data:
             Seeds::begin(starter, data, (config, seeds.clone()), arguments.weights.as_deref(), out)?
         }
     };
+    interrupt::would_say(format!("interrupted; go on with: {}", arguments.go_on(data, out)));
     all.train(starter, out, |root, trainer| {
         let gpu = trainer.gpu();
-        let outcome = train(trainer, !arguments.no_tensorboard)?;
+        let outcome = train(trainer, !arguments.no_tensorboard, None)?;
         report::after_training(root, &gpu);
         Ok(outcome)
     })?;

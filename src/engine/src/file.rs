@@ -1,14 +1,58 @@
 //! Writing files so that a reader only ever sees the old one or the whole new one.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::{Error, Result};
 
 /// Tells apart the temporary files that one process writes at the same time.
 static COUNTER: AtomicU64 = AtomicU64::new(0);
+
+/// Files and folders that nobody wants any more once this process ends.
+static TEMPORARY: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// Marks a file or a folder as temporary while this lives: [`remove_temporary`] removes it. Whoever made it removes it otherwise.
+#[derive(Debug)]
+pub struct Temporary {
+    path: PathBuf,
+}
+
+impl Temporary {
+    /// `path` need not exist yet, so that there is no moment in which it exists and is not known.
+    pub fn new(path: PathBuf) -> Self {
+        if let Ok(mut all) = TEMPORARY.lock() {
+            all.insert(path.clone());
+        }
+        Self { path }
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if let Ok(mut all) = TEMPORARY.lock() {
+            all.remove(&self.path);
+        }
+    }
+}
+
+/// Removes all that is temporary, for a process that is asked to end while its threads are at work: until it does, none of them
+/// makes another temporary file.
+pub fn remove_temporary() {
+    let Ok(all) = TEMPORARY.lock() else { return };
+    for path in all.iter() {
+        let remove = || if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+        // A thread may still be writing into a folder: what it makes while that is emptied takes another round.
+        let _ = (0..ROUNDS).any(|_| remove().is_ok() || !path.exists());
+    }
+    std::mem::forget(all);
+}
+
+/// How often a folder that is written into is emptied.
+const ROUNDS: usize = 20;
 
 /// A file that takes its place only at [`AtomicFile::commit`].
 ///
@@ -18,7 +62,7 @@ static COUNTER: AtomicU64 = AtomicU64::new(0);
 #[derive(Debug)]
 pub struct AtomicFile {
     target: PathBuf,
-    part: PathBuf,
+    part: Temporary,
     out: BufWriter<File>,
     committed: bool,
 }
@@ -36,8 +80,8 @@ impl AtomicFile {
         let folder = folder_of(target);
         sweep(folder, &name);
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-        let part = folder.join(format!(".{name}.{}-{number}.part", std::process::id()));
-        let file = File::create(&part).map_err(|e| cannot_write(target, &e))?;
+        let part = Temporary::new(folder.join(format!(".{name}.{}-{number}.part", std::process::id())));
+        let file = File::create(&part.path).map_err(|e| cannot_write(target, &e))?;
         // The lock tells `sweep` in another process that this file is still wanted. Where the file system knows no
         // locks, nothing is lost but that.
         let _ = file.try_lock();
@@ -55,7 +99,7 @@ impl AtomicFile {
     fn finish(&mut self) -> io::Result<()> {
         self.out.flush()?;
         self.out.get_ref().sync_all()?;
-        fs::rename(&self.part, &self.target)?;
+        fs::rename(&self.part.path, &self.target)?;
         self.committed = true;
         sync_folder(folder_of(&self.target))
     }
@@ -80,7 +124,7 @@ impl Seek for AtomicFile {
 impl Drop for AtomicFile {
     fn drop(&mut self) {
         if !self.committed {
-            let _ = fs::remove_file(&self.part);
+            let _ = fs::remove_file(&self.part.path);
         }
     }
 }
@@ -190,6 +234,18 @@ mod tests {
         living.commit().unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"first");
         assert_eq!(names(dir.path()), ["a.txt"]);
+    }
+
+    #[test]
+    fn what_is_temporary_is_known_while_it_lives() {
+        let dir = tempfile::tempdir().unwrap();
+        let known = || TEMPORARY.lock().unwrap().iter().filter(|path| path.starts_with(dir.path())).count();
+        let file = AtomicFile::create(&dir.path().join("a.txt")).unwrap();
+        assert_eq!((known(), names(dir.path()).len()), (1, 1));
+        file.commit().unwrap();
+        assert_eq!((known(), names(dir.path())), (0, vec!["a.txt".to_owned()]));
+        drop(AtomicFile::create(&dir.path().join("b.txt")).unwrap());
+        assert_eq!((known(), names(dir.path()).len()), (0, 1));
     }
 
     #[test]
