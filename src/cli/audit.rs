@@ -104,7 +104,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     if arguments.json {
         console::json(&audit)?;
     } else {
-        console::print(&text(&audit, &out));
+        console::show(&text(&audit, &out));
     }
     Ok(ExitCode::from(audit.verdict.exit_code))
 }
@@ -160,7 +160,7 @@ fn source_of(data: &Path, columns: &Columns, column: &str, dataset: &Dataset) ->
 
 /// What people read on a terminal.
 fn text(audit: &Audit, out: &Path) -> String {
-    let mut text = format!("{}\n\n{}\n\n", audit.verdict.verdict, audit.verdict.summary);
+    let mut text = format!("{}\n\n{}\n\n", audit.verdict.verdict, console::shown(&audit.verdict.summary));
     let mut lines: Vec<[String; 5]> = vec![["told from", "class", "AUC", "95 %", "chance up to"].map(str::to_owned)];
     let mut add = |from: &str, probe: &Probe| {
         for class in &probe.classes {
@@ -168,7 +168,7 @@ fn text(audit: &Audit, out: &Path) -> String {
             let chance = class.null_95.map_or(String::new(), |null| format!("{null:.2}"));
             lines.push([
                 from.into(),
-                class.class.clone(),
+                console::shown(&class.class),
                 format!("{:.2}", class.auc),
                 format!("{low:.2} to {high:.2}"),
                 chance,
@@ -181,7 +181,7 @@ fn text(audit: &Audit, out: &Path) -> String {
     add("pixels", &audit.probes.pixels);
     add("pixels, all degraded alike", &audit.probes.harmonised);
     if let Some(source) = &audit.source {
-        add(&format!("pixels, {}", source.column), &source.pixels);
+        add(&format!("pixels, {}", console::shown(&source.column)), &source.pixels);
     }
     let widths: [usize; 5] =
         std::array::from_fn(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0));
@@ -191,7 +191,7 @@ fn text(audit: &Audit, out: &Path) -> String {
     }
     if let Some(controls) = &audit.controls {
         let verdict = |passed: bool| if passed { "as it should be" } else { "NOT as it should be" };
-        let _ = writeln!(text, "\ncontrols on {} ({} covers)", controls.class, controls.pictures);
+        let _ = writeln!(text, "\ncontrols on {} ({} covers)", console::shown(&controls.class), controls.pictures);
         let mut line = |what: &str, control: &crate::audit::controls::Control| {
             let _ = writeln!(text, "  {what:28} {:.2}  {}", control.auc, verdict(control.passed));
         };
@@ -201,6 +201,6 @@ fn text(audit: &Audit, out: &Path) -> String {
             line("planted shortcut", planted);
         }
     }
-    let _ = writeln!(text, "\npage: {}", out.join("audit.html").display());
+    let _ = writeln!(text, "\npage: {}", console::shown(out.join("audit.html").display()));
     text
 }

@@ -6,6 +6,7 @@ use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use gatefold_engine::shown::{escaped, escaped_lines};
 use indicatif::{ProgressBar, ProgressStyle, WeakProgressBar};
 use serde::Serialize;
 
@@ -17,13 +18,24 @@ use crate::{Error, Result};
 /// What went wrong with stdout first. Work goes on all the same: files are worth more than what is printed of them.
 static FAILED: OnceLock<std::io::Error> = OnceLock::new();
 
-/// Writes to stdout. Should that fail, nothing is lost but the text, and [`ended`] tells of it when all else is done.
+/// Writes to stdout as it is, for programs: JSON, CSV, a script. Should that fail, nothing is lost but the text, and [`ended`] tells of it when all else is done.
 pub fn print(text: &str) {
     print_with(|| {
         let mut out = std::io::stdout().lock();
         out.write_all(text.as_bytes())?;
         out.flush()
     });
+}
+
+/// Writes to stdout for people: of what others have named, nothing acts on a terminal but line breaks. Those in names have to be
+/// escaped before ([`shown`]).
+pub fn show(text: &str) {
+    print(&escaped_lines(text));
+}
+
+/// A name or a path as a part of a line.
+pub fn shown(name: impl std::fmt::Display) -> String {
+    escaped(&name.to_string())
 }
 
 /// As [`print`] for what writes to stdout itself.
@@ -47,9 +59,9 @@ pub fn ended() -> Result<()> {
     }
 }
 
-/// Says something on stderr. If nobody listens any more, work goes on.
+/// Says one line on stderr, in which nothing acts on a terminal, whatever files are called. If nobody listens any more, work goes on.
 pub fn say(text: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", shown(text));
 }
 
 /// Prints one JSON value.

@@ -65,12 +65,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         test.iter().step_by(step).map(|&i| dataset.manifest.covers[i].strings.path().to_owned()).collect();
     let model = Model::load(&gpu, &folder.checkpoint()?)?;
     explain::explain(&model, &images, None, None, &maps)?;
-    console::print(&format!(
+    console::show(&format!(
         "\ncovers:    {}\nrun:       {}\nreport:    {}\nheat maps: {}\n",
-        table.display(),
-        run.display(),
-        folder.report().display(),
-        maps.join(gallery::SHEET).display()
+        console::shown(table.display()),
+        console::shown(run.display()),
+        console::shown(folder.report().display()),
+        console::shown(maps.join(gallery::SHEET).display())
     ));
     Ok(())
 }

@@ -101,6 +101,6 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if arguments.json {
         return console::json(&evaluation.metrics);
     }
-    console::print(&evaluation.metrics.text());
+    console::show(&evaluation.metrics.text());
     Ok(())
 }

@@ -87,7 +87,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         let lines = layers(&model)?;
         let lines =
             lines.iter().map(|(name, shape)| format!("{name} {}x{} cells, {} channels\n", shape.h, shape.w, shape.c));
-        console::print(&lines.collect::<String>());
+        console::show(&lines.collect::<String>());
         return Ok(());
     }
     let class = arguments.class.as_deref().map(|name| gallery::class_of(&model, name)).transpose()?;
@@ -116,10 +116,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     for e in &explanations {
         let found = if e.evidence { format!("peak at {},{}", e.peak[0], e.peak[1]) } else { NO_EVIDENCE.to_owned() };
         let (path, method, class, probability) =
-            (e.path.display(), e.method, &e.class, percent(f64::from(e.probability)));
+            (console::shown(e.path.display()), e.method, console::shown(&e.class), percent(f64::from(e.probability)));
         text += &format!("{path}: {class} {probability}, score {:.3}, {method}: {found}\n", e.score);
     }
-    console::print(&format!("{text}wrote {}\n{CANNOT_SHOW}\n", out.join(gallery::SHEET).display()));
+    console::show(&format!("{text}wrote {}\n{CANNOT_SHOW}\n", console::shown(out.join(gallery::SHEET).display())));
     Ok(())
 }
 
@@ -235,7 +235,7 @@ fn test(
         let svg = faithfulness::chart(&found)?;
         write_atomically(&out.join(faithfulness::CHART), |file| std::io::Write::write_all(file, svg.as_bytes()))?;
         text += &faithfulness_text(&found);
-        text += &format!("wrote {}\n", out.join(faithfulness::CHART).display());
+        text += &format!("wrote {}\n", console::shown(out.join(faithfulness::CHART).display()));
         done.faithfulness = Some(found);
     }
     if arguments.randomisation {
@@ -247,15 +247,18 @@ fn test(
                     method.method, stage.layers, stage.similarity
                 );
             }
-            text +=
-                &format!("{}\nwrote {}\n", method.verdict, out.join(randomisation::strip_of(method.method)).display());
+            text += &format!(
+                "{}\nwrote {}\n",
+                method.verdict,
+                console::shown(out.join(randomisation::strip_of(method.method)).display())
+            );
         }
         done.randomisation = Some(found);
     }
     if arguments.json {
         return console::json(&done);
     }
-    console::print(&format!("{text}{CANNOT_SHOW}\n"));
+    console::show(&format!("{text}{CANNOT_SHOW}\n"));
     Ok(())
 }
 

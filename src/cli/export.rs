@@ -46,7 +46,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     let crate::weights::Exported { path, net, classes, tensors, parameters, bytes } = exported;
     let size = mib(bytes as u64);
-    console::print(&format!(
+    let (path, net) = (console::shown(path), console::shown(net));
+    console::show(&format!(
         "wrote {path}: {net}, {classes} classes, {parameters} parameters in {tensors} tensors, {size}\n"
     ));
     Ok(())

@@ -113,6 +113,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
 #[derive(Serialize)]
 struct Summary<'a> {
+    #[serde(serialize_with = "gatefold_engine::shown::path")]
     dataset: &'a Path,
     source: &'a str,
     kind: &'a str,
@@ -164,8 +165,8 @@ fn tell(made: &Imported, out: &Path, seconds: f64, as_json: bool) -> Result<()> 
             seconds,
         });
     }
-    let out = out.display();
-    console::print(&format!(
+    let out = console::shown(out.display());
+    console::show(&format!(
         "{report}\n\n{out}: {} of {} pictures in {}\nnext: look at {out}/preview.png, then gatefold train {out} --size {} \
          --out RUN\n",
         told.kept,
@@ -208,9 +209,10 @@ fn dry_run(source: &Source, shown: &str, as_json: bool) -> Result<()> {
         let [train, val, test] = total;
         text += &format!("{:12} {train:>7} {val:>7} {test:>7} {:>7}\n", "total", total.iter().sum::<usize>());
     } else {
-        let width = classes.keys().map(|class| class.chars().count()).max().unwrap_or(0).max(5);
+        let names: Vec<String> = classes.keys().map(console::shown).collect();
+        let width = names.iter().map(|class| class.chars().count()).max().unwrap_or(0).max(5);
         text += &format!("{:width$} {:>8}\n", "class", "covers");
-        classes.iter().for_each(|(class, count)| text += &format!("{class:width$} {count:>8}\n"));
+        names.iter().zip(classes.values()).for_each(|(class, count)| text += &format!("{class:width$} {count:>8}\n"));
         text += &format!("{:width$} {:>8}\n", "total", source.rows.len());
     }
     source.notes.iter().for_each(|note| console::say(format!("note: {note}")));
@@ -227,6 +229,6 @@ fn dry_run(source: &Source, shown: &str, as_json: bool) -> Result<()> {
             details,
         });
     }
-    console::print(&text);
+    console::show(&text);
     Ok(())
 }

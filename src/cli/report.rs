@@ -37,6 +37,7 @@ pub struct Arguments {
 /// The numbers of a page.
 #[derive(Serialize)]
 struct Summary<'a> {
+    #[serde(serialize_with = "gatefold_engine::shown::path")]
     report: &'a Path,
     runs: Vec<RunSummary<'a>>,
     pairs: Vec<Pair>,
@@ -46,6 +47,7 @@ struct Summary<'a> {
 
 #[derive(Serialize)]
 struct RunSummary<'a> {
+    #[serde(serialize_with = "gatefold_engine::shown::path")]
     run: &'a Path,
     test: Option<&'a Metrics>,
     intervals: Option<&'a Intervals>,
@@ -82,7 +84,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         let (pairs, spread) = (compare::pairs(&all), compare::spread(&all));
         return console::json(&Summary { report: &out, runs: runs.collect(), pairs, spread });
     }
-    console::print(&format!("wrote {}\n", out.display()));
+    console::show(&format!("wrote {}\n", console::shown(out.display())));
     Ok(())
 }
 

@@ -28,8 +28,8 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<()> {
     let options = SampleOptions { per_genre: arguments.per_genre, size: arguments.size, seed: arguments.seed };
     let csv = draw(&arguments.out, &options)?;
-    let csv = csv.display();
-    console::print(&format!(
+    let csv = console::shown(csv.display());
+    console::show(&format!(
         "table: {csv}\nnext: gatefold train {csv} --label genre --group artist --net small --size 64 --batch 16 --lr 0.004 --out RUN\n"
     ));
     Ok(())

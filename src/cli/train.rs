@@ -78,6 +78,7 @@ pub fn train(mut trainer: Trainer, tensorboard: bool, go_on: Option<String>) -> 
 
 #[derive(Serialize)]
 struct Summary<'a> {
+    #[serde(serialize_with = "gatefold_engine::shown::path")]
     run: &'a Path,
     seconds: f64,
     epochs: u64,
@@ -109,6 +110,6 @@ pub fn finish(outcome: &Outcome, root: &Path, as_json: bool) -> Result<()> {
         Some(metrics) => text += &format!("\n\ntest set:\n{metrics}"),
         None => text += "\nthere is no test set, so there is no score\n",
     }
-    console::print(&format!("{text}run: {}\n", root.display()));
+    console::show(&format!("{text}run: {}\n", console::shown(root.display())));
     Ok(())
 }

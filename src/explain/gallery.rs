@@ -28,6 +28,7 @@ const LEAST_SIDE: u32 = 256;
 /// What `explain.json` says of a picture.
 #[derive(Clone, Debug, Serialize)]
 pub struct Record {
+    #[serde(serialize_with = "gatefold_engine::shown::path")]
     pub path: PathBuf,
     pub method: Method,
     pub layer: String,

@@ -138,6 +138,7 @@ pub enum ClassWeights {
 /// Where a run came from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Origin {
+    #[serde(serialize_with = "gatefold_engine::shown::path")]
     pub data: PathBuf,
     pub adapter: String,
     pub version: String,
@@ -159,6 +160,7 @@ pub struct Origin {
 /// A weights file as it was when a run started.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WeightsFile {
+    #[serde(serialize_with = "gatefold_engine::shown::path")]
     pub path: PathBuf,
     /// Of its bytes, in hexadecimal digits.
     pub blake3: String,

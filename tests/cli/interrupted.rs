@@ -103,9 +103,10 @@ fn an_import_that_is_interrupted_goes_on() {
     draw(&data, &[("Folk", 3), ("Jazz", 3)]);
     // Large ones, so that there is time.
     for class in ["Folk", "Jazz"] {
-        for i in 0..40u32 {
-            let noise = |x: u32, y: u32| image::Rgb([(x * y) as u8, (x ^ y) as u8, (x.wrapping_mul(i * i + 7) >> 3) as u8]);
-            image::RgbImage::from_fn(900, 900, noise).save(data.join(class).join(format!("large-{i}.png"))).unwrap();
+        for i in 0..16u32 {
+            let noise =
+                |x: u32, y: u32| image::Rgb([(x * y) as u8, (x ^ y) as u8, (x.wrapping_mul(i * i + 7) >> 3) as u8]);
+            image::RgbImage::from_fn(600, 600, noise).save(data.join(class).join(format!("large-{i}.png"))).unwrap();
         }
     }
     let import = ["import", text(&data), "--out", text(&set)];

@@ -8,6 +8,8 @@ mod explain;
 mod feeding;
 mod fine_tuning;
 mod harmonise;
+mod interrupted;
+mod names;
 mod output;
 mod precision;
 mod printing;

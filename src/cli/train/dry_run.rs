@@ -33,7 +33,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if arguments.json {
         console::json(&needs)?;
     } else {
-        console::print(&table(&needs));
+        console::show(&table(&needs));
     }
     needs.check(&config, &net, gpu.adapter())
 }

@@ -42,7 +42,7 @@ pub fn run(starter: &Starter, arguments: &Arguments, begun: Option<Seeds>, data:
     if arguments.json {
         console::json(&all)?;
     } else {
-        console::print(&text(&all, out));
+        console::show(&text(&all, out));
     }
     report::after_seeds(&all.folders(out), &RunFolder::new(out).report(), &arguments.gpu);
     Ok(())
@@ -77,8 +77,12 @@ fn text(all: &Seeds, out: &Path) -> String {
         }
     }
     if let Some(m) = all.runs.iter().find_map(|run| run.test.as_ref()) {
-        text +=
-            &format!("  always \"{}\" has {}, chance {}\n", m.majority_label, percent(m.majority), percent(m.chance));
+        text += &format!(
+            "  always \"{}\" has {}, chance {}\n",
+            console::shown(&m.majority_label),
+            percent(m.majority),
+            percent(m.chance)
+        );
     }
-    text + &format!("\nruns: {}\n", out.display())
+    text + &format!("\nruns: {}\n", console::shown(out.display()))
 }
