@@ -7,6 +7,7 @@ use clap::builder::{PossibleValue, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Arg, Command, CommandFactory};
 use gatefold_engine::hint::did_you_mean;
+use gatefold_engine::shown::shortened;
 
 use super::console;
 use crate::nets::NETS;
@@ -114,7 +115,7 @@ pub fn end(error: &clap::Error) -> ExitCode {
             console::print_with(|| error.print());
         }
     } else {
-        console::say(one_line(&error.render().to_string()));
+        console::say(shortened(&one_line(&error.render().to_string())));
     }
     super::exit_code(Ok(ExitCode::from(error.exit_code() as u8)))
 }

@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 use clap::{Args, FromArgMatches, Parser, Subcommand};
 use gatefold_engine::gpu::{Gpu, GpuOptions, cache_folder, quieten_layers};
+use gatefold_engine::shown::shortened;
 
 use crate::panics;
 use crate::{Error, Result};
@@ -69,6 +70,9 @@ struct GpuArguments {
 impl GpuArguments {
     /// Opens the adapter and says on stderr which one it is.
     fn open(&self) -> Result<Arc<Gpu>> {
+        if self.adapter.as_ref().is_some_and(|wish| wish.trim().is_empty()) {
+            return Err(Error::input("--adapter: is empty; name an index or a part of a name, or leave it out"));
+        }
         let options = GpuOptions { adapter: self.adapter.clone(), checked: self.checked };
         let gpu = Gpu::open_cached(&options, cache_folder().as_deref()).map_err(|e| match e {
             // The engine names the wish, and knows no option that it came from.
@@ -131,7 +135,7 @@ pub fn main() -> ExitCode {
 /// The exit code of what is done; what went wrong is said, also if it was only the printing.
 fn exit_code(done: Result<ExitCode>) -> ExitCode {
     done.and_then(|code| console::ended().map(|()| code)).unwrap_or_else(|e| {
-        console::say(format!("error: {e}"));
+        console::say(shortened(&format!("error: {e}")));
         ExitCode::from(e.exit_code())
     })
 }

@@ -8,6 +8,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use gatefold_engine::file::read_text;
 use gatefold_engine::hint::did_you_mean;
 use serde::{Deserialize, Serialize};
 
@@ -228,7 +229,12 @@ impl Config {
         let built_in = RECIPES.iter().find(|(known, _)| *known == name);
         let text = match built_in {
             Some((_, text)) => (*text).to_owned(),
-            None => std::fs::read_to_string(name).map_err(|e| {
+            None => read_text(Path::new(name)).map_err(|e| {
+                if e.kind() != std::io::ErrorKind::NotFound {
+                    return Error::input(format!(
+                        "--recipe {name}: cannot be read ({e}); name a TOML file or a recipe"
+                    ));
+                }
                 let known: Vec<_> = RECIPES.iter().map(|(known, _)| *known).collect();
                 let hint = did_you_mean(name, &known);
                 let known = known.join(", ");
@@ -243,8 +249,7 @@ impl Config {
     /// Reads a run's `config.toml`.
     pub fn read(path: &Path) -> Result<Self> {
         let source = path.display().to_string();
-        let text =
-            std::fs::read_to_string(path).map_err(|e| Error::input(format!("{source}: cannot be read ({e})")))?;
+        let text = read_text(path).map_err(|e| Error::input(format!("{source}: cannot be read ({e})")))?;
         Self::parse(&text, &source)
     }
 

@@ -44,7 +44,13 @@ impl RunFolder {
             return Ok(run);
         }
         let root = root.display();
-        let why = if run.root.is_dir() { "has no config.toml, so it is no run" } else { "does not exist" };
+        let why = if run.root.is_dir() {
+            "has no config.toml, so it is no run"
+        } else if run.root.exists() {
+            "is no folder"
+        } else {
+            "does not exist"
+        };
         Err(Error::input(format!("run {root}: {why}; give the folder that train --out wrote")))
     }
 

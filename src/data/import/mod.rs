@@ -12,8 +12,9 @@ pub mod space;
 pub(crate) mod stage;
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::{Path, PathBuf};
+
+use gatefold_engine::file::read_text;
 
 use self::decode::decode;
 use self::job::Job;
@@ -166,7 +167,7 @@ fn check_sizes(sizes: &[u32]) -> Result<()> {
 
 /// What decides the data set: the source's files, and the options except sizes.
 fn state(options: &ImportOptions, source: &str) -> Result<String> {
-    let genres = options.request.genres.as_ref().map(fs::read_to_string).transpose().unwrap_or_default();
+    let genres = options.request.genres.as_ref().map(|file| read_text(file)).transpose().unwrap_or_default();
     let ImportOptions { request, split, seed, fit, harmonise, keep_duplicates, .. } = options;
     // What is read otherwise than before has another number here.
     const RULES: u32 = 2;

@@ -33,6 +33,27 @@ pub fn escaped_lines(text: &str) -> String {
     with(text, |c| c == '\n')
 }
 
+/// Numbers of more digits are shortened: nobody compares them, and they hide the line they stand in.
+const DIGITS: usize = 40;
+
+/// The text with the middle of very long numbers left out.
+pub fn shortened(text: &str) -> String {
+    let mut short = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(|c: char| c.is_ascii_digit()) {
+        let length = rest[start..].find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len() - start);
+        let (digits, end) = (&rest[start..start + length], start + length);
+        short += &rest[..start];
+        if length > DIGITS {
+            short += &format!("{}… ({length} digits)", &digits[..10]);
+        } else {
+            short += digits;
+        }
+        rest = &rest[end..];
+    }
+    short + rest
+}
+
 /// A path as text. If it is not UTF-8, `\xff` stands for a byte that belongs to no character, and `\\` for a backslash, so that
 /// nothing is lost.
 pub fn path_text(path: &Path) -> String {
@@ -71,6 +92,15 @@ mod tests {
         }
         assert_eq!(escaped_lines("a\nb\r"), "a\nb\\u{d}");
         assert_eq!(escaped(&escaped("\u{1b}")), escaped("\u{1b}"));
+    }
+
+    #[test]
+    fn long_numbers_are_short() {
+        let digits = "7".repeat(900);
+        assert_eq!(shortened(&format!("--lr {digits}.5: no")), "--lr 7777777777… (900 digits).5: no");
+        for same in ["", "ä", "cover 12 of 4294967295", "x1"] {
+            assert_eq!(shortened(same), same);
+        }
     }
 
     #[cfg(unix)]
