@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use gatefold_engine::file::{Temporary, cannot_write};
+use gatefold_engine::file::{Temporary, cannot_write, make_folder};
 use tempfile::TempDir;
 
 use crate::{Error, Result};
@@ -43,16 +43,13 @@ impl Drop for Claim {
 /// `ours` says whether an older version, which left no mark, made it.
 ///
 /// # Errors
-/// [`Error::Input`] if it is refused or cannot be read.
+/// [`Error::Input`] if it is refused; as [`cannot_write`] if it cannot be read.
 pub fn check(folder: &Path, what: &str, ours: impl FnOnce() -> bool) -> Result<()> {
     let shown = folder.display();
     let mut others = match names(folder) {
         Ok(names) => names,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(e) if e.kind() == io::ErrorKind::NotADirectory => {
-            return Err(Error::Input(format!("--out {shown}: is a file: name a folder")));
-        }
-        Err(e) => return Err(Error::Input(format!("--out {shown}: cannot be read ({e})"))),
+        Err(e) => return Err(cannot_write(folder, &e)),
     };
     others.retain(|name| !SYSTEM.contains(&name.as_str()));
     let marked = fs::read_to_string(folder.join(MARKER)).map(|text| text.trim().to_owned()).unwrap_or_default();
@@ -79,12 +76,12 @@ pub fn check(folder: &Path, what: &str, ours: impl FnOnce() -> bool) -> Result<(
 /// Makes the folder if need be, after [`check`], marks it and locks it.
 ///
 /// # Errors
-/// As [`check`]; [`Error::Input`] if another process is at work there; [`Error::Run`] if it cannot be written.
+/// As [`check`]; [`Error::Input`] if another process is at work there; as [`cannot_write`] if it cannot be written.
 pub fn claim(folder: &Path, what: &str, ours: impl FnOnce() -> bool) -> Result<Claim> {
     check(folder, what, ours)?;
     let failed = |e: io::Error| cannot_write(folder, &e);
     let made = !folder.exists();
-    fs::create_dir_all(folder).map_err(failed)?;
+    make_folder(folder)?;
     let path = folder.join(MARKER);
     let mut file =
         OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
+use gatefold_engine::file::cannot_write;
 
 use super::help::{DATA, NETWORK, OUTPUT};
 use super::{GpuArguments, console};
@@ -69,9 +70,8 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     if let Some(size) = arguments.size {
         check_size(size as usize)?;
     }
-    let about = |e: std::io::Error| Error::input(format!("--out {}: cannot be made ({e})", out.display()));
     let _claim = claim::claim(&out, "audit", || out.join("audit.json").is_file() && out.join("audit.html").is_file())?;
-    let work = WorkFolder::new_in(&out, "audit").map_err(about)?;
+    let work = WorkFolder::new_in(&out, "audit").map_err(|e| cannot_write(&out, &e))?;
     let (dataset, notes) = open(data, arguments, config.as_ref(), work.path())?;
     let source = arguments.source.as_ref().map(|column| {
         let values = source_of(data, &arguments.columns, column, &dataset)?;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use gatefold_engine::file::write_atomically;
+use gatefold_engine::file::{make_folder, write_atomically};
 use serde::Serialize;
 
 use super::GpuArguments;
@@ -224,7 +224,7 @@ fn test(
         console::say(format!("note: {count} of {of} pictures ({}); --limit N takes more or fewer", pictures.source));
     }
     say_passes(model, question)?;
-    std::fs::create_dir_all(out).map_err(|e| Error::input(format!("--out {}: cannot be made ({e})", out.display())))?;
+    make_folder(out)?;
     let mut done = Tests { faithfulness: None, randomisation: None };
     let mut text = String::new();
     if arguments.faithfulness {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use gatefold_engine::file::check_target;
 use gatefold_engine::plan::mib;
 
 use super::console;
@@ -32,6 +33,7 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     let (source, out) = (&arguments.source, &arguments.out);
+    check_target(out)?;
     if out.exists() && !arguments.force {
         return Err(Error::input(format!("--out {}: is there already; add --force to replace it", out.display())));
     }

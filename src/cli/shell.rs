@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Command};
 use clap_complete::Shell;
-use gatefold_engine::file::write_atomically;
+use gatefold_engine::file::{make_folder, write_atomically};
 
 use super::console;
 use super::help::{OUTPUT, command};
@@ -43,8 +43,7 @@ pub fn man(arguments: &ManArguments) -> Result<()> {
     // Usage lines then name the program too.
     root.build();
     if let Some(folder) = &arguments.out {
-        let about = |e| Error::input(format!("--out {}: cannot be made ({e})", folder.display()));
-        std::fs::create_dir_all(folder).map_err(about)?;
+        make_folder(folder)?;
         let commands = root.get_subcommands().filter(|command| command.get_name() != "help");
         for command in std::iter::once(&root).chain(commands) {
             let page = page(command)?;

@@ -76,7 +76,7 @@ impl Predictions {
     /// Writes the table. Probabilities are written with as many digits as bring back the same number.
     ///
     /// # Errors
-    /// [`Error::Run`] if the file cannot be written.
+    /// As [`cannot_write`](gatefold_engine::file::cannot_write) says if the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         write_atomically(path, |file| {
             let mut csv = csv::Writer::from_writer(file);

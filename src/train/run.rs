@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use gatefold_engine::file::write_atomically;
+use gatefold_engine::file::{cannot_write, write_atomically};
 use serde::Serialize;
 
 use crate::claim::{self, Claim};
@@ -153,7 +153,7 @@ impl RunFolder {
         for (done, path) in files.chain(folders) {
             match done {
                 Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(Error::run(format!("{}: cannot be removed ({e})", path.display())));
+                    return Err(cannot_write(&path, &e));
                 }
                 _ => {}
             }

@@ -115,7 +115,7 @@ impl Report {
     /// Writes it into `dir`.
     ///
     /// # Errors
-    /// [`Error::Run`] if it cannot be written.
+    /// As [`cannot_write`](gatefold_engine::file::cannot_write) says if it cannot be written.
     pub fn write(&self, dir: &Path) -> Result<()> {
         write_atomically(&dir.join(IMPORT), |file| {
             serde_json::to_writer_pretty(&mut *file, self)?;

@@ -71,11 +71,12 @@ impl AtomicFile {
     /// Starts writing `target`, whose folder must exist.
     ///
     /// # Errors
-    /// [`Error::Run`] if the folder does not exist or cannot be written to, [`Error::Input`] if `target` names no file.
+    /// As [`cannot_write`] says; [`Error::Input`] if `target` names no file.
     pub fn create(target: &Path) -> Result<Self> {
         let Some(name) = target.file_name() else {
             return Err(Error::Input(format!("{}: this is no name for a file", target.display())));
         };
+        check_target(target)?;
         let name = name.to_string_lossy();
         let folder = folder_of(target);
         sweep(folder, &name);
@@ -132,7 +133,7 @@ impl Drop for AtomicFile {
 /// Writes `path` through an [`AtomicFile`]: `write` fills it, and only if that succeeds does it replace `path`.
 ///
 /// # Errors
-/// [`Error::Run`] naming `path` if `write` or the disk fails; `path` is then as it was before.
+/// As [`cannot_write`] says if `write` or the disk fails; `path` is then as it was before.
 pub fn write_atomically<T>(path: &Path, write: impl FnOnce(&mut AtomicFile) -> io::Result<T>) -> Result<T> {
     let mut file = AtomicFile::create(path)?;
     let value = write(&mut file).map_err(|e| cannot_write(path, &e))?;
@@ -140,17 +141,52 @@ pub fn write_atomically<T>(path: &Path, write: impl FnOnce(&mut AtomicFile) -> i
     Ok(value)
 }
 
-/// The error for a file that could not be written.
+/// The error for a file or folder that could not be written. It is the user's to fix where another place would do: one that may
+/// be written to, a folder where there is a file. A full or broken disk is a failure at run time.
 pub fn cannot_write(path: &Path, cause: &io::Error) -> Error {
-    let remedy = match cause.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-            "; free some space and start again"
+    let shown = path.display();
+    let text = |remedy: &str| format!("{shown}: cannot be written: {cause}{remedy}");
+    match cause.kind() {
+        io::ErrorKind::IsADirectory => Error::Input(format!("{shown}: is a folder: name a file")),
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists if path.is_file() => {
+            Error::Input(format!("{shown}: is a file: name a folder"))
         }
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => "; choose a folder you may write to",
-        io::ErrorKind::NotFound => "; make its folder first",
-        _ => "",
-    };
-    Error::Run(format!("{}: cannot be written: {cause}{remedy}", path.display()))
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+            Error::Input(format!("{shown}: lies in a file: name a folder"))
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            Error::Input(text("; choose a folder you may write to"))
+        }
+        io::ErrorKind::NotFound => Error::Input(text("; make its folder first")),
+        io::ErrorKind::InvalidFilename | io::ErrorKind::InvalidInput => Error::Input(text("; choose another name")),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            Error::Run(text("; free some space and start again"))
+        }
+        _ => Error::Run(text("")),
+    }
+}
+
+/// What can be wrong with a file to write, before the work: it is a folder, or there is no folder for it.
+///
+/// # Errors
+/// As [`cannot_write`] says.
+pub fn check_target(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Err(cannot_write(path, &io::ErrorKind::IsADirectory.into()));
+    }
+    match fs::metadata(folder_of(path)) {
+        Ok(about) if about.is_dir() => Ok(()),
+        Ok(_) => Err(cannot_write(path, &io::ErrorKind::NotADirectory.into())),
+        Err(e) => Err(cannot_write(path, &e)),
+    }
+}
+
+/// Makes a folder and those above it, if need be.
+///
+/// # Errors
+/// As [`cannot_write`] says.
+pub fn make_folder(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).map_err(|e| cannot_write(folder, &e))
 }
 
 /// Opens a file to read it. What is no file is refused before it is opened: a pipe or a device might never answer, or never end.
@@ -283,6 +319,33 @@ mod tests {
     }
 
     #[test]
+    fn another_place_is_the_users_to_name_and_a_full_disk_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a.txt");
+        fs::write(&file, b"").unwrap();
+        let said = |done: Result<()>| done.map_err(|e| (e.exit_code(), e.to_string())).unwrap_err();
+        let (code, text) = said(make_folder(&file));
+        assert!(code == 2 && text.ends_with("a.txt: is a file: name a folder"), "{text}");
+        let (code, text) = said(make_folder(&file.join("b")));
+        assert!(code == 2 && text.ends_with("b: lies in a file: name a folder"), "{text}");
+        let (code, text) = said(write_atomically(&file.join("b"), |_| Ok(())));
+        assert!(code == 2 && text.ends_with("b: lies in a file: name a folder"), "{text}");
+        fs::create_dir(dir.path().join("c")).unwrap();
+        let (code, text) = said(write_atomically(&dir.path().join("c"), |_| Ok(())));
+        assert!(code == 2 && text.ends_with("c: is a folder: name a file"), "{text}");
+        make_folder(&dir.path().join("d/e")).unwrap();
+        for (kind, code) in [
+            (io::ErrorKind::PermissionDenied, 2),
+            (io::ErrorKind::ReadOnlyFilesystem, 2),
+            (io::ErrorKind::StorageFull, 1),
+            (io::ErrorKind::QuotaExceeded, 1),
+            (io::ErrorKind::Other, 1),
+        ] {
+            assert_eq!(cannot_write(&file, &io::Error::from(kind)).exit_code(), code, "{kind}");
+        }
+    }
+
+    #[test]
     fn only_files_are_read() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.txt");
@@ -299,6 +362,6 @@ mod tests {
     fn a_missing_folder_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
         let result = write_atomically(&dir.path().join("no/a.txt"), |w| w.write_all(b"x"));
-        assert!(matches!(result, Err(Error::Run(_))));
+        assert!(matches!(result, Err(Error::Input(text)) if text.contains("make its folder first")));
     }
 }
