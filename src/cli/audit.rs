@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::Args;
 use gatefold_engine::file::cannot_write;
 
-use super::help::{DATA, NETWORK, OUTPUT};
+use super::help::{DATA, NETWORK, OUTPUT, whole};
 use super::{GpuArguments, console};
 use crate::audit::probe::Probe;
 use crate::audit::{Audit, Options, audit, check_size, page};
@@ -17,6 +17,7 @@ use crate::data::prepare;
 use crate::data::source::{self, Columns};
 use crate::data::{Dataset, Fit, PrepareOptions};
 use crate::train::Config;
+use crate::train::config::bounds::{SEED, SIZE};
 use crate::train::run::RunFolder;
 use crate::{Error, Result};
 
@@ -37,10 +38,10 @@ pub struct Arguments {
     #[arg(long, value_name = "COLUMN", help_heading = DATA)]
     source: Option<String>,
     /// Decides folds, draws and permutations; the same seed gives the same numbers
-    #[arg(long, default_value_t = 1, help_heading = OUTPUT)]
+    #[arg(long, default_value_t = 1, help_heading = OUTPUT, value_parser = whole::<u64>(SEED))]
     seed: u64,
     /// Side of the squares in pixels [default: the run's, else the data set's, else 128]
-    #[arg(long, value_name = "PX", help_heading = DATA)]
+    #[arg(long, value_name = "PX", help_heading = DATA, value_parser = whole::<u32>(SIZE))]
     size: Option<u32>,
     /// Folder for audit.json and audit.html [default: audit in the run's folder]
     #[arg(long, value_name = "DIR", required_unless_present = "run", help_heading = OUTPUT)]
@@ -55,8 +56,8 @@ pub struct Arguments {
     gpu: GpuArguments,
 }
 
-/// Squares of DATA that is no data set yet.
-const SIZE: u32 = 128;
+/// Side of the squares of DATA that is no data set yet.
+const USUAL: u32 = 128;
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let run = arguments.run.as_deref().map(RunFolder::open).transpose()?;
@@ -112,7 +113,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
 /// DATA as squares, as they are there or decoded into `work`, and what was noticed on the way.
 fn open(data: &Path, arguments: &Arguments, config: Option<&Config>, work: &Path) -> Result<(Dataset, Vec<String>)> {
     let fixed = config.map(|config| (config.size as u32, config.fit));
-    let (mut size, mut fit) = fixed.unwrap_or((SIZE, Fit::Crop));
+    let (mut size, mut fit) = fixed.unwrap_or((USUAL, Fit::Crop));
     if Dataset::is_at(data) && arguments.columns.group.is_empty() {
         let there = Dataset::open(data)?;
         if fixed.is_none() {

@@ -80,7 +80,7 @@ impl Args for Labelling {
                     .value_parser(|text: &str| text.parse::<Rename>()),
             )
             .arg(option("without", "without", "CLASSES", without).action(clap::ArgAction::Append))
-            .arg(option("min_covers", "min-covers", "N", least).value_parser(clap::value_parser!(usize)))
+            .arg(option("min_covers", "min-covers", "N", least).value_parser(help::whole::<usize>(0..=1_000_000_000)))
             .arg(option("multi", "multi", "WHAT", multi).value_parser(help::choice::<Multi>()))
     }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::GpuArguments;
 use super::console::{self, percent};
-use super::help::{Choice, DATA, NETWORK, OUTPUT, choice};
+use super::help::{Choice, DATA, NETWORK, OUTPUT, choice, whole};
 use super::predict::load;
 use super::weights::WeightsArguments;
 use crate::claim::{self, Claim};
@@ -53,7 +53,7 @@ pub struct Arguments {
     #[arg(long, help_heading = OUTPUT)]
     randomisation: bool,
     /// Most pictures for the tests, spread over all there are [default: 50]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = DATA)]
+    #[arg(long, value_name = "N", value_parser = whole::<u32>(1..=1_000_000), help_heading = DATA)]
     limit: Option<u32>,
     /// Print the numbers as JSON too
     #[arg(long, help_heading = OUTPUT)]

@@ -8,12 +8,13 @@ use clap::Args;
 use serde::Serialize;
 
 use super::console::{self, duration};
-use super::help::{DATA, OUTPUT, choice};
+use super::help::{DATA, OUTPUT, choice, whole};
 use super::interrupt;
 use crate::data::source::{Details, Source};
 use crate::data::{
     Columns, Dataset, Fit, ImportOptions, Imported, Labelling, Place, Request, Skipped, import, parse_ratios,
 };
+use crate::train::config::bounds::{SEED, SIZE};
 use crate::{Error, Result};
 
 /// Make a data set of what you have: clean it, split it, decode it once
@@ -42,10 +43,10 @@ pub struct Arguments {
     #[arg(long, value_name = "70,15,15", help_heading = DATA)]
     split: Option<String>,
     /// Decides the split
-    #[arg(long, default_value_t = 1, help_heading = DATA)]
+    #[arg(long, default_value_t = 1, help_heading = DATA, value_parser = whole::<u64>(SEED))]
     seed: u64,
     /// Side of the squares in pixels; several make several packs
-    #[arg(long, value_delimiter = ',', default_value = "128", help_heading = DATA)]
+    #[arg(long, value_delimiter = ',', default_value = "128", help_heading = DATA, value_parser = whole::<u32>(SIZE))]
     size: Vec<u32>,
     /// How pictures become squares
     #[arg(long, default_value = "crop", value_parser = choice::<Fit>(), help_heading = DATA)]

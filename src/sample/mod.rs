@@ -33,8 +33,10 @@ pub const TABLE: &str = "covers.csv";
 /// The table's columns. The box is in pixels of the picture, from its top left corner.
 pub const COLUMNS: [&str; 8] = ["path", "genre", "artist", "album", "box_x", "box_y", "box_w", "box_h"];
 
-const MAX_PER_GENRE: usize = 1000;
-const SIZES: std::ops::RangeInclusive<u32> = 48..=1024;
+/// Covers of one genre.
+pub const MAX_PER_GENRE: usize = 1000;
+/// Sides of covers in pixels.
+pub const SIZES: std::ops::RangeInclusive<u32> = 48..=1024;
 
 /// How large a sample, and which one.
 #[derive(Clone, Debug)]

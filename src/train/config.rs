@@ -1,6 +1,7 @@
 //! What a training run is made of. A recipe is a TOML file with some of these fields; so is the `config.toml` of a run.
 
 mod augmentation;
+pub mod bounds;
 pub(super) mod check;
 mod options;
 

@@ -80,11 +80,24 @@ fn bad_pictures_are_listed_and_skipped_and_more_than_half_stop_the_run() {
 #[test]
 fn options_that_make_no_sense() {
     let dir = folder(&TWO);
-    let cases: [(&[&str], &[&str]); 17] = [
+    let cases: &[(&[&str], &[&str])] = &[
         (&["--lr", "0"], &["--lr 0", "above 0"]),
         (&["--lr", "nan"], &["--lr", "above 0"]),
         (&["--batch", "0"], &["--batch 0", "from 1"]),
-        (&["--epochs", "0"], &["--epochs 0", "at least 1"]),
+        (&["--epochs", "0"], &["--epochs 0", "from 1 to 1000000"]),
+        (&["--epochs", "18446744073709551615"], &["--epochs 18446744073709551615", "from 1 to 1000000"]),
+        (&["--seed", "-1"], &["--seed -1", "from 0 to 4294967295"]),
+        (&["--seeds", "1,-2"], &["--seeds -2", "from 0 to 4294967295"]),
+        (&["--lr", "-1"], &["--lr -1", "above 0"]),
+        (&["--dropout", "-1"], &["--dropout -1", "from 0 to below 1"]),
+        (&["--weight-decay", "-0.1"], &["--weight-decay -0.1", "0 or above"]),
+        (&["--label-smoothing", "-1"], &["--label-smoothing -1", "below 1"]),
+        (&["--clip", "-1"], &["--clip -1", "above 0"]),
+        (&["--trunk-lr", "-1"], &["--trunk-lr -1", "above 0"]),
+        (&["--schedule", "step", "--step-every", "2", "--step-factor", "-1"], &["--step-factor -1", "above 0"]),
+        (&["--split", "-70,15,15"], &["-70,15,15"]),
+        (&["--adapter", "-1"], &["--adapter -1"]),
+        (&["--schedule", "cosine", "--warmup", "4000000"], &["--warmup 4000000", "steps; name fewer"]),
         (&["--size", "8"], &["--size 8", "at least 32"]),
         (&["--dropout", "1"], &["--dropout 1", "below 1"]),
         (&["--label-smoothing", "1"], &["--label-smoothing 1", "below 1"]),
@@ -99,7 +112,7 @@ fn options_that_make_no_sense() {
         (&["--schedule", "zigzag"], &["zigzag", "--schedule"]),
         (&["--lr", "fast"], &["fast", "--lr"]),
     ];
-    for (more, parts) in cases {
+    for &(more, parts) in cases {
         let out = tempfile::tempdir().unwrap();
         let run = out.path().join("run");
         // Not twice the same option, which would be another error.
