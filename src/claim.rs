@@ -124,10 +124,9 @@ impl WorkFolder {
     /// Makes a folder where the system has room for such.
     ///
     /// # Errors
-    /// [`Error::Run`] if that cannot be.
+    /// As [`cannot_write`] says.
     pub fn new() -> Result<Self> {
-        let made = tempfile::tempdir().and_then(Self::of);
-        made.map_err(|e| Error::run(format!("no temporary folder ({e}); name another with TMPDIR, or free some space")))
+        tempfile::tempdir().and_then(Self::of).map_err(|e| cannot_write(&std::env::temp_dir(), &e))
     }
 
     fn of(folder: TempDir) -> io::Result<Self> {

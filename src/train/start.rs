@@ -89,7 +89,7 @@ impl Starter<'_> {
         let classes = intake.classes().len();
         // Fewer covers may be left to train on, so the trainer asks again; with more there would be more steps.
         let most = intake.covers().len().div_ceil(config.batch).div_ceil(config.accumulate) as u64 * config.epochs;
-        warmup_within(config.warmup, most)?;
+        warmup_within(config.warmup, "has at most", most)?;
         let (config, pretrained) = self.pretrained(config, weights, classes)?;
         let gpu = (self.open)()?;
         let (needs, step) = Needs::record(&config, &config.net_config(classes), gpu.adapter())?;

@@ -129,7 +129,7 @@ impl Trainer {
         };
         let rates = trainer.learning_rate();
         let (warmup, steps) = (trainer.config.warmup, rates.steps().saturating_sub(rates.start));
-        warmup_within(warmup, steps)?;
+        warmup_within(warmup, "has", steps)?;
         Ok(trainer)
     }
 

@@ -11,7 +11,7 @@ use crate::{Error, Result};
 /// Something else may fill the disk meanwhile, so writing can still fail.
 ///
 /// # Errors
-/// [`Error::Run`] naming the folder, what is needed and what is free.
+/// [`Error::Input`] naming the folder, what is needed and what is free.
 pub fn check(folder: &Path, work: &Path, need: u64) -> Result<()> {
     let need = need.saturating_sub(bytes_below(work));
     let absolute = std::path::absolute(folder).unwrap_or(folder.to_owned());
@@ -19,7 +19,7 @@ pub fn check(folder: &Path, work: &Path, need: u64) -> Result<()> {
     // Those that hold no files of their own say that they have no room at all, for anything.
     let tells = fs4::total_space(there).is_ok_and(|bytes| bytes > 0);
     match fs4::available_space(there) {
-        Ok(free) if tells && need > free => Err(Error::Run(format!(
+        Ok(free) if tells && need > free => Err(Error::Input(format!(
             "{}: the decoded pictures need {}, and {} are free on its disk: free some space, name a folder on another disk with \
              --out, or a smaller --size",
             folder.display(),

@@ -17,10 +17,10 @@ impl Config {
         within("batch", self.batch as u64, &bounds::BATCH)?;
         within("epochs", self.epochs, &bounds::EPOCHS)?;
         if !(self.lr.is_finite() && self.lr > 0.0) {
-            return bad("lr", &self.lr, "a number above 0");
+            return bad("lr", &self.lr, "a finite number above 0");
         }
         if !(self.weight_decay.is_finite() && self.weight_decay >= 0.0) {
-            return bad("weight-decay", &self.weight_decay, "0 or above");
+            return bad("weight-decay", &self.weight_decay, "a finite number, 0 or above");
         }
         if !self.mean.iter().all(|v| v.is_finite()) || !self.std.iter().all(|v| v.is_finite() && *v > 0.0) {
             let Self { mean, std, .. } = self;
@@ -46,10 +46,14 @@ impl Config {
     fn check_optimiser(&self) -> Result<()> {
         within("accumulate", self.accumulate as u64, &bounds::ACCUMULATE)?;
         if !(self.trunk_lr.is_finite() && self.trunk_lr > 0.0) {
-            return bad("trunk-lr", &self.trunk_lr, "a number above 0; to leave the trunk as it is say --freeze trunk");
+            return bad(
+                "trunk-lr",
+                &self.trunk_lr,
+                "a finite number above 0; to leave the trunk as it is say --freeze trunk",
+            );
         }
         if let Some(clip) = self.clip.filter(|clip| !(clip.is_finite() && *clip > 0.0)) {
-            return bad("clip", &clip, "a number above 0");
+            return bad("clip", &clip, "a finite number above 0");
         }
         Ok(())
     }
@@ -95,10 +99,10 @@ fn within(option: &str, value: u64, range: &RangeInclusive<u64>) -> Result<()> {
     if range.contains(&value) { Ok(()) } else { bad(option, &value, &bounds::in_words(range)) }
 }
 
-/// A warm-up that lasts as long as the `steps` of a whole run, or longer, is no warm-up.
-pub fn warmup_within(warmup: u64, steps: u64) -> Result<()> {
+/// A warm-up that lasts as long as the `steps` of a whole run, or longer, is no warm-up. `has`: "has", or "has at most".
+pub fn warmup_within(warmup: u64, has: &str, steps: u64) -> Result<()> {
     if warmup > 0 && warmup >= steps {
-        return Err(Error::input(format!("--warmup {warmup}: the whole run has {steps} steps; name fewer")));
+        return Err(Error::input(format!("--warmup {warmup}: the whole run {has} {steps} steps; name fewer")));
     }
     Ok(())
 }
