@@ -30,6 +30,7 @@ pub enum State {
 /// A file and what was found.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Item {
+    #[serde(serialize_with = "gatefold_engine::shown::path")]
     pub path: PathBuf,
     pub state: State,
     /// What it holds, or what is wrong with it.
@@ -164,7 +165,7 @@ impl Found {
 
 /// The answers for the test set, which must come to the score that was written down.
 fn answers(path: &Path, told: &Metrics, training_counts: &[u64]) -> Result<String> {
-    let predictions = Predictions::read(path)?;
+    let predictions = Predictions::read(path, &told.labels)?;
     let score = predictions.metrics(training_counts)?;
     if (score.n, score.accuracy, score.loss) == (told.n, told.accuracy, told.loss) {
         return Ok(format!("{} answers", score.n));

@@ -4,7 +4,8 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use gatefold_engine::file::cannot_write;
+use gatefold_engine::file::{Temporary, cannot_write, make_folder};
+use tempfile::TempDir;
 
 use crate::{Error, Result};
 
@@ -47,16 +48,13 @@ pub fn is_marked(folder: &Path, what: &str) -> bool {
 /// `ours` says whether an older version, which left no mark, made it.
 ///
 /// # Errors
-/// [`Error::Input`] if it is refused or cannot be read.
+/// [`Error::Input`] if it is refused; as [`cannot_write`] if it cannot be read.
 pub fn check(folder: &Path, what: &str, ours: impl FnOnce() -> bool) -> Result<()> {
     let shown = folder.display();
     let mut others = match names(folder) {
         Ok(names) => names,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(e) if e.kind() == io::ErrorKind::NotADirectory => {
-            return Err(Error::Input(format!("--out {shown}: is a file: name a folder")));
-        }
-        Err(e) => return Err(Error::Input(format!("--out {shown}: cannot be read ({e})"))),
+        Err(e) => return Err(cannot_write(folder, &e)),
     };
     others.retain(|name| !SYSTEM.contains(&name.as_str()));
     let marked = fs::read_to_string(folder.join(MARKER)).map(|text| text.trim().to_owned()).unwrap_or_default();
@@ -83,12 +81,12 @@ pub fn check(folder: &Path, what: &str, ours: impl FnOnce() -> bool) -> Result<(
 /// Makes the folder if need be, after [`check`], marks it and locks it.
 ///
 /// # Errors
-/// As [`check`]; [`Error::Input`] if another process is at work there; [`Error::Run`] if it cannot be written.
+/// As [`check`]; [`Error::Input`] if another process is at work there; as [`cannot_write`] if it cannot be written.
 pub fn claim(folder: &Path, what: &str, ours: impl FnOnce() -> bool) -> Result<Claim> {
     check(folder, what, ours)?;
     let failed = |e: io::Error| cannot_write(folder, &e);
     let made = !folder.exists();
-    fs::create_dir_all(folder).map_err(failed)?;
+    make_folder(folder)?;
     let path = folder.join(MARKER);
     let mut file =
         OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
@@ -110,6 +108,42 @@ pub fn claim(folder: &Path, what: &str, ours: impl FnOnce() -> bool) -> Result<C
         write(&mut file).map_err(failed)?;
     }
     Ok(Claim { folder: folder.to_owned(), made, _lock: file })
+}
+
+/// A folder for what is only needed while this lives. An interrupted process removes it, too.
+#[derive(Debug)]
+pub struct WorkFolder {
+    folder: TempDir,
+    _temporary: Temporary,
+}
+
+impl WorkFolder {
+    /// Makes a hidden folder in `parent`, whose name begins with `.` and `purpose`.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn new_in(parent: &Path, purpose: &str) -> io::Result<Self> {
+        Self::of(tempfile::Builder::new().prefix(&format!(".{purpose}-")).tempdir_in(parent)?)
+    }
+
+    /// Makes a folder where the system has room for such.
+    ///
+    /// # Errors
+    /// As [`cannot_write`] says.
+    pub fn new() -> Result<Self> {
+        tempfile::tempdir().and_then(Self::of).map_err(|e| cannot_write(&std::env::temp_dir(), &e))
+    }
+
+    fn of(folder: TempDir) -> io::Result<Self> {
+        // The working directory of another moment is none of its business.
+        let path = std::path::absolute(folder.path())?;
+        Ok(Self { folder, _temporary: Temporary::new(path) })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
 }
 
 fn names(folder: &Path) -> io::Result<Vec<String>> {

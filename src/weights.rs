@@ -23,7 +23,7 @@ use crate::data::picture::fit::MAX_SIZE;
 use crate::data::{Dataset, Harmonise};
 use crate::nets::NetConfig;
 use crate::{Error, Result};
-use gatefold_engine::file::write_atomically;
+use gatefold_engine::file::{self, write_atomically};
 use gatefold_engine::gpu::Gpu;
 use gatefold_engine::params::Arena;
 use gatefold_engine::params::ParameterStore;
@@ -212,8 +212,7 @@ impl Checkpoint {
     /// [`Error::Input`] if it is missing, cut off, no safetensors file, or of a network that only looks alike.
     pub fn read(path: &Path) -> Result<Self> {
         let source = path.display().to_string();
-        let bytes =
-            std::fs::read(path).map_err(|e| Error::input(format!("checkpoint {source}: cannot be read ({e})")))?;
+        let bytes = file::read(path).map_err(|e| Error::input(format!("checkpoint {source}: cannot be read ({e})")))?;
         Self::parse(&source, &bytes)
     }
 

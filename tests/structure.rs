@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// Each room may use those before it.
-const ENGINE: &[&str] = &["error", "file", "hint", "tensor", "gpu", "params", "tape", "ops", "plan"];
+const ENGINE: &[&str] = &["error", "file", "hint", "shown", "tensor", "gpu", "params", "tape", "ops", "plan"];
 const PROGRAM: &[&str] = &[
     "claim", "panics", "font", "sample", "data", "nets", "weights", "score", "train", "explain", "report", "audit",
     "check", "cli",

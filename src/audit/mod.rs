@@ -68,6 +68,7 @@ pub struct Audit {
     #[serde(flatten)]
     pub verdict: Verdict,
     pub version: &'static str,
+    #[serde(serialize_with = "gatefold_engine::shown::path")]
     pub data: PathBuf,
     /// What was noticed when it was read.
     pub notes: Vec<String>,

@@ -33,7 +33,7 @@ const COLUMNS: usize = 30;
 /// Writes both into the folder `out`.
 ///
 /// # Errors
-/// [`Error::Run`] if they cannot be written.
+/// As [`cannot_write`](gatefold_engine::file::cannot_write) says if they cannot be written.
 pub fn write(audit: &Audit, out: &Path) -> Result<()> {
     let text = serde_json::to_string_pretty(audit).map_err(Error::run)?;
     write_atomically(&out.join("audit.json"), |file| writeln!(file, "{text}"))?;

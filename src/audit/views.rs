@@ -13,6 +13,7 @@ use image::RgbImage;
 use image::imageops::{self, FilterType};
 use serde::Serialize;
 
+use crate::claim::WorkFolder;
 use crate::data::set::batch::shuffle;
 use crate::data::set::names::{MANIFEST, PACK};
 use crate::data::set::pack;
@@ -260,7 +261,7 @@ fn score(
     seed: u64,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Metrics> {
-    let folder = tempfile::tempdir().map_err(|e| Error::run(format!("no temporary folder ({e})")))?;
+    let folder = WorkFolder::new()?;
     let chosen: Vec<(usize, Split)> =
         trained.iter().map(|&i| (i, Split::Train)).chain(scored.iter().map(|&i| (i, Split::Test))).collect();
     let covers: Vec<Cover> =

@@ -6,16 +6,18 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
+use gatefold_engine::file::cannot_write;
 
-use super::help::{DATA, NETWORK, OUTPUT};
+use super::help::{DATA, NETWORK, OUTPUT, whole};
 use super::{GpuArguments, console};
 use crate::audit::probe::Probe;
 use crate::audit::{Audit, Options, audit, check_size, page};
-use crate::claim;
+use crate::claim::{self, WorkFolder};
 use crate::data::prepare;
 use crate::data::source::{self, Columns};
 use crate::data::{Dataset, Fit, PrepareOptions};
 use crate::train::Config;
+use crate::train::config::bounds::{SEED, SIZE};
 use crate::train::run::RunFolder;
 use crate::{Error, Result};
 
@@ -36,10 +38,10 @@ pub struct Arguments {
     #[arg(long, value_name = "COLUMN", help_heading = DATA)]
     source: Option<String>,
     /// Decides folds, draws and permutations; the same seed gives the same numbers
-    #[arg(long, default_value_t = 1, help_heading = OUTPUT)]
+    #[arg(long, default_value_t = 1, help_heading = OUTPUT, value_parser = whole::<u64>(SEED))]
     seed: u64,
     /// Side of the squares in pixels [default: the run's, else the data set's, else 128]
-    #[arg(long, value_name = "PX", help_heading = DATA)]
+    #[arg(long, value_name = "PX", help_heading = DATA, value_parser = whole::<u32>(SIZE))]
     size: Option<u32>,
     /// Folder for audit.json and audit.html [default: audit in the run's folder]
     #[arg(long, value_name = "DIR", required_unless_present = "run", help_heading = OUTPUT)]
@@ -54,8 +56,8 @@ pub struct Arguments {
     gpu: GpuArguments,
 }
 
-/// Squares of DATA that is no data set yet.
-const SIZE: u32 = 128;
+/// Side of the squares of DATA that is no data set yet.
+const USUAL: u32 = 128;
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let run = arguments.run.as_deref().map(RunFolder::open).transpose()?;
@@ -69,9 +71,8 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     if let Some(size) = arguments.size {
         check_size(size as usize)?;
     }
-    let about = |e: std::io::Error| Error::input(format!("--out {}: cannot be made ({e})", out.display()));
     let _claim = claim::claim(&out, "audit", || out.join("audit.json").is_file() && out.join("audit.html").is_file())?;
-    let work = tempfile::Builder::new().prefix(".audit-").tempdir_in(&out).map_err(about)?;
+    let work = WorkFolder::new_in(&out, "audit").map_err(|e| cannot_write(&out, &e))?;
     let (dataset, notes) = open(data, arguments, config.as_ref(), work.path())?;
     let source = arguments.source.as_ref().map(|column| {
         let values = source_of(data, &arguments.columns, column, &dataset)?;
@@ -104,7 +105,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     if arguments.json {
         console::json(&audit)?;
     } else {
-        console::print(&text(&audit, &out))?;
+        console::show(&text(&audit, &out));
     }
     Ok(ExitCode::from(audit.verdict.exit_code))
 }
@@ -112,7 +113,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
 /// DATA as squares, as they are there or decoded into `work`, and what was noticed on the way.
 fn open(data: &Path, arguments: &Arguments, config: Option<&Config>, work: &Path) -> Result<(Dataset, Vec<String>)> {
     let fixed = config.map(|config| (config.size as u32, config.fit));
-    let (mut size, mut fit) = fixed.unwrap_or((SIZE, Fit::Crop));
+    let (mut size, mut fit) = fixed.unwrap_or((USUAL, Fit::Crop));
     if Dataset::is_at(data) && arguments.columns.group.is_empty() {
         let there = Dataset::open(data)?;
         if fixed.is_none() {
@@ -160,7 +161,7 @@ fn source_of(data: &Path, columns: &Columns, column: &str, dataset: &Dataset) ->
 
 /// What people read on a terminal.
 fn text(audit: &Audit, out: &Path) -> String {
-    let mut text = format!("{}\n\n{}\n\n", audit.verdict.verdict, audit.verdict.summary);
+    let mut text = format!("{}\n\n{}\n\n", audit.verdict.verdict, console::shown(&audit.verdict.summary));
     let mut lines: Vec<[String; 5]> = vec![["told from", "class", "AUC", "95 %", "chance up to"].map(str::to_owned)];
     let mut add = |from: &str, probe: &Probe| {
         for class in &probe.classes {
@@ -168,7 +169,7 @@ fn text(audit: &Audit, out: &Path) -> String {
             let chance = class.null_95.map_or(String::new(), |null| format!("{null:.2}"));
             lines.push([
                 from.into(),
-                class.class.clone(),
+                console::shown(&class.class),
                 format!("{:.2}", class.auc),
                 format!("{low:.2} to {high:.2}"),
                 chance,
@@ -181,7 +182,7 @@ fn text(audit: &Audit, out: &Path) -> String {
     add("pixels", &audit.probes.pixels);
     add("pixels, all degraded alike", &audit.probes.harmonised);
     if let Some(source) = &audit.source {
-        add(&format!("pixels, {}", source.column), &source.pixels);
+        add(&format!("pixels, {}", console::shown(&source.column)), &source.pixels);
     }
     let widths: [usize; 5] =
         std::array::from_fn(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0));
@@ -191,7 +192,7 @@ fn text(audit: &Audit, out: &Path) -> String {
     }
     if let Some(controls) = &audit.controls {
         let verdict = |passed: bool| if passed { "as it should be" } else { "NOT as it should be" };
-        let _ = writeln!(text, "\ncontrols on {} ({} covers)", controls.class, controls.pictures);
+        let _ = writeln!(text, "\ncontrols on {} ({} covers)", console::shown(&controls.class), controls.pictures);
         let mut line = |what: &str, control: &crate::audit::controls::Control| {
             let _ = writeln!(text, "  {what:28} {:.2}  {}", control.auc, verdict(control.passed));
         };
@@ -201,6 +202,6 @@ fn text(audit: &Audit, out: &Path) -> String {
             line("planted shortcut", planted);
         }
     }
-    let _ = writeln!(text, "\npage: {}", out.join("audit.html").display());
+    let _ = writeln!(text, "\npage: {}", console::shown(out.join("audit.html").display()));
     text
 }

@@ -30,9 +30,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
                 State::Readable => "readable",
                 State::Damaged => "DAMAGED",
             };
-            format!("{state:<8}  {}: {}\n", item.path.display(), item.about)
+            format!("{state:<8}  {}: {}\n", console::shown(item.path.display()), console::shown(&item.about))
         };
-        console::print(&items.iter().map(row).collect::<String>())?;
+        console::show(&items.iter().map(row).collect::<String>());
     }
     let damaged = items.iter().filter(|item| item.state == State::Damaged).count();
     if damaged == 0 {

@@ -1,10 +1,13 @@
 //! Output that several subcommands share: JSON, lists of skipped files, progress.
 
+mod closed;
+
 use std::io::{IsTerminal, Write};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use gatefold_engine::shown::{escaped, escaped_lines};
+use indicatif::{ProgressBar, ProgressStyle, WeakProgressBar};
 use serde::Serialize;
 
 use crate::data::Skipped;
@@ -12,23 +15,59 @@ use crate::data::Skipped;
 pub use crate::report::words::{duration, percent};
 use crate::{Error, Result};
 
-/// Writes to stdout. A reader that has gone away (`| head`) ends the program quietly, as it does other tools.
-pub fn print(text: &str) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
-        done => done.map_err(|e| Error::run(format!("cannot write to the terminal ({e})"))),
+/// What went wrong with stdout first. Work goes on all the same: files are worth more than what is printed of them.
+static FAILED: OnceLock<std::io::Error> = OnceLock::new();
+
+/// Writes to stdout as it is, for programs: JSON, CSV, a script. Should that fail, nothing is lost but the text, and [`ended`] tells of it when all else is done.
+pub fn print(text: &str) {
+    print_with(|| {
+        let mut out = std::io::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        out.flush()
+    });
+}
+
+/// Writes to stdout for people: of what others have named, nothing acts on a terminal but line breaks. Those in names have to be
+/// escaped before ([`shown`]).
+pub fn show(text: &str) {
+    print(&escaped_lines(text));
+}
+
+/// A name or a path as a part of a line.
+pub fn shown(name: impl std::fmt::Display) -> String {
+    escaped(&name.to_string())
+}
+
+/// As [`print`] for what writes to stdout itself.
+pub fn print_with(write: impl FnOnce() -> std::io::Result<()>) {
+    let done = if closed::at_start() { Err(std::io::Error::other("it is closed")) } else { write() };
+    if let Err(e) = done {
+        let _ = FAILED.set(e);
     }
 }
 
-/// Says something on stderr. If nobody listens any more, work goes on.
+/// How printing ended. A reader that has gone away (`| head`) has seen enough, as with other tools.
+///
+/// # Errors
+/// [`Error::Run`] if something was printed and could not be written.
+pub fn ended() -> Result<()> {
+    match FAILED.get() {
+        Some(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::run(format!(
+            "standard output: cannot be written: {e}; what goes into files is written all the same"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Says one line on stderr, in which nothing acts on a terminal, whatever files are called. If nobody listens any more, work goes on.
 pub fn say(text: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", shown(text));
 }
 
 /// Prints one JSON value.
 pub fn json(value: &impl Serialize) -> Result<()> {
-    print(&format!("{}\n", serde_json::to_string_pretty(value).map_err(Error::run)?))
+    print(&format!("{}\n", serde_json::to_string_pretty(value).map_err(Error::run)?));
+    Ok(())
 }
 
 /// Skipped files beyond this many are counted, not listed.
@@ -45,6 +84,29 @@ pub fn skipped(skipped: &[Skipped]) {
     }
     if skipped.len() > LISTED {
         say(format!("  and {} more", skipped.len() - LISTED));
+    }
+}
+
+/// The bar that is shown, if there is one.
+static BAR: Mutex<Option<WeakProgressBar>> = Mutex::new(None);
+
+/// A bar on stderr, laid out as `template` says; none where stderr is no terminal.
+pub fn bar(template: &str, length: u64) -> Option<ProgressBar> {
+    let bar = std::io::stderr().is_terminal().then(|| {
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        ProgressBar::new(length).with_style(style)
+    })?;
+    if let Ok(mut shown) = BAR.lock() {
+        *shown = Some(bar.downgrade());
+    }
+    Some(bar)
+}
+
+/// Takes the bar away for good, so that a last line stands alone.
+pub fn clear_bar() {
+    let bar = BAR.lock().ok().and_then(|bar| bar.as_ref().and_then(WeakProgressBar::upgrade));
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
     }
 }
 
@@ -65,11 +127,7 @@ const EVERY: Duration = Duration::from_secs(5);
 impl Progress {
     /// `unit` is what is counted, such as "pictures".
     pub fn new(what: &str, unit: &str) -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let template = format!("{what} {{bar:30}} {{pos}}/{{len}} {unit}, {{per_sec}}, {{eta}} left");
-            let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
-            ProgressBar::new(0).with_style(style)
-        });
+        let bar = bar(&format!("{what} {{bar:30}} {{pos}}/{{len}} {unit}, {{per_sec}}, {{eta}} left"), 0);
         let now = Instant::now();
         Self { bar, plain: Mutex::new(Plain { start: now, said: now }), what: format!("{what}: {unit}") }
     }

@@ -80,7 +80,7 @@ impl Args for Labelling {
                     .value_parser(|text: &str| text.parse::<Rename>()),
             )
             .arg(option("without", "without", "CLASSES", without).action(clap::ArgAction::Append))
-            .arg(option("min_covers", "min-covers", "N", least).value_parser(clap::value_parser!(usize)))
+            .arg(option("min_covers", "min-covers", "N", least).value_parser(help::whole::<usize>(0..=1_000_000_000)))
             .arg(option("multi", "multi", "WHAT", multi).value_parser(help::choice::<Multi>()))
     }
 
@@ -132,7 +132,13 @@ impl Listener for Console {
             *progress = None;
         }
         match event {
-            Event::Note(line) => console::say(line),
+            Event::Note(line) => {
+                // A blank line stands between two runs.
+                if line.starts_with('\n') {
+                    console::say("");
+                }
+                console::say(line.trim_start_matches('\n'));
+            }
             Event::Prepared(prepared) => show(prepared),
             Event::Planned(planned) => console::say(needs::line(planned)),
             Event::Resumed(epochs) => console::say(format!("resuming after epoch {epochs}")),
@@ -146,5 +152,5 @@ fn show(prepared: &Prepared) {
         console::say(format!("note: {note}"));
     }
     console::skipped(&prepared.skipped);
-    console::say(&prepared.report);
+    prepared.report.to_string().lines().for_each(console::say);
 }

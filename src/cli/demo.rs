@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::help::{NETWORK, OUTPUT, SCHEDULE, net};
+use super::help::{NETWORK, OUTPUT, SCHEDULE, net, whole};
 use super::{GpuArguments, console, explain, report, sample, train};
 use crate::Result;
 use crate::data::{Columns, Dataset, Split};
@@ -12,6 +12,7 @@ use crate::explain::gallery;
 use crate::sample::SampleOptions;
 use crate::score::model::Model;
 use crate::train::Config;
+use crate::train::config::bounds::EPOCHS;
 use crate::train::run::RunFolder;
 use crate::train::tuning::When;
 
@@ -25,7 +26,7 @@ pub struct Arguments {
     #[arg(long, default_value = "small", value_parser = net(), help_heading = NETWORK)]
     net: String,
     /// Times that all covers are shown
-    #[arg(long, default_value_t = 20, help_heading = SCHEDULE)]
+    #[arg(long, default_value_t = 20, help_heading = SCHEDULE, value_parser = whole::<u64>(EPOCHS))]
     epochs: u64,
     #[command(flatten)]
     gpu: GpuArguments,
@@ -53,7 +54,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let trainer =
         train::with_starter(&arguments.gpu, When::OnGpus, None, |starter| starter.start(&table, config, None, &run))?;
     let gpu = trainer.gpu();
-    let outcome = train::train(trainer, true)?;
+    let outcome = train::train(trainer, true, None)?;
     train::finish(&outcome, &run, false)?;
     report::after_training(&run, &gpu);
 
@@ -65,11 +66,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         test.iter().step_by(step).map(|&i| dataset.manifest.covers[i].strings.path().to_owned()).collect();
     let model = Model::load(&gpu, &folder.checkpoint()?)?;
     explain::explain(&model, &images, None, None, &maps)?;
-    console::print(&format!(
+    console::show(&format!(
         "\ncovers:    {}\nrun:       {}\nreport:    {}\nheat maps: {}\n",
-        table.display(),
-        run.display(),
-        folder.report().display(),
-        maps.join(gallery::SHEET).display()
-    ))
+        console::shown(table.display()),
+        console::shown(run.display()),
+        console::shown(folder.report().display()),
+        console::shown(maps.join(gallery::SHEET).display())
+    ));
+    Ok(())
 }

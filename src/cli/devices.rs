@@ -66,5 +66,6 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             a.cooperative_matrix.map_or("no".into(), |side| format!("{side} x {side}, f16 to f32")),
         );
     }
-    console::print(&format!("{text}* would be used; choose another with --adapter INDEX or --adapter NAME\n"))
+    console::show(&format!("{text}* would be used; choose another with --adapter INDEX or --adapter NAME\n"));
+    Ok(())
 }

@@ -100,5 +100,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     for note in &evaluation.notes {
         console::say(format!("note: {note}"));
     }
-    if arguments.json { console::json(&evaluation.metrics) } else { console::print(&evaluation.metrics.text()) }
+    if arguments.json {
+        return console::json(&evaluation.metrics);
+    }
+    console::show(&evaluation.metrics.text());
+    Ok(())
 }

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use gatefold_engine::file::write_atomically;
+use gatefold_engine::file::{make_folder, write_atomically};
 use serde::Serialize;
 
 use super::GpuArguments;
 use super::console::{self, percent};
-use super::help::{Choice, DATA, NETWORK, OUTPUT, choice};
+use super::help::{Choice, DATA, NETWORK, OUTPUT, choice, whole};
 use super::predict::load;
 use super::weights::WeightsArguments;
 use crate::claim::{self, Claim};
@@ -53,7 +53,7 @@ pub struct Arguments {
     #[arg(long, help_heading = OUTPUT)]
     randomisation: bool,
     /// Most pictures for the tests, spread over all there are [default: 50]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = DATA)]
+    #[arg(long, value_name = "N", value_parser = whole::<u32>(1..=1_000_000), help_heading = DATA)]
     limit: Option<u32>,
     /// Print the numbers as JSON too
     #[arg(long, help_heading = OUTPUT)]
@@ -87,7 +87,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         let lines = layers(&model)?;
         let lines =
             lines.iter().map(|(name, shape)| format!("{name} {}x{} cells, {} channels\n", shape.h, shape.w, shape.c));
-        return console::print(&lines.collect::<String>());
+        console::show(&lines.collect::<String>());
+        return Ok(());
     }
     let class = arguments.class.as_deref().map(|name| gallery::class_of(&model, name)).transpose()?;
     let question = Question { methods: &arguments.method, layer: arguments.layer.as_deref(), class };
@@ -115,10 +116,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     for e in &explanations {
         let found = if e.evidence { format!("peak at {},{}", e.peak[0], e.peak[1]) } else { NO_EVIDENCE.to_owned() };
         let (path, method, class, probability) =
-            (e.path.display(), e.method, &e.class, percent(f64::from(e.probability)));
+            (console::shown(e.path.display()), e.method, console::shown(&e.class), percent(f64::from(e.probability)));
         text += &format!("{path}: {class} {probability}, score {:.3}, {method}: {found}\n", e.score);
     }
-    console::print(&format!("{text}wrote {}\n{CANNOT_SHOW}\n", out.join(gallery::SHEET).display()))
+    console::show(&format!("{text}wrote {}\n{CANNOT_SHOW}\n", console::shown(out.join(gallery::SHEET).display())));
+    Ok(())
 }
 
 /// Grad-CAM of pictures by the network's usual layer: loads them and writes their heat maps.
@@ -227,7 +229,7 @@ fn test(
         console::say(format!("note: {count} of {of} pictures ({}); --limit N takes more or fewer", pictures.source));
     }
     say_passes(model, question)?;
-    std::fs::create_dir_all(out).map_err(|e| Error::input(format!("--out {}: cannot be made ({e})", out.display())))?;
+    make_folder(out)?;
     let mut done = Tests { faithfulness: None, randomisation: None };
     let mut text = String::new();
     if arguments.faithfulness {
@@ -238,7 +240,7 @@ fn test(
         let svg = faithfulness::chart(&found)?;
         write_atomically(&out.join(faithfulness::CHART), |file| std::io::Write::write_all(file, svg.as_bytes()))?;
         text += &faithfulness_text(&found);
-        text += &format!("wrote {}\n", out.join(faithfulness::CHART).display());
+        text += &format!("wrote {}\n", console::shown(out.join(faithfulness::CHART).display()));
         done.faithfulness = Some(found);
     }
     if arguments.randomisation {
@@ -250,12 +252,19 @@ fn test(
                     method.method, stage.layers, stage.similarity
                 );
             }
-            text +=
-                &format!("{}\nwrote {}\n", method.verdict, out.join(randomisation::strip_of(method.method)).display());
+            text += &format!(
+                "{}\nwrote {}\n",
+                method.verdict,
+                console::shown(out.join(randomisation::strip_of(method.method)).display())
+            );
         }
         done.randomisation = Some(found);
     }
-    if arguments.json { console::json(&done) } else { console::print(&format!("{text}{CANNOT_SHOW}\n")) }
+    if arguments.json {
+        return console::json(&done);
+    }
+    console::show(&format!("{text}{CANNOT_SHOW}\n"));
+    Ok(())
 }
 
 /// At most `limit` of `count`, evenly spread.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use gatefold_engine::file::check_target;
 use gatefold_engine::plan::mib;
 
 use super::console;
@@ -32,6 +33,7 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     let (source, out) = (&arguments.source, &arguments.out);
+    check_target(out)?;
     if out.exists() && !arguments.force {
         return Err(Error::input(format!("--out {}: is there already; add --force to replace it", out.display())));
     }
@@ -46,7 +48,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     let crate::weights::Exported { path, net, classes, tensors, parameters, bytes } = exported;
     let size = mib(bytes as u64);
-    console::print(&format!(
+    let (path, net) = (console::shown(path), console::shown(net));
+    console::show(&format!(
         "wrote {path}: {net}, {classes} classes, {parameters} parameters in {tensors} tensors, {size}\n"
-    ))
+    ));
+    Ok(())
 }

@@ -13,5 +13,6 @@ use crate::data::source::GENRES;
 pub struct Arguments {}
 
 pub fn run(_: &Arguments) -> Result<()> {
-    console::print(GENRES)
+    console::print(GENRES);
+    Ok(())
 }

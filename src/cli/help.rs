@@ -1,15 +1,20 @@
 //! The whole command line as clap sees it: headings, defaults from the place that defines them, and errors in one line.
 
+use std::any::TypeId;
 use std::ffi::OsStr;
+use std::marker::PhantomData;
+use std::ops::RangeInclusive;
 use std::process::ExitCode;
 
 use clap::builder::{PossibleValue, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Arg, Command, CommandFactory};
 use gatefold_engine::hint::did_you_mean;
+use gatefold_engine::shown::shortened;
 
 use super::console;
 use crate::nets::NETS;
+use crate::train::config::bounds::in_words;
 use crate::train::config::{self, Config, RECIPES, STEP_FACTOR};
 
 pub const DATA: &str = "Data";
@@ -36,6 +41,43 @@ pub fn choice<T: Choice>() -> impl TypedValueParser<Value = T> {
 pub fn net() -> impl TypedValueParser<Value = String> {
     Named { what: "network", values: NETS.iter().map(|net| (net.name, "", net.name.to_owned())).collect() }
 }
+
+/// A whole number between bounds.
+pub fn whole<T>(range: RangeInclusive<u64>) -> impl TypedValueParser<Value = T>
+where
+    T: TryFrom<u64> + Clone + Send + Sync + 'static,
+{
+    Whole { range, of: PhantomData }
+}
+
+#[derive(Clone)]
+struct Whole<T> {
+    range: RangeInclusive<u64>,
+    of: PhantomData<T>,
+}
+
+impl<T: TryFrom<u64> + Clone + Send + Sync + 'static> TypedValueParser for Whole<T> {
+    type Value = T;
+
+    fn parse_ref(&self, _: &Command, option: Option<&Arg>, value: &OsStr) -> Result<T, clap::Error> {
+        let given = value.to_string_lossy();
+        let number = given.parse().ok().filter(|number| self.range.contains(number));
+        number.and_then(|number: u64| T::try_from(number).ok()).ok_or_else(|| {
+            let option = option.and_then(Arg::get_long).unwrap_or_default();
+            let bounds = in_words(&self.range);
+            clap::Error::raw(ErrorKind::InvalidValue, format!("--{option} {given}: must be a whole number {bounds}"))
+        })
+    }
+}
+
+/// Whether the option takes a number. One below 0 is then a value, which is refused with what it has to be, and no option.
+fn is_number(arg: &Arg) -> bool {
+    let of = arg.get_value_parser().type_id();
+    [TypeId::of::<u64>(), TypeId::of::<u32>(), TypeId::of::<usize>(), TypeId::of::<f32>()].iter().any(|id| of == *id)
+}
+
+/// Options whose text begins with a number.
+const LIKE_NUMBERS: [&str; 4] = ["adapter", "split", "harmonise", "augment"];
 
 /// Values with names and sentences.
 #[derive(Clone)]
@@ -79,7 +121,11 @@ pub fn command() -> Command {
         _ => arg,
     };
     let with_defaults = |sub: Command| if sub.get_name() == "train" { sub.mut_args(&with_default) } else { sub };
-    super::Cli::command().mut_subcommands(with_defaults)
+    let with_numbers = |arg: Arg| {
+        let negative = is_number(&arg) || LIKE_NUMBERS.contains(&arg.get_id().as_str());
+        if negative { arg.allow_hyphen_values(true) } else { arg }
+    };
+    super::Cli::command().mut_subcommands(with_defaults).mut_subcommands(|sub| sub.mut_args(with_numbers))
 }
 
 /// What an option of `train` is without being given. The default `settings` say so, or the code that a missing value means.
@@ -107,12 +153,16 @@ pub fn end(error: &clap::Error) -> ExitCode {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
     );
     if asked {
-        // A reader that has gone away has seen enough.
-        let _ = error.print();
+        if error.use_stderr() {
+            // If nobody listens, nothing is lost but that.
+            let _ = error.print();
+        } else {
+            console::print_with(|| error.print());
+        }
     } else {
-        console::say(one_line(&error.render().to_string()));
+        console::say(shortened(&one_line(&error.render().to_string())));
     }
-    ExitCode::from(error.exit_code() as u8)
+    super::exit_code(Ok(ExitCode::from(error.exit_code() as u8)))
 }
 
 /// Clap's message without its usage, its hint as a question.
@@ -204,6 +254,37 @@ mod tests {
     }
 
     #[test]
+    fn numbers_below_their_bounds_are_values_and_refused() {
+        let mut root = command();
+        root.build();
+        let mut all = vec![];
+        commands(&root, "gatefold", &mut all);
+        let mut walked = 0;
+        for (path, command) in &all {
+            for arg in command.get_arguments().filter(|arg| is_number(arg)) {
+                let option = arg.get_long().unwrap();
+                let told = said(&format!("{path} --{option} -1"));
+                walked += 1;
+                if arg.get_value_parser().type_id() == TypeId::of::<f32>() {
+                    // Read as a number, which the settings refuse once all that is required is there.
+                    assert!(told.contains("required arguments"), "{path} --{option}: {told}");
+                } else {
+                    assert!(
+                        told.starts_with(&format!("error: --{option} -1: must be a whole number from ")),
+                        "{path}: {told}"
+                    );
+                    let most = said(&format!("{path} --{option} 18446744073709551615"));
+                    assert!(
+                        most.starts_with(&format!("error: --{option} 18446744073709551615: must be")),
+                        "{path}: {most}"
+                    );
+                }
+            }
+        }
+        assert!(walked >= 30, "{walked}");
+    }
+
+    #[test]
     fn what_is_wrong_is_one_line_with_a_hint() {
         for (line, wanted) in [
             ("gatefold train covers --out run --epoch 3", "did you mean '--epochs'?"),
@@ -213,7 +294,12 @@ mod tests {
             ),
             ("gatefold trian", "did you mean 'train'?"),
             ("gatefold train covers", "--out"),
-            ("gatefold train covers --out run --epochs many", "invalid value 'many' for '--epochs"),
+            (
+                "gatefold train covers --out run --epochs many",
+                "--epochs many: must be a whole number from 1 to 1000000",
+            ),
+            ("gatefold train covers --out run --lr fast", "invalid value 'fast' for '--lr"),
+            ("gatefold train covers --out run --split --size 64", "unexpected argument '64'"),
         ] {
             let said = said(line);
             assert!(said.starts_with("error: ") && said.contains(wanted) && !said.contains('\n'), "{line}: {said}");

@@ -8,11 +8,13 @@ use clap::Args;
 use serde::Serialize;
 
 use super::console::{self, duration};
-use super::help::{DATA, OUTPUT, choice};
+use super::help::{DATA, OUTPUT, choice, whole};
+use super::interrupt;
 use crate::data::source::{Details, Source};
 use crate::data::{
     Columns, Dataset, Fit, ImportOptions, Imported, Labelling, Place, Request, Skipped, import, parse_ratios,
 };
+use crate::train::config::bounds::{SEED, SIZE};
 use crate::{Error, Result};
 
 /// Make a data set of what you have: clean it, split it, decode it once
@@ -41,10 +43,10 @@ pub struct Arguments {
     #[arg(long, value_name = "70,15,15", help_heading = DATA)]
     split: Option<String>,
     /// Decides the split
-    #[arg(long, default_value_t = 1, help_heading = DATA)]
+    #[arg(long, default_value_t = 1, help_heading = DATA, value_parser = whole::<u64>(SEED))]
     seed: u64,
     /// Side of the squares in pixels; several make several packs
-    #[arg(long, value_delimiter = ',', default_value = "128", help_heading = DATA)]
+    #[arg(long, value_delimiter = ',', default_value = "128", help_heading = DATA, value_parser = whole::<u32>(SIZE))]
     size: Vec<u32>,
     /// How pictures become squares
     #[arg(long, default_value = "crop", value_parser = choice::<Fit>(), help_heading = DATA)]
@@ -102,6 +104,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         return dry_run(&options.request.read()?, &options.request.shown(), arguments.json);
     }
     let Some(out) = &arguments.out else { return Err(Error::input("--out DATASET is missing")) };
+    interrupt::would_say("interrupted; start the same import again: it goes on where it was".to_owned());
     let start = Instant::now();
     let progress = console::Progress::new("decoding", "pictures");
     let made = import(&options, out, &|done, total| progress.at(done, total))?;
@@ -111,6 +114,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
 #[derive(Serialize)]
 struct Summary<'a> {
+    #[serde(serialize_with = "gatefold_engine::shown::path")]
     dataset: &'a Path,
     source: &'a str,
     kind: &'a str,
@@ -162,15 +166,16 @@ fn tell(made: &Imported, out: &Path, seconds: f64, as_json: bool) -> Result<()> 
             seconds,
         });
     }
-    let out = out.display();
-    console::print(&format!(
+    let out = console::shown(out.display());
+    console::show(&format!(
         "{report}\n\n{out}: {} of {} pictures in {}\nnext: look at {out}/preview.png, then gatefold train {out} --size {} \
          --out RUN\n",
         told.kept,
         told.named,
         duration(seconds),
         made.dataset.pack.size(),
-    ))
+    ));
+    Ok(())
 }
 
 #[derive(Serialize)]
@@ -205,9 +210,10 @@ fn dry_run(source: &Source, shown: &str, as_json: bool) -> Result<()> {
         let [train, val, test] = total;
         text += &format!("{:12} {train:>7} {val:>7} {test:>7} {:>7}\n", "total", total.iter().sum::<usize>());
     } else {
-        let width = classes.keys().map(|class| class.chars().count()).max().unwrap_or(0).max(5);
+        let names: Vec<String> = classes.keys().map(console::shown).collect();
+        let width = names.iter().map(|class| class.chars().count()).max().unwrap_or(0).max(5);
         text += &format!("{:width$} {:>8}\n", "class", "covers");
-        classes.iter().for_each(|(class, count)| text += &format!("{class:width$} {count:>8}\n"));
+        names.iter().zip(classes.values()).for_each(|(class, count)| text += &format!("{class:width$} {count:>8}\n"));
         text += &format!("{:width$} {:>8}\n", "total", source.rows.len());
     }
     source.notes.iter().for_each(|note| console::say(format!("note: {note}")));
@@ -224,5 +230,6 @@ fn dry_run(source: &Source, shown: &str, as_json: bool) -> Result<()> {
             details,
         });
     }
-    console::print(&text)
+    console::show(&text);
+    Ok(())
 }

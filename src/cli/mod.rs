@@ -12,6 +12,7 @@ mod export;
 mod genres;
 mod help;
 mod import;
+mod interrupt;
 mod needs;
 mod predict;
 mod report;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 
 use clap::{Args, FromArgMatches, Parser, Subcommand};
 use gatefold_engine::gpu::{Gpu, GpuOptions, cache_folder, quieten_layers};
+use gatefold_engine::shown::shortened;
 
 use crate::panics;
 use crate::{Error, Result};
@@ -70,6 +72,9 @@ struct GpuArguments {
 impl GpuArguments {
     /// Opens the adapter and says on stderr which one it is.
     fn open(&self) -> Result<Arc<Gpu>> {
+        if self.adapter.as_ref().is_some_and(|wish| wish.trim().is_empty()) {
+            return Err(Error::input("--adapter: is empty; name an index or a part of a name, or leave it out"));
+        }
         let options = GpuOptions { adapter: self.adapter.clone(), checked: self.checked };
         let gpu = Gpu::open_cached(&options, cache_folder().as_deref()).map_err(|e| match e {
             // The engine names the wish, and knows no option that it came from.
@@ -106,6 +111,10 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(e) => return help::end(&e),
     };
+    // Without it the program works, and ends without a line.
+    if let Err(e) = interrupt::watch() {
+        console::say(format!("note: signals cannot be watched ({e}): Ctrl-C ends this without a word"));
+    }
     let done = match cli.command {
         Command::Devices(arguments) => devices::run(&arguments),
         Command::Sample(arguments) => sample::run(&arguments),
@@ -115,10 +124,7 @@ pub fn main() -> ExitCode {
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Predict(arguments) => predict::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
-        Command::Audit(arguments) => match audit::run(&arguments) {
-            Ok(code) => return code,
-            Err(e) => Err(e),
-        },
+        Command::Audit(arguments) => return exit_code(audit::run(&arguments)),
         Command::Check(arguments) => check::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
@@ -126,11 +132,13 @@ pub fn main() -> ExitCode {
         Command::Completions(arguments) => shell::completions(&arguments),
         Command::Man(arguments) => shell::man(&arguments),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(e) => {
-            console::say(format!("error: {e}"));
-            ExitCode::from(e.exit_code())
-        }
-    }
+    exit_code(done.map(|()| ExitCode::SUCCESS))
+}
+
+/// The exit code of what is done; what went wrong is said, also if it was only the printing.
+fn exit_code(done: Result<ExitCode>) -> ExitCode {
+    done.and_then(|code| console::ended().map(|()| code)).unwrap_or_else(|e| {
+        console::say(shortened(&format!("error: {e}")));
+        ExitCode::from(e.exit_code())
+    })
 }

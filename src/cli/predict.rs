@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use gatefold_engine::shown::path_text;
 use serde::Serialize;
 
 use super::GpuArguments;
@@ -29,15 +30,19 @@ pub struct Arguments {
     /// Print a JSON list
     #[arg(long, conflicts_with = "csv", help_heading = OUTPUT)]
     json: bool,
-    /// Print a CSV table
+    /// Print a CSV table; a path or class that a spreadsheet would take for a formula gets an apostrophe in front
     #[arg(long, help_heading = OUTPUT)]
     csv: bool,
+    /// Print a CSV table with paths and classes as they are, for programs
+    #[arg(long, conflicts_with_all = ["csv", "json"], help_heading = OUTPUT)]
+    csv_raw: bool,
     #[command(flatten)]
     gpu: GpuArguments,
 }
 
 #[derive(Serialize)]
 struct Prediction<'a> {
+    #[serde(serialize_with = "gatefold_engine::shown::path")]
     path: &'a Path,
     label: &'a str,
     probability: f32,
@@ -71,12 +76,14 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         })
         .collect();
     if arguments.json {
-        console::json(&predictions)
-    } else if arguments.csv {
-        console::print(&csv(&predictions, labels, arguments.logits)?)
-    } else {
-        console::print(&table(&predictions, arguments.logits))
+        return console::json(&predictions);
     }
+    if arguments.csv || arguments.csv_raw {
+        console::print(&csv(&predictions, labels, arguments)?);
+    } else {
+        console::show(&table(&predictions, arguments.logits));
+    }
+    Ok(())
 }
 
 /// Loads pictures as the network wants them; bad ones are listed and left out.
@@ -88,7 +95,7 @@ pub fn load(images: &[PathBuf], size: u32, pipeline: Pipeline) -> Result<Vec<(&P
     for path in images {
         match picture::load(path, size, pipeline) {
             Ok(picture) => good.push((path.as_path(), picture)),
-            Err(e) => bad.push(Skipped { path: path.display().to_string(), reason: e.reason }),
+            Err(e) => bad.push(Skipped { path: path_text(path), reason: e.reason }),
         }
     }
     match (bad.first(), good.is_empty()) {
@@ -103,7 +110,14 @@ pub fn load(images: &[PathBuf], size: u32, pipeline: Pipeline) -> Result<Vec<(&P
     }
 }
 
-fn csv(predictions: &[Prediction], labels: &[String], with_logits: bool) -> Result<String> {
+/// Text as a cell of a spreadsheet, which takes one that begins so for a formula, and runs it.
+fn cell(text: String) -> String {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text }
+}
+
+fn csv(predictions: &[Prediction], labels: &[String], arguments: &Arguments) -> Result<String> {
+    let with_logits = arguments.logits;
+    let name = |text: String| if arguments.csv_raw { text } else { cell(text) };
     let mut writer = csv::Writer::from_writer(vec![]);
     let logit_count = predictions.first().map_or(0, |p| p.logits.len());
     let logit_names = (0..if with_logits { logit_count } else { 0 }).map(|i| format!("logit {i}"));
@@ -111,7 +125,7 @@ fn csv(predictions: &[Prediction], labels: &[String], with_logits: bool) -> Resu
     let head: Vec<String> = head.chain(labels.iter().map(|l| format!("p({l})"))).chain(logit_names).collect();
     writer.write_record(head).map_err(Error::run)?;
     for p in predictions {
-        let mut row = vec![p.path.display().to_string(), p.label.to_owned(), p.probability.to_string()];
+        let mut row = vec![name(path_text(p.path)), name(p.label.to_owned()), p.probability.to_string()];
         row.extend(p.probabilities.iter().map(f32::to_string));
         row.extend(p.logits.iter().filter(|_| with_logits).map(f32::to_string));
         writer.write_record(row).map_err(Error::run)?;
@@ -128,9 +142,11 @@ fn table(predictions: &[Prediction], with_logits: bool) -> String {
     for p in predictions {
         let mut order: Vec<usize> = (0..p.probabilities.len()).collect();
         order.sort_by(|&a, &b| p.probabilities[b].total_cmp(&p.probabilities[a]));
-        let shown =
-            order.iter().take(SHOWN).map(|&i| format!("{} {}", p.labels[i], percent(f64::from(p.probabilities[i]))));
-        text += &format!("{}: {}", p.path.display(), shown.collect::<Vec<_>>().join(", "));
+        let shown = order
+            .iter()
+            .take(SHOWN)
+            .map(|&i| format!("{} {}", console::shown(&p.labels[i]), percent(f64::from(p.probabilities[i]))));
+        text += &format!("{}: {}", console::shown(path_text(p.path)), shown.collect::<Vec<_>>().join(", "));
         if with_logits {
             let logits: Vec<String> = p.logits.iter().map(|v| format!("{v:.4}")).collect();
             text += &format!(" [logits {}]", logits.join(" "));
@@ -138,4 +154,18 @@ fn table(predictions: &[Prediction], with_logits: bool) -> String {
         text.push('\n');
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cell;
+
+    #[test]
+    fn formulas_are_text() {
+        for (text, wanted) in
+            [("=1+1", "'=1+1"), ("-x", "'-x"), ("\tx", "'\tx"), ("a=b", "a=b"), ("", ""), ("'=x", "'=x")]
+        {
+            assert_eq!(cell(text.to_owned()), wanted);
+        }
+    }
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
+use gatefold_engine::file::check_target;
 use gatefold_engine::gpu::Gpu;
 use serde::Serialize;
 
@@ -37,6 +38,7 @@ pub struct Arguments {
 /// The numbers of a page.
 #[derive(Serialize)]
 struct Summary<'a> {
+    #[serde(serialize_with = "gatefold_engine::shown::path")]
     report: &'a Path,
     runs: Vec<RunSummary<'a>>,
     pairs: Vec<Pair>,
@@ -46,6 +48,7 @@ struct Summary<'a> {
 
 #[derive(Serialize)]
 struct RunSummary<'a> {
+    #[serde(serialize_with = "gatefold_engine::shown::path")]
     run: &'a Path,
     test: Option<&'a Metrics>,
     intervals: Option<&'a Intervals>,
@@ -66,7 +69,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         (None, [only]) => RunFolder::new(only).report(),
         _ => return Err(Error::input("several runs: name the file to write with --out FILE")),
     };
-    check_out(&out)?;
+    check_target(&out)?;
     let runs = match roots.as_slice() {
         [root] => vec![one(root, &out, &arguments.gpu)?],
         roots => several(roots, &out, &arguments.gpu)?,
@@ -85,22 +88,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         let (pairs, spread) = (compare::pairs(&all), compare::spread(&all));
         return console::json(&Summary { report: &out, runs: runs.collect(), pairs, spread });
     }
-    console::print(&format!("wrote {}\n", out.display()))
-}
-
-/// What can be wrong with the file to write, before the work.
-fn check_out(out: &Path) -> Result<()> {
-    let folder = out.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let shown = out.display();
-    if out.is_dir() {
-        return Err(Error::input(format!("--out {shown}: is a folder; name a file in it, such as report.html")));
-    }
-    match folder.filter(|folder| !folder.is_dir()) {
-        Some(folder) => {
-            Err(Error::input(format!("--out {shown}: there is no folder {}; make it first", folder.display())))
-        }
-        None => Ok(()),
-    }
+    console::show(&format!("wrote {}\n", console::shown(out.display())));
+    Ok(())
 }
 
 /// The report of one run. Without an adapter it has no heat maps.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Command};
 use clap_complete::Shell;
-use gatefold_engine::file::write_atomically;
+use gatefold_engine::file::{make_folder, write_atomically};
 
 use super::console;
 use super::help::{OUTPUT, command};
@@ -34,7 +34,8 @@ pub struct ManArguments {
 pub fn completions(arguments: &CompletionArguments) -> Result<()> {
     let mut text = vec![];
     clap_complete::generate(arguments.shell, &mut command(), "gatefold", &mut text);
-    console::print(&String::from_utf8_lossy(&text))
+    console::print(&String::from_utf8_lossy(&text));
+    Ok(())
 }
 
 pub fn man(arguments: &ManArguments) -> Result<()> {
@@ -42,8 +43,7 @@ pub fn man(arguments: &ManArguments) -> Result<()> {
     // Usage lines then name the program too.
     root.build();
     if let Some(folder) = &arguments.out {
-        let about = |e| Error::input(format!("--out {}: cannot be made ({e})", folder.display()));
-        std::fs::create_dir_all(folder).map_err(about)?;
+        make_folder(folder)?;
         let commands = root.get_subcommands().filter(|command| command.get_name() != "help");
         for command in std::iter::once(&root).chain(commands) {
             let page = page(command)?;
@@ -52,7 +52,10 @@ pub fn man(arguments: &ManArguments) -> Result<()> {
         }
         return Ok(());
     }
-    let Some(name) = &arguments.command else { return console::print(&page(&root)?) };
+    let Some(name) = &arguments.command else {
+        console::print(&page(&root)?);
+        return Ok(());
+    };
     let Some(command) = root.find_subcommand(name) else {
         let names: Vec<_> = root.get_subcommands().map(Command::get_name).filter(|name| *name != "help").collect();
         let hint = gatefold_engine::hint::did_you_mean(name, &names);
@@ -61,7 +64,8 @@ pub fn man(arguments: &ManArguments) -> Result<()> {
             names.join(", ")
         )));
     };
-    console::print(&page(command)?)
+    console::print(&page(command)?);
+    Ok(())
 }
 
 /// `gatefold` or `gatefold-train`.

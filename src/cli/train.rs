@@ -15,7 +15,7 @@ pub use progress::TrainingProgress;
 
 use super::console::{self, duration};
 use super::data::Console;
-use super::{GpuArguments, report};
+use super::{GpuArguments, interrupt, report};
 use crate::score::Metrics;
 use crate::train::run::RunFolder;
 use crate::train::seeds::Seeds;
@@ -31,6 +31,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let Some(out) = &arguments.out else { return Err(Error::input("--out RUN is missing")) };
     let Some(data) = &arguments.data else { return Err(Error::input("DATA is missing")) };
     let (when, classes) = (arguments.tuning.when(), arguments.classes);
+    interrupt::would_say("interrupted before an epoch was done; start it again with the same command".to_owned());
     let several = if arguments.resume { Seeds::read(out)? } else { None };
     if !arguments.seeds.is_empty() || several.is_some() {
         let run = |starter: &Starter| seeds::run(starter, arguments, several, data, out);
@@ -51,7 +52,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         }
     })?;
     let gpu = trainer.gpu();
-    let outcome = train(trainer, !arguments.no_tensorboard)?;
+    let outcome = train(trainer, !arguments.no_tensorboard, Some(arguments.go_on(data, out)))?;
     finish(&outcome, out, arguments.json)?;
     report::after_training(out, &gpu);
     Ok(())
@@ -68,20 +69,21 @@ pub fn with_starter<T>(
     start(&Starter { open: &open, listener: &listener, tune, cache: cache_folder(), classes })
 }
 
-/// Trains to the end, with progress.
-pub fn train(mut trainer: Trainer, tensorboard: bool) -> Result<Outcome> {
+/// Trains to the end, with progress. `go_on` is the command that goes on with the run if it is interrupted.
+pub fn train(mut trainer: Trainer, tensorboard: bool, go_on: Option<String>) -> Result<Outcome> {
     for note in trainer.notes() {
         console::say(format!("note: {note}"));
     }
     if !tensorboard {
         trainer.without_tensorboard();
     }
-    let mut progress = TrainingProgress::new(trainer.pictures_per_step());
+    let mut progress = TrainingProgress::new(trainer.pictures_per_step(), go_on);
     trainer.train(&mut progress)
 }
 
 #[derive(Serialize)]
 struct Summary<'a> {
+    #[serde(serialize_with = "gatefold_engine::shown::path")]
     run: &'a Path,
     seconds: f64,
     epochs: u64,
@@ -113,5 +115,6 @@ pub fn finish(outcome: &Outcome, root: &Path, as_json: bool) -> Result<()> {
         Some(metrics) => text += &format!("\n\ntest set:\n{metrics}"),
         None => text += "\nthere is no test set, so there is no score\n",
     }
-    console::print(&format!("{text}run: {}\n", root.display()))
+    console::show(&format!("{text}run: {}\n", console::shown(root.display())));
+    Ok(())
 }

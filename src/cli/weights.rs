@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::console;
-use super::help::{NETWORK, net};
+use super::help::{NETWORK, net, whole};
+use crate::train::config::bounds::SIZE;
 use crate::train::run::RunFolder;
 use crate::weights::{About, Checkpoint};
 use crate::{Error, Result};
@@ -17,7 +18,7 @@ pub struct AboutArguments {
     #[arg(long, value_parser = net(), help_heading = NETWORK)]
     net: Option<String>,
     /// Height and width of the network's input in pixels [default: the file's, or the network's usual one]
-    #[arg(long, help_heading = NETWORK)]
+    #[arg(long, help_heading = NETWORK, value_parser = whole::<usize>(SIZE))]
     size: Option<usize>,
     /// Class names in the order of the outputs, a text file with one a line [default: the file's, or 0, 1, …]
     #[arg(long, value_name = "FILE", help_heading = NETWORK)]

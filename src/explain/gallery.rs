@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use gatefold_engine::file::write_atomically;
+use gatefold_engine::file::{make_folder, write_atomically};
 use gatefold_engine::hint::did_you_mean;
 use image::{ImageFormat, RgbImage};
 use serde::Serialize;
@@ -28,6 +28,7 @@ const LEAST_SIDE: u32 = 256;
 /// What `explain.json` says of a picture.
 #[derive(Clone, Debug, Serialize)]
 pub struct Record {
+    #[serde(serialize_with = "gatefold_engine::shown::path")]
     pub path: PathBuf,
     pub method: Method,
     pub layer: String,
@@ -107,7 +108,7 @@ pub fn seen(model: &Model, picture: &[u8]) -> Result<RgbImage> {
 ///
 /// # Errors
 /// [`Error::Input`] if there is no such layer, or its map is a single cell, or a picture's file cannot be read any more;
-/// [`Error::Run`] if a file cannot be written.
+/// As [`cannot_write`](gatefold_engine::file::cannot_write) says if a file cannot be written.
 pub fn write(
     model: &Model,
     question: &Question,
@@ -118,7 +119,7 @@ pub fn write(
 ) -> Result<Vec<Record>> {
     let labels = &model.header.labels;
     let mut explainer = Explainer::with_methods(model, question.methods, question.layer)?;
-    std::fs::create_dir_all(out).map_err(|e| Error::input(format!("--out {}: cannot be made ({e})", out.display())))?;
+    make_folder(out)?;
     let (size, mut names) = (model.size(), HashSet::new());
     let side = size.max(LEAST_SIDE);
     let (mut records, mut rows) = (vec![], vec![]);

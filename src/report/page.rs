@@ -85,7 +85,7 @@ impl Page {
     /// Writes the page.
     ///
     /// # Errors
-    /// [`Error::Run`] if the file cannot be written.
+    /// As [`cannot_write`](gatefold_engine::file::cannot_write) says if the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         let html = self.html();
         write_atomically(path, |file| std::io::Write::write_all(file, html.as_bytes()))

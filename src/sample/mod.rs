@@ -20,6 +20,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use cover::{PixelBox, Sleeve};
+use gatefold_engine::file::{cannot_write, make_folder};
 use motifs::GENRES;
 use names::{Names, discographies};
 use rayon::prelude::*;
@@ -32,8 +33,10 @@ pub const TABLE: &str = "covers.csv";
 /// The table's columns. The box is in pixels of the picture, from its top left corner.
 pub const COLUMNS: [&str; 8] = ["path", "genre", "artist", "album", "box_x", "box_y", "box_w", "box_h"];
 
-const MAX_PER_GENRE: usize = 1000;
-const SIZES: std::ops::RangeInclusive<u32> = 48..=1024;
+/// Covers of one genre.
+pub const MAX_PER_GENRE: usize = 1000;
+/// Sides of covers in pixels.
+pub const SIZES: std::ops::RangeInclusive<u32> = 48..=1024;
 
 /// How large a sample, and which one.
 #[derive(Clone, Debug)]
@@ -174,7 +177,7 @@ fn check_folder(out: &Path, options: &SampleOptions) -> Result<()> {
         return Ok(());
     }
     if !out.is_dir() {
-        return refuse(out, "is a file");
+        return make_folder(out);
     }
     if list(out)?.is_empty() {
         return Ok(());
@@ -205,7 +208,7 @@ fn is_sample(out: &Path) -> bool {
 
 /// The names in a folder, sorted.
 fn list(folder: &Path) -> Result<Vec<String>> {
-    let fail = |e: std::io::Error| cannot(folder, "read the folder", &e);
+    let fail = |e: std::io::Error| cannot_write(folder, &e);
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).map_err(fail)? {
         names.push(entry.map_err(fail)?.file_name().to_string_lossy().into_owned());
@@ -214,19 +217,8 @@ fn list(folder: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-fn make_folder(folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder).map_err(|e| cannot(folder, "make the folder", &e))
-}
-
 fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
-    fs::write(path, bytes).map_err(|e| cannot(path, "write", &e))
-}
-
-fn cannot(path: &Path, what: &str, cause: &std::io::Error) -> Error {
-    Error::run(format!(
-        "{}: cannot {what}: {cause}; check rights and free space, or name another folder",
-        path.display()
-    ))
+    fs::write(path, bytes).map_err(|e| cannot_write(path, &e))
 }
 
 #[cfg(test)]

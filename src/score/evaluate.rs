@@ -7,6 +7,7 @@ use std::sync::Arc;
 use gatefold_engine::gpu::Gpu;
 use gatefold_engine::hint::{did_you_mean, nearest};
 
+use crate::claim::WorkFolder;
 use crate::data::import::build;
 use crate::data::source::{Columns, Rename, Request};
 use crate::data::{Dataset, Pack, Skipped, Split};
@@ -86,7 +87,7 @@ pub fn other(model: &Model, others: &Others, progress: &(dyn Fn(usize, usize) + 
     if rows.is_empty() {
         return Err(Error::input(format!("{}: no cover is left of the run's classes", data.display())));
     }
-    let folder = tempfile::tempdir().map_err(|e| Error::run(format!("no temporary folder ({e})")))?;
+    let folder = WorkFolder::new()?;
     let path = folder.path().join("images.pack");
     let paths: Vec<_> = rows.iter().map(|(path, _)| path.clone()).collect();
     let mut built = build::build(&path, &paths, model.picture_size(), model.pipeline(), progress)?;

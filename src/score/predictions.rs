@@ -130,7 +130,7 @@ impl Predictions {
     /// classes it has the probabilities of the true class and of the five most probable ones.
     ///
     /// # Errors
-    /// [`Error::Run`] if the file cannot be written.
+    /// As [`cannot_write`](gatefold_engine::file::cannot_write) says if the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         write_atomically(path, |file| {
             let mut csv = csv::Writer::from_writer(file);

@@ -1,6 +1,7 @@
 //! What a training run is made of. A recipe is a TOML file with some of these fields; so is the `config.toml` of a run.
 
 mod augmentation;
+pub mod bounds;
 pub(super) mod check;
 mod options;
 
@@ -8,7 +9,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use gatefold_engine::file::cannot_read;
+use gatefold_engine::file::{cannot_read, read_text};
 use gatefold_engine::hint::did_you_mean;
 use serde::{Deserialize, Serialize};
 
@@ -139,6 +140,7 @@ pub enum ClassWeights {
 /// Where a run came from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Origin {
+    #[serde(serialize_with = "gatefold_engine::shown::path")]
     pub data: PathBuf,
     pub adapter: String,
     pub version: String,
@@ -160,6 +162,7 @@ pub struct Origin {
 /// A weights file as it was when a run started.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WeightsFile {
+    #[serde(serialize_with = "gatefold_engine::shown::path")]
     pub path: PathBuf,
     /// Of its bytes, in hexadecimal digits.
     pub blake3: String,
@@ -244,7 +247,12 @@ impl Config {
         let built_in = RECIPES.iter().find(|(known, _)| *known == name);
         let text = match built_in {
             Some((_, text)) => (*text).to_owned(),
-            None => std::fs::read_to_string(name).map_err(|e| {
+            None => read_text(Path::new(name)).map_err(|e| {
+                if e.kind() != std::io::ErrorKind::NotFound {
+                    return Error::input(format!(
+                        "--recipe {name}: cannot be read ({e}); name a TOML file or a recipe"
+                    ));
+                }
                 let known: Vec<_> = RECIPES.iter().map(|(known, _)| *known).collect();
                 let hint = did_you_mean(name, &known);
                 let known = known.join(", ");
@@ -259,8 +267,7 @@ impl Config {
     /// Reads a run's `config.toml`.
     pub fn read(path: &Path) -> Result<Self> {
         let source = path.display().to_string();
-        let text =
-            std::fs::read_to_string(path).map_err(|e| Error::input(format!("{source}: cannot be read ({e})")))?;
+        let text = read_text(path).map_err(|e| Error::input(format!("{source}: cannot be read ({e})")))?;
         Self::parse(&text, &source)
     }
 

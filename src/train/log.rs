@@ -85,7 +85,7 @@ impl Log {
     /// Opens the log, keeping what belongs to the first `step` steps (a resumed run writes the later ones again).
     ///
     /// # Errors
-    /// [`Error::Run`] if a file cannot be written.
+    /// As [`cannot_write`](gatefold_engine::file::cannot_write) says if a file cannot be written.
     pub fn open(run: &RunFolder, step: u64, tensorboard: bool) -> Result<Self> {
         let path = run.metrics();
         let fault = |e: std::io::Error| Error::run(format!("{}: cannot be written ({e})", path.display()));
@@ -105,7 +105,7 @@ impl Log {
     /// Appends a line.
     ///
     /// # Errors
-    /// [`Error::Run`] if it cannot be written.
+    /// As [`cannot_write`](gatefold_engine::file::cannot_write) says if it cannot be written.
     pub fn line(&mut self, line: &Line) -> Result<()> {
         let text = serde_json::to_string(line).map_err(Error::run)?;
         writeln!(self.file, "{text}")

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use gatefold_engine::file;
 use gatefold_engine::gpu::Gpu;
 use gatefold_engine::params::ParameterStore;
 
@@ -31,7 +32,7 @@ impl Pretrained {
     /// [`Error::Input`] if the file cannot be read or its trunk is of another network.
     pub fn read(path: &Path, config: &Config, classes: usize) -> Result<Self> {
         let source = path.display().to_string();
-        let bytes = std::fs::read(path)
+        let bytes = file::read(path)
             .map_err(|e| Error::input(format!("--weights {source}: cannot be read ({e}); name a safetensors file")))?;
         let checkpoint = Checkpoint::parse(&source, &bytes)?;
         let net = config.net_config(classes);

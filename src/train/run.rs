@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use gatefold_engine::file::write_atomically;
+use gatefold_engine::file::{cannot_write, write_atomically};
 use serde::Serialize;
 
 use crate::claim::{self, Claim};
@@ -44,7 +44,13 @@ impl RunFolder {
             return Ok(run);
         }
         let root = root.display();
-        let why = if run.root.is_dir() { "has no config.toml, so it is no run" } else { "does not exist" };
+        let why = if run.root.is_dir() {
+            "has no config.toml, so it is no run"
+        } else if run.root.exists() {
+            "is no folder"
+        } else {
+            "does not exist"
+        };
         Err(Error::input(format!("run {root}: {why}; give the folder that train --out wrote")))
     }
 
@@ -154,7 +160,7 @@ impl RunFolder {
         for (done, path) in files.chain(folders) {
             match done {
                 Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(Error::run(format!("{}: cannot be removed ({e})", path.display())));
+                    return Err(cannot_write(&path, &e));
                 }
                 _ => {}
             }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use gatefold_engine::file::cannot_read;
+use gatefold_engine::shown::path_text;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{Columns, Dataset};
@@ -17,6 +18,7 @@ use crate::{Error, Result};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Seeds {
     /// What all are trained on; the folder's own `data/` is made of it once, with one split.
+    #[serde(serialize_with = "gatefold_engine::shown::path")]
     pub data: PathBuf,
     pub seeds: Vec<u64>,
     /// The settings of all runs; its seed made the split.
@@ -33,6 +35,7 @@ pub struct Seeds {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finished {
     pub seed: u64,
+    #[serde(serialize_with = "gatefold_engine::shown::path")]
     pub run: PathBuf,
     pub best: Option<Best>,
     pub test: Option<Metrics>,
@@ -71,7 +74,7 @@ impl Seeds {
     /// Writes the file.
     ///
     /// # Errors
-    /// [`Error::Run`] if it cannot be written.
+    /// As [`cannot_write`](gatefold_engine::file::cannot_write) says if it cannot be written.
     pub fn write(&self, folder: &Path) -> Result<()> {
         RunFolder::new(folder).write_json(&Self::file(folder), self)
     }
@@ -93,6 +96,12 @@ impl Seeds {
         out: &Path,
     ) -> Result<Self> {
         check_seeds(&seeds)?;
+        if let Some(file) = weights.filter(|file| file.to_str().is_none()) {
+            let file = path_text(file);
+            return Err(Error::input(format!(
+                "--weights {file}: --seeds keeps the path, which is not UTF-8: rename it"
+            )));
+        }
         let run = RunFolder::new(out);
         run::check_new(&run)?;
         if Self::read(out)?.is_some() {

@@ -8,6 +8,7 @@ use gatefold_engine::gpu::Gpu;
 
 use crate::Result;
 use crate::data::{Dataset, Intake, Prepared};
+use crate::train::config::check::warmup_within;
 use crate::train::config::{Origin, WeightsFile};
 use crate::train::resume;
 use crate::train::run::{self, RunFolder};
@@ -86,6 +87,9 @@ impl Starter<'_> {
     /// [`Error::Input`](crate::Error::Input) if the weights do not fit the network or the run does not fit the adapter.
     pub fn check(&self, intake: Intake, config: Config, weights: Option<&Path>) -> Result<Checked> {
         let classes = intake.classes().len();
+        // Fewer covers may be left to train on, so the trainer asks again; with more there would be more steps.
+        let most = intake.covers().len().div_ceil(config.batch).div_ceil(config.accumulate) as u64 * config.epochs;
+        warmup_within(config.warmup, "has at most", most)?;
         let (config, pretrained) = self.pretrained(config, weights, classes)?;
         let gpu = (self.open)()?;
         let (needs, step) = Needs::record(&config, &config.net_config(classes), gpu.adapter())?;

@@ -16,7 +16,7 @@ use crate::data::{Dataset, Epoch, Fit, Split};
 use crate::score::metrics::Metrics;
 use crate::score::model::Inference;
 use crate::score::predictions::Predictions;
-use crate::train::config::check::no_validation;
+use crate::train::config::check::{no_validation, warmup_within};
 use crate::train::log::{EpochReport, Line, Log, StepReport};
 use crate::train::pretrained::Pretrained;
 use crate::train::run::RunFolder;
@@ -141,9 +141,7 @@ impl Trainer {
         };
         let rates = trainer.learning_rate();
         let (warmup, steps) = (trainer.config.warmup, rates.steps().saturating_sub(rates.start));
-        if warmup > 0 && warmup >= steps {
-            return Err(Error::input(format!("--warmup {warmup}: the whole run has {steps} steps; name fewer")));
-        }
+        warmup_within(warmup, "has", steps)?;
         Ok(trainer)
     }
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use gatefold_engine::shown::path_text;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::Serialize;
 
@@ -41,6 +42,6 @@ impl Checkpoint {
         let tensors = views.len();
         let bytes = self.write_views(path, views)?;
         let (net, classes) = (header.net.net.clone(), header.net.classes);
-        Ok(Exported { path: path.display().to_string(), net, classes, tensors, parameters, bytes })
+        Ok(Exported { path: path_text(path), net, classes, tensors, parameters, bytes })
     }
 }

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use gatefold_engine::file::read_text;
+
 use serde::Deserialize;
 
 use super::compare::layer;
@@ -49,7 +51,7 @@ impl Preprocessing {
     /// [`Self::of`] a file's network, or what timm says in the `config.json` that it keeps beside its weights.
     pub fn of_file(net: &str, file: &Path) -> Self {
         let usual = Self::of(net);
-        let Ok(text) = std::fs::read_to_string(file.with_file_name("config.json")) else { return usual };
+        let Ok(text) = read_text(&file.with_file_name("config.json")) else { return usual };
         match serde_json::from_str(&text) {
             Ok(Timm { architecture, pretrained_cfg: cfg }) if architecture == net => Self {
                 mean: cfg.mean,
@@ -188,8 +190,7 @@ impl Checkpoint {
 /// Class names from a text file, one a line.
 fn labels(file: &Path, classes: usize, source: &str) -> Result<Vec<String>> {
     let shown = file.display();
-    let text =
-        std::fs::read_to_string(file).map_err(|e| Error::input(format!("--labels {shown}: cannot be read ({e})")))?;
+    let text = read_text(file).map_err(|e| Error::input(format!("--labels {shown}: cannot be read ({e})")))?;
     let labels: Vec<String> = text.trim_end().lines().map(|line| line.trim().to_owned()).collect();
     if labels.len() != classes {
         let lines = labels.len();

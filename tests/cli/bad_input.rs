@@ -80,11 +80,24 @@ fn bad_pictures_are_listed_and_skipped_and_more_than_half_stop_the_run() {
 #[test]
 fn options_that_make_no_sense() {
     let dir = folder(&TWO);
-    let cases: [(&[&str], &[&str]); 17] = [
+    let cases: &[(&[&str], &[&str])] = &[
         (&["--lr", "0"], &["--lr 0", "above 0"]),
         (&["--lr", "nan"], &["--lr", "above 0"]),
         (&["--batch", "0"], &["--batch 0", "from 1"]),
-        (&["--epochs", "0"], &["--epochs 0", "at least 1"]),
+        (&["--epochs", "0"], &["--epochs 0", "from 1 to 1000000"]),
+        (&["--epochs", "18446744073709551615"], &["--epochs 18446744073709551615", "from 1 to 1000000"]),
+        (&["--seed", "-1"], &["--seed -1", "from 0 to 4294967295"]),
+        (&["--seeds", "1,-2"], &["--seeds -2", "from 0 to 4294967295"]),
+        (&["--lr", "-1"], &["--lr -1", "above 0"]),
+        (&["--dropout", "-1"], &["--dropout -1", "from 0 to below 1"]),
+        (&["--weight-decay", "-0.1"], &["--weight-decay -0.1", "0 or above"]),
+        (&["--label-smoothing", "-1"], &["--label-smoothing -1", "below 1"]),
+        (&["--clip", "-1"], &["--clip -1", "above 0"]),
+        (&["--trunk-lr", "-1"], &["--trunk-lr -1", "above 0"]),
+        (&["--schedule", "step", "--step-every", "2", "--step-factor", "-1"], &["--step-factor -1", "above 0"]),
+        (&["--split", "-70,15,15"], &["-70,15,15"]),
+        (&["--adapter", "-1"], &["--adapter -1"]),
+        (&["--schedule", "cosine", "--warmup", "4000000"], &["--warmup 4000000", "steps; name fewer"]),
         (&["--size", "8"], &["--size 8", "at least 32"]),
         (&["--dropout", "1"], &["--dropout 1", "below 1"]),
         (&["--label-smoothing", "1"], &["--label-smoothing 1", "below 1"]),
@@ -99,7 +112,7 @@ fn options_that_make_no_sense() {
         (&["--schedule", "zigzag"], &["zigzag", "--schedule"]),
         (&["--lr", "fast"], &["fast", "--lr"]),
     ];
-    for (more, parts) in cases {
+    for &(more, parts) in cases {
         let out = tempfile::tempdir().unwrap();
         let run = out.path().join("run");
         // Not twice the same option, which would be another error.
@@ -215,4 +228,87 @@ fn a_pipe_is_no_source() {
     let pipe = dir.path().join("covers.csv");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     refused(&["import", text(&pipe), "--dry-run"], &["covers.csv: neither a file nor a folder"]);
+}
+
+/// What stands where a file should: every reader refuses it in one line, and none waits for it.
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_refused_by_every_reader() {
+    let trained = three();
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("pipe.toml");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let (run, data, image) = (trained.run(), text(&trained.data), trained.image("Jazz/00.png"));
+    let weights = text(&trained.run.join("best.safetensors")).to_owned();
+    let out = text(&dir.path().join("out")).to_owned();
+    draw(dir.path(), &[("Folk", 1)]);
+    fs::write(dir.path().join("Folk/a.mp3"), "ID3").unwrap();
+    let devices = if cfg!(target_os = "linux") { &["/dev/zero"][..] } else { &[] };
+    for (path, what) in devices
+        .iter()
+        .map(|path| (*path, "a pipe, a device or a socket, not a file"))
+        .chain([(text(&pipe), "a pipe, a device or a socket, not a file"), (text(dir.path()), "a folder, not a file")])
+    {
+        refused(&["predict", "--weights", path, &image], &[path, what]);
+        refused(&["eval", "--weights", path, data, "--split", "all"], &[path, what]);
+        refused(&["train", data, "--out", &out, "--weights", path], &["--weights", path, what]);
+        refused(&["train", data, "--out", &out, "--recipe", path], &["--recipe", path, what]);
+        refused(&["predict", "--weights", &weights, "--labels", path, &image], &["--labels", path, what]);
+        refused(&["import", text(dir.path()), "--out", &out, "--genres", path], &[path]);
+        refused(&["predict", run, path], &[path, "not a file"]);
+        if what.contains("pipe") {
+            refused(&["train", path, "--out", &out], &[path, "neither a file nor a folder"]);
+            refused(&["export", path, "--out", &out], &[path, "is no folder"]);
+        }
+    }
+    assert!(!Path::new(&out).exists());
+}
+
+#[test]
+fn very_long_values_leave_one_short_line() {
+    let trained = three();
+    let digits = "9".repeat(900);
+    let line = |arguments: &[&str]| refused(arguments, &[]).errors()[0].to_owned();
+    for option in ["--epochs", "--seed", "--batch", "--lr", "--split", "--min-covers", "--augment"] {
+        let said = line(&["train", "covers", "--out", "run", option, &digits]);
+        assert!(said.len() < 400, "{option}: {said}");
+    }
+    let path = format!("{}/{}", "a".repeat(200), "b/".repeat(2500));
+    let run = trained.run();
+    refused(&["predict", run, &path], &["cannot be read"]);
+    refused(&["eval", &path], &["does not exist"]);
+    for arguments in [["import", run, "--out", &path], ["train", run, "--out", &path], ["audit", run, "--out", &path]] {
+        refused(&arguments, &[]);
+    }
+    refused(&["eval", run, "--adapter", ""], &["--adapter: is empty"]);
+}
+
+#[test]
+fn pictures_too_large_for_the_adapter_are_refused_with_its_limit() {
+    let dir = folder(&TWO);
+    let run = dir.path().join("run");
+    good(&[
+        "train",
+        text(dir.path()),
+        "--out",
+        text(&run),
+        "--net",
+        "small",
+        "--size",
+        "32",
+        "--epochs",
+        "1",
+        "--no-tune",
+    ]);
+    let (weights, image) = (run.join("best.safetensors"), dir.path().join("Folk/00.png"));
+    let done = gatefold(&["predict", "--weights", text(&weights), "--size", "2048", text(&image)]);
+    // An adapter may have room for it.
+    if done.code != 0 {
+        let [error] = done.errors()[..] else { panic!("{}", done.stderr) };
+        assert!(
+            done.code == 2 && error.contains("largest tensor") && error.contains("make the inputs smaller"),
+            "{error}"
+        );
+        assert!(!error.contains("Validation") && !error.contains("wgpu"), "{error}");
+    }
 }

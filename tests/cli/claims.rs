@@ -91,3 +91,60 @@ fn is_refused(errors: &[&str], out: &Path) -> bool {
     error.contains(text(out))
         && (error.contains("another gatefold is at work") || error.contains("holds a run already"))
 }
+
+/// Every command that writes, with where it is to write.
+fn writers<'a>(data: &'a str, image: &'a str, out: &'a str) -> Vec<Vec<&'a str>> {
+    let run = three().run();
+    vec![
+        vec!["train", data, "--out", out, "--net", "small", "--size", "32", "--epochs", "1", "--no-tune"],
+        vec!["import", data, "--out", out],
+        vec!["audit", data, "--out", out],
+        vec!["explain", run, image, "--out", out],
+        vec!["explain", run, "--faithfulness", "--out", out],
+        vec!["sample", out],
+        vec!["man", "--out", out],
+    ]
+}
+
+#[test]
+fn a_file_for_a_folder_has_the_same_words_and_code_everywhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, file) = (dir.path().join("covers"), dir.path().join("notes.txt"));
+    draw(&data, &TWO);
+    fs::write(&file, "my own").unwrap();
+    let image = data.join("Folk/00.png");
+    let (below, set) = (file.join("deep"), data.join("x"));
+    for (out, what) in [(text(&file), "is a file: name a folder"), (text(&below), "lies in a file: name a folder")] {
+        for arguments in writers(text(&data), text(&image), out) {
+            refused(&arguments, &[out, what]);
+        }
+        // What it makes is in folders of its own.
+        refused(&["demo", "--out", out], &[out, "lies in a file: name a folder"]);
+    }
+    let trained = three();
+    for arguments in [["report", trained.run(), "--out"], ["export", trained.run(), "--out"]] {
+        refused(&[&arguments[..], &[text(&data)]].concat(), &[text(&data), "is a folder: name a file"]);
+        refused(&[&arguments[..], &[text(&below)]].concat(), &[text(&below)]);
+        refused(&[&arguments[..], &[text(&set.join("y"))]].concat(), &["make its folder first"]);
+    }
+    refused(&["export", trained.run(), "--force", "--out", text(&data)], &["is a folder: name a file"]);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "my own");
+}
+
+/// The kernel's own file system takes no folders, whoever asks.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_folder_that_may_not_be_written_has_the_same_words_and_code_everywhere() {
+    let out = "/sys/kernel/gatefold";
+    let dir = tempfile::tempdir().unwrap();
+    draw(dir.path(), &TWO);
+    let image = dir.path().join("Folk/00.png");
+    for arguments in writers(text(dir.path()), text(&image), out) {
+        refused(&arguments, &[out, "cannot be written: ", "; choose a folder you may write to"]);
+    }
+    refused(&["demo", "--out", out], &[out, "cannot be written: ", "; choose a folder you may write to"]);
+    let page = "/sys/kernel/page";
+    for arguments in [["report", three().run(), "--out", page], ["export", three().run(), "--out", page]] {
+        refused(&arguments, &[page, "cannot be written: ", "; choose a folder you may write to"]);
+    }
+}

@@ -255,10 +255,7 @@ fn a_dry_run_needs_no_data_where_the_classes_are_told() {
     assert_eq!(told, with_data);
     refused(&base, &["required arguments"]);
     for classes in ["1", "4294967296", "18446744073709551615"] {
-        refused(
-            &[&base[..], &["--classes", classes]].concat(),
-            &["--classes", classes, "at least 2 and at most 100000"],
-        );
+        refused(&[&base[..], &["--classes", classes]].concat(), &["--classes", classes, "from 2 to 100000"]);
     }
     let out = tempfile::tempdir().unwrap();
     let run = out.path().join("run");

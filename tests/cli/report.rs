@@ -158,7 +158,7 @@ fn bad_calls_of_report_are_refused() {
     refused(&["report", text(&trained.data)], &["no config.toml"]);
     refused(&["report", trained.run(), two().run()], &["several runs", "--out"]);
     refused(&["report", trained.run(), "--out", text(&trained.data)], &["is a folder"]);
-    refused(&["report", trained.run(), "--out", "no/such/folder.html"], &["no folder no/such"]);
+    refused(&["report", trained.run(), "--out", "no/such/folder.html"], &["make its folder first"]);
 }
 
 #[test]

@@ -62,9 +62,8 @@ pub fn drawn(bytes: &[u8]) -> Drawn {
                 let vector = Shape::vector(x.shape.c);
                 let [gamma, beta] = [0; 2].map(|_| parameter(&mut tape, vector, Layout::Vector));
                 let number = tape.spec().states.len();
-                let [running_mean, running_var] = ["mean", "var"].map(|part| {
-                    tape.state(StateSpec { name: format!("{part}{number}"), len: x.shape.c, init: 1.0 })
-                });
+                let [running_mean, running_var] = ["mean", "var"]
+                    .map(|part| tape.state(StateSpec { name: format!("{part}{number}"), len: x.shape.c, init: 1.0 }));
                 let norm = BatchNorm { gamma, beta, running_mean, running_var, eps: 1e-5, momentum: 0.1 };
                 batch_norm_relu(&mut tape, x, &norm, true)
             }

@@ -39,7 +39,10 @@ fn results(seed: u64, apart: bool) -> [Vec<u32>; 2] {
         values.iter().filter(|value| **value != input).for_each(|&value| tape.keep(value));
         let written: Vec<_> =
             tape.launches().iter().flat_map(|launch| launch.operands().iter().map(|(tensor, _)| *tensor)).collect();
-        written.into_iter().filter(|tensor| *tensor != input && *tensor != upstream).for_each(|tensor| tape.keep(tensor));
+        written
+            .into_iter()
+            .filter(|tensor| *tensor != input && *tensor != upstream)
+            .for_each(|tensor| tape.keep(tensor));
     } else {
         if values[0] != input {
             tape.keep(values[0]);
@@ -56,7 +59,8 @@ fn results(seed: u64, apart: bool) -> [Vec<u32>; 2] {
     plan.write(upstream, &numbers(upstream.shape.len())).unwrap();
     let results = plan.run().unwrap();
     let output = if values[0] == input { vec![] } else { results.get(values[0]).unwrap() };
-    let gradients = if store.words(Arena::Gradients) > 0 { store.read(&gpu(), Arena::Gradients).unwrap() } else { vec![] };
+    let gradients =
+        if store.words(Arena::Gradients) > 0 { store.read(&gpu(), Arena::Gradients).unwrap() } else { vec![] };
     [output, gradients].map(|values| values.into_iter().map(f32::to_bits).collect())
 }
 

@@ -249,7 +249,7 @@ fn a_pack_of_another_version_is_refused_in_a_line() {
     bytes[8] = 1;
     fs::write(&pack, bytes).unwrap();
     let said = Dataset::open(out.path()).unwrap_err().to_string();
-    assert!(said.contains("made by another version of gatefold (format 1, this one reads 2)"), "{said}");
+    assert!(said.contains("made by another version of gatefold (format 1, this one reads 3)"), "{said}");
     assert!(said.contains("make the data set again") && !said.contains('\n'));
     // And importing again does that.
     assert_eq!(good(&options(dir.path()), out.path()).dataset.pack.len(), 18);

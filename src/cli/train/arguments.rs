@@ -1,13 +1,15 @@
 //! What `gatefold train` takes, and the settings that come of it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
+use gatefold_engine::hint::quoted;
 
 use crate::cli::GpuArguments;
-use crate::cli::help::{Choice, DATA, FINE_TUNING, HARDWARE, NETWORK, OPTIMISER, OUTPUT, SCHEDULE, choice, net};
+use crate::cli::help::{Choice, DATA, FINE_TUNING, HARDWARE, NETWORK, OPTIMISER, OUTPUT, SCHEDULE, choice, net, whole};
 use crate::data::{Columns, Fit, Labelling, Multi, parse_ratios};
 use crate::nets::{Freeze, Head};
+use crate::train::config::bounds;
 use crate::train::resume::{Wish, settings};
 use crate::train::tuning::When;
 use crate::train::{Augmentation, ClassWeights, Config, Precision, Schedule};
@@ -28,7 +30,7 @@ pub struct Arguments {
     #[command(flatten)]
     labelling: Labelling,
     /// Height and width of the network's input in pixels
-    #[arg(long, value_name = "PX", help_heading = DATA)]
+    #[arg(long, value_name = "PX", help_heading = DATA, value_parser = whole::<usize>(bounds::SIZE))]
     size: Option<usize>,
     /// How pictures become squares
     #[arg(long, value_parser = choice::<Fit>(), help_heading = DATA)]
@@ -41,7 +43,7 @@ pub struct Arguments {
     #[arg(long, help_heading = DATA)]
     balance: bool,
     /// Number of classes, for a --dry-run without DATA [default: those of DATA]
-    #[arg(long, value_name = "N", help_heading = DATA)]
+    #[arg(long, value_name = "N", help_heading = DATA, value_parser = whole::<usize>(bounds::CLASSES))]
     pub classes: Option<usize>,
 
     /// Recipe or TOML file with settings; other options override it
@@ -58,10 +60,10 @@ pub struct Arguments {
     dropout: Option<f32>,
 
     /// Pictures at a time
-    #[arg(long, value_name = "N", help_heading = OPTIMISER)]
+    #[arg(long, value_name = "N", help_heading = OPTIMISER, value_parser = whole::<usize>(bounds::BATCH))]
     batch: Option<usize>,
     /// Batches per optimiser step: the gradient of a batch N times larger, in the memory of one (batch-norms see single batches)
-    #[arg(long, value_name = "N", help_heading = OPTIMISER)]
+    #[arg(long, value_name = "N", help_heading = OPTIMISER, value_parser = whole::<usize>(bounds::ACCUMULATE))]
     accumulate: Option<usize>,
     /// Learning rate of Adam; the peak of a schedule
     #[arg(long, value_name = "RATE", help_heading = OPTIMISER)]
@@ -82,27 +84,27 @@ pub struct Arguments {
     #[arg(long, value_parser = choice::<Precision>(), help_heading = OPTIMISER)]
     precision: Option<Precision>,
     /// Decides the split, the first weights, the order, augmentation and dropout
-    #[arg(long, value_name = "N", help_heading = OPTIMISER)]
+    #[arg(long, value_name = "N", help_heading = OPTIMISER, value_parser = whole::<u64>(bounds::SEED))]
     seed: Option<u64>,
     /// Train once with each of these seeds, on the one split of --seed, into RUN/seed-1 and so on; prints the scores' mean and
     /// standard deviation [default: one run]
-    #[arg(long, value_name = "1,2,3", value_delimiter = ',', conflicts_with = "dry_run", help_heading = OPTIMISER)]
+    #[arg(long, value_name = "1,2,3", value_delimiter = ',', conflicts_with = "dry_run", help_heading = OPTIMISER, value_parser = whole::<u64>(bounds::SEED))]
     pub seeds: Vec<u64>,
 
     /// Times that all covers are shown
-    #[arg(long, value_name = "N", help_heading = SCHEDULE)]
+    #[arg(long, value_name = "N", help_heading = SCHEDULE, value_parser = whole::<u64>(bounds::EPOCHS))]
     epochs: Option<u64>,
     /// Stop when the best epoch on the validation set lies this many epochs back [default: never]
-    #[arg(long, value_name = "EPOCHS", help_heading = SCHEDULE)]
+    #[arg(long, value_name = "EPOCHS", help_heading = SCHEDULE, value_parser = whole::<u64>(bounds::EPOCHS))]
     patience: Option<u64>,
     /// How the learning rate changes over the run
     #[arg(long, value_parser = choice::<Schedule>(), help_heading = SCHEDULE)]
     schedule: Option<Schedule>,
     /// Optimiser steps over which the rate rises in a straight line; not for one-cycle, which rises by itself
-    #[arg(long, value_name = "STEPS", help_heading = SCHEDULE)]
+    #[arg(long, value_name = "STEPS", help_heading = SCHEDULE, value_parser = whole::<u64>(bounds::WARMUP))]
     warmup: Option<u64>,
     /// Epochs between two drops of the step schedule, for which it is required
-    #[arg(long, value_name = "EPOCHS", help_heading = SCHEDULE)]
+    #[arg(long, value_name = "EPOCHS", help_heading = SCHEDULE, value_parser = whole::<u64>(bounds::EPOCHS))]
     step_every: Option<u64>,
     /// What each drop of the step schedule multiplies the rate by
     #[arg(long, value_name = "FACTOR", help_heading = SCHEDULE)]
@@ -211,6 +213,16 @@ impl Arguments {
     /// Whether a seed was named.
     pub fn has_seed(&self) -> bool {
         self.seed.is_some()
+    }
+
+    /// The command that goes on with the run in `out`, ready to paste.
+    pub fn go_on(&self, data: &Path, out: &Path) -> String {
+        let (data, out) = (quoted(&data.display().to_string()), quoted(&out.display().to_string()));
+        let mut command = format!("gatefold train {data} --out {out} --resume");
+        if let Some(adapter) = &self.gpu.adapter {
+            command += &format!(" --adapter {}", quoted(adapter));
+        }
+        command
     }
 
     /// Defaults, then the recipe, then the options.

@@ -1,11 +1,11 @@
 //! How training shows its progress.
 
-use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
 use crate::cli::console::{self, duration, percent};
+use crate::cli::interrupt;
 use crate::train::{EpochReport, Observer, StepReport};
 
 /// A bar with loss, accuracy, images/s and ETA on a terminal, plain lines elsewhere.
@@ -18,16 +18,25 @@ pub struct TrainingProgress {
     /// Epochs done before this start, for the ETA.
     before: u64,
     said: Instant,
+    /// The command that goes on with the run, if one does.
+    go_on: Option<String>,
 }
 
 /// Between two plain lines within an epoch.
 const EVERY: Duration = Duration::from_secs(10);
 
 impl TrainingProgress {
-    /// `pictures` make a step.
-    pub fn new(pictures: usize) -> Self {
+    /// `pictures` make a step; `go_on` is the command that goes on with the run once an epoch is done.
+    pub fn new(pictures: usize, go_on: Option<String>) -> Self {
         let now = Instant::now();
-        Self { bar: None, pictures, steps: 0, epochs: 0, start: now, before: 0, said: now }
+        Self { bar: None, pictures, steps: 0, epochs: 0, start: now, before: 0, said: now, go_on }
+    }
+
+    /// So many epochs are on disk.
+    fn done(&self, epochs: u64) {
+        if let Some(go_on) = self.go_on.as_ref().filter(|_| epochs > 0) {
+            interrupt::would_say(format!("interrupted after epoch {epochs}; go on with: {go_on}"));
+        }
     }
 }
 
@@ -42,13 +51,12 @@ impl Drop for TrainingProgress {
 impl Observer for TrainingProgress {
     fn start(&mut self, steps: u64, epochs: u64, done: u64) {
         (self.steps, self.epochs, self.before, self.start) = (steps, epochs, done, Instant::now());
-        if std::io::stderr().is_terminal() {
-            let template = "{prefix} {bar:24} {pos}/{len} steps, {msg}, {eta} left";
-            let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-            let bar = ProgressBar::new(steps * epochs).with_style(style);
+        self.done(done);
+        let template = "{prefix} {bar:24} {pos}/{len} steps, {msg}, {eta} left";
+        self.bar = console::bar(template, steps * epochs);
+        if let Some(bar) = &self.bar {
             bar.set_position(steps * done);
             bar.reset_eta();
-            self.bar = Some(bar);
         }
     }
 
@@ -73,6 +81,7 @@ impl Observer for TrainingProgress {
     }
 
     fn epoch(&mut self, report: &EpochReport, best: bool) {
+        self.done(report.epoch);
         self.said = Instant::now();
         let here = report.epoch - self.before;
         let left = self.start.elapsed().as_secs_f64() / here as f64 * (self.epochs - report.epoch) as f64;

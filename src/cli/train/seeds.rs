@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Arguments, train};
 use crate::cli::console::{self, percent};
-use crate::cli::report;
+use crate::cli::{interrupt, report};
 use crate::train::Starter;
 use crate::train::run::RunFolder;
 use crate::train::seeds::Seeds;
@@ -32,16 +32,17 @@ pub fn run(starter: &Starter, arguments: &Arguments, begun: Option<Seeds>, data:
             Seeds::begin(starter, data, (config, seeds.clone()), arguments.weights.as_deref(), out)?
         }
     };
+    interrupt::would_say(format!("interrupted; go on with: {}", arguments.go_on(data, out)));
     all.train(starter, out, |root, trainer| {
         let gpu = trainer.gpu();
-        let outcome = train(trainer, !arguments.no_tensorboard)?;
+        let outcome = train(trainer, !arguments.no_tensorboard, None)?;
         report::after_training(root, &gpu);
         Ok(outcome)
     })?;
     if arguments.json {
         console::json(&all)?;
     } else {
-        console::print(&text(&all, out))?;
+        console::show(&text(&all, out));
     }
     report::after_seeds(&all.folders(out), &RunFolder::new(out).report(), &arguments.gpu);
     Ok(())
@@ -76,8 +77,12 @@ fn text(all: &Seeds, out: &Path) -> String {
         }
     }
     if let Some(m) = all.runs.iter().find_map(|run| run.test.as_ref()) {
-        text +=
-            &format!("  always \"{}\" has {}, chance {}\n", m.majority_label, percent(m.majority), percent(m.chance));
+        text += &format!(
+            "  always \"{}\" has {}, chance {}\n",
+            console::shown(&m.majority_label),
+            percent(m.majority),
+            percent(m.chance)
+        );
     }
-    text + &format!("\nruns: {}\n", out.display())
+    text + &format!("\nruns: {}\n", console::shown(out.display()))
 }

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use blake3::Hash;
 use gatefold_engine::file::cannot_write;
-use tempfile::TempDir;
 
 use crate::Result;
+use crate::claim::WorkFolder;
 use crate::data::import::decode::{self, Decoded};
 use crate::data::picture::fingerprint::PictureInfo;
 use crate::data::picture::fit::BadPicture;
@@ -22,7 +22,7 @@ pub struct Built {
     decoded: Decoded,
     path: PathBuf,
     /// Removed with everything in it when this is dropped.
-    _work: TempDir,
+    _work: WorkFolder,
 }
 
 impl Built {
@@ -51,7 +51,7 @@ pub fn build(
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Built> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    let work = tempfile::Builder::new().prefix(".pack-").tempdir_in(folder).map_err(|e| cannot_write(path, &e))?;
+    let work = WorkFolder::new_in(folder, "pack").map_err(|e| cannot_write(path, &e))?;
     let mut decoded = decode::decode(sources, &[size], pipeline, work.path(), progress)?;
     let pictures = std::mem::take(&mut decoded.pictures);
     let hashes = pictures.iter().flatten().map(|info| info.hash).collect();

@@ -12,8 +12,9 @@ pub mod space;
 pub(crate) mod stage;
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::{Path, PathBuf};
+
+use gatefold_engine::file::read_text;
 
 use self::decode::decode;
 use self::job::Job;
@@ -80,7 +81,7 @@ pub struct Imported {
 ///
 /// # Errors
 /// [`Error::Input`] if source or options are at fault: see [`Request::read`], [`decode()`] and [`split::assign`];
-/// [`Error::Run`] if `dir` cannot be written.
+/// As [`cannot_write`](gatefold_engine::file::cannot_write) says if `dir` cannot be written.
 pub fn import(options: &ImportOptions, dir: &Path, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<Imported> {
     check_sizes(&options.sizes)?;
     let survey = options.request.survey()?;
@@ -166,7 +167,7 @@ fn check_sizes(sizes: &[u32]) -> Result<()> {
 
 /// What decides the data set: the source's files, and the options except sizes.
 fn state(options: &ImportOptions, source: &str) -> Result<String> {
-    let genres = options.request.genres.as_ref().map(fs::read_to_string).transpose().unwrap_or_default();
+    let genres = options.request.genres.as_ref().map(|file| read_text(file)).transpose().unwrap_or_default();
     let ImportOptions { request, split, seed, fit, harmonise, keep_duplicates, .. } = options;
     // What is read otherwise than before has another number here.
     const RULES: u32 = 2;

@@ -66,7 +66,7 @@ pub fn draw(manifest: &Manifest, pack: &Pack) -> Result<RgbImage> {
 /// Writes the sheet as a PNG.
 ///
 /// # Errors
-/// [`Error::Run`] if the file cannot be written.
+/// As [`cannot_write`](gatefold_engine::file::cannot_write) says if the file cannot be written.
 pub fn write(manifest: &Manifest, pack: &Pack, path: &Path) -> Result<()> {
     let mut png = std::io::Cursor::new(Vec::new());
     draw(manifest, pack)?.write_to(&mut png, ImageFormat::Png).map_err(Error::run)?;

@@ -16,8 +16,10 @@ pub fn check(folder: &Path, work: &Path, need: u64) -> Result<()> {
     let need = need.saturating_sub(bytes_below(work));
     let absolute = std::path::absolute(folder).unwrap_or(folder.to_owned());
     let Some(there) = absolute.ancestors().find(|above| above.exists()) else { return Ok(()) };
+    // Those that hold no files of their own say that they have no room at all, for anything.
+    let tells = fs4::total_space(there).is_ok_and(|bytes| bytes > 0);
     match fs4::available_space(there) {
-        Ok(free) if need > free => Err(Error::Input(format!(
+        Ok(free) if tells && need > free => Err(Error::Input(format!(
             "{}: the decoded pictures need {}, and {} are free on its disk: free some space, name a folder on another disk with \
              --out, or a smaller --size",
             folder.display(),

@@ -42,7 +42,7 @@ impl Stage {
     /// Makes `target` if need be, locks it, and moves a finished data set into place that a killed import left behind.
     ///
     /// # Errors
-    /// [`Error::Input`] if another import is at work there, [`Error::Run`] if the folder cannot be written.
+    /// [`Error::Input`] if another import is at work there, as [`cannot_write`] says if the folder cannot be written.
     pub fn open(target: &Path) -> Result<Self> {
         let fresh = !target.exists();
         let work = target.join(WORK);
@@ -74,7 +74,7 @@ impl Stage {
     /// Where the finished files are written, emptied.
     ///
     /// # Errors
-    /// [`Error::Run`] if it cannot be made.
+    /// As [`cannot_write`] says if it cannot be made.
     pub fn new_files(&self) -> Result<PathBuf> {
         let folder = self.unfinished();
         let make = || {

@@ -91,7 +91,7 @@ impl Manifest {
     /// Writes the manifest as CSV with a header line, replacing `path` in one step.
     ///
     /// # Errors
-    /// [`Error::Run`] if the file cannot be written.
+    /// As [`cannot_write`](gatefold_engine::file::cannot_write) says if the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         write_atomically(path, |file| {
             let mut csv = csv::Writer::from_writer(file);

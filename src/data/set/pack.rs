@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use blake3::Hash;
-use gatefold_engine::file::{cannot_read, cannot_write};
+use gatefold_engine::file::{self, cannot_read, cannot_write};
 use memmap2::Mmap;
 use rayon::prelude::*;
 
@@ -77,7 +77,7 @@ impl Pack {
     /// [`Error::Input`] if the file cannot be read, is no pack, was made by another version, or is cut off.
     pub fn open(path: &Path) -> Result<Self> {
         let shown = path.display();
-        let file = File::open(path).map_err(|e| cannot_read(path, &e))?;
+        let file = file::open(path).map_err(|e| cannot_read(path, &e))?;
         // SAFETY: the bytes are only read, as plain u8. A pack is never changed in place: a new one is renamed over it,
         // which leaves the mapped one as it is. Against a user who cuts the file off under a running program nothing
         // helps but reading it whole, which a pack is too large for.

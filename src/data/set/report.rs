@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use gatefold_engine::file::{cannot_read, write_atomically};
+use gatefold_engine::shown::path_text;
 use serde::{Deserialize, Serialize};
 
 use crate::data::picture::fit::Fit;
@@ -14,7 +15,7 @@ use crate::{Error, Result};
 /// A picture that was named by the source but is not in the data set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Skipped {
-    /// The picture file, as far as UTF-8 can show it.
+    /// The picture file, as [`path_text`] shows it.
     pub path: String,
     /// Why, in one clause.
     pub reason: String,
@@ -22,7 +23,7 @@ pub struct Skipped {
 
 impl Skipped {
     pub(crate) fn new(path: &Path, reason: impl Into<String>) -> Self {
-        Self { path: path.to_string_lossy().into_owned(), reason: reason.into() }
+        Self { path: path_text(path), reason: reason.into() }
     }
 }
 
@@ -133,7 +134,7 @@ impl Report {
     /// Writes it into `dir`.
     ///
     /// # Errors
-    /// [`Error::Run`] if it cannot be written.
+    /// As [`cannot_write`](gatefold_engine::file::cannot_write) says if it cannot be written.
     pub fn write(&self, dir: &Path) -> Result<()> {
         write_atomically(&dir.join(IMPORT), |file| {
             serde_json::to_writer_pretty(&mut *file, self)?;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use gatefold_engine::file::cannot_read;
+use gatefold_engine::file::{cannot_read, read_text};
 use lofty::id3::v1::GENRES;
 
 use crate::data::set::nobody::normalise;
@@ -29,7 +29,7 @@ impl GenreTable {
     /// [`Error::Input`] if the file cannot be read, is no such table, or puts a genre into two classes.
     pub fn read(file: Option<&Path>) -> Result<Self> {
         let Some(path) = file else { return Self::parse(BUILT_IN, "the built-in table of genres") };
-        let text = std::fs::read_to_string(path).map_err(|e| cannot_read(path, &e))?;
+        let text = read_text(path).map_err(|e| cannot_read(path, &e))?;
         Self::parse(&text, &path.display().to_string())
     }
 

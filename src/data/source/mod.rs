@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use gatefold_engine::file::cannot_read;
 use gatefold_engine::hint::did_you_mean;
+use gatefold_engine::shown::path_text;
 use serde::{Deserialize, Serialize};
 
 pub use self::genres::{BUILT_IN as GENRES, GenreTable};
@@ -164,8 +165,8 @@ impl Request {
     /// The place, for messages.
     pub fn shown(&self) -> String {
         match &self.place {
-            Place::One(path) => path.display().to_string(),
-            Place::Pair { positive, negative } => format!("{} and {}", positive.display(), negative.display()),
+            Place::One(path) => path_text(path),
+            Place::Pair { positive, negative } => format!("{} and {}", path_text(positive), path_text(negative)),
         }
     }
 

@@ -4,10 +4,9 @@ mod columns;
 mod text;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use gatefold_engine::file::cannot_read;
+use gatefold_engine::file::{self, cannot_read};
 use gatefold_engine::hint::did_you_mean;
 
 use self::columns::Chosen;
@@ -42,7 +41,7 @@ impl Table {
     /// # Errors
     /// [`Error::Input`] if it cannot be read, is no text, has no header, or has a quotation mark that is not closed.
     pub fn open(data: &Path, root: &Path) -> Result<Self> {
-        let bytes = fs::read(data).map_err(|e| cannot_read(data, &e))?;
+        let bytes = file::read(data).map_err(|e| cannot_read(data, &e))?;
         let mut text = text::decoded(data, bytes)?;
         let (delimiter, skipped) = text::delimiter(data, &text);
         text.drain(..skipped);

@@ -48,6 +48,7 @@ pub mod hint;
 pub mod ops;
 pub mod params;
 pub mod plan;
+pub mod shown;
 pub mod tape;
 pub mod tensor;
 

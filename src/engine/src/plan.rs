@@ -222,6 +222,10 @@ impl Plan {
             return Err(Error::run("the plan trains other parameters than the store"));
         }
         let allocation = Allocation::new(tape, trains(tape));
+        // Before the device is asked, whose words are for programmers. What memory is free has changed since it was planned.
+        if let Some(misfit) = allocation.misfit(gpu.adapter(), u64::MAX) {
+            return Err(Error::Input(format!("{misfit}: make the inputs smaller, or fewer at a time")));
+        }
         let slots = pool.lease(gpu, &allocation.slots.sizes)?;
         let places = allocation.slots.places.iter();
         let mut buffers: HashMap<usize, (wgpu::Buffer, u64)> =

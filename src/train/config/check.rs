@@ -1,8 +1,9 @@
 //! What is wrong with settings, said before any picture is read.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
-use super::{ClassWeights, Config};
+use super::{ClassWeights, Config, bounds};
 use crate::train::Schedule;
 use crate::{Error, Result, nets};
 
@@ -13,17 +14,13 @@ impl Config {
         if self.size > crate::data::picture::fit::MAX_SIZE as usize {
             return bad("size", &self.size, &format!("at most {}", crate::data::picture::fit::MAX_SIZE));
         }
-        if self.batch == 0 || self.batch > 1 << 16 {
-            return bad("batch", &self.batch, "from 1 to 65536");
-        }
-        if self.epochs == 0 {
-            return bad("epochs", &self.epochs, "at least 1");
-        }
+        within("batch", self.batch as u64, &bounds::BATCH)?;
+        within("epochs", self.epochs, &bounds::EPOCHS)?;
         if !(self.lr.is_finite() && self.lr > 0.0) {
-            return bad("lr", &self.lr, "a number above 0");
+            return bad("lr", &self.lr, "a finite number above 0");
         }
         if !(self.weight_decay.is_finite() && self.weight_decay >= 0.0) {
-            return bad("weight-decay", &self.weight_decay, "0 or above");
+            return bad("weight-decay", &self.weight_decay, "a finite number, 0 or above");
         }
         if !self.mean.iter().all(|v| v.is_finite()) || !self.std.iter().all(|v| v.is_finite() && *v > 0.0) {
             let Self { mean, std, .. } = self;
@@ -41,27 +38,34 @@ impl Config {
         if !(0.0..1.0).contains(&self.dropout) {
             return bad("dropout", &self.dropout, "from 0 to below 1");
         }
-        if self.seed > u64::from(u32::MAX) {
-            return bad("seed", &self.seed, "at most 4294967295");
-        }
+        within("seed", self.seed, &bounds::SEED)?;
         self.check_optimiser()?;
         self.check_schedule()
     }
 
     fn check_optimiser(&self) -> Result<()> {
-        if self.accumulate == 0 || self.accumulate > 1 << 16 {
-            return bad("accumulate", &self.accumulate, "from 1 to 65536");
-        }
+        within("accumulate", self.accumulate as u64, &bounds::ACCUMULATE)?;
         if !(self.trunk_lr.is_finite() && self.trunk_lr > 0.0) {
-            return bad("trunk-lr", &self.trunk_lr, "a number above 0; to leave the trunk as it is say --freeze trunk");
+            return bad(
+                "trunk-lr",
+                &self.trunk_lr,
+                "a finite number above 0; to leave the trunk as it is say --freeze trunk",
+            );
         }
         if let Some(clip) = self.clip.filter(|clip| !(clip.is_finite() && *clip > 0.0)) {
-            return bad("clip", &clip, "a number above 0");
+            return bad("clip", &clip, "a finite number above 0");
         }
         Ok(())
     }
 
     fn check_schedule(&self) -> Result<()> {
+        within("warmup", self.warmup, &bounds::WARMUP)?;
+        if let Some(patience) = self.patience {
+            within("patience", patience, &bounds::EPOCHS)?;
+        }
+        if let Some(every) = self.step_every {
+            within("step-every", every, &bounds::EPOCHS)?;
+        }
         if self.warmup > 0 && self.schedule == Schedule::OneCycle {
             let what =
                 "the one-cycle schedule warms up by itself; leave it out, or add --schedule constant, cosine or step";
@@ -75,14 +79,12 @@ impl Config {
             (None, _) if step => return Err(Error::input("--schedule step: add --step-every EPOCHS")),
             (Some(every), _) if !step => return of_step("step-every", &every),
             (_, Some(factor)) if !step => return of_step("step-factor", &factor),
-            (Some(0), _) => return bad("step-every", &0, "at least 1"),
             (_, Some(factor)) if !(factor > 0.0 && factor <= 1.0) => {
                 return bad("step-factor", &factor, "above 0 and at most 1");
             }
             _ => {}
         }
         match (self.patience, self.split) {
-            (Some(0), _) => bad("patience", &0, "at least 1"),
             (Some(patience), Some([_, 0.0, _])) => Err(no_validation(patience)),
             _ => Ok(()),
         }
@@ -91,6 +93,18 @@ impl Config {
 
 fn bad(option: &str, value: &dyn fmt::Display, rule: &str) -> Result<()> {
     Err(Error::input(format!("--{option} {value}: must be {rule}")))
+}
+
+fn within(option: &str, value: u64, range: &RangeInclusive<u64>) -> Result<()> {
+    if range.contains(&value) { Ok(()) } else { bad(option, &value, &bounds::in_words(range)) }
+}
+
+/// A warm-up that lasts as long as the `steps` of a whole run, or longer, is no warm-up. `has`: "has", or "has at most".
+pub fn warmup_within(warmup: u64, has: &str, steps: u64) -> Result<()> {
+    if warmup > 0 && warmup >= steps {
+        return Err(Error::input(format!("--warmup {warmup}: the whole run {has} {steps} steps; name fewer")));
+    }
+    Ok(())
 }
 
 fn of_step(option: &str, value: &dyn fmt::Display) -> Result<()> {

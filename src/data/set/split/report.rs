@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use gatefold_engine::shown::escaped;
+
 use super::{Items, Split, join};
 
 /// What a split came to.
@@ -57,9 +59,10 @@ fn shares(sets: [usize; 3]) -> String {
 /// A table: a line per class with the shares it reached, and a line of totals.
 impl fmt::Display for SplitReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let width = self.classes.iter().map(|class| class.chars().count()).max().unwrap_or(0).max(5);
+        let names: Vec<String> = self.classes.iter().map(|class| escaped(class)).collect();
+        let width = names.iter().map(|class| class.chars().count()).max().unwrap_or(0).max(5);
         write!(f, "{:width$}  {:>7} {:>7} {:>7} {:>7}   reached", "class", "train", "val", "test", "groups")?;
-        for ((class, &sets), groups) in self.classes.iter().zip(&self.covers).zip(&self.groups) {
+        for ((class, &sets), groups) in names.iter().zip(&self.covers).zip(&self.groups) {
             let [train, val, test] = sets;
             write!(f, "\n{class:width$}  {train:>7} {val:>7} {test:>7} {groups:>7}   {}", shares(sets))?;
         }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::data::source::{Columns, Labelling};
+use std::fs;
 
 fn columns(path: Option<&str>, label: Option<&str>, groups: &[&str]) -> Columns {
     Columns {

@@ -237,7 +237,8 @@ fn describe(error: &wgpu::Error) -> String {
     match error {
         wgpu::Error::OutOfMemory { .. } => "out of memory; try a smaller batch or smaller inputs".to_owned(),
         wgpu::Error::Validation { description, .. } | wgpu::Error::Internal { description, .. } => {
-            description.split_whitespace().collect::<Vec<_>>().join(" ")
+            let text = description.split_whitespace().collect::<Vec<_>>().join(" ");
+            format!("{text}; a fault of gatefold or of the driver: please report this line")
         }
     }
 }

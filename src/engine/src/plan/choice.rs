@@ -115,7 +115,7 @@ impl Choices {
     }
 
     /// # Errors
-    /// [`Error::Run`] if the file cannot be written.
+    /// As [`cannot_write`](crate::file::cannot_write) says if the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         let text = serde_json::to_string_pretty(self).map_err(Error::run)?;
         write_atomically(path, |file| writeln!(file, "{text}"))
