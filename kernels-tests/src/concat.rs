@@ -110,7 +110,30 @@ pub fn rows() -> Vec<Row> {
             vec![relu::gradient(&x[0], &sum)]
         })
     };
+    // Its second place cannot be copied to from the first one, which lies in the same buffer.
+    let twice = |name: &str, channels: usize| {
+        Row::new(
+            "concat",
+            name,
+            inputs(&[channels, 4]),
+            |tape, x| {
+                let [a, b] = [relu(tape, x[0]), relu(tape, x[1])];
+                Ok(vec![concat(tape, &[a, b, a])?])
+            },
+            |x| {
+                let [a, b] = [0, 1].map(|i| relu::reference(&x[i]));
+                vec![joined(&[a.clone(), b, a])]
+            },
+        )
+        .backward(|x, dy| {
+            let c = x[0].shape.c;
+            let both = dy.channels(0, c).zip(&dy.channels(c + 4, c), |a, b| a + b);
+            vec![relu::gradient(&x[0], &both), relu::gradient(&x[1], &dy.channels(c, 4))]
+        })
+    };
     vec![
+        twice("a part twice, aligned", 8),
+        twice("a part twice, odd", 3),
         copied("inputs, aligned", inputs(&[4, 8])),
         copied("inputs, odd", inputs(&[3, 5, 1])),
         copied("inputs, odd sizes", inputs_of(Shape::new(3, 5, 7, 0), &[3, 5, 1])),

@@ -3,8 +3,8 @@
 //! Other kernels add in another order, so they give other bits. A run therefore keeps its choices (`tune.json`), and `--resume`
 //! takes them from there; and what was found is cached per adapter and driver, so that the same run again takes the same kernels.
 
-use std::fs;
-use std::path::PathBuf;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use gatefold_engine::gpu::Gpu;
@@ -65,6 +65,7 @@ impl Tuning<'_> {
             return Ok(Choices::new(adapter));
         }
         let file = self.file(gpu);
+        let _alone = file.as_deref().and_then(|file| self.alone(file));
         let known = file.as_ref().map_or(Ok(None), |file| Choices::read(file, adapter));
         let known = known.unwrap_or_else(|why| {
             let name = adapter.cache_name("tune", "json");
@@ -81,6 +82,18 @@ impl Tuning<'_> {
         let taken = choices.of_tape(tape);
         taken.write(&run.tune())?;
         Ok(taken)
+    }
+
+    /// The cache for this process alone. Another one would lose what this one finds, take a trial that is under way for one that
+    /// crashed, and disturb its clock. A crash frees it; where the file system knows no locks, nothing is lost but that.
+    fn alone(&mut self, file: &Path) -> Option<File> {
+        let lock =
+            OpenOptions::new().write(true).create(true).truncate(false).open(file.with_extension("lock")).ok()?;
+        if matches!(lock.try_lock(), Err(TryLockError::WouldBlock)) {
+            (self.say)("another gatefold is choosing kernels for this adapter; waiting for it".to_owned());
+            lock.lock().ok()?;
+        }
+        Some(lock)
     }
 
     /// The cache's file, in a folder that exists.

@@ -212,7 +212,7 @@ fn bad_input_is_told_in_a_line() {
     refused(&[data, "--out", to, "--size", "16"], &["--size 16", "32 or more"]);
     refused(&[data, "--out", to, "--source", "scanner"], &["--source scanner", "covers.csv"]);
     refused(&[text(&table), "--out", to, "--source", "press"], &["--source press", "no column `press`", "scanner"]);
-    refused(&[text(&table), "--out", text(&table)], &["--out", "is a file: name a folder"]);
+    refused(&[text(&table), "--out", text(&table)], &["covers.csv", "is a file: name a folder"]);
     refused(&[data, "--run", "/nowhere"], &["run /nowhere", "does not exist"]);
     assert_eq!(fs::read_dir(out.path()).unwrap().count(), 0);
     // clap's own.

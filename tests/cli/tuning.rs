@@ -54,6 +54,22 @@ fn choices_are_cached_kept_in_the_run_and_rebuilt_if_damaged() {
     assert!(said.contains("is damaged") && said.contains("built anew"), "{said}");
     assert!(serde_json::from_slice::<serde_json::Value>(&fs::read(&file).unwrap()).is_ok());
 
+    // One process at a time looks for kernels.
+    let lock = fs::File::create(file.with_extension("lock")).unwrap();
+    lock.lock().unwrap();
+    fs::remove_file(&file).unwrap();
+    let waiting = std::thread::scope(|scope| {
+        let fifth = scope.spawn(|| tuned(&run("fifth"), &cache, &["--tune"]));
+        std::thread::sleep(std::time::Duration::from_secs(3));
+        assert!(!file.exists(), "it did not wait");
+        drop(lock);
+        fifth.join().unwrap()
+    });
+    assert!(
+        waiting.contains("another gatefold is choosing kernels") && waiting.contains("chose kernels for"),
+        "{waiting}"
+    );
+
     let said = tuned(&run("fourth"), &cache, &["--no-tune"]);
     assert!(!said.contains("chose kernels") && !run("fourth").join("tune.json").exists(), "{said}");
 }

@@ -6,6 +6,7 @@
 mod disk;
 mod kill;
 mod mutate;
+mod power;
 mod tool;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,8 @@ const KINDS: &[Kind] = &[
     ("two trains", 1, kill::two_at_once),
     ("full disk, import", 1, disk::import),
     ("full disk, train", 1, disk::train),
+    ("power cut, import", 1, power::import),
+    ("power cut, train", 1, power::train),
     ("damaged checkpoint", 4, mutate::checkpoint),
     ("damaged pack", 4, mutate::pack),
     ("damaged manifest", 3, mutate::manifest),

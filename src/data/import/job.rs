@@ -60,6 +60,7 @@ impl Job<'_> {
         let (mut row_stays, mut info_stays) = (stays.iter(), stays.iter());
         rows.retain(|_| row_stays.next() == Some(&true));
         infos.retain(|_| info_stays.next() == Some(&true));
+        self.check_left(&usable, &rows)?;
         let looks = decoded.looks()?;
         let is_plain = |slot: u32| look::is_plain(looks.look(slot as usize));
         let plain: Vec<&str> = rows
@@ -80,7 +81,7 @@ impl Job<'_> {
                 moved.len()
             ));
         }
-        self.check_classes(&usable, &rows, &splits)?;
+        self.check_trained(&rows, &splits)?;
         let manifest = self.manifest(rows, infos, splits);
         self.source.notes.extend(size_gap(&manifest));
         self.source.notes.extend(self.options.harmonise.and_then(|harmonise| enlarged(&manifest, harmonise)));
@@ -259,15 +260,13 @@ impl Job<'_> {
         counts
     }
 
-    /// Refuses classes that nothing is left of, and classes that nothing could be learnt of. `usable` were the pictures of each
-    /// before duplicates were dropped.
-    fn check_classes(&self, usable: &[usize], rows: &[Row], splits: &[Split]) -> Result<()> {
+    /// Refuses a class that nothing is left of. `usable` were the pictures of each before duplicates were dropped.
+    fn check_left(&self, usable: &[usize], rows: &[Row]) -> Result<()> {
         let shown = &self.shown;
-        let mut trained = vec![false; usable.len()];
-        rows.iter().zip(splits).for_each(|(row, split)| trained[row.label] |= *split == Split::Train);
-        if let Some(gone) = self.of_classes(rows).iter().position(|&left| left == 0) {
+        let gone = self.of_classes(rows).iter().position(|&left| left == 0);
+        gone.map_or(Ok(()), |gone| {
             let class = &self.source.classes[gone];
-            return Err(Error::Input(match usable[gone] {
+            Err(Error::Input(match usable[gone] {
                 0 => format!(
                     "{shown}: class `{class}` has no usable cover left: repair its pictures or leave the class out"
                 ),
@@ -275,13 +274,20 @@ impl Job<'_> {
                     "{shown}: class `{class}` has no cover left: all its {all} are dropped as duplicates, or because they look like \
                      covers of another class: leave the class out with --map \"{class}=\", or keep them with --keep-duplicates"
                 ),
-            }));
-        }
+            }))
+        })
+    }
+
+    /// Refuses a class that nothing could be learnt of.
+    fn check_trained(&self, rows: &[Row], splits: &[Split]) -> Result<()> {
+        let mut trained = vec![false; self.source.classes.len()];
+        rows.iter().zip(splits).for_each(|(row, split)| trained[row.label] |= *split == Split::Train);
         let Some(class) = trained.iter().position(|trained| !trained) else { return Ok(()) };
         let class = &self.source.classes[class];
         Err(Error::Input(format!(
-            "{shown}: class `{class}` has no cover in the train set, so nothing could be learnt of it: leave it out with --map \
-             \"{class}=\", or make a split with --split 70,15,15"
+            "{}: class `{class}` has no cover in the train set, so nothing could be learnt of it: leave it out with --map \
+             \"{class}=\", or make a split with --split 70,15,15",
+            self.shown
         )))
     }
 

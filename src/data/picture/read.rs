@@ -69,7 +69,11 @@ pub fn read(path: &Path) -> Result<Vec<u8>, BadPicture> {
         return audio::front_cover(path, &is_usable).map_err(BadPicture::new);
     }
     if about.len() > MAX_FILE {
-        return Err(BadPicture::new(format!("a file of {} MB, too large for a cover", about.len() / 1_000_000)));
+        return Err(BadPicture::new(format!(
+            "a file of {} MB: too large for a cover (at most {} MB), scale it down",
+            about.len() / 1_000_000,
+            MAX_FILE / 1_000_000
+        )));
     }
     fs::read(path).map_err(unreadable)
 }
@@ -117,7 +121,11 @@ fn decode(bytes: &[u8]) -> Result<(RgbImage, Share), BadPicture> {
 
     let (width, height) = decoder.dimensions();
     if u64::from(width) * u64::from(height) > MAX_PIXELS || decoder.total_bytes() > MAX_DECODED {
-        return Err(BadPicture::new(format!("{width}x{height} pixels: too large for a cover, scale it down")));
+        return Err(BadPicture::new(format!(
+            "{width}x{height} pixels: too large for a cover (at most {} million, and {} MB decoded), scale it down",
+            MAX_PIXELS / 1_000_000,
+            MAX_DECODED / 1_000_000
+        )));
     }
     if width == 0 || height == 0 {
         return Err(BadPicture::new(format!("{width}x{height} pixels: an empty picture")));
@@ -181,7 +189,12 @@ fn explain(format: ImageFormat, error: &ImageError) -> BadPicture {
         ImageError::Limits(limit) if limit.kind() == LimitErrorKind::DimensionError => {
             format!("{MAX_SIDE} or more pixels on a side: too large for a cover, scale it down")
         }
-        ImageError::Limits(_) => "too large for a cover (its pixels do not fit in memory): scale it down".into(),
+        ImageError::Limits(_) => {
+            format!(
+                "too large for a cover (its decoder asks for more than {} MB): scale it down",
+                2 * MAX_DECODED / 1_000_000
+            )
+        }
         ImageError::Unsupported(e) => {
             format!("a kind of {format} that is not supported ({e}): convert it")
         }

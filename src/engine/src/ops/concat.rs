@@ -1,6 +1,6 @@
 //! Zero-copy channel concatenation: the parts become channel slices of one buffer.
 
-use super::copy::copy_to;
+use super::copy::{copy, copy_to};
 use crate::tape::{SharedStatistics, Statistics, Tape};
 use crate::tensor::{Shape, Tensor};
 use crate::{Error, Result};
@@ -8,7 +8,8 @@ use crate::{Error, Result};
 /// Joins tensors of equal `n x h x w` along their channels.
 ///
 /// A part that owns its storage is moved into its slice, and whoever produces it writes there. A part that cannot move
-/// (an input, a flattened value, a slice already, or one whose producer would then read and write one buffer) is copied.
+/// (an input, a flattened value, a slice already, or one whose producer would then read and write one buffer) is copied. A part
+/// may be there several times.
 ///
 /// # Errors
 /// If the extents differ or there is no part.
@@ -79,8 +80,11 @@ impl Stack {
 
 /// Moves a part into its slice of `whole`, or copies it there.
 fn place(tape: &mut Tape, part: Tensor, whole: Tensor, channel: usize) {
-    if !tape.alias_into(part, whole, channel) {
-        let to = tape.slice(whole, channel, part.shape.c);
-        copy_to(tape, part, to);
+    if tape.alias_into(part, whole, channel) {
+        return;
     }
+    // A part that is there twice lies in the whole already, and no launch may read and write one buffer.
+    let from = if tape.share_storage(part, whole) { copy(tape, part) } else { part };
+    let to = tape.slice(whole, channel, part.shape.c);
+    copy_to(tape, from, to);
 }
