@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use gatefold_engine::file::{Temporary, cannot_write, make_folder};
+use gatefold_engine::file::{Temporary, cannot_write, make_folder, sync_folder_of};
 use tempfile::TempDir;
 
 use crate::{Error, Result};
@@ -39,9 +39,20 @@ impl Drop for Claim {
     }
 }
 
-/// Whether the folder is marked as `what`.
-pub fn is_marked(folder: &Path, what: &str) -> bool {
-    fs::read_to_string(folder.join(MARKER)).is_ok_and(|text| text.trim() == what)
+/// Whether a folder that is there was claimed as `what`, or may have been: nothing else is in it yet.
+pub fn may_be_claimed(folder: &Path, what: &str) -> bool {
+    let empty = || names(folder).is_ok_and(|names| names.iter().all(|name| is_nothing(name) || name == MARKER));
+    marker(folder) == what || empty()
+}
+
+/// What the folder is marked as; empty if it is not. A power cut before the mark was on the disk can leave zeros of it.
+fn marker(folder: &Path) -> String {
+    let text = fs::read_to_string(folder.join(MARKER)).unwrap_or_default();
+    text.trim_matches(|c: char| c.is_whitespace() || c == '\0').to_owned()
+}
+
+fn is_nothing(name: &str) -> bool {
+    SYSTEM.contains(&name)
 }
 
 /// Refuses a folder that holds files which Gatefold did not write, since they could be replaced. `what` it is to be: "run".
@@ -56,8 +67,8 @@ pub fn check(folder: &Path, what: &str, ours: impl FnOnce() -> bool) -> Result<(
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(e) => return Err(cannot_write(folder, &e)),
     };
-    others.retain(|name| !SYSTEM.contains(&name.as_str()));
-    let marked = fs::read_to_string(folder.join(MARKER)).map(|text| text.trim().to_owned()).unwrap_or_default();
+    others.retain(|name| !is_nothing(name));
+    let marked = marker(folder);
     if others.is_empty() || marked == what || others == [MARKER] {
         return Ok(());
     }
@@ -103,7 +114,10 @@ pub fn claim(folder: &Path, what: &str, ours: impl FnOnce() -> bool) -> Result<C
         let write = |file: &mut File| {
             file.set_len(0)?;
             file.seek(SeekFrom::Start(0))?;
-            writeln!(file, "{what}")
+            writeln!(file, "{what}")?;
+            // Before anything else is written, so that a power cut leaves no folder of ours without its mark.
+            file.sync_all()?;
+            sync_folder_of(&path)
         };
         write(&mut file).map_err(failed)?;
     }
@@ -169,6 +183,13 @@ mod tests {
         claim(&new, "run", || false).unwrap();
         let said = check(&new, "audit", || true).unwrap_err().to_string();
         assert!(said.contains("is marked as `run` by Gatefold, not as `audit`"), "{said}");
+
+        // What a power cut can leave of a mark.
+        let torn = dir.path().join("b");
+        fs::create_dir(&torn).unwrap();
+        fs::write(torn.join(MARKER), "\0\0\0").unwrap();
+        assert!(may_be_claimed(&torn, "run"));
+        claim(&torn, "run", || false).unwrap();
 
         let empty = dir.path().join("c");
         fs::create_dir(&empty).unwrap();

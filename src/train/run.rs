@@ -179,7 +179,7 @@ impl RunFolder {
 
     /// Whether a run was begun here and broken off before its first checkpoint was whole.
     pub fn is_begun(&self) -> bool {
-        self.root.is_dir() && !self.last().exists() && claim::is_marked(&self.root, RUN) && check_new(self).is_ok()
+        self.root.is_dir() && !self.last().exists() && claim::may_be_claimed(&self.root, RUN) && check_new(self).is_ok()
     }
 
     /// Whether a run that has a best checkpoint and no last one was broken off between the two, and not robbed of it later.
