@@ -1,6 +1,7 @@
 //! `gatefold import`: from what people have to a data set. All pictures and audio files are made here by code.
 
 mod audio;
+mod batches;
 mod cleaning;
 mod common;
 mod folders;

@@ -6,6 +6,8 @@ use std::sync::{Arc, LazyLock};
 use gatefold_engine::gpu::{Gpu, GpuOptions};
 
 mod cam;
+mod evidence;
+mod linear;
 mod shaders;
 mod stream;
 mod torchvision;
