@@ -6,6 +6,7 @@ mod claims;
 mod common;
 mod damage;
 mod explain;
+mod faults;
 mod feeding;
 mod fine_tuning;
 mod harmonise;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rand_chacha::ChaCha8Rng;
 
-use crate::tool::{Base, RUN, SET, Verdict, below, command, differing, killed_after, run, text};
+use crate::tool::{Base, RUN, SET, Verdict, below, command, differing, killed_after, run, run_with, text};
 
 /// A call is killed again and again, at most so often, before it is left alone.
 const KILLS: usize = 4;
@@ -61,4 +61,29 @@ pub fn two_at_once(base: &Base, rng: &mut ChaCha8Rng) -> Verdict {
     }
     differing(&base.run(), &out, &RUN)?;
     Ok("one trained, one was refused")
+}
+
+/// A device that fails at any moment: one line, exit code 1, and `--resume` ends in the same bytes.
+pub fn device(base: &Base, rng: &mut ChaCha8Rng) -> Verdict {
+    let out = base.round().join("run");
+    let mut words = base.train(&out);
+    let (kind, most) = [("lose", 120), ("refuse", 60), ("late", 60)][below(rng, 3)];
+    let fault = format!("{kind}:{}", 1 + below(rng, most));
+    let done = run_with(&words, &[("GATEFOLD_FAULT", &fault)])?;
+    let told = match (done.code, kind) {
+        (Some(0), "late") => "late, the same bytes",
+        (Some(0), _) => "ended before it failed",
+        (Some(1), "lose" | "refuse")
+            if done.stderr.contains("device was lost") || done.stderr.contains("out of memory") =>
+        {
+            "failed, the same bytes"
+        }
+        (code, _) => return Err(format!("{fault}: exit code {code:?}: {}", done.stderr)),
+    };
+    if done.code != Some(0) {
+        words.extend(out.is_dir().then_some("--resume"));
+        run(&words)?.succeeds().map_err(|e| format!("after {fault}: {e}"))?;
+    }
+    differing(&base.run(), &out, &RUN).map_err(|e| format!("after {fault}: {e}"))?;
+    Ok(told)
 }

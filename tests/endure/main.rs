@@ -29,6 +29,7 @@ const KINDS: &[Kind] = &[
     ("full disk, train", 1, disk::train),
     ("power cut, import", 1, power::import),
     ("power cut, train", 1, power::train),
+    ("failing device", 3, kill::device),
     ("damaged checkpoint", 4, mutate::checkpoint),
     ("damaged pack", 4, mutate::pack),
     ("damaged manifest", 3, mutate::manifest),

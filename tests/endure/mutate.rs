@@ -120,7 +120,7 @@ pub fn pictures(base: &Base, rng: &mut ChaCha8Rng) -> Verdict {
             let path = folder.join(format!("{i}.{ending}"));
             let shift = (below(rng, 255)) as u8;
             let picture =
-                image::RgbImage::from_fn(48, 40, |x, y| image::Rgb([x as u8 * 5, y as u8 * 6 ^ shift, shift]));
+                image::RgbImage::from_fn(48, 40, |x, y| image::Rgb([x as u8 * 5, (y as u8 * 6) ^ shift, shift]));
             picture.save(&path).map_err(|e| e.to_string())?;
             if below(rng, 2) == 0 {
                 spoil(&path, rng)?;

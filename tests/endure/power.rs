@@ -86,9 +86,9 @@ impl Content {
 
     /// What a cut leaves: any of the later changes, in their order.
     fn cut(mut self, rng: &mut ChaCha8Rng) -> Vec<u8> {
-        let all = rng.next_u32() % 4 == 0;
+        let all = rng.next_u32().is_multiple_of(4);
         for (offset, data) in &self.later {
-            if all || rng.next_u32() % 2 == 0 {
+            if all || rng.next_u32().is_multiple_of(2) {
                 Self::apply(&mut self.durable, *offset, data.as_deref());
             }
         }

@@ -48,7 +48,13 @@ pub fn command(words: &[&str]) -> Command {
 
 /// Runs a call to its end, and holds it to what every call promises: an end, no panic, one line for an error.
 pub fn run(words: &[&str]) -> Result<Done, String> {
+    run_with(words, &[])
+}
+
+/// As [`run`], with variables of the environment.
+pub fn run_with(words: &[&str], variables: &[(&str, &str)]) -> Result<Done, String> {
     let mut child = command(words)
+        .envs(variables.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -76,7 +76,9 @@ impl Gpu {
         // Bindings and copies count in words of four bytes; an empty buffer cannot be bound.
         let size = bytes.next_multiple_of(16).max(16);
         let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
-        self.guarded(&format!("a buffer of {size} bytes for {label}"), || self.device.create_buffer(&descriptor))
+        let what = format!("a buffer of {size} bytes for {label}");
+        self.refuse_buffer(&what)?;
+        self.guarded(&what, || self.device.create_buffer(&descriptor))
     }
 
     /// Copies `bytes` bytes from `offset` of a buffer to the host, after all that was submitted before.

@@ -4,6 +4,7 @@
 
 mod adapter;
 mod compiled;
+mod faults;
 mod kernel;
 mod layers;
 mod memory;
@@ -54,6 +55,7 @@ pub struct Gpu {
     turn: Mutex<()>,
     /// The first error wgpu reported outside an error scope, or the reason the device was lost.
     failure: Arc<Mutex<Option<String>>>,
+    faults: faults::Faults,
 }
 
 /// A submission that has not finished after this long is given up (a driver's own watchdog acts within seconds;
@@ -77,6 +79,7 @@ impl Gpu {
     /// # Errors
     /// As [`Gpu::open`]. A folder that is of no use is none: then nothing is kept.
     pub fn open_cached(options: &GpuOptions, cache: Option<&Path>) -> Result<Self> {
+        let faults = faults::Faults::wanted()?;
         let (adapter, summary) = adapter::choose(options.adapter.as_deref())?;
         let mut wanted = wgpu::Features::TIMESTAMP_QUERY
             | wgpu::Features::SHADER_F16
@@ -129,6 +132,7 @@ impl Gpu {
             compiled,
             turn: Mutex::new(()),
             failure,
+            faults,
         })
     }
 
@@ -192,6 +196,7 @@ impl Gpu {
 
     /// Submits commands.
     pub(crate) fn submit(&self, commands: wgpu::CommandBuffer) -> wgpu::SubmissionIndex {
+        self.fail_submission();
         let _turn = self.turn();
         self.queue.submit([commands])
     }
@@ -225,6 +230,13 @@ impl Gpu {
         match faults.into_iter().flatten().next() {
             Some(e) => Err(self.fault(format!("{what}: {}", describe(&e)))),
             None => self.check().map(|()| value),
+        }
+    }
+
+    /// Keeps the first failure that is told.
+    fn keep_first(&self, text: &str) {
+        if let Ok(mut slot) = self.failure.lock() {
+            slot.get_or_insert_with(|| text.to_owned());
         }
     }
 
