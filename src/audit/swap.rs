@@ -115,7 +115,7 @@ pub struct Swap {
 /// [`swap`] for a run's best checkpoint and its own test set.
 ///
 /// # Errors
-/// [`Error::Input`] if the run has no checkpoint or its data is damaged; [`Error::Run`] if the device fails.
+/// [`Error::Input`](crate::Error::Input) if the run has no checkpoint or its data is damaged; [`Error::Run`](crate::Error::Run) if the device fails.
 pub fn of_run(gpu: &Arc<Gpu>, run: &RunFolder, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<Swap> {
     let checkpoint = run.checkpoint()?;
     let model = Model::load(gpu, &checkpoint)?;

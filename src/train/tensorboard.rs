@@ -74,7 +74,7 @@ impl EventWriter {
     /// twice, and a TensorBoard that has read them already is told to forget them.
     ///
     /// # Errors
-    /// As [`cannot_write`](gatefold_engine::file::cannot_write) says if a file cannot be read or written.
+    /// As [`cannot_write`] says if a file cannot be read or written.
     pub fn open(folder: &Path, step: u64) -> Result<Self> {
         let fault = |e: std::io::Error| cannot_write(folder, &e);
         fs::create_dir_all(folder).map_err(fault)?;
@@ -100,7 +100,7 @@ impl EventWriter {
     /// Appends numbers of a step.
     ///
     /// # Errors
-    /// As [`cannot_write`](gatefold_engine::file::cannot_write) says if they cannot be written.
+    /// As [`cannot_write`] says if they cannot be written.
     pub fn scalars(&mut self, step: u64, scalars: &[(&str, f64)]) -> Result<()> {
         let value = |&(tag, value): &(&str, f64)| Value { tag: tag.to_owned(), simple_value: Some(value as f32) };
         self.event(step, What::Summary(Summary { value: scalars.iter().map(value).collect() }))
