@@ -224,6 +224,11 @@ fn bad_pictures_say_what_is_wrong() {
     assert_says(&reason("a.jpg", &jpeg[..jpeg.len() / 2]), &["truncated JPEG"]);
     assert_says(&reason("a.jpg", &jpeg[..jpeg.len() - 2]), &["truncated JPEG"]);
     assert_says(&reason("a.jpg", &jpeg[..20]), &["truncated JPEG"]);
+    // Ones in the scan: no code is so long.
+    let mut damaged = jpeg.clone();
+    let middle = damaged.len() / 2;
+    damaged[middle..middle + 40].chunks_mut(2).for_each(|two| two.copy_from_slice(&[0xff, 0x00]));
+    assert_says(&reason("a.jpg", &damaged), &["damaged JPEG", "Huffman"]);
     let (_dir, path) = written("a.jpg", &[&jpeg[..], b"\r\ntrailing bytes"].concat());
     assert!(load(&path, 8, Fit::Crop).is_ok());
 

@@ -170,7 +170,7 @@ fn state(options: &ImportOptions, source: &str) -> Result<String> {
     let genres = options.request.genres.as_ref().map(|file| read_text(file)).transpose().unwrap_or_default();
     let ImportOptions { request, split, seed, fit, harmonise, keep_duplicates, .. } = options;
     // What is read otherwise than before has another number here.
-    const RULES: u32 = 2;
+    const RULES: u32 = 3;
     let Request { columns, labelling, .. } = request;
     let text = format!(
         "{} {RULES} {source} {columns:?} {labelling:?} {genres:?} {split:?} {seed} {fit} {harmonise:?} {keep_duplicates}",

@@ -2,6 +2,10 @@
 
 use image::{ImageFormat, RgbImage};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
+use zune_core::bytestream::ZCursor;
+use zune_core::colorspace::ColorSpace;
+use zune_core::options::DecoderOptions;
+use zune_jpeg::JpegDecoder;
 
 use crate::data::picture::fit::BadPicture;
 
@@ -31,6 +35,27 @@ pub fn is_whole(bytes: &[u8]) -> bool {
                 at += usize::from(u16::from_be_bytes([high, low])).max(2);
             }
         }
+    }
+}
+
+/// What a strict decoder says of bytes between headers, which many files have and which hurt nothing.
+const HARMLESS: &str = "Extra bytes between headers";
+
+/// The RGB bytes of a JPEG in colour, by the decoder that `image` uses, which gives the same bytes. But `image` has it pass over
+/// codes that no encoder writes and fill up what follows; here they are damage. None if it is not to be decoded strictly.
+///
+/// # Errors
+/// What the decoder says.
+pub fn decode_strictly(bytes: &[u8]) -> Result<Option<Vec<u8>>, String> {
+    let options = DecoderOptions::default()
+        .set_strict_mode(true)
+        .set_max_width(usize::MAX)
+        .set_max_height(usize::MAX)
+        .jpeg_set_out_colorspace(ColorSpace::RGB);
+    match JpegDecoder::new_with_options(ZCursor::new(bytes), options).decode() {
+        Ok(pixels) => Ok(Some(pixels)),
+        Err(e) if format!("{e:?}").contains(HARMLESS) => Ok(None),
+        Err(e) => Err(format!("{e:?}")),
     }
 }
 

@@ -132,7 +132,15 @@ fn decode(bytes: &[u8]) -> Result<(RgbImage, Share), BadPicture> {
     }
     let share = budget::take(needed(&decoder));
     let orientation = orientation(&mut decoder).map_err(explain)?;
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(explain)?;
+    let strict = if format == ImageFormat::Jpeg && decoder.color_type() == ColorType::Rgb8 {
+        jpeg::decode_strictly(bytes).map_err(|e| BadPicture::new(format!("damaged JPEG ({})", one_line(&e))))?
+    } else {
+        None
+    };
+    let mut picture = match strict.and_then(|pixels| RgbImage::from_raw(width, height, pixels)) {
+        Some(rgb) => DynamicImage::from(rgb),
+        None => DynamicImage::from_decoder(decoder).map_err(explain)?,
+    };
     picture.apply_orientation(orientation);
     Ok((over_white(picture, format == ImageFormat::Tiff && tiff::is_premultiplied(bytes)), share))
 }
