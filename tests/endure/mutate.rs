@@ -132,12 +132,12 @@ pub fn pictures(base: &Base, rng: &mut ChaCha8Rng) -> Verdict {
 
 pub fn audio(base: &Base, rng: &mut ChaCha8Rng) -> Verdict {
     let root = base.round().join("music");
-    for (number, genre) in ["Rock", "Jazz", "Rock", "Jazz"].iter().enumerate() {
+    for (number, genre) in ["Rock", "Jazz"].repeat(5).iter().enumerate() {
         let folder = root.join(format!("album {number}"));
         fs::create_dir_all(&folder).map_err(|e| e.to_string())?;
         let path = folder.join("01.mp3");
         let mut cover = std::io::Cursor::new(vec![]);
-        let shade = 40 * number as u8;
+        let shade = 20 * number as u8;
         let picture = image::RgbImage::from_fn(40, 40, |x, y| image::Rgb([x as u8 * 6, y as u8 * 6, shade]));
         picture.write_to(&mut cover, image::ImageFormat::Png).map_err(|e| e.to_string())?;
         fs::write(&path, mp3(genre, cover.get_ref())).map_err(|e| e.to_string())?;
