@@ -8,7 +8,7 @@ use crate::common::*;
 #[test]
 fn a_lost_device_and_a_refused_buffer_end_with_a_line_and_leave_the_last_checkpoint() {
     let trained = three();
-    for (fault, part) in [("lose:3", "device was lost"), ("lose:30", "device was lost"), ("refuse:9", "out of memory")]
+    for (fault, part) in [("lose:3", "device was lost"), ("lose:12", "device was lost"), ("refuse:9", "out of memory")]
     {
         let folder = tempfile::tempdir().unwrap();
         let run = folder.path().join("run");
