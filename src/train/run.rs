@@ -15,7 +15,7 @@ use crate::data::set::dataset;
 use crate::data::set::report::is_ours;
 use crate::data::{Dataset, Intake, Split};
 use crate::train::Config;
-use crate::weights::{Checkpoint, Header};
+use crate::weights::Checkpoint;
 use crate::{Error, Result};
 
 /// What the folder is marked as.
@@ -177,16 +177,9 @@ impl RunFolder {
         Ok(Self { root: self.root.clone(), _claim: Some(Arc::new(claim)) })
     }
 
-    /// Whether a run was begun here and broken off before its first checkpoint was whole.
+    /// Whether a run was begun here that has no last checkpoint to go on from: it was broken off before the first one was whole.
     pub fn is_begun(&self) -> bool {
-        self.root.is_dir() && !self.last().exists() && claim::may_be_claimed(&self.root, RUN) && check_new(self).is_ok()
-    }
-
-    /// Whether a run that has a best checkpoint and no last one was broken off between the two, and not robbed of it later.
-    fn is_in_first_epoch(&self) -> bool {
-        let first = |header: Header| header.epoch <= 1;
-        !self.test().exists()
-            && Checkpoint::read(&self.best()).is_ok_and(|checkpoint| checkpoint.header.is_some_and(first))
+        self.root.is_dir() && !self.last().exists() && (claim::may_be_claimed(&self.root, RUN) || self.is_ours())
     }
 
     /// Whether an older version made it, which left no mark: its settings say so, or nothing is in it but a run's data set.
@@ -217,16 +210,10 @@ pub fn answers_missing(run: &RunFolder) -> Result<bool> {
 /// # Errors
 /// [`Error::Input`] if there is a run in the folder already, or files that are not Gatefold's.
 pub fn check_new(run: &RunFolder) -> Result<()> {
-    let root = run.root.display();
-    if run.last().exists() {
+    if run.best().exists() || run.last().exists() {
+        let root = run.root.display();
         let text = format!("--out {root}: holds a run already; add --resume to go on with it, or name another folder");
         return Err(Error::input(text));
-    }
-    if run.best().exists() && !run.is_in_first_epoch() {
-        return Err(Error::input(format!(
-            "--out {root}: holds the best checkpoint of a run whose last.safetensors is gone, so it cannot be gone on with; name another \
-             folder"
-        )));
     }
     claim::check(&run.root, RUN, || run.is_ours())
 }

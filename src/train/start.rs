@@ -121,9 +121,20 @@ impl Starter<'_> {
         let run = RunFolder::new(out);
         // Before the source is read, which takes a while for a large library.
         run::check_new(&run)?;
+        self.begin(data, config, weights, || run::create(&run))
+    }
+
+    /// [`Starter::start`] in the folder that `claim` gives.
+    fn begin(
+        &self,
+        data: &Path,
+        config: Config,
+        weights: Option<&Path>,
+        claim: impl FnOnce() -> Result<RunFolder>,
+    ) -> Result<Trainer> {
         let intake = self.open_data(data, &config)?;
         let Checked { intake, config, pretrained, gpu, needs, step } = self.check(intake, config, weights)?;
-        let run = run::create(&run)?;
+        let run = claim()?;
         let dataset = self.prepare(intake, &config, &run)?;
         self.listener.event(Event::Planned(&needs));
         if config.freeze.is_some() && pretrained.is_none() {
@@ -144,13 +155,13 @@ impl Starter<'_> {
     /// # Errors
     /// As [`Starter::start`]; [`Error::Input`](crate::Error::Input) if the weights have changed.
     pub fn start_again(&self, data: &Path, config: Config, run: &RunFolder) -> Result<Trainer> {
-        self.note(format!("run {} has no checkpoint yet, so it starts from its beginning", run.root().display()));
+        self.note(format!("run {} has no last checkpoint, so it starts from its beginning", run.root().display()));
         let stored = run.config().is_file().then(|| Config::read(&run.config())).transpose()?;
         let weights = stored.and_then(|config| config.run).and_then(|origin| origin.weights);
         if let Some(weights) = &weights {
             weights.check_unchanged()?;
         }
-        self.start(data, config, weights.as_ref().map(|weights| weights.path.as_path()), run.root())
+        self.begin(data, config, weights.as_ref().map(|weights| weights.path.as_path()), || run.claimed())
     }
 
     /// Decodes and splits the covers into the run's data folder.

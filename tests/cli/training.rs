@@ -194,10 +194,11 @@ fn a_run_that_was_broken_off_before_its_first_checkpoint_is_gone_on_with() {
     good(&["train", data, "--out", text(&run), "--resume", "--no-tune"]);
     same(&run);
 
-    // A finished run without its last checkpoint is neither gone on with nor overwritten.
+    // A finished run without its last checkpoint is not overwritten unasked.
     let (_folder, run) = begun(&["best.safetensors", "test.json", "test-predictions.csv", "metrics.jsonl"]);
-    refused(&["train", data, "--out", text(&run), "--resume"], &["last.safetensors", "another --out"]);
-    refused(&train(&trained.data, &run, &[]), &["last.safetensors is gone", "another folder"]);
+    refused(&train(&trained.data, &run, &[]), &["holds a run already", "--resume"]);
+    good(&["train", data, "--out", text(&run), "--resume", "--no-tune"]);
+    same(&run);
 }
 
 #[test]
@@ -208,7 +209,7 @@ fn a_loss_that_is_no_number_stops_the_run_and_names_the_step() {
     fails(1, &train(data, &run, &["--lr", "1e30"]), &["step 2", "no finite number", "--lr"]);
     // There is nothing to go on from but its beginning.
     let again = fails(1, &["train", text(data), "--out", text(&run), "--resume"], &["step 2", "no finite number"]);
-    assert!(again.stderr.contains("has no checkpoint yet, so it starts from its beginning"), "{}", again.stderr);
+    assert!(again.stderr.contains("has no last checkpoint, so it starts from its beginning"), "{}", again.stderr);
 
     // One step an epoch: the second finds what the first one did.
     let run = out.path().join("epochs");
