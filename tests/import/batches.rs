@@ -462,7 +462,7 @@ fn more_than_half_bad_stops_and_half_does_not() {
     for i in 0..8 {
         fs::write(data.path().join(format!("b/{i:03}.png")), "").unwrap();
     }
-    assert_says(&refusal(data.path(), &options()), &["class `b` has 0 usable covers"]);
+    assert_says(&refusal(data.path(), &options()), &["class `b` has no usable cover left"]);
 }
 
 #[test]
