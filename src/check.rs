@@ -71,9 +71,10 @@ struct Found(Vec<Item>);
 impl Found {
     fn add(&mut self, path: &Path, state: State, about: impl Display) {
         // The path stands beside it already.
-        let about = about.to_string();
-        let about = about.strip_prefix(&format!("{}: ", path.display())).map_or(about.clone(), str::to_owned);
-        self.0.push(Item { path: path.to_owned(), state, about });
+        let (about, shown) = (about.to_string(), path.display());
+        let named = [format!("{shown}: "), format!("checkpoint {shown}: ")];
+        let rest = named.iter().find_map(|named| about.strip_prefix(named.as_str())).unwrap_or(&about);
+        self.0.push(Item { path: path.to_owned(), state, about: rest.to_owned() });
     }
 
     fn readable(&mut self, path: &Path, read: Result<String, impl Display>) {
@@ -83,14 +84,16 @@ impl Found {
         }
     }
 
-    fn dataset(&mut self, dir: &Path) {
+    /// The data set, if it can be opened.
+    fn dataset(&mut self, dir: &Path) -> Option<Dataset> {
         if import_waits_in(dir) {
             self.add(dir, State::Damaged, "an import into it was broken off: start the same import again");
-            return;
+            return None;
         }
         self.readable(&dir.join(IMPORT), Report::read(dir).map(|report| format!("{} pictures kept", report.kept)));
         let manifest = dir.join(MANIFEST);
-        match Dataset::open(dir) {
+        let opened = Dataset::open(dir);
+        match &opened {
             Ok(dataset) => {
                 let about = format!("{} covers of {} classes", dataset.pack.len(), dataset.manifest.classes.len());
                 self.add(&manifest, if dataset.is_sealed() { State::Whole } else { State::Readable }, about);
@@ -102,6 +105,7 @@ impl Found {
             names.filter(|path| path.file_name().is_some_and(|name| is_pack(&name.to_string_lossy()))).collect();
         packs.sort_unstable();
         packs.iter().for_each(|path| self.pack(path));
+        opened.ok()
     }
 
     fn pack(&mut self, path: &Path) {
@@ -137,8 +141,7 @@ impl Found {
 
     fn run(&mut self, run: &RunFolder) {
         self.readable(&run.config(), Config::read(&run.config()).map(|config| format!("settings of {}", config.net)));
-        self.dataset(&run.data());
-        let dataset = Dataset::open(&run.data()).ok();
+        let dataset = self.dataset(&run.data());
         let mut counts = None;
         for path in [run.best(), run.last()].into_iter().filter(|path| path.exists()) {
             let Some(header) = self.checkpoint(&path).and_then(|checkpoint| checkpoint.header) else { continue };

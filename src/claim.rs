@@ -41,8 +41,7 @@ impl Drop for Claim {
 
 /// Whether a folder that is there was claimed as `what`, or may have been: nothing else is in it yet.
 pub fn may_be_claimed(folder: &Path, what: &str) -> bool {
-    let empty = || names(folder).is_ok_and(|names| names.iter().all(|name| is_nothing(name) || name == MARKER));
-    marker(folder) == what || empty()
+    marker(folder) == what || others(folder).is_ok_and(|others| others.is_empty())
 }
 
 /// What the folder is marked as; empty if it is not. A power cut before the mark was on the disk can leave zeros of it.
@@ -51,8 +50,11 @@ fn marker(folder: &Path) -> String {
     text.trim_matches(|c: char| c.is_whitespace() || c == '\0').to_owned()
 }
 
-fn is_nothing(name: &str) -> bool {
-    SYSTEM.contains(&name)
+/// What is in the folder beside the mark and what systems put everywhere.
+fn others(folder: &Path) -> io::Result<Vec<String>> {
+    let mut names = names(folder)?;
+    names.retain(|name| name != MARKER && !SYSTEM.contains(&name.as_str()));
+    Ok(names)
 }
 
 /// Refuses a folder that holds files which Gatefold did not write, since they could be replaced. `what` it is to be: "run".
@@ -62,14 +64,13 @@ fn is_nothing(name: &str) -> bool {
 /// [`Error::Input`] if it is refused; as [`cannot_write`] if it cannot be read.
 pub fn check(folder: &Path, what: &str, ours: impl FnOnce() -> bool) -> Result<()> {
     let shown = folder.display();
-    let mut others = match names(folder) {
-        Ok(names) => names,
+    let mut others = match others(folder) {
+        Ok(others) => others,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(e) => return Err(cannot_write(folder, &e)),
     };
-    others.retain(|name| !is_nothing(name));
     let marked = marker(folder);
-    if others.is_empty() || marked == what || others == [MARKER] {
+    if others.is_empty() || marked == what {
         return Ok(());
     }
     if !marked.is_empty() {

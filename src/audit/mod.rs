@@ -145,6 +145,7 @@ const DRAWN: usize = 4;
 /// # Errors
 /// [`Error::Input`] if the squares are too small to be measured; [`Error::Run`] if one cannot be compressed.
 pub fn audit(dataset: &Dataset, options: &Options, steps: &Steps) -> Result<Audit> {
+    let asked = options.gpu.zip(options.run).map(|(gpu, run)| swap::Asked::open(gpu, run)).transpose()?;
     let Dataset { manifest, pack, .. } = dataset;
     let size = pack.size() as usize;
     check_size(size)?;
@@ -188,10 +189,7 @@ pub fn audit(dataset: &Dataset, options: &Options, steps: &Steps) -> Result<Audi
         }
         None => None,
     };
-    let swap = match options.gpu.zip(options.run) {
-        Some((gpu, run)) => Some(swap::of_run(gpu, run, &*steps("swapping pipelines", "pictures"))?),
-        None => None,
-    };
+    let swap = asked.map(|asked| asked.swap(&*steps("swapping pipelines", "pictures"))).transpose()?;
 
     let verdict = Findings {
         pictures: labels.len(),

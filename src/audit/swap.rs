@@ -112,22 +112,37 @@ pub struct Swap {
     pub text: String,
 }
 
-/// [`swap`] for a run's best checkpoint and its own test set.
-///
-/// # Errors
-/// [`Error::Input`](crate::Error::Input) if the run has no checkpoint or its data is damaged; [`Error::Run`](crate::Error::Run) if the device fails.
-pub fn of_run(gpu: &Arc<Gpu>, run: &RunFolder, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<Swap> {
-    let checkpoint = run.checkpoint()?;
-    let model = Model::load(gpu, &checkpoint)?;
-    let dataset = Dataset::open(&run.data())?;
-    model.header.check_data(&checkpoint, &dataset)?;
-    let mut inference = model.inference(BATCH)?;
-    let outputs = model.header.net.outputs();
-    let mut answer = |pictures: &[&[u8]]| {
-        let logits = inference.logits(pictures.iter().copied(), |_| {})?;
-        Ok(probabilities(&logits, outputs))
-    };
-    swap(&dataset, model.pipeline(), &mut answer, progress)
+/// A run's best checkpoint and its own data, which belong together.
+pub struct Asked {
+    model: Model,
+    dataset: Dataset,
+}
+
+impl Asked {
+    /// Opens and checks them, which is to come before an hour of other questions.
+    ///
+    /// # Errors
+    /// [`Error::Input`](crate::Error::Input) if the run has no checkpoint, or its data are damaged or others.
+    pub fn open(gpu: &Arc<Gpu>, run: &RunFolder) -> Result<Self> {
+        let checkpoint = run.checkpoint()?;
+        let this = Self { model: Model::load(gpu, &checkpoint)?, dataset: Dataset::open(&run.data())? };
+        this.model.header.check_data(&checkpoint, &this.dataset)?;
+        Ok(this)
+    }
+
+    /// [`swap`] for the run's network and its test set.
+    ///
+    /// # Errors
+    /// [`Error::Run`](crate::Error::Run) if the device fails.
+    pub fn swap(&self, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<Swap> {
+        let mut inference = self.model.inference(BATCH)?;
+        let outputs = self.model.header.net.outputs();
+        let mut answer = |pictures: &[&[u8]]| {
+            let logits = inference.logits(pictures.iter().copied(), |_| {})?;
+            Ok(probabilities(&logits, outputs))
+        };
+        swap(&self.dataset, self.model.pipeline(), &mut answer, progress)
+    }
 }
 
 /// Class probabilities, a row for each of these squares.

@@ -199,7 +199,6 @@ fn test(
             return Err(Error::input("no picture to test on; name some, or a run with a test set"));
         };
         dataset = Dataset::open(&run.data())?;
-        // With --size they are other squares.
         if dataset.pack.size() != model.picture_size() {
             let text = "its data has pictures of another size than its checkpoint; name pictures";
             return Err(Error::input(format!("run {}: {text}", run.root().display())));

@@ -9,7 +9,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use gatefold_engine::file::{cannot_read, read_text};
+use gatefold_engine::file::{self, cannot_read, read_text};
 use gatefold_engine::hint::did_you_mean;
 use serde::{Deserialize, Serialize};
 
@@ -174,7 +174,7 @@ impl WeightsFile {
     /// # Errors
     /// [`Error::Input`] if it has changed or cannot be read.
     pub fn check_unchanged(&self) -> Result<()> {
-        let bytes = std::fs::read(&self.path).map_err(|e| cannot_read(&self.path, &e))?;
+        let bytes = file::read(&self.path).map_err(|e| cannot_read(&self.path, &e))?;
         if blake3::hash(&bytes).to_hex().as_str() == self.blake3 {
             return Ok(());
         }

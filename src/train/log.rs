@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
-use gatefold_engine::file::write_atomically;
+use gatefold_engine::file::{cannot_write, write_atomically};
 use serde::{Deserialize, Serialize};
 
 use crate::train::run::RunFolder;
@@ -85,10 +85,10 @@ impl Log {
     /// Opens the log, keeping what belongs to the first `step` steps (a resumed run writes the later ones again).
     ///
     /// # Errors
-    /// As [`cannot_write`](gatefold_engine::file::cannot_write) says if a file cannot be written.
+    /// As [`cannot_write`] says if a file cannot be written.
     pub fn open(run: &RunFolder, step: u64, tensorboard: bool) -> Result<Self> {
         let path = run.metrics();
-        let fault = |e: std::io::Error| Error::run(format!("{}: cannot be written ({e})", path.display()));
+        let fault = |e: std::io::Error| cannot_write(&path, &e);
         if path.exists() {
             let kept: Vec<String> = BufReader::new(File::open(&path).map_err(fault)?)
                 .lines()
@@ -105,11 +105,10 @@ impl Log {
     /// Appends a line.
     ///
     /// # Errors
-    /// As [`cannot_write`](gatefold_engine::file::cannot_write) says if it cannot be written.
+    /// As [`cannot_write`] says if it cannot be written.
     pub fn line(&mut self, line: &Line) -> Result<()> {
         let text = serde_json::to_string(line).map_err(Error::run)?;
-        writeln!(self.file, "{text}")
-            .map_err(|e| Error::run(format!("{}: cannot be written ({e})", self.path.display())))?;
+        writeln!(self.file, "{text}").map_err(|e| cannot_write(&self.path, &e))?;
         let (step, scalars) = line.scalars();
         self.tensorboard.as_mut().map_or(Ok(()), |events| events.scalars(step, &scalars))
     }

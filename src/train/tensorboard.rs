@@ -109,9 +109,7 @@ impl EventWriter {
     fn event(&mut self, step: u64, what: What) -> Result<()> {
         let event = Event { wall_time: now(), step: step as i64, what: Some(what) };
         // One write for a record: a crash leaves whole records, or part of the last one, which readers skip.
-        self.file
-            .write_all(&record(&event.encode_to_vec()))
-            .map_err(|e| Error::run(format!("{}: cannot be written ({e})", self.path.display())))
+        self.file.write_all(&record(&event.encode_to_vec())).map_err(|e| cannot_write(&self.path, &e))
     }
 }
 

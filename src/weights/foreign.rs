@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use gatefold_engine::file::read_text;
-
 use serde::Deserialize;
 
 use super::compare::layer;

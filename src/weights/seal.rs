@@ -3,8 +3,10 @@
 //!
 //! It stands in front of the header's JSON, `{"blake3":"…",` and then the rest, over which it is taken with the tensors.
 
-use blake3::{Hash, Hasher};
+use blake3::Hash;
 use safetensors::tensor::TensorView;
+
+use crate::data::set::hash::Parts;
 
 const KEY: &str = "{\"blake3\":\"";
 
@@ -24,14 +26,11 @@ pub(super) fn is_whole<'v>(header: &str, tensors: impl Iterator<Item = (&'v str,
 fn hash<'v>(rest: &str, tensors: impl Iterator<Item = (&'v str, &'v TensorView<'v>)>) -> Hash {
     let mut tensors: Vec<_> = tensors.collect();
     tensors.sort_unstable_by_key(|(name, _)| *name);
-    let mut hasher = Hasher::new();
-    let mut part = |bytes: &[u8]| {
-        hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
-    };
-    part(rest.as_bytes());
+    let mut parts = Parts::default();
+    parts.add(rest.as_bytes());
     for (name, view) in tensors {
-        part(format!("{name} {:?} {:?}", view.dtype(), view.shape()).as_bytes());
-        part(view.data());
+        parts.add(format!("{name} {:?} {:?}", view.dtype(), view.shape()).as_bytes());
+        parts.add(view.data());
     }
-    hasher.finalize()
+    parts.hash()
 }

@@ -150,6 +150,7 @@ fn a_run_whose_data_were_made_anew() {
     refused(&["eval", text(&run)], &parts);
     refused(&["report", text(&run)], &parts);
     refused(&["explain", text(&run), "--faithfulness", "--out", text(&run.join("f"))], &parts);
+    refused(&["audit", "--run", text(&run), "--no-views"], &parts);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use rand_chacha::ChaCha8Rng;
 
-use crate::tool::{Base, RUN, SET, Verdict, below, differing, run, text};
+use crate::tool::{Base, RUN, SET, Verdict, below, differing, run};
 
 /// A file system of so many KiB, unmounted when it is dropped.
 struct Small<'a>(&'a Path);
@@ -57,14 +57,14 @@ fn filled(at: &Path, kib: usize, words: &[&str], whole: &Path, names: &[&str], r
 }
 
 pub fn import(base: &Base, rng: &mut ChaCha8Rng) -> Verdict {
-    let (at, table) = (base.round().join("disk"), base.table());
+    let at = base.round().join("disk");
     let out = at.join("out");
-    let words = ["import", text(&table), "--label", "genre", "--group", "artist", "--size", "32", "--out", text(&out)];
-    filled(&at, 4 + below(rng, 900), &words, &base.set(), &SET, false)
+    let words = base.import(&out);
+    filled(&at, 4 + below(rng, 900), &words, &base.set, &SET, false)
 }
 
 pub fn train(base: &Base, rng: &mut ChaCha8Rng) -> Verdict {
     let at = base.round().join("disk");
     let out = at.join("out");
-    filled(&at, 4 + below(rng, 6000), &base.train(&out), &base.run(), &RUN, true)
+    filled(&at, 4 + below(rng, 6000), &base.train(&out), &base.run, &RUN, true)
 }

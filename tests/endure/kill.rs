@@ -16,14 +16,14 @@ fn wait(rng: &mut ChaCha8Rng, most: usize) -> Duration {
 
 /// However often an import is killed, the same call ends in the same bytes.
 pub fn import(base: &Base, rng: &mut ChaCha8Rng) -> Verdict {
-    let (out, table) = (base.round().join("set"), base.table());
-    let words = ["import", text(&table), "--label", "genre", "--group", "artist", "--size", "32", "--out", text(&out)];
+    let out = base.round().join("set");
+    let words = base.import(&out);
     let mut killed = false;
     for _ in 0..=below(rng, KILLS) {
         killed |= !killed_after(&words, wait(rng, 250))?;
     }
     run(&words)?.succeeds()?;
-    differing(&base.set(), &out, &SET)?;
+    differing(&base.set, &out, &SET)?;
     if out.join(".import").exists() {
         return Err(".import is left".into());
     }
@@ -42,7 +42,7 @@ pub fn train(base: &Base, rng: &mut ChaCha8Rng) -> Verdict {
         }
     }
     run(&words)?.succeeds()?;
-    differing(&base.run(), &out, &RUN)?;
+    differing(&base.run, &out, &RUN)?;
     run(&["check", text(&out)])?.succeeds()?;
     Ok(if killed { "killed, the same bytes" } else { "ended before it was killed" })
 }
@@ -59,7 +59,7 @@ pub fn two_at_once(base: &Base, rng: &mut ChaCha8Rng) -> Verdict {
     if !matches!(codes, [Some(0), Some(2)] | [Some(2), Some(0)]) {
         return Err(format!("exit codes {codes:?} instead of 0 and 2"));
     }
-    differing(&base.run(), &out, &RUN)?;
+    differing(&base.run, &out, &RUN)?;
     Ok("one trained, one was refused")
 }
 
@@ -84,6 +84,6 @@ pub fn device(base: &Base, rng: &mut ChaCha8Rng) -> Verdict {
         words.extend(out.is_dir().then_some("--resume"));
         run(&words)?.succeeds().map_err(|e| format!("after {fault}: {e}"))?;
     }
-    differing(&base.run(), &out, &RUN).map_err(|e| format!("after {fault}: {e}"))?;
+    differing(&base.run, &out, &RUN).map_err(|e| format!("after {fault}: {e}"))?;
     Ok(told)
 }

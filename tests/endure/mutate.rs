@@ -59,7 +59,7 @@ pub fn checkpoint(base: &Base, rng: &mut ChaCha8Rng) -> Verdict {
         return Ok("unchanged");
     }
     if name.starts_with("best") {
-        return refused_or_same(&["eval", text(&copy)], &["eval", text(&base.run())]);
+        return refused_or_same(&["eval", text(&copy)], &["eval", text(&base.run)]);
     }
     let words = base.train(&copy);
     let done = run(&[&words[..], &["--resume"]].concat())?;
@@ -74,14 +74,14 @@ pub fn pack(base: &Base, rng: &mut ChaCha8Rng) -> Verdict {
     if run(&["check", text(&copy)])?.code == Some(0) {
         return Err("check calls it whole".into());
     }
-    refused_or_same(&["eval", text(&copy)], &["eval", text(&base.run())])
+    refused_or_same(&["eval", text(&copy)], &["eval", text(&base.run)])
 }
 
 pub fn manifest(base: &Base, rng: &mut ChaCha8Rng) -> Verdict {
     let copy = base.copy();
     let name = ["manifest.csv", "import.json"][below(rng, 2)];
     spoil(&copy.join("data").join(name), rng)?;
-    refused_or_same(&["eval", text(&copy)], &["eval", text(&base.run())])
+    refused_or_same(&["eval", text(&copy)], &["eval", text(&base.run)])
 }
 
 /// What was not made by Gatefold may say other things and be believed; it must not bring it down.
@@ -93,8 +93,8 @@ fn survives(words: &[&str]) -> Verdict {
 }
 
 pub fn table(base: &Base, rng: &mut ChaCha8Rng) -> Verdict {
-    let table = base.table().with_file_name("changed.csv");
-    fs::copy(base.table(), &table).map_err(|e| e.to_string())?;
+    let table = base.table.with_file_name("changed.csv");
+    fs::copy(&base.table, &table).map_err(|e| e.to_string())?;
     spoil(&table, rng)?;
     let kept = base.round().join("covers.csv");
     let _ = fs::copy(&table, kept);
@@ -103,7 +103,7 @@ pub fn table(base: &Base, rng: &mut ChaCha8Rng) -> Verdict {
 
 pub fn recipe(base: &Base, rng: &mut ChaCha8Rng) -> Verdict {
     let recipe = base.round().join("recipe.toml");
-    let text_of = fs::read_to_string(base.run().join("config.toml")).map_err(|e| e.to_string())?;
+    let text_of = fs::read_to_string(base.run.join("config.toml")).map_err(|e| e.to_string())?;
     let settings = text_of.split("\n[run]").next().unwrap_or_default();
     fs::write(&recipe, settings).map_err(|e| e.to_string())?;
     spoil(&recipe, rng)?;

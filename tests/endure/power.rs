@@ -217,7 +217,7 @@ impl Disk {
 
 /// The recorder as a library, made once; none without a C compiler.
 fn recorder(base: &Base) -> Option<PathBuf> {
-    let library = base.set().with_file_name("record.so");
+    let library = base.set.with_file_name("record.so");
     if !library.is_file() {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/endure/record.c");
         let words = ["-shared", "-fPIC", "-O1", "-D_GNU_SOURCE", "-o", text(&library), text(&source), "-ldl"];
@@ -274,12 +274,12 @@ fn cut(
 }
 
 pub fn import(base: &Base, rng: &mut ChaCha8Rng) -> Verdict {
-    let (out, table) = (base.round().join("set"), base.table());
-    let words = ["import", text(&table), "--label", "genre", "--group", "artist", "--size", "32", "--out", text(&out)];
-    cut(base, rng, &words, &out, (&base.set(), &SET), &[])
+    let out = base.round().join("set");
+    let words = base.import(&out);
+    cut(base, rng, &words, &out, (&base.set, &SET), &[])
 }
 
 pub fn train(base: &Base, rng: &mut ChaCha8Rng) -> Verdict {
     let out = base.round().join("run");
-    cut(base, rng, &base.train(&out), &out, (&base.run(), &RUN), &["--resume"])
+    cut(base, rng, &base.train(&out), &out, (&base.run, &RUN), &["--resume"])
 }

@@ -20,6 +20,10 @@ const HANG: Duration = Duration::from_secs(120);
 /// What rounds start from.
 pub struct Base {
     root: PathBuf,
+    /// The table of the covers, a whole data set of them, and a whole run on it.
+    pub table: PathBuf,
+    pub set: PathBuf,
+    pub run: PathBuf,
     rounds: Cell<u64>,
 }
 
@@ -155,58 +159,34 @@ impl Base {
         let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("endure");
         let _ = fs::remove_dir_all(&root);
         fs::create_dir_all(&root).expect("a folder for the rounds");
-        let base = Self { root, rounds: Cell::new(0) };
-        let (covers, set, whole) = (base.at("covers"), base.set(), base.run());
+        let [covers, set, whole] = ["covers", "set", "run"].map(|name| root.join(name));
+        let base = Self { table: covers.join("covers.csv"), set, run: whole, root, rounds: Cell::new(0) };
         let must = |words: &[&str]| {
             run(words).and_then(Done::succeeds).unwrap_or_else(|e| panic!("the round's base cannot be made: {e}"));
         };
         must(&["sample", text(&covers), "--per-genre", "12", "--size", "64"]);
-        must(&[
-            "import",
-            text(&base.table()),
-            "--label",
-            "genre",
-            "--group",
-            "artist",
-            "--size",
-            "32",
-            "--out",
-            text(&set),
-        ]);
-        must(&base.train(&whole));
+        must(&base.import(&base.set));
+        must(&base.train(&base.run));
         base.fresh();
         base
     }
 
-    fn at(&self, name: &str) -> PathBuf {
-        self.root.join(name)
-    }
-
-    /// The table of the covers.
-    pub fn table(&self) -> PathBuf {
-        self.at("covers/covers.csv")
-    }
-
-    /// A whole data set.
-    pub fn set(&self) -> PathBuf {
-        self.at("set")
-    }
-
-    /// A whole run.
-    pub fn run(&self) -> PathBuf {
-        self.at("run")
-    }
-
     /// Where this round may write.
     pub fn round(&self) -> PathBuf {
-        self.at(&format!("round-{}", self.rounds.get()))
+        self.root.join(format!("round-{}", self.rounds.get()))
+    }
+
+    /// The call that made [`Base::set`], into another folder.
+    pub fn import<'a>(&'a self, out: &'a Path) -> Vec<&'a str> {
+        let words = ["--label", "genre", "--group", "artist", "--size", "32", "--out", text(out)];
+        [&["import", text(&self.table)], &words[..]].concat()
     }
 
     /// The call that made [`Base::run`], into another folder.
-    pub fn train<'a>(&self, out: &'a Path) -> Vec<&'a str> {
-        let data: &'static str = Box::leak(text(&self.set()).to_owned().into_boxed_str());
-        let words = ["train", data, "--net", "small", "--size", "32", "--batch", "16", "--epochs", "3", "--no-tune"];
-        [&words[..], &["--no-tensorboard", "--out", text(out)]].concat()
+    pub fn train<'a>(&'a self, out: &'a Path) -> Vec<&'a str> {
+        let words =
+            ["--net", "small", "--size", "32", "--batch", "16", "--epochs", "3", "--no-tune", "--no-tensorboard"];
+        [&["train", text(&self.set)], &words[..], &["--out", text(out)]].concat()
     }
 
     /// Empties the folder of the round before.
@@ -217,7 +197,7 @@ impl Base {
 
     /// Leaves the folder of this round for who looks at it.
     pub fn keep(&self, seed: u64) -> PathBuf {
-        let kept = self.at(&format!("broken-{seed}"));
+        let kept = self.root.join(format!("broken-{seed}"));
         let _ = fs::remove_dir_all(&kept);
         let _ = fs::rename(self.round(), &kept);
         self.rounds.set(self.rounds.get() + 1);
@@ -227,7 +207,7 @@ impl Base {
     /// A copy of the run for the round to spoil.
     pub fn copy(&self) -> PathBuf {
         let to = self.round().join("run");
-        for (name, bytes) in files(&self.run()) {
+        for (name, bytes) in files(&self.run) {
             let path = to.join(name);
             fs::create_dir_all(path.parent().unwrap_or(&to)).expect("a folder of the copy");
             fs::write(path, bytes).expect("a file of the copy");

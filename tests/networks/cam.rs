@@ -5,16 +5,14 @@ use std::sync::{Arc, LazyLock};
 use approx::assert_abs_diff_eq;
 use gatefold::explain::{Explainer, HeatMap, Method, faithfulness};
 use gatefold::nets::forward::Taps;
-use gatefold::nets::{Head, NetConfig};
 use gatefold::score::model::{Model, forward};
-use gatefold::weights::{FORMAT, Header};
 use gatefold_engine::gpu::{BufferPool, Gpu, GpuOptions};
 use gatefold_engine::params::{Arena, ParameterStore};
 use kernels_tests::{RelativeNormEq, assert_relative_norm_eq, tolerance};
 use safetensors::SafeTensors;
 
-use super::golden;
 use super::stream::{self, Stream};
+use super::{golden, header};
 
 static GOLDEN: LazyLock<SafeTensors<'static>> =
     LazyLock::new(|| SafeTensors::deserialize(golden!("cam.safetensors")).unwrap());
@@ -48,22 +46,7 @@ impl Case {
     fn model(&self) -> Model {
         let gpu = Arc::new(Gpu::open(&GpuOptions::default()).unwrap());
         let &Self { net, seed, size, classes, .. } = self;
-        let header = Header {
-            format: FORMAT,
-            net: NetConfig { net: net.into(), size, classes, dropout: 0.0, batch_norm: true, head: Head::Linear },
-            labels: (0..classes).map(|c| c.to_string()).collect(),
-            fit: "crop".into(),
-            mean: [0.5; 3],
-            std: [0.25; 3],
-            crop: 1.0,
-            step: 0,
-            epoch: 0,
-            training_counts: vec![1; classes],
-            best: None,
-            harmonise: None,
-            loss_scale: None,
-            fingerprint: String::new(),
-        };
+        let header = header(net, size, classes);
         let spec = forward(&header, 1, Taps::None).unwrap().tape.spec().clone();
         let store = ParameterStore::new(&gpu, &spec, false).unwrap();
         let [parameters, states] = stream::weights(seed, &spec);

@@ -6,33 +6,17 @@ use std::sync::Arc;
 
 use gatefold::explain::{Explainer, layers};
 use gatefold::nets::forward::Taps;
-use gatefold::nets::{Head, NetConfig};
 use gatefold::score::model::{Model, forward};
-use gatefold::weights::{FORMAT, Header};
 use gatefold_engine::gpu::{BufferPool, Gpu, GpuOptions};
 use gatefold_engine::params::{Arena, ParameterStore};
 use gatefold_engine::plan::Plan;
 
+use super::header;
+
 /// A network with its first weights, and those of its linear layer in memory: channels x outputs.
 fn model(net: &str, size: usize, classes: usize) -> (Model, Vec<f32>) {
     let gpu = Arc::new(Gpu::open(&GpuOptions::default()).unwrap());
-    let net = NetConfig { net: net.into(), size, classes, dropout: 0.0, batch_norm: true, head: Head::Linear };
-    let header = Header {
-        format: FORMAT,
-        net,
-        labels: (0..classes).map(|c| c.to_string()).collect(),
-        fit: "crop".into(),
-        harmonise: None,
-        mean: [0.5; 3],
-        std: [0.25; 3],
-        crop: 1.0,
-        step: 0,
-        epoch: 0,
-        training_counts: vec![1; classes],
-        best: None,
-        loss_scale: None,
-        fingerprint: String::new(),
-    };
+    let header = header(net, size, classes);
     let spec = forward(&header, 1, Taps::None).unwrap().tape.spec().clone();
     let store = ParameterStore::new(&gpu, &spec, false).unwrap();
     let (parameters, states) = spec.initial(3);

@@ -3,6 +3,8 @@
 
 use std::sync::{Arc, LazyLock};
 
+use gatefold::nets::{Head, NetConfig};
+use gatefold::weights::{FORMAT, Header};
 use gatefold_engine::gpu::{Gpu, GpuOptions};
 
 mod cam;
@@ -19,6 +21,26 @@ macro_rules! golden {
     };
 }
 use golden;
+
+/// The header of a network of so many classes, untrained.
+fn header(net: &str, size: usize, classes: usize) -> Header {
+    Header {
+        format: FORMAT,
+        net: NetConfig { net: net.into(), size, classes, dropout: 0.0, batch_norm: true, head: Head::Linear },
+        labels: (0..classes).map(|c| c.to_string()).collect(),
+        fit: "crop".into(),
+        harmonise: None,
+        mean: [0.5; 3],
+        std: [0.25; 3],
+        crop: 1.0,
+        step: 0,
+        epoch: 0,
+        training_counts: vec![1; classes],
+        best: None,
+        loss_scale: None,
+        fingerprint: String::new(),
+    }
+}
 
 fn gpu() -> Arc<Gpu> {
     static GPU: LazyLock<Arc<Gpu>> = LazyLock::new(|| {

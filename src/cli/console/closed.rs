@@ -1,4 +1,4 @@
-//! Whether somebody closed stdout (`>&-`) before the program started.
+//! Whether stdout was closed (`>&-`) before the program started.
 //!
 //! Rust's runtime puts `/dev/null` in the place of a closed stdout, so that what is printed is lost without an error. So it is
 //! looked at before `main`, where the runtime has done nothing yet.

@@ -32,7 +32,7 @@ impl Built {
     /// [`Error::Run`](crate::Error::Run) if the disk is full or fails.
     pub fn commit(self) -> Result<()> {
         let slots: Vec<u32> = (0..self.hashes.len() as u32).collect();
-        self.decoded.finish(self.decoded.sizes[0], &slots, self.hashes.iter().copied(), &self.path)
+        self.decoded.finish(0, &slots, self.hashes.iter().copied(), &self.path)
     }
 }
 

@@ -238,17 +238,16 @@ impl Decoded {
         }
     }
 
-    /// Makes the squares of `size`, one of [`Decoded::sizes`], a pack and puts it at `path`. `slots` number the usable files that are to be in it;
-    /// `hashes` are theirs.
+    /// Makes the squares of the size at `place` among [`Decoded::sizes`] a pack and puts it at `path`. `slots` number the usable
+    /// files that are to be in it; `hashes` are theirs.
     ///
     /// # Errors
     /// [`Error::Run`] if the disk is full or fails.
-    pub fn finish(&self, size: u32, slots: &[u32], hashes: impl Iterator<Item = Hash>, path: &Path) -> Result<()> {
+    pub fn finish(&self, place: usize, slots: &[u32], hashes: impl Iterator<Item = Hash>, path: &Path) -> Result<()> {
+        let (size, squares) = (self.sizes[place], &self.squares[place]);
         let part = part(&self.work, size);
         let finish = || {
             let mut file = OpenOptions::new().read(true).write(true).open(&part)?;
-            let place = self.sizes.iter().position(|known| *known == size);
-            let squares = place.map_or(&[][..], |place| &self.squares[place]);
             pack::Rest { size, pipeline: self.pipeline, squares, slots, hashes }.write(&mut file)?;
             fs::rename(&part, path)?;
             sync_folder_of(path)

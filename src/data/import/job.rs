@@ -279,7 +279,7 @@ impl Job<'_> {
     }
 
     /// Refuses a class that nothing could be learnt of.
-    fn check_trained(&self, rows: &[Row], splits: &[Split]) -> Result<()> {
+    pub fn check_trained(&self, rows: &[Row], splits: &[Split]) -> Result<()> {
         let mut trained = vec![false; self.source.classes.len()];
         rows.iter().zip(splits).for_each(|(row, split)| trained[row.label] |= *split == Split::Train);
         let Some(class) = trained.iter().position(|trained| !trained) else { return Ok(()) };
@@ -347,7 +347,7 @@ impl Job<'_> {
         // Last, since a pack that has left the work folder has to be taken back by the next call if this one is killed.
         let pack = |i: usize, size: u32| if i == 0 { new.join(PACK) } else { new.join(pack_of(size)) };
         for (i, &size) in options.sizes.iter().enumerate() {
-            decoded.finish(size, slots, manifest.covers.iter().map(|cover| cover.hash), &pack(i, size))?;
+            decoded.finish(i, slots, manifest.covers.iter().map(|cover| cover.hash), &pack(i, size))?;
         }
         preview::write(manifest, &Pack::open(&pack(0, 0))?, &new.join(PREVIEW))
     }

@@ -130,7 +130,8 @@ fn import_from(
     };
     // An impossible wish is told now, not after an hour of decoding.
     let by_path = |i: usize| blake3::hash(job.source.rows[i].strings.path_text().as_bytes());
-    job.split(&job.source.rows, by_path, &HashMap::new())?;
+    let (splits, _) = job.split(&job.source.rows, by_path, &HashMap::new())?;
+    job.check_trained(&job.source.rows, &splits)?;
 
     space::check(dir, &stage::work_of(dir), decode::bytes_needed(job.source.rows.len(), &options.sizes))?;
     let stage = Stage::open(dir)?;
@@ -208,9 +209,9 @@ fn add_sizes(
         )));
     }
     let slots: Vec<u32> = (0..covers.len() as u32).collect();
-    for &size in &missing {
+    for (place, &size) in missing.iter().enumerate() {
         let hashes = covers.iter().map(|cover| cover.hash);
-        decoded.finish(size, &slots, hashes, &dir.join(pack_of(size)))?;
+        decoded.finish(place, &slots, hashes, &dir.join(pack_of(size)))?;
     }
     stage.clear();
     opened(dir, false)

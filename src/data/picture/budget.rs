@@ -15,14 +15,7 @@ struct Budget {
 }
 
 /// A part of the budget, given back when it is dropped. Whoever holds one must not ask for another.
-#[derive(Debug)]
 pub struct Share(&'static Budget, u64);
-
-impl std::fmt::Debug for Budget {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Budget({})", self.of)
-    }
-}
 
 /// Waits until there is room for so many bytes; all of the budget is room for any number.
 pub fn take(bytes: u64) -> Share {

@@ -45,13 +45,12 @@ impl Dataset {
         let pack = Pack::open(&dir.join(PACK))?;
         let manifest = Manifest::read(&dir.join(MANIFEST))?;
         let hash = Report::manifest_hash(dir)?;
-        let mut this = Self { manifest, pack, sealed: hash.is_some(), dir: dir.to_owned() };
+        let this = Self { manifest, pack, sealed: hash.is_some(), dir: dir.to_owned() };
         let fits = this.fits(&this.pack);
         let as_written = hash.is_none_or(|hash| hash == this.manifest.hash().to_string());
         if fits && as_written {
             return Ok(this);
         }
-        this.sealed = false;
         let cause = if names::import_waits_in(dir) {
             "an import into it was broken off: start the same import again, it ends in a moment".to_owned()
         } else if fits {

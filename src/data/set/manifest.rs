@@ -6,6 +6,7 @@ use std::path::Path;
 use blake3::Hash;
 use gatefold_engine::file::{cannot_read, write_atomically};
 
+use crate::data::set::hash::Parts;
 use crate::data::set::split::{Item, Split};
 use crate::data::set::strings::{Strings, StringsBuilder};
 use crate::data::set::ties::Tie;
@@ -71,10 +72,8 @@ impl Manifest {
 
     /// BLAKE3 over all that it says but where the files lay, so that a collection may move. The same from any program's CSV.
     pub fn hash(&self) -> Hash {
-        let mut hasher = blake3::Hasher::new();
-        let mut part = |bytes: &[u8]| {
-            hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
-        };
+        let mut parts = Parts::default();
+        let mut part = |bytes: &[u8]| parts.add(bytes);
         part(&(self.group_columns.len() as u64).to_le_bytes());
         self.group_columns.iter().for_each(|column| part(column.as_bytes()));
         for cover in &self.covers {
@@ -85,7 +84,7 @@ impl Manifest {
             part(&cover.phash.to_le_bytes());
             cover.strings.groups().for_each(|group| part(group.as_bytes()));
         }
-        hasher.finalize()
+        parts.hash()
     }
 
     /// Writes the manifest as CSV with a header line, replacing `path` in one step.

@@ -1,4 +1,4 @@
-//! Faults of a device on demand, for tests: nobody can wait for a driver to fail at the right moment.
+//! Faults of a device on demand: a test cannot wait for a driver to fail at the right moment.
 //!
 //! `GATEFOLD_FAULT=lose:N` loses the device at the N-th submission, `refuse:N` refuses the N-th buffer, `late:N` lets the N-th
 //! submission end half a second late. Counts begin at 1.
@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::Gpu;
+use super::{Gpu, keep_first};
 use crate::{Error, Result};
 
 /// Names the fault of a test.
@@ -24,8 +24,8 @@ enum Kind {
 #[derive(Debug)]
 pub struct Faults {
     wanted: Option<(Kind, u64)>,
-    submissions: AtomicU64,
-    buffers: AtomicU64,
+    /// How often it could have gone wrong so far.
+    calls: AtomicU64,
 }
 
 impl Faults {
@@ -43,25 +43,23 @@ impl Faults {
             });
             parsed.ok_or_else(|| Error::input(format!("{VARIABLE}={text}: there are lose:N, refuse:N and late:N")))
         });
-        Ok(Self { wanted: wanted.transpose()?, submissions: AtomicU64::new(0), buffers: AtomicU64::new(0) })
+        Ok(Self { wanted: wanted.transpose()?, calls: AtomicU64::new(0) })
     }
 
-    /// Whether the next of these is the one.
-    fn is_now(&self, kinds: &[Kind], counter: &AtomicU64) -> Option<Kind> {
-        let (kind, number) = self.wanted?;
-        if !kinds.contains(&kind) {
-            return None;
-        }
-        (counter.fetch_add(1, Ordering::Relaxed) + 1 == number).then_some(kind)
+    /// What goes wrong with this call, in which one of `kinds` can.
+    fn now(&self, kinds: &[Kind]) -> Option<Kind> {
+        let (kind, number) = self.wanted.filter(|(kind, _)| kinds.contains(kind))?;
+        (self.calls.fetch_add(1, Ordering::Relaxed) + 1 == number).then_some(kind)
     }
 }
 
 impl Gpu {
     /// Before a submission.
     pub(super) fn fail_submission(&self) {
-        match self.faults.is_now(&[Kind::Lose, Kind::Late], &self.faults.submissions) {
+        match self.faults.now(&[Kind::Lose, Kind::Late]) {
             Some(Kind::Lose) => {
-                self.keep_first("the device was lost (a test asked for it); start again from what was saved last");
+                let text = "the device was lost (a test asked for it); start again from what was saved last";
+                keep_first(&self.failure, text.to_owned());
                 self.device.destroy();
             }
             Some(_) => std::thread::sleep(LATE),
@@ -74,7 +72,7 @@ impl Gpu {
     /// # Errors
     /// [`Error::Run`], as where memory is out.
     pub(super) fn refuse_buffer(&self, what: &str) -> Result<()> {
-        match self.faults.is_now(&[Kind::Refuse], &self.faults.buffers) {
+        match self.faults.now(&[Kind::Refuse]) {
             Some(_) => Err(self.fault(format!("{what}: out of memory (a test asked for it); try a smaller batch"))),
             None => Ok(()),
         }

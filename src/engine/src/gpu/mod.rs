@@ -106,11 +106,6 @@ impl Gpu {
         })?;
 
         let failure = Arc::new(Mutex::new(None));
-        let keep_first = |slot: &Mutex<Option<String>>, text: String| {
-            if let Ok(mut slot) = slot.lock() {
-                slot.get_or_insert(text);
-            }
-        };
         let slot = Arc::clone(&failure);
         device.on_uncaptured_error(Arc::new(move |e: wgpu::Error| keep_first(&slot, describe(&e))));
         let slot = Arc::clone(&failure);
@@ -233,15 +228,15 @@ impl Gpu {
         }
     }
 
-    /// Keeps the first failure that is told.
-    fn keep_first(&self, text: &str) {
-        if let Ok(mut slot) = self.failure.lock() {
-            slot.get_or_insert_with(|| text.to_owned());
-        }
-    }
-
     pub(crate) fn fault(&self, text: impl std::fmt::Display) -> Error {
         Error::run(format!("adapter {}: {text}", self.summary.name))
+    }
+}
+
+/// Keeps the first of several failures, from which the others follow.
+fn keep_first(slot: &Mutex<Option<String>>, text: String) {
+    if let Ok(mut slot) = slot.lock() {
+        slot.get_or_insert(text);
     }
 }
 
