@@ -110,9 +110,16 @@ fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
+#ifndef SUBGROUP
     @builtin(subgroup_id) subgroup: u32,
     @builtin(num_subgroups) subgroups: u32,
+#endif
 ) {
+#ifdef SUBGROUP
+    // Where all subgroups have one size, nothing of them is asked for: drivers' compilers have crashed on it beside matrices.
+    let subgroup = lane / #{SUBGROUP}u;
+    let subgroups = matrix::LANES / #{SUBGROUP}u;
+#endif
     let tile = grid::linear_group(group, groups);
     let column_tiles = (CIN4 + matrix::SIDE - 1u) / matrix::SIDE;
     let row_tile = tile / column_tiles;

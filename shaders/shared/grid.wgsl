@@ -1,8 +1,8 @@
 #define_import_path gatefold::grid
 
-// The linear number of this workgroup in a grid that was folded into x, y and z.
+// The linear number of this workgroup in a grid that was folded into x, y and z, and may be a part of a larger one.
 fn linear_group(group: vec3<u32>, groups: vec3<u32>) -> u32 {
-    return group.x + groups.x * (group.y + groups.y * group.z);
+    return #{FIRST_GROUP}u + group.x + groups.x * (group.y + groups.y * group.z);
 }
 
 // item / divisor, for quotients below four million. `share` is 1 / divisor in f32: a product with it is off by less than one, and

@@ -27,7 +27,7 @@ struct Devices {
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let (adapters, used) = gpu::list();
+    let (adapters, used) = gpu::list()?;
     let none = adapters.is_empty();
     if arguments.json {
         console::json(&Devices { adapters, used })?;
@@ -65,6 +65,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             yes(a.timestamps),
             a.cooperative_matrix.map_or("no".into(), |side| format!("{side} x {side}, f16 to f32")),
         );
+        if !a.without.is_empty() {
+            let names: Vec<_> = a.without.iter().map(|switch| switch.name()).collect();
+            let _ = writeln!(text, "    done without         {} (GATEFOLD_WITHOUT)", names.join(", "));
+        }
     }
     console::show(&format!("{text}* would be used; choose another with --adapter INDEX or --adapter NAME\n"));
     Ok(())

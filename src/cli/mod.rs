@@ -83,6 +83,7 @@ impl GpuArguments {
         })?;
         let adapter = gpu.adapter();
         console::say(format!("adapter: {} ({}, {})", adapter.name, adapter.kind, adapter.backend));
+        gpu.notes().iter().for_each(|note| console::say(format!("note: {note}")));
         Ok(Arc::new(gpu))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gatefold_engine::gpu::{AdapterSummary, available_host_memory};
+use gatefold_engine::gpu::{AdapterSummary, MemoryUse, available_host_memory};
 use gatefold_engine::plan::{Allocation, LargeTensor, largest_tensors, launches_needed};
 use serde::Serialize;
 
@@ -22,6 +22,8 @@ pub struct Needs {
     pub flops_per_step: u64,
     /// All memory of the run: the sum of the next three.
     pub peak_bytes: u64,
+    /// What that takes of the driver at most, which gives memory in blocks.
+    pub reserved_bytes: u64,
     /// Parameters and running statistics, gradients and both Adam moments of what is trained.
     pub parameter_bytes: u64,
     /// Activations, their gradients, and scratch.
@@ -109,13 +111,15 @@ impl Needs {
         let ops = ops(&step, config.accumulate, &launches_needed(tape, adapter)?);
         let trained_parameters = spec.count_from(tape.frozen_words());
         let misfit = layout.misfit(adapter, available_host_memory());
+        let peak_bytes = memory.parameters + activation_bytes + input_bytes;
         let needs = Self {
             parameters: spec.parameter_count(),
             trained_parameters,
             frozen_parameters: spec.parameter_count() - trained_parameters,
             launches_per_step: ops.iter().map(|op| op.launches).sum(),
             flops_per_step: ops.iter().map(|op| op.flops).sum(),
-            peak_bytes: memory.parameters + activation_bytes + input_bytes,
+            peak_bytes,
+            reserved_bytes: MemoryUse::reserved(peak_bytes),
             parameter_bytes: memory.parameters,
             activation_bytes,
             input_bytes,

@@ -251,12 +251,22 @@ impl Trainer {
         let mut log = Log::open(&self.run, self.header.step, self.tensorboard)?;
         observer.start(self.steps_per_epoch(), self.config.epochs, self.header.epoch);
         while self.header.epoch < self.config.epochs && !self.out_of_patience() {
-            self.epoch(&mut log, observer)?;
+            self.epoch(&mut log, observer).map_err(|e| self.in_smaller_steps(e))?;
         }
         let seconds = start.elapsed().as_secs_f64();
-        let test = self.test()?;
+        let test = self.test().map_err(|e| self.in_smaller_steps(e))?;
         let (epochs, best) = (self.header.epoch, self.header.best);
         Ok(Outcome { test, best, seconds, epochs, stopped_early: epochs < self.config.epochs })
+    }
+
+    /// What a driver gave up for taking too long is said with the options that make it shorter.
+    fn in_smaller_steps(&self, error: Error) -> Error {
+        let Error::Unfinished(text) = error else { return error };
+        let (batch, accumulate) = (self.config.batch.div_ceil(2), self.config.accumulate * 2);
+        Error::Unfinished(format!(
+            "{text}: --resume takes up the last checkpoint; if it happens again, a new run with --batch {batch} --accumulate \
+             {accumulate} does the same in smaller steps"
+        ))
     }
 
     fn epoch(&mut self, log: &mut Log, observer: &mut dyn Observer) -> Result<()> {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use gatefold_engine::gpu::Gpu;
 use gatefold_engine::plan::Choices;
-use gatefold_engine::plan::tune::{Event, Tuner, journal_of};
+use gatefold_engine::plan::tune::{Event, Tuner};
 use gatefold_engine::tape::Tape;
 
 use crate::Result;
@@ -73,7 +73,7 @@ impl Tuning<'_> {
             None
         });
         let mut choices = known.unwrap_or_else(|| Choices::new(adapter));
-        self.search(gpu, tape, &mut choices, file.as_deref().map(journal_of))?;
+        self.search(gpu, tape, &mut choices)?;
         if let Some(file) = &file
             && let Err(e) = choices.write(file)
         {
@@ -84,8 +84,7 @@ impl Tuning<'_> {
         Ok(taken)
     }
 
-    /// The cache for this process alone. Another one would lose what this one finds, take a trial that is under way for one that
-    /// crashed, and disturb its clock. A crash frees it; where the file system knows no locks, nothing is lost but that.
+    /// The cache for this process alone. Another one would lose what this one finds, and disturb its clock. A crash frees it; where the file system knows no locks, nothing is lost but that.
     fn alone(&mut self, file: &Path) -> Option<File> {
         let lock =
             OpenOptions::new().write(true).create(true).truncate(false).open(file.with_extension("lock")).ok()?;
@@ -106,7 +105,7 @@ impl Tuning<'_> {
         Some(folder.join(gpu.adapter().cache_name("tune", "json")))
     }
 
-    fn search(&mut self, gpu: &Gpu, tape: &Tape, choices: &mut Choices, journal: Option<PathBuf>) -> Result<()> {
+    fn search(&mut self, gpu: &Gpu, tape: &Tape, choices: &mut Choices) -> Result<()> {
         let (start, mut said) = (Instant::now(), Instant::now());
         let say = &mut *self.say;
         let mut listen = |event| match event {
@@ -120,7 +119,7 @@ impl Tuning<'_> {
                 say(format!("note: kernel {variant} is not used for {launch}: {why}"))
             }
         };
-        let report = Tuner { gpu, budget: self.budget, journal, listen: &mut listen }.tune(tape, choices)?;
+        let report = Tuner { gpu, budget: self.budget, listen: &mut listen }.tune(tape, choices)?;
         if report.timed + report.unreached > 0 {
             let unreached = match report.unreached {
                 0 => String::new(),

@@ -1,5 +1,6 @@
 //! The program as its users meet it: exit codes, one clear error line, files, and what scripts read.
 
+mod adapters;
 mod bad_input;
 mod checkpoints;
 mod claims;

@@ -223,7 +223,14 @@ fn a_dry_run_tells_what_a_run_needs_and_writes_nothing() {
     assert!(needs["adapter"].is_string() && needs["fits"] == true);
     has_keys(
         &needs,
-        &["trained_parameters", "frozen_parameters", "parameter_bytes", "activation_bytes", "input_bytes"],
+        &[
+            "trained_parameters",
+            "frozen_parameters",
+            "parameter_bytes",
+            "activation_bytes",
+            "input_bytes",
+            "reserved_bytes",
+        ],
     );
     assert_eq!(needs["largest_tensors"].as_array().map(Vec::len), Some(10));
     has_keys(&needs["largest_tensors"][0], &["what", "shape", "bytes"]);

@@ -45,6 +45,7 @@ fn modest() -> AdapterSummary {
         kind: "discrete GPU".into(),
         driver: String::new(),
         software: false,
+        lavapipe: false,
         max_binding_bytes: 128 << 20,
         max_buffer_bytes: 256 << 20,
         workgroup_memory_bytes: 16 << 10,
@@ -56,6 +57,9 @@ fn modest() -> AdapterSummary {
         f16: false,
         timestamps: false,
         cooperative_matrix: None,
+        without: [].into(),
+        pretended: false,
+        refused: [].into(),
     }
 }
 

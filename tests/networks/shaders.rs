@@ -6,6 +6,7 @@ use gatefold::nets::forward::{Taps, recorded};
 use gatefold::train::step::TrainingStep;
 use gatefold::train::{Config, Precision};
 use gatefold_engine::tape::{Launch, Tape};
+use kernels_tests::translate::{Target, translate};
 use kernels_tests::{OPS, shaders};
 
 /// Those of every network's training step and inference.
@@ -51,4 +52,28 @@ fn every_kernel_of_a_step_in_mixed_precision_is_valid() {
     let (kernels, faults) = shaders::faults_with_halves(&tapes);
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
     assert!(kernels > 40, "only {kernels} kernels");
+}
+
+#[test]
+fn every_kernel_of_every_network_translates_to_what_every_back_end_compiles() {
+    let mut all: Vec<(Launch, Vec<u32>)> = launches().into_iter().map(|launch| (launch, vec![])).collect();
+    for net in NETS {
+        let config = Config {
+            net: net.name.into(),
+            size: net.smallest,
+            batch: 2,
+            precision: Precision::Mixed,
+            ..Config::default()
+        };
+        let tape = TrainingStep::record(&config, &config.net_config(5), config.batch).expect(net.name).tape;
+        for launch in tape.launches() {
+            let operands = (1..).zip(launch.operands());
+            let halves = operands.filter(|(_, (t, _))| tape.is_half(*t)).map(|(number, _)| number).collect();
+            all.push((launch.clone(), halves));
+        }
+    }
+    let translated = translate(&all, None).unwrap();
+    let faults = &translated.faults;
+    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+    assert!(translated.counts[&Target::Msl] > 400, "{:?}", translated.counts);
 }

@@ -40,6 +40,7 @@ fn table(needs: &Needs) -> String {
          \x20 parameters     {:>14}  with gradients, both Adam moments and running statistics\n\
          \x20 activations    {:>14}  with their gradients and scratch\n\
          \x20 inputs         {:>14}  with results and uniform blocks\n\
+         taken at most    {:>14}  since drivers give memory in blocks\n\
          launches         {:>14}  per optimiser step\n\
          operations       {:>14}  per optimiser step\n",
         needs.net,
@@ -50,6 +51,7 @@ fn table(needs: &Needs) -> String {
         mib(needs.parameter_bytes),
         mib(needs.activation_bytes),
         mib(needs.input_bytes),
+        mib(needs.reserved_bytes),
         needs.launches_per_step,
         operations(needs.flops_per_step),
     );

@@ -9,10 +9,10 @@ use std::time::UNIX_EPOCH;
 use gatefold_engine::file::cannot_read;
 use walkdir::{DirEntry, WalkDir};
 
+use crate::Result;
 use crate::data::picture::audio;
 use crate::data::set::report::Skipped;
 use crate::data::source::kind::{Kind, is_picture};
-use crate::{Error, Result};
 
 /// Folders that systems and servers leave beside one's own, in lower case: copies, thumbnails and what was thrown away.
 const SYSTEM: [&str; 16] = [
@@ -144,7 +144,8 @@ fn left_out(root: &Path, error: &walkdir::Error) -> Skipped {
     let reason = match (error.loop_ancestor(), error.io_error()) {
         (Some(above), _) => format!("a link that leads back to {}, a folder above it", above.display()),
         (None, Some(cause)) => match cannot_read(path, cause) {
-            Error::Input(text) | Error::Run(text) => {
+            e => {
+                let text = e.to_string();
                 text.strip_prefix(&format!("{}: ", path.display())).unwrap_or(&text).to_owned()
             }
         },

@@ -9,6 +9,9 @@ pub enum Error {
     /// A run-time failure: device lost, out of memory, disk full, a loss that is NaN. Exit code 1.
     #[error("{0}")]
     Run(String),
+    /// The device gave up a part of its work: what it had to do at a time was too much. Exit code 1.
+    #[error("{0}")]
+    Unfinished(String),
 }
 
 impl Error {
@@ -26,7 +29,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Input(_) => 2,
-            Self::Run(_) => 1,
+            Self::Run(_) | Self::Unfinished(_) => 1,
         }
     }
 }

@@ -46,6 +46,7 @@ pub mod file;
 pub mod gpu;
 pub mod hint;
 pub mod ops;
+pub mod panics;
 pub mod params;
 pub mod plan;
 pub mod shown;

@@ -1,21 +1,25 @@
 //! From a finished tape to something that runs: lifetimes -> buffers, once; replay, every step.
 //!
 //! [`Allocation`] is pure arithmetic: it knows the memory a tape needs before anything is allocated. [`Plan`] makes the buffers,
-//! bind groups and pipelines, and replays the launches with one submission per step.
+//! bind groups and pipelines, and replays the launches, in as many submissions as a driver's patience asks for.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::Instant;
 
-use crate::gpu::{AdapterSummary, BufferPool, Gpu, Kernel, MemoryUse, Pipeline, take_fitting};
+use crate::gpu::{AdapterSummary, BufferPool, Gpu, Kernel, MemoryUse, Pipeline};
 use crate::params::{Arena, ParameterStore};
 use crate::tape::{Access, Home, Launch, Tape, Word};
-use crate::tensor::{Shape, Tensor};
+use crate::tensor::Tensor;
 use crate::{Error, Result};
 
+mod allocation;
 mod check;
 mod choice;
 mod largest;
+mod marks;
+mod pace;
 mod profile;
 mod slots;
 #[cfg(test)]
@@ -23,88 +27,17 @@ mod tests;
 mod trial;
 pub mod tune;
 
+pub use allocation::{Allocation, mib};
 pub use check::Lifetimes;
 pub use choice::{Choice, Choices, admissible, choose};
 pub use largest::{LargeTensor, largest_tensors};
+use marks::Marks;
+use pace::Pace;
 pub use profile::LaunchTime;
-use slots::Slots;
 pub use trial::{Content, Output, Prepared, Trial, distinct_launches};
 
 /// Room for the uniform block of one launch. Blocks lie this far apart: the largest alignment an adapter may ask for.
 const BLOCK_BYTES: u64 = 256;
-
-/// Which storage every value of a tape gets.
-pub struct Allocation {
-    /// Storage that is reused.
-    slots: Slots,
-    memory: MemoryUse,
-    largest: Shape,
-    /// Bytes of the parameters alone: no long-lived buffer has more.
-    arena: u64,
-}
-
-impl Allocation {
-    /// Gives every value a place; `training` if gradients and moments exist.
-    pub fn new(tape: &Tape, training: bool) -> Self {
-        let slots = Slots::new(tape);
-        let roots = || (0..tape.values.len()).filter(|&id| tape.is_root(id)).map(|id| &tape.values[id]);
-        let fixed: u64 = roots()
-            .map(|v| match v.home {
-                Home::Input => v.bytes(),
-                // Once on the device, twice for the two read-backs in flight.
-                Home::Result => 3 * v.bytes(),
-                _ => 0,
-            })
-            .sum();
-        let (largest_tensor, largest) =
-            roots().map(|v| (v.bytes(), v.shape)).max_by_key(|&(bytes, _)| bytes).unwrap_or((0, Shape::vector(0)));
-        let memory = MemoryUse {
-            slots: slots.sizes.iter().sum(),
-            fixed: fixed + BLOCK_BYTES * tape.launches.len() as u64,
-            parameters: tape.spec().bytes(if training { tape.trained_words() } else { 0 }),
-            largest_tensor,
-        };
-        Self { slots, memory, largest, arena: 4 * tape.spec().parameter_words() as u64 }
-    }
-
-    pub fn memory(&self) -> MemoryUse {
-        self.memory
-    }
-
-    /// Bytes of slots that this needs beyond those that `other` has left in the pool (see [`BufferPool`]).
-    pub fn slots_beyond(&self, other: &Self) -> u64 {
-        let mut free = other.slots.sizes.clone();
-        free.sort_unstable();
-        self.slots.sizes.iter().filter(|&&bytes| take_fitting(&mut free, bytes, |&size| size).is_none()).sum()
-    }
-
-    /// Says why this does not fit the adapter, in numbers; `None` if it does. `host_memory` is what a software adapter
-    /// may take, in bytes.
-    pub fn misfit(&self, adapter: &AdapterSummary, host_memory: u64) -> Option<String> {
-        let largest_tensor = self.memory.largest_tensor;
-        let peak = self.memory.peak();
-        let needs = format!("needs {}, largest tensor {} ({})", mib(peak), mib(largest_tensor), self.largest);
-        if largest_tensor > adapter.max_binding_bytes {
-            Some(format!("{needs}, and {} binds at most {}", adapter.name, mib(adapter.max_binding_bytes)))
-        } else if self.arena > adapter.max_buffer_bytes {
-            Some(format!("{needs}, and a buffer of {} holds at most {}", adapter.name, mib(adapter.max_buffer_bytes)))
-        } else if adapter.software && peak > host_memory {
-            Some(format!("{needs}, and {} of this machine's memory are free", mib(host_memory)))
-        } else {
-            None
-        }
-    }
-}
-
-/// Bytes as people say them.
-pub fn mib(bytes: u64) -> String {
-    let mib = bytes as f64 / f64::from(1 << 20);
-    match mib {
-        1024.0.. => format!("{:.1} GiB", mib / 1024.0),
-        1.0.. => format!("{mib:.1} MiB"),
-        _ => format!("{:.1} KiB", mib * 1024.0),
-    }
-}
 
 /// One replayed launch.
 struct Step {
@@ -114,8 +47,13 @@ struct Step {
     variant: String,
     flops: u64,
     bytes: u64,
-    pipeline: Arc<Pipeline>,
     bind_group: wgpu::BindGroup,
+    /// One, or several that do a part each.
+    dispatches: Vec<Dispatch>,
+}
+
+struct Dispatch {
+    pipeline: Arc<Pipeline>,
     workgroups: [u32; 3],
 }
 
@@ -135,6 +73,8 @@ pub struct Plan {
     staging: [wgpu::Buffer; 2],
     turn: usize,
     memory: MemoryUse,
+    marks: Marks,
+    pace: Mutex<Pace>,
 }
 
 /// A value that the host can read after a run.
@@ -151,7 +91,12 @@ struct Kept {
 /// [`Plan::results`], which frees its read-back buffer.
 pub struct Ticket {
     staging: usize,
+    /// The last of so many.
     submission: wgpu::SubmissionIndex,
+    submissions: usize,
+    run: f32,
+    cost: f64,
+    submitted: Instant,
     mapped: mpsc::Receiver<Result<(), wgpu::BufferAsyncError>>,
 }
 
@@ -248,13 +193,29 @@ impl Plan {
             buffers.insert(root, (buffer, 0));
         }
         let (steps, phases) = Self::steps(gpu, tape, store, &buffers, choice)?;
-        let staging = [gpu.staging(result_bytes)?, gpu.staging(result_bytes)?];
+        let read_back = result_bytes.next_multiple_of(4) + marks::BYTES;
+        let staging = [gpu.staging(read_back)?, gpu.staging(read_back)?];
+        let (marks, pace) = (Marks::new(gpu)?, Mutex::new(Pace::new(gpu)));
         let views = (0..tape.values.len())
             .map(|id| (id, tape.view(Tensor { id, shape: tape.values[id].shape })))
             .filter(|(_, view)| host.contains_key(&view.root))
             .collect();
-        let (gpu, memory) = (Arc::clone(gpu), allocation.memory);
-        Ok(Self { gpu, steps, phases, slots, host, views, results, result_bytes, staging, turn: 0, memory })
+        let (gpu, memory) = (Arc::clone(gpu), allocation.memory());
+        Ok(Self {
+            gpu,
+            steps,
+            phases,
+            slots,
+            host,
+            views,
+            results,
+            result_bytes,
+            staging,
+            turn: 0,
+            memory,
+            marks,
+            pace,
+        })
     }
 
     /// The launches that run, and those of each phase.
@@ -270,8 +231,14 @@ impl Plan {
         let phases = tape.phases().into_iter().map(|phase| before(phase.start)..before(phase.end)).collect();
         let launches = (0..).zip(&tape.launches).zip(taken);
         let kernels: Vec<_> = launches.filter_map(|((i, launch), kernel)| Some((i, (launch, kernel?)))).collect();
-        let wanted: Vec<_> =
-            kernels.iter().map(|&(_, (launch, kernel))| (kernel, tape.bindings(launch, kernel))).collect();
+        let parts: Vec<Vec<Kernel>> = kernels
+            .iter()
+            .map(|(_, (launch, kernel))| kernel.parts(pace::parts(gpu, kernel, launch.flops, tape.bytes_moved(launch))))
+            .collect();
+        let launched = kernels.iter().zip(&parts);
+        let wanted: Vec<_> = launched
+            .flat_map(|((_, (launch, _)), parts)| parts.iter().map(|part| (part, tape.bindings(launch, part))))
+            .collect();
         gpu.compile_all(&wanted)?;
 
         let uniforms: Vec<u32> = tape.launches.iter().flat_map(|launch| uniform_block(tape, launch)).collect();
@@ -280,8 +247,9 @@ impl Plan {
         gpu.queue.write_buffer(&uniform_buffer, 0, bytemuck::cast_slice(&uniforms));
 
         let mut steps = Vec::with_capacity(kernels.len());
-        for (i, (launch, kernel)) in kernels {
-            let pipeline = gpu.pipeline(kernel, &tape.bindings(launch, kernel))?;
+        for ((i, (launch, kernel)), parts) in kernels.into_iter().zip(&parts) {
+            let dispatches = parts.iter().map(|part| Dispatch::new(gpu, tape, launch, part));
+            let dispatches = dispatches.collect::<Result<Vec<_>>>()?;
             let block = wgpu::BufferBinding {
                 buffer: &uniform_buffer,
                 offset: i as u64 * BLOCK_BYTES,
@@ -293,13 +261,16 @@ impl Plan {
                 entries.push(wgpu::BindGroupEntry { binding, resource });
             }
             let label = launch.label();
-            let descriptor =
-                wgpu::BindGroupDescriptor { label: Some(&label), layout: &pipeline.layout, entries: &entries };
+            let descriptor = wgpu::BindGroupDescriptor {
+                label: Some(&label),
+                layout: &dispatches[0].pipeline.layout,
+                entries: &entries,
+            };
             let bind_group = gpu.guarded(&label, || gpu.device.create_bind_group(&descriptor))?;
             let Launch { op, pass, flops, .. } = *launch;
             let (bytes, shape) = (tape.bytes_moved(launch), launch.shape());
-            let (variant, workgroups) = (kernel.variant(), kernel.workgroups);
-            steps.push(Step { op, pass, shape, variant, flops, bytes, pipeline, bind_group, workgroups });
+            let variant = kernel.variant();
+            steps.push(Step { op, pass, shape, variant, flops, bytes, bind_group, dispatches });
         }
         Ok((steps, phases))
     }
@@ -333,7 +304,7 @@ impl Plan {
         }
     }
 
-    /// Replays all launches with one submission, and starts copying the kept values back.
+    /// Replays all launches, and starts copying the kept values back.
     pub fn submit(&mut self) -> Result<Ticket> {
         self.submit_phases(0..self.phases.len())
     }
@@ -344,37 +315,63 @@ impl Plan {
     /// If there are no such phases.
     pub fn submit_phases(&mut self, phases: Range<usize>) -> Result<Ticket> {
         self.gpu.check()?;
-        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
-        {
+        let steps = self.phases[phases].iter().flat_map(|launches| &self.steps[launches.clone()]);
+        let dispatches: Vec<_> = steps.flat_map(Step::dispatches).collect();
+        let costs: Vec<f64> = dispatches.iter().map(|(_, _, cost)| *cost).collect();
+        let portions = self.pace().portions(&costs, marks::MOST_SUBMISSIONS);
+        let (run, submitted) = (self.marks.begin(&self.gpu), Instant::now());
+        let (submissions, staging) = (portions.len(), self.turn);
+        let mut dispatches = dispatches.into_iter();
+        let mut last = None;
+        for (number, portion) in portions.into_iter().enumerate() {
+            let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
             let mut pass = encoder.begin_compute_pass(&Default::default());
-            let launches = self.phases[phases].iter().flat_map(|launches| &self.steps[launches.clone()]);
-            launches.for_each(|step| step.encode(&mut pass));
+            for (dispatch, bind_group, _) in dispatches.by_ref().take(portion) {
+                dispatch.encode(bind_group, &mut pass);
+            }
+            self.marks.mark(number, &mut pass);
+            drop(pass);
+            if number + 1 == submissions {
+                let to = &self.staging[staging];
+                for &Kept { root, offset, bytes, .. } in &self.results {
+                    encoder.copy_buffer_to_buffer(&self.host[&root], 0, to, offset, bytes);
+                }
+                self.marks.collect(submissions, &mut encoder, to, self.result_bytes.next_multiple_of(4));
+            }
+            last = Some(self.gpu.submit(encoder.finish()));
         }
-        let staging = self.turn;
+        let submission = last.ok_or_else(|| Error::run("a run of no submission"))?;
         self.turn = 1 - self.turn;
-        for &Kept { root, offset, bytes, .. } in &self.results {
-            encoder.copy_buffer_to_buffer(&self.host[&root], 0, &self.staging[staging], offset, bytes);
-        }
-        let submission = self.gpu.submit(encoder.finish());
         let (sender, mapped) = mpsc::channel();
         self.staging[staging].slice(..).map_async(wgpu::MapMode::Read, move |result| {
             // The ticket may be gone after an error elsewhere; then nobody waits for this.
             let _ = sender.send(result);
         });
-        Ok(Ticket { staging, submission, mapped })
+        Ok(Ticket { staging, submission, submissions, run, cost: costs.iter().sum(), submitted, mapped })
+    }
+
+    fn pace(&self) -> std::sync::MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for a submitted run and takes its kept values.
     pub fn results(&self, ticket: Ticket) -> Result<Results<'_>> {
         self.gpu.wait_for(Some(ticket.submission))?;
         self.gpu.mapped(&ticket.mapped)?;
+        self.pace().done(ticket.cost, ticket.submitted);
         let staging = &self.staging[ticket.staging];
-        let bytes = match staging.slice(..).get_mapped_range() {
-            Ok(view) => view[..self.result_bytes as usize].to_vec(),
+        let (bytes, missing) = match staging.slice(..).get_mapped_range() {
+            Ok(view) => {
+                let (results, marks) = view.split_at(self.result_bytes.next_multiple_of(4) as usize);
+                (results.to_vec(), marks::missing(marks, ticket.submissions, ticket.run))
+            }
             Err(e) => return Err(self.gpu.fault(e)),
         };
         staging.unmap();
         self.gpu.check()?;
+        if missing > 0 {
+            return Err(self.gpu.gave_up(missing, ticket.submissions));
+        }
         Ok(Results { plan: self, bytes })
     }
 
@@ -386,9 +383,26 @@ impl Plan {
 }
 
 impl Step {
+    /// Each with what it is bound to, and what it costs.
+    fn dispatches(&self) -> impl Iterator<Item = (&Dispatch, &wgpu::BindGroup, f64)> {
+        let cost = pace::cost(self.flops, self.bytes) / self.dispatches.len() as f64;
+        self.dispatches.iter().map(move |dispatch| (dispatch, &self.bind_group, cost))
+    }
+
     fn encode(&self, pass: &mut wgpu::ComputePass) {
+        self.dispatches.iter().for_each(|dispatch| dispatch.encode(&self.bind_group, pass));
+    }
+}
+
+impl Dispatch {
+    fn new(gpu: &Gpu, tape: &Tape, launch: &Launch, kernel: &Kernel) -> Result<Self> {
+        let pipeline = gpu.pipeline(kernel, &tape.bindings(launch, kernel))?;
+        Ok(Self { pipeline, workgroups: kernel.workgroups })
+    }
+
+    fn encode(&self, bind_group: &wgpu::BindGroup, pass: &mut wgpu::ComputePass) {
         pass.set_pipeline(&self.pipeline.pipeline);
-        pass.set_bind_group(0, &self.bind_group, &[]);
+        pass.set_bind_group(0, bind_group, &[]);
         let [x, y, z] = self.workgroups;
         pass.dispatch_workgroups(x, y, z);
     }

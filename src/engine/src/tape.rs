@@ -368,7 +368,11 @@ impl Tape {
         }
     }
 
-    pub fn launch(&mut self, launch: Launch) {
+    pub fn launch(&mut self, mut launch: Launch) {
+        // Kernels that move four channels at a time do not exist for a launch whose channels do not come in fours: their constants
+        // would say that there are none.
+        let in_fours = launch.operands.iter().all(|(tensor, _)| tensor.shape.c.is_multiple_of(4));
+        launch.kernels.retain(|kernel| in_fours || !kernel.needs.aligned);
         debug_assert!(!launch.kernels.is_empty() && launch.operands.len() <= MOST_OPERANDS, "{}", launch.label());
         self.launches.push(launch);
     }

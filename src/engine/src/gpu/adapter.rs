@@ -1,7 +1,10 @@
 //! Listing adapters and choosing one.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
+use super::{Switch, Switches};
 use crate::{Error, Result};
 
 /// What there is to know of an adapter, for people and for the planner. Sizes are bytes.
@@ -13,8 +16,11 @@ pub struct AdapterSummary {
     /// "discrete GPU", "integrated GPU", "virtual GPU", "software" or "other".
     pub kind: String,
     pub driver: String,
-    /// True where the "GPU" is the processor itself: other kernels are fast there.
+    /// True where the "GPU" is the processor itself.
     pub software: bool,
+    /// Whether it is Mesa's software driver. Kernels for software adapters were made for it; another one may need all of a machine's
+    /// memory to compile them.
+    pub lavapipe: bool,
     /// The most one kernel can see of a buffer: bounds the largest tensor.
     pub max_binding_bytes: u64,
     pub max_buffer_bytes: u64,
@@ -30,9 +36,21 @@ pub struct AdapterSummary {
     pub timestamps: bool,
     /// Side of the square matrices of f16 that it multiplies with f32 sums, if it has matrix units.
     pub cooperative_matrix: Option<u32>,
+    /// What it may have and is done without; see [`Switches`].
+    pub without: BTreeSet<Switch>,
+    /// A software adapter that is treated as a GPU, for tests.
+    pub pretended: bool,
+    /// Kernels (their variants) that ended an earlier program.
+    pub refused: BTreeSet<String>,
 }
 
 impl AdapterSummary {
+    /// The size of all subgroups, if they have one and it divides every workgroup.
+    pub(super) fn subgroup_size(&self) -> Option<u32> {
+        let one = self.subgroup_min == self.subgroup_max && self.subgroup_max.is_power_of_two();
+        (one && self.subgroup_max <= 64).then_some(self.subgroup_max)
+    }
+
     /// Whether all subgroups have this size, and can hand numbers round.
     pub fn subgroups_of(&self, size: u32) -> bool {
         self.subgroup_operations && [self.subgroup_min, self.subgroup_max] == [size; 2]
@@ -42,28 +60,40 @@ impl AdapterSummary {
 /// WebGPU's own words for the back ends that have compute shaders with storage buffers of useful size.
 const BACKENDS: wgpu::Backends = wgpu::Backends::VULKAN.union(wgpu::Backends::METAL).union(wgpu::Backends::DX12);
 
+/// How much of the memory that a driver lets a program have is taken at most, in percent.
+const MEMORY_PERCENT: u8 = 97;
+
 fn instance() -> wgpu::Instance {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = BACKENDS;
     // Debug layers slow every call down and need packages a user does not have.
     descriptor.flags = wgpu::InstanceFlags::empty();
+    // Where the driver tells what is free, buffers beyond it are refused, instead of other programs' being moved out of the device.
+    descriptor.memory_budget_thresholds.for_resource_creation = Some(MEMORY_PERCENT);
     wgpu::Instance::new(descriptor)
 }
 
-fn enumerate() -> Vec<(wgpu::Adapter, AdapterSummary)> {
+fn enumerate(switches: &Switches) -> Vec<(wgpu::Adapter, AdapterSummary)> {
     let adapters = pollster::block_on(instance().enumerate_adapters(BACKENDS));
     adapters
         .into_iter()
         .enumerate()
         .map(|(index, adapter)| {
-            let summary = summarise(index, &adapter);
+            let summary = summarise(index, &adapter, switches);
             (adapter, summary)
         })
         .collect()
 }
 
-fn summarise(index: usize, adapter: &wgpu::Adapter) -> AdapterSummary {
-    let (info, limits, features) = (adapter.get_info(), adapter.limits(), adapter.features());
+/// What an adapter is, with what is switched off.
+pub(super) fn summarise(index: usize, adapter: &wgpu::Adapter, switches: &Switches) -> AdapterSummary {
+    let (mut info, limits, features) = (adapter.get_info(), switches.limits(adapter), switches.features(adapter));
+    let is_cpu = info.device_type == wgpu::DeviceType::Cpu;
+    let pretended = switches.as_gpu && is_cpu;
+    if pretended {
+        info.device_type = wgpu::DeviceType::DiscreteGpu;
+    }
+    let software = is_cpu && !pretended;
     let kind = match info.device_type {
         wgpu::DeviceType::DiscreteGpu => "discrete GPU",
         wgpu::DeviceType::IntegratedGpu => "integrated GPU",
@@ -73,11 +103,12 @@ fn summarise(index: usize, adapter: &wgpu::Adapter) -> AdapterSummary {
     };
     AdapterSummary {
         index,
+        lavapipe: software && ["llvmpipe", "lavapipe"].iter().any(|name| info.driver.contains(name)),
         name: info.name,
         backend: info.backend.to_string(),
         kind: kind.to_owned(),
         driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
-        software: info.device_type == wgpu::DeviceType::Cpu,
+        software,
         max_binding_bytes: limits.max_storage_buffer_binding_size,
         max_buffer_bytes: limits.max_buffer_size,
         workgroup_memory_bytes: limits.max_compute_workgroup_storage_size,
@@ -88,10 +119,14 @@ fn summarise(index: usize, adapter: &wgpu::Adapter) -> AdapterSummary {
         int64: features.contains(wgpu::Features::SHADER_INT64),
         f16: features.contains(wgpu::Features::SHADER_F16),
         timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
-        cooperative_matrix: features
-            .contains(MATRIX_FEATURES)
+        // Drivers list forms of matrices that they then refuse a device for, Mesa's software driver among them. Where the sums run on
+        // the processor there is nothing to win by them.
+        cooperative_matrix: (!software && features.contains(MATRIX_FEATURES))
             .then(|| adapter.cooperative_matrix_properties().iter().filter_map(side).max())
             .flatten(),
+        without: switches.without.clone(),
+        pretended,
+        refused: BTreeSet::new(),
     }
 }
 
@@ -107,20 +142,24 @@ fn side(form: &wgpu::CooperativeMatrixProperties) -> Option<u32> {
 }
 
 /// All adapters of this machine, in the order of their indices, and the index that would be used.
-pub fn list() -> (Vec<AdapterSummary>, Option<usize>) {
-    let all: Vec<_> = enumerate().into_iter().map(|(_, summary)| summary).collect();
+///
+/// # Errors
+/// [`Error::Input`] if the environment switches off what there is not.
+pub fn list() -> Result<(Vec<AdapterSummary>, Option<usize>)> {
+    let all: Vec<_> = enumerate(&Switches::from_environment()?).into_iter().map(|(_, summary)| summary).collect();
     let best = best(&all);
-    (all, best)
+    Ok((all, best))
 }
 
-/// The best real GPU, else a software adapter; the first of equals.
+/// The best real GPU, else a software adapter, Mesa's before others; the first of equals.
 fn best(all: &[AdapterSummary]) -> Option<usize> {
     let rank = |a: &AdapterSummary| match a.kind.as_str() {
         "discrete GPU" => 0,
         "integrated GPU" => 1,
         "virtual GPU" => 2,
         "other" => 3,
-        _ => 4,
+        _ if a.lavapipe => 4,
+        _ => 5,
     };
     all.iter().min_by_key(|a| (rank(a), a.index)).map(|a| a.index)
 }
@@ -134,8 +173,8 @@ pub fn no_adapter() -> Error {
 }
 
 /// Finds the adapter that `wanted` names.
-pub(super) fn choose(wanted: Option<&str>) -> Result<(wgpu::Adapter, AdapterSummary)> {
-    let mut all = enumerate();
+pub(super) fn choose(wanted: Option<&str>, switches: &Switches) -> Result<(wgpu::Adapter, AdapterSummary)> {
+    let mut all = enumerate(switches);
     let summaries: Vec<_> = all.iter().map(|(_, summary)| summary.clone()).collect();
     let index = pick(&summaries, wanted)?;
     Ok(all.swap_remove(index))
@@ -171,6 +210,7 @@ mod tests {
             kind: kind.into(),
             driver: String::new(),
             software: kind == "software",
+            lavapipe: kind == "software",
             max_binding_bytes: 1 << 27,
             max_buffer_bytes: 1 << 28,
             workgroup_memory_bytes: 1 << 14,
@@ -182,6 +222,9 @@ mod tests {
             f16: false,
             timestamps: false,
             cooperative_matrix: None,
+            without: BTreeSet::new(),
+            pretended: false,
+            refused: BTreeSet::new(),
         }
     }
 
@@ -195,6 +238,8 @@ mod tests {
         assert_eq!(pick(&all, None).unwrap(), 2);
         assert_eq!(pick(&all[..2], None).unwrap(), 1);
         assert_eq!(pick(&all[..1], None).unwrap(), 0);
+        let other = AdapterSummary { lavapipe: false, ..adapter(0, "SwiftShader", "software") };
+        assert_eq!(pick(&[other, adapter(1, "llvmpipe", "software")], None).unwrap(), 1);
     }
 
     #[test]

@@ -17,14 +17,21 @@ pub fn cache_folder() -> Option<PathBuf> {
 }
 
 impl AdapterSummary {
-    /// Adapter, back end and driver in words: what compiled and measured things depend on.
+    /// Adapter, back end, driver and what is done without, in words: what compiled and measured things depend on.
     pub fn identity(&self) -> String {
-        format!("{}, {}, {}", self.name, self.backend, self.driver)
+        let without: String = self.without.iter().map(|switch| format!(", without {}", switch.name())).collect();
+        let pretended = if self.pretended { ", as a GPU" } else { "" };
+        format!("{}, {}, {}{without}{pretended}", self.name, self.backend, self.driver)
+    }
+
+    /// What tells this adapter's files in a cache folder from those of others.
+    pub fn cache_key(&self) -> String {
+        blake3::hash(self.identity().as_bytes()).to_hex()[..16].to_owned()
     }
 
     /// The name of a cache file that is this adapter's alone.
     pub fn cache_name(&self, what: &str, ending: &str) -> String {
-        format!("{what}-{}.{ending}", &blake3::hash(self.identity().as_bytes()).to_hex()[..16])
+        format!("{what}-{}.{ending}", self.cache_key())
     }
 }
 

@@ -1,7 +1,8 @@
 //! Faults of a device on demand: a test cannot wait for a driver to fail at the right moment.
 //!
-//! `GATEFOLD_FAULT=lose:N` loses the device at the N-th submission, `refuse:N` refuses the N-th buffer, `late:N` lets the N-th
-//! submission end half a second late. Counts begin at 1.
+//! `GATEFOLD_FAULT=lose:N` loses the device at the N-th submission, `abort:N` drops the N-th submission and says nothing of it,
+//! `late:N` lets it end half a second late, `refuse:N` refuses the N-th buffer, `device:N` panics when a device is asked for the N-th
+//! time, `crash:NAME` ends the program when a kernel with that in its name is compiled. Counts begin at 1.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -16,14 +17,26 @@ const LATE: Duration = Duration::from_millis(500);
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
     Lose,
-    Refuse,
+    Abort,
     Late,
+    Refuse,
+    Device,
 }
 
+const KINDS: [(&str, Kind); 5] = [
+    ("lose", Kind::Lose),
+    ("abort", Kind::Abort),
+    ("late", Kind::Late),
+    ("refuse", Kind::Refuse),
+    ("device", Kind::Device),
+];
+
 /// What is to go wrong, and when.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Faults {
     wanted: Option<(Kind, u64)>,
+    /// Part of the name of a kernel.
+    crash: Option<String>,
     /// How often it could have gone wrong so far.
     calls: AtomicU64,
 }
@@ -34,16 +47,17 @@ impl Faults {
     /// # Errors
     /// [`Error::Input`] if it asks for what there is not.
     pub fn wanted() -> Result<Self> {
-        let text = std::env::var(VARIABLE).ok();
-        let wanted = text.map(|text| {
-            let kinds = [("lose", Kind::Lose), ("refuse", Kind::Refuse), ("late", Kind::Late)];
-            let parsed = text.split_once(':').and_then(|(kind, number)| {
-                let (_, kind) = kinds.into_iter().find(|(name, _)| *name == kind)?;
-                Some((kind, number.parse().ok()?))
-            });
-            parsed.ok_or_else(|| Error::input(format!("{VARIABLE}={text}: there are lose:N, refuse:N and late:N")))
-        });
-        Ok(Self { wanted: wanted.transpose()?, calls: AtomicU64::new(0) })
+        let Ok(text) = std::env::var(VARIABLE) else { return Ok(Self::default()) };
+        let unknown = || {
+            let kinds = KINDS.map(|(name, _)| format!("{name}:N")).join(", ");
+            Error::input(format!("{VARIABLE}={text}: there are {kinds} and crash:NAME"))
+        };
+        let (kind, what) = text.split_once(':').ok_or_else(unknown)?;
+        if kind == "crash" {
+            return Ok(Self { crash: Some(what.to_owned()), ..Self::default() });
+        }
+        let (_, kind) = KINDS.into_iter().find(|(name, _)| *name == kind).ok_or_else(unknown)?;
+        Ok(Self { wanted: Some((kind, what.parse().map_err(|_| unknown())?)), ..Self::default() })
     }
 
     /// What goes wrong with this call, in which one of `kinds` can.
@@ -51,20 +65,34 @@ impl Faults {
         let (kind, number) = self.wanted.filter(|(kind, _)| kinds.contains(kind))?;
         (self.calls.fetch_add(1, Ordering::Relaxed) + 1 == number).then_some(kind)
     }
+
+    /// Before a device is asked for.
+    pub(super) fn refuse_device(&self) {
+        assert!(self.now(&[Kind::Device]).is_none(), "a test asked for it");
+    }
+
+    /// Before a kernel is compiled.
+    pub(super) fn crash(&self, variant: &str) {
+        if self.crash.as_ref().is_some_and(|name| variant.contains(name)) {
+            std::process::abort();
+        }
+    }
 }
 
 impl Gpu {
-    /// Before a submission.
-    pub(super) fn fail_submission(&self) {
-        match self.faults.now(&[Kind::Lose, Kind::Late]) {
+    /// Before a submission; whether it is to be made at all.
+    pub(super) fn fail_submission(&self) -> bool {
+        match self.faults.now(&[Kind::Lose, Kind::Abort, Kind::Late]) {
             Some(Kind::Lose) => {
                 let text = "the device was lost (a test asked for it); start again from what was saved last";
                 keep_first(&self.failure, text.to_owned());
                 self.device.destroy();
             }
+            Some(Kind::Abort) => return false,
             Some(_) => std::thread::sleep(LATE),
             None => {}
         }
+        true
     }
 
     /// Before a buffer is made.

@@ -15,7 +15,7 @@ pub struct Requirements {
     pub workgroup_memory: u32,
     /// Invocations in a workgroup.
     pub invocations: u32,
-    /// `Some(true)`: made for software adapters; `Some(false)`: made for GPUs. Only a preference.
+    /// `Some(true)`: made for Mesa's software adapter, and for no other one; `Some(false)`: made for GPUs. Else only a preference.
     pub software: Option<bool>,
     /// Side of the cooperative matrices that it multiplies. It rounds all factors to f16, so it is only for launches whose maps are
     /// half.
@@ -94,6 +94,23 @@ impl Kernel {
         self.needs.cooperative.is_some()
     }
 
+    /// The same in so many dispatches (fewer where there are fewer workgroups), each with a part of the workgroups. A kernel that does
+    /// not import `gatefold::grid` stays whole.
+    pub fn parts(&self, count: u64) -> Vec<Self> {
+        let total: u64 = self.workgroups.iter().map(|&extent| u64::from(extent)).product();
+        if count < 2 || total < 2 || !self.shader.text().contains("#import gatefold::grid") {
+            return vec![self.clone()];
+        }
+        let each = total.div_ceil(count);
+        // A folded grid that is larger than its part would do some of the next one too.
+        let each = if each > MOST_GROUPS as u64 { each.next_multiple_of(MOST_GROUPS as u64) } else { each };
+        let part = |first: u64| {
+            let workgroups = fold((total - first).min(each) as usize);
+            Self { workgroups, ..self.clone() }.def("FIRST_GROUP", first as u32)
+        };
+        (0..total.div_ceil(each)).map(|number| part(number * each)).collect()
+    }
+
     /// Its file knows the definition THEN_STATISTICS.
     #[must_use]
     pub fn with_statistics(mut self) -> Self {
@@ -103,20 +120,25 @@ impl Kernel {
 
     /// Whether this adapter can run it at all.
     pub fn runs_on(&self, adapter: &AdapterSummary) -> bool {
-        self.needs.workgroup_memory <= adapter.workgroup_memory_bytes
+        let made_for_another = adapter.software && !adapter.lavapipe && self.needs.software == Some(true);
+        !made_for_another
+            && (adapter.refused.is_empty() || !adapter.refused.contains(&self.variant()))
+            && self.needs.workgroup_memory <= adapter.workgroup_memory_bytes
             && self.needs.invocations <= adapter.max_invocations
             && self.needs.cooperative.is_none_or(|side| adapter.cooperative_matrix == Some(side))
             && self.needs.subgroup.is_none_or(|size| adapter.subgroups_of(size))
     }
 }
 
+/// The most workgroups along an axis.
+const MOST_GROUPS: usize = 65_535;
+
 /// Spreads a linear count of workgroups over x, y and z, each at most 65,535. The grid may be larger than the count:
 /// kernels compare `grid::linear_group` with what there is to do.
 pub fn fold(groups: usize) -> [u32; 3] {
-    const MOST: usize = 65_535;
-    let x = groups.clamp(1, MOST);
-    let y = groups.div_ceil(x).clamp(1, MOST);
-    let z = groups.div_ceil(x * y).clamp(1, MOST);
+    let x = groups.clamp(1, MOST_GROUPS);
+    let y = groups.div_ceil(x).clamp(1, MOST_GROUPS);
+    let z = groups.div_ceil(x * y).clamp(1, MOST_GROUPS);
     [x as u32, y as u32, z as u32]
 }
 
@@ -153,7 +175,11 @@ impl PipelineCache {
     /// `bindings[i]` is storage binding `i + 1`; binding 0 is the uniform block.
     pub(super) fn get(&self, gpu: &Gpu, kernel: &Kernel, bindings: &[Binding]) -> Result<Arc<Pipeline>> {
         let halves = (1..).zip(bindings).filter(|(_, binding)| binding.half).map(|(number, _)| number).collect();
-        let key = ((kernel.shader, kernel.defs.clone(), halves), kernel.constants.clone());
+        let mut defs = kernel.defs.clone();
+        // Kernels with matrices divide the work by subgroups.
+        let size = gpu.summary.subgroup_size().filter(|_| kernel.needs.cooperative.is_some());
+        defs.extend(size.map(|size| ("SUBGROUP", size)));
+        let key = ((kernel.shader, defs, halves), kernel.constants.clone());
         if let Some(found) = self.pipelines.lock().map_err(poisoned)?.get(&key) {
             return Ok(Arc::clone(found));
         }
@@ -205,6 +231,7 @@ fn poisoned<T>(_: std::sync::PoisonError<T>) -> Error {
 }
 
 fn compile(gpu: &Gpu, kernel: &Kernel, bindings: &[Binding], module: &wgpu::ShaderModule, label: &str) -> Pipeline {
+    gpu.faults.crash(label);
     let entry = |binding: usize, ty: wgpu::BufferBindingType| wgpu::BindGroupLayoutEntry {
         binding: binding as u32,
         visibility: wgpu::ShaderStages::COMPUTE,
@@ -230,8 +257,9 @@ fn compile(gpu: &Gpu, kernel: &Kernel, bindings: &[Binding], module: &wgpu::Shad
         entry_point: Some("main"),
         compilation_options: wgpu::PipelineCompilationOptions {
             constants: &constants,
-            // Kernels write workgroup memory before they read it.
-            zero_initialize_workgroup_memory: false,
+            // Kernels write workgroup memory before they read it. On Metal it is set to zero all the same: that keeps its compiler
+            // from mistaking references to it (https://github.com/gfx-rs/wgpu/issues/4500).
+            zero_initialize_workgroup_memory: gpu.summary.backend == wgpu::Backend::Metal.to_str(),
         },
         cache: gpu.compiled.as_ref().map(|compiled| &compiled.cache),
     });
@@ -240,13 +268,31 @@ fn compile(gpu: &Gpu, kernel: &Kernel, bindings: &[Binding], module: &wgpu::Shad
 
 #[cfg(test)]
 mod tests {
-    use super::fold;
+    use super::{Kernel, fold};
+    use crate::shader;
 
     #[test]
     fn a_fold_covers_the_count_and_respects_the_limit() {
         for count in [0, 1, 64, 65_535, 65_536, 1 << 20, 5_000_000_000] {
             let [x, y, z] = fold(count).map(u64::from);
             assert!(x * y * z >= count as u64 && x.max(y).max(z) <= 65_535 && x.min(y).min(z) >= 1, "{count}");
+        }
+    }
+
+    #[test]
+    fn parts_cover_a_grid_and_do_not_overlap() {
+        for (items, count) in [(64, 3), (6_400, 3), (64 * 65_535 * 5 + 1, 2), (64 * 100_000, 64), (64 * 1_000_000, 7)] {
+            let whole = Kernel::per_item(shader!("fill.wgsl"), items);
+            let groups = |kernel: &Kernel| kernel.workgroups.iter().map(|&w| u64::from(w)).product::<u64>();
+            let (parts, mut next) = (whole.parts(count), 0);
+            assert!(parts.len() as u64 <= count, "{items} in {count}");
+            for (number, part) in parts.iter().enumerate() {
+                let first = part.defs.iter().find(|(name, _)| *name == "FIRST_GROUP").map_or(0, |(_, first)| *first);
+                assert_eq!(u64::from(first), next, "{items} in {count}");
+                next += groups(part);
+                assert!(next <= groups(&whole) || number + 1 == parts.len());
+            }
+            assert!(next >= groups(&whole));
         }
     }
 }

@@ -18,6 +18,12 @@ pub struct MemoryUse {
 }
 
 impl MemoryUse {
+    /// What is taken of the driver, at most, where this is used: memory comes in blocks of up to 256 MiB for the device and 128 MiB for
+    /// what the host sees, and the last of each is not full. (wgpu 30, with `MemoryHints::Performance`.)
+    pub fn reserved(used: u64) -> u64 {
+        used + (384 << 20)
+    }
+
     /// Everything together: the peak, because nothing is allocated later.
     pub fn peak(&self) -> u64 {
         self.slots + self.fixed + self.parameters
@@ -65,6 +71,9 @@ impl BufferPool {
     }
 }
 
+/// What is copied behind whatever is read back. New buffers are zero.
+pub(super) const MARK: [u8; 4] = *b"done";
+
 impl Gpu {
     /// A zeroed storage buffer that can be copied to and from.
     pub(crate) fn buffer(&self, label: &str, bytes: u64) -> Result<wgpu::Buffer> {
@@ -83,16 +92,27 @@ impl Gpu {
 
     /// Copies `bytes` bytes from `offset` of a buffer to the host, after all that was submitted before.
     pub(crate) fn read_buffer(&self, buffer: &wgpu::Buffer, offset: u64, bytes: u64) -> Result<Vec<u8>> {
-        let staging = self.staging(bytes)?;
+        let staging = self.staging(bytes + MARK.len() as u64)?;
         let mut encoder = self.device.create_command_encoder(&Default::default());
         encoder.copy_buffer_to_buffer(buffer, offset, &staging, 0, bytes);
+        // Last of all, to tell that it was not given up in silence; see `plan::marks`.
+        encoder.copy_buffer_to_buffer(&self.mark, 0, &staging, bytes, MARK.len() as u64);
         self.submit(encoder.finish());
-        self.collect(&staging, bytes)
+        let mut copy = self.collect(&staging, bytes + MARK.len() as u64)?;
+        if copy.split_off(bytes as usize) != MARK {
+            return Err(self.gave_up(1, 1));
+        }
+        Ok(copy)
     }
 
     /// Bytes that the device's buffers take now, as its allocator counts them; `None` where it does not tell.
     pub fn allocated_bytes(&self) -> Option<u64> {
         self.device.generate_allocator_report().map(|report| report.total_allocated_bytes)
+    }
+
+    /// Bytes that the device's allocator holds of the driver now, used or not; `None` where it does not tell.
+    pub fn reserved_bytes(&self) -> Option<u64> {
+        self.device.generate_allocator_report().map(|report| report.total_reserved_bytes)
     }
 
     /// A buffer that the host can read.

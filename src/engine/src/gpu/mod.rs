@@ -3,13 +3,16 @@
 //! What opens, compiles and waits is here; plans and parameters hold buffers of their own.
 
 mod adapter;
+mod attempts;
 mod compiled;
+mod device;
 mod faults;
 mod kernel;
 mod layers;
 mod memory;
 mod shader;
 mod storage;
+mod switches;
 mod timing;
 
 use std::collections::HashSet;
@@ -18,6 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 pub use adapter::{AdapterSummary, list, no_adapter};
+pub(crate) use attempts::Attempt;
 pub use compiled::cache_folder;
 pub use kernel::{Binding, Kernel, Pipeline, QUOTIENTS, Requirements, fold};
 pub use layers::quieten_layers;
@@ -26,6 +30,7 @@ pub use memory::{BufferPool, MemoryUse, available_host_memory};
 pub(crate) use shader::shader;
 pub use shader::{Shader, compose, fingerprint, shaders_from};
 pub use storage::{store_as_half, store_in_pairs};
+pub use switches::{Switch, Switches};
 pub use timing::{Clock, Stopwatch, Timing, processor_time, thread_time};
 
 use crate::{Error, Result};
@@ -56,6 +61,11 @@ pub struct Gpu {
     /// The first error wgpu reported outside an error scope, or the reason the device was lost.
     failure: Arc<Mutex<Option<String>>>,
     faults: faults::Faults,
+    attempts: attempts::Attempts,
+    notes: Vec<String>,
+    slow: bool,
+    /// Holds [`memory::MARK`].
+    mark: wgpu::Buffer,
 }
 
 /// A submission that has not finished after this long is given up (a driver's own watchdog acts within seconds;
@@ -80,30 +90,22 @@ impl Gpu {
     /// As [`Gpu::open`]. A folder that is of no use is none: then nothing is kept.
     pub fn open_cached(options: &GpuOptions, cache: Option<&Path>) -> Result<Self> {
         let faults = faults::Faults::wanted()?;
-        let (adapter, summary) = adapter::choose(options.adapter.as_deref())?;
-        let mut wanted = wgpu::Features::TIMESTAMP_QUERY
-            | wgpu::Features::SHADER_F16
-            | wgpu::Features::PIPELINE_CACHE
-            | wgpu::Features::SUBGROUP
-            | wgpu::Features::SHADER_INT64;
-        let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
-        if summary.cooperative_matrix.is_some() {
-            wanted |= adapter::MATRIX_FEATURES;
-            // SAFETY: wgpu asks for this because an experimental feature may have bugs of its own. Kernels with matrices are the
-            // crate's own and their results are compared with those without.
-            experimental_features = unsafe { wgpu::ExperimentalFeatures::enabled() };
+        let switches = Switches::from_environment()?;
+        let (adapter, summary) = adapter::choose(options.adapter.as_deref(), &switches)?;
+        let attempts = attempts::Attempts::read(cache, &summary);
+        let refused = attempts.refused();
+        let switches = switches.and_without(refused.switches);
+        let mut notes: Vec<String> =
+            attempts.notes.iter().map(|note| format!("adapter {}: {note}", summary.name)).collect();
+        let opened = device::open(&adapter, summary.index, &switches, &attempts, &faults)?;
+        notes.extend(opened.note);
+        if opened.summary.software && !opened.summary.lavapipe {
+            let text = "a software driver that no kernel was made for; expect minutes for what Mesa's (package mesa-vulkan-drivers) \
+                        does in seconds";
+            notes.push(format!("adapter {}: {text}", opened.summary.name));
         }
-        let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
-            label: Some("gatefold"),
-            required_features: adapter.features() & wanted,
-            required_limits: adapter.limits(),
-            experimental_features,
-            memory_hints: wgpu::MemoryHints::Performance,
-            ..Default::default()
-        }))
-        .map_err(|e| {
-            Error::run(format!("adapter {}: the driver refuses a device ({e}); try another adapter", summary.name))
-        })?;
+        let (device, queue) = opened.device;
+        let summary = AdapterSummary { refused: refused.kernels, ..opened.summary };
 
         let failure = Arc::new(Mutex::new(None));
         let slot = Arc::clone(&failure);
@@ -117,6 +119,13 @@ impl Gpu {
                 );
             }
         });
+        let mark = device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("mark"),
+            size: memory::MARK.len() as u64,
+            usage: wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        queue.write_buffer(&mark, 0, &memory::MARK);
         let compiled = cache.and_then(|folder| compiled::Compiled::open(&device, &summary, folder));
         Ok(Self {
             device,
@@ -128,6 +137,10 @@ impl Gpu {
             turn: Mutex::new(()),
             failure,
             faults,
+            attempts,
+            notes,
+            slow: switches.slow,
+            mark,
         })
     }
 
@@ -136,9 +149,19 @@ impl Gpu {
         &self.summary
     }
 
+    /// What the user should know of how it was opened, a sentence each.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Whether work is cut as for a slow device, whatever it takes.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.slow
+    }
+
     /// Whether kernels move [`vec2<u64>`](store_in_pairs) where their files say `vec4<f32>`.
     fn stores_in_pairs(&self) -> bool {
-        self.summary.software && self.summary.int64 && !self.checked
+        self.summary.lavapipe && self.summary.int64 && !self.checked
     }
 
     /// Compiles a kernel for these storage bindings, or finds it compiled.
@@ -150,15 +173,32 @@ impl Gpu {
     pub fn compile_all(&self, kernels: &[(&Kernel, Vec<Binding>)]) -> Result<()> {
         use rayon::prelude::*;
         let mut seen = HashSet::new();
-        let mut kernels: Vec<_> = kernels.iter().collect();
+        let mut kernels: Vec<&(&Kernel, Vec<Binding>)> = kernels.iter().collect();
         kernels.retain(|(kernel, bindings)| seen.insert((kernel.shader, &kernel.defs, &kernel.constants, bindings)));
         let known = self.pipelines.len();
-        kernels.par_iter().try_for_each(|(kernel, bindings)| self.pipelines.get(self, kernel, bindings).map(drop))?;
+        let compile =
+            |(kernel, bindings): &&(&Kernel, Vec<Binding>)| self.pipelines.get(self, kernel, bindings).map(drop);
+        // What is new in drivers crashes them first, so such kernels are tried one by one.
+        let one_by_one = self.attempts.refused().one_by_one;
+        let (single, many): (Vec<_>, Vec<_>) =
+            kernels.into_iter().partition(|(kernel, _)| one_by_one || kernel.needs.cooperative.is_some());
+        for kernel in &single {
+            self.attempts.during(&Attempt::Kernel(kernel.0.variant()), || compile(kernel))?;
+        }
+        self.attempts.during(&Attempt::Kernels, || many.par_iter().try_for_each(compile))?;
+        if one_by_one {
+            self.attempts.compiled();
+        }
         if let Some(compiled) = self.compiled.as_ref().filter(|_| self.pipelines.len() > known) {
             // Without the file the next start takes longer, and that is all.
             let _ = compiled.save();
         }
         Ok(())
+    }
+
+    /// Does what may end the program; then the next start knows.
+    pub(crate) fn attempt<T>(&self, attempt: &Attempt, work: impl FnOnce() -> T) -> T {
+        self.attempts.during(attempt, work)
     }
 
     /// Fails if the device was lost or an earlier call went wrong.
@@ -191,9 +231,9 @@ impl Gpu {
 
     /// Submits commands.
     pub(crate) fn submit(&self, commands: wgpu::CommandBuffer) -> wgpu::SubmissionIndex {
-        self.fail_submission();
+        let commands = self.fail_submission().then_some(commands);
         let _turn = self.turn();
-        self.queue.submit([commands])
+        self.queue.submit(commands)
     }
 
     /// Waits for one submission, or for all there are.
@@ -226,6 +266,15 @@ impl Gpu {
             Some(e) => Err(self.fault(format!("{what}: {}", describe(&e)))),
             None => self.check().map(|()| value),
         }
+    }
+
+    /// What to say where the device did not do all of its work, and did not say so.
+    pub(crate) fn gave_up(&self, missing: usize, of: usize) -> Error {
+        Error::Unfinished(format!(
+            "adapter {}: {missing} of {of} submissions were given up without a word, as drivers do with what takes too long; \
+             compute less at a time, and go on from what was saved last",
+            self.summary.name
+        ))
     }
 
     pub(crate) fn fault(&self, text: impl std::fmt::Display) -> Error {

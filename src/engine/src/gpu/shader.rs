@@ -125,8 +125,9 @@ impl Shader {
 /// [`Error::Run`] with the file and naga's own message: only a developer can meet it.
 pub fn compose(shader: Shader, defs: &[(&'static str, u32)]) -> Result<naga::Module> {
     let fault = |text: String| Error::run(format!("shader {}: {text}", shader.path));
-    let definitions: HashMap<_, _> =
-        defs.iter().map(|&(name, value)| (name.to_owned(), ShaderDefValue::UInt(value))).collect();
+    // A kernel that is one of several parts says where it begins; see `Kernel::parts`.
+    let all = [("FIRST_GROUP", 0)].iter().chain(defs);
+    let definitions: HashMap<_, _> = all.map(|&(name, value)| (name.to_owned(), ShaderDefValue::UInt(value))).collect();
     // `naga_oil` 0.23 copies the operands of `coopLoad` and `coopStore` without renumbering them.
     if shader.text().contains("enable wgpu_cooperative_matrix;") {
         let preprocessed = Preprocessor::default().preprocess(&in_one(shader), &definitions);

@@ -48,6 +48,25 @@ pub struct Timing {
 }
 
 impl Timing {
+    /// This and what ran after it, as one.
+    pub(crate) fn then(&self, next: &Self) -> Self {
+        Self {
+            times: self.times.iter().zip(&next.times).map(|(a, b)| *a + *b).collect(),
+            clock: if self.clock == next.clock { self.clock } else { Clock::Wall },
+            processor: self.processor.zip(next.processor).map(|(a, b)| a + b),
+        }
+    }
+
+    /// Several runs as the passes of one.
+    pub(crate) fn of_runs(runs: &[Self]) -> Self {
+        let sum = runs.iter().map(|run| run.processor).sum::<Option<Duration>>();
+        Self {
+            times: runs.iter().flat_map(|run| run.times.iter().copied()).collect(),
+            clock: if runs.iter().all(|run| run.clock == Clock::Device) { Clock::Device } else { Clock::Wall },
+            processor: sum.map(|sum| sum / runs.len().max(1) as u32),
+        }
+    }
+
     /// The middle one of the times; zero if nothing was timed.
     pub fn median(&self) -> Duration {
         let mut times = self.times.clone();

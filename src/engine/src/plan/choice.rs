@@ -42,7 +42,7 @@ pub fn admissible<'a>(tape: &Tape, launch: &'a Launch, adapter: &AdapterSummary)
 /// [`Error::Run`] if none can run.
 pub fn choose<'a>(tape: &Tape, launch: &'a Launch, adapter: &AdapterSummary, choice: Choice) -> Result<&'a Kernel> {
     let kernels = admissible(tape, launch, adapter);
-    let preferred = |k: &&&Kernel| k.needs.software.is_none_or(|software| software == adapter.software);
+    let preferred = |k: &&&Kernel| k.needs.software.is_none_or(|software| software == adapter.lavapipe);
     let rule = || kernels.iter().find(preferred).or(kernels.first());
     let found = match choice {
         Choice::Rule => rule(),
@@ -53,7 +53,11 @@ pub fn choose<'a>(tape: &Tape, launch: &'a Launch, adapter: &AdapterSummary, cho
             kernels.iter().find(|k| variant.is_some_and(|v| v == k.variant())).or_else(rule)
         }
     };
-    found.copied().ok_or_else(|| Error::run(format!("adapter {}: no kernel for {}", adapter.name, launch.label())))
+    found.copied().ok_or_else(|| {
+        let why =
+            if adapter.refused.is_empty() { "" } else { "; those there are ended earlier starts, try another driver" };
+        Error::run(format!("adapter {}: no kernel for {}{why}", adapter.name, launch.label()))
+    })
 }
 
 /// What a choice depends on: the kernels with all their sources, constants and grids, and the shapes they work on. Launches with
@@ -82,7 +86,8 @@ pub struct Choices {
     adapter: String,
     /// Launches (see [`key`]) and the variants they take.
     kernels: BTreeMap<String, String>,
-    /// Variants that crashed the program or gave wrong numbers: never tried again.
+    /// Variants that gave wrong numbers, each for one launch: never tried again. (Those that ended a program are the adapter's:
+    /// [`AdapterSummary::refused`].)
     refused: BTreeSet<String>,
 }
 
@@ -131,16 +136,11 @@ impl Choices {
 
     /// Never to be tried again for launches of this key.
     pub(super) fn refuse(&mut self, key: &str, variant: &str) {
-        self.refused.insert(attempt(key, variant));
+        self.refused.insert(format!("{key}: {variant}"));
     }
 
     pub(super) fn is_refused(&self, key: &str, variant: &str) -> bool {
-        self.refused.contains(&attempt(key, variant))
-    }
-
-    /// Takes over an attempt that the program did not survive.
-    pub(super) fn refuse_attempt(&mut self, attempt: &str) {
-        self.refused.insert(attempt.to_owned());
+        self.refused.contains(&format!("{key}: {variant}"))
     }
 
     /// The choices among these that a tape's launches take: what a run has to keep.
@@ -160,9 +160,4 @@ impl Choices {
     pub fn is_empty(&self) -> bool {
         self.kernels.is_empty()
     }
-}
-
-/// How an attempt is written down.
-pub(super) fn attempt(key: &str, variant: &str) -> String {
-    format!("{key}: {variant}")
 }

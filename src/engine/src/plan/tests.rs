@@ -11,6 +11,7 @@ use crate::ops::max_pool::max_pool;
 use crate::ops::relu::relu;
 use crate::ops::window::Window;
 use crate::params::{Init, Layout, ParameterSpec, StateSpec};
+use crate::tensor::Shape;
 
 /// A branch, a concatenation whose parts become slices, and their gradients.
 fn branches() -> Tape {
@@ -110,10 +111,15 @@ fn the_peak_is_known_before_anything_is_allocated() {
         let plan = Plan::new(&gpu, &tape, &store, &BufferPool::default()).unwrap();
         let bytes = |buffers: &mut dyn Iterator<Item = &wgpu::Buffer>| buffers.map(wgpu::Buffer::size).sum::<u64>();
         let slots = bytes(&mut plan.slots.iter());
-        let fixed = bytes(&mut plan.host.values().chain(&plan.staging)) + BLOCK_BYTES * tape.launches().len() as u64;
+        let fixed = bytes(&mut plan.host.values().chain(&plan.staging));
+        let fixed = fixed + BLOCK_BYTES * tape.launches().len() as u64 + marks::FIXED;
         // Buffers are made in steps of 16 bytes.
         let rounding = 16 * (plan.slots.len() + plan.host.len() + plan.staging.len()) as u64;
         assert!(slots.abs_diff(told.slots) <= rounding, "{slots} bytes in slots, told {}", told.slots);
         assert!(fixed.abs_diff(told.fixed) <= rounding, "{fixed} fixed bytes, told {}", told.fixed);
+        // The device is this test's alone.
+        if let Some(reserved) = gpu.reserved_bytes() {
+            assert!(reserved <= MemoryUse::reserved(told.peak()), "{reserved} bytes of the driver");
+        }
     }
 }

@@ -1,10 +1,9 @@
 //! One launch without its network: on storage of its own, with any of its kernels, to be timed and to be compared.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use super::{BLOCK_BYTES, admissible, uniform_block};
-use crate::gpu::{AdapterSummary, Gpu, Kernel, Pipeline, Stopwatch, Timing};
+use super::{BLOCK_BYTES, Dispatch, admissible, pace, uniform_block};
+use crate::gpu::{AdapterSummary, Gpu, Kernel, Stopwatch, Timing};
 use crate::tape::{Access, Tape};
 use crate::tensor::Tensor;
 use crate::{Error, Result};
@@ -43,9 +42,8 @@ pub struct Trial<'a> {
 
 /// A kernel that is ready to run in a [`Trial`].
 pub struct Prepared {
-    pipeline: Arc<Pipeline>,
     bind_groups: Vec<wgpu::BindGroup>,
-    workgroups: [u32; 3],
+    dispatches: Vec<Dispatch>,
 }
 
 /// Copies of what is read are no more than this, however small they are.
@@ -121,19 +119,22 @@ impl<'a> Trial<'a> {
     /// If the kernel does not compile.
     pub fn prepare(&self, kernel: &Kernel) -> Result<Prepared> {
         let launch = &self.tape.launches[self.number];
-        let pipeline = self.gpu.pipeline(kernel, &self.tape.bindings(launch, kernel))?;
+        let parts = pace::parts(self.gpu, kernel, launch.flops, self.tape.bytes_moved(launch));
+        let parts = kernel.parts(parts);
+        let dispatches = parts.iter().map(|part| Dispatch::new(self.gpu, self.tape, launch, part));
+        let dispatches = dispatches.collect::<Result<Vec<_>>>()?;
         let bind = |set: &HashMap<usize, wgpu::Buffer>| {
             let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: self.block.as_entire_binding() }];
             for (binding, &(tensor, _)) in (1..).zip(launch.operands_of(kernel)) {
                 let resource = set[&self.tape.view(tensor).root].as_entire_binding();
                 entries.push(wgpu::BindGroupEntry { binding, resource });
             }
-            let layout = &pipeline.layout;
+            let layout = &dispatches[0].pipeline.layout;
             let descriptor = wgpu::BindGroupDescriptor { label: Some("trial"), layout, entries: &entries };
             self.gpu.guarded(&launch.label(), || self.gpu.device.create_bind_group(&descriptor))
         };
         let bind_groups = self.copies.iter().map(bind).collect::<Result<_>>()?;
-        Ok(Prepared { pipeline, bind_groups, workgroups: kernel.workgroups })
+        Ok(Prepared { bind_groups, dispatches })
     }
 
     /// Runs a prepared kernel `runs` times (1 to [`Stopwatch::PASSES`]), each on the next copy of its inputs.
@@ -141,12 +142,27 @@ impl<'a> Trial<'a> {
     /// # Errors
     /// If the device was lost.
     pub fn time(&self, stopwatch: &Stopwatch, kernel: &Prepared, runs: usize) -> Result<Timing> {
-        stopwatch.time(self.gpu, runs, |run, pass| {
-            pass.set_pipeline(&kernel.pipeline.pipeline);
-            pass.set_bind_group(0, &kernel.bind_groups[run % kernel.bind_groups.len()], &[]);
-            let [x, y, z] = kernel.workgroups;
-            pass.dispatch_workgroups(x, y, z);
-        })
+        let launch = &self.tape.launches[self.number];
+        let bind_group = |run: usize| &kernel.bind_groups[run % kernel.bind_groups.len()];
+        if pace::cost(launch.flops, self.tape.bytes_moved(launch)) * runs as f64 <= pace::DISPATCH {
+            return stopwatch.time(self.gpu, runs, |run, pass| {
+                kernel.dispatches.iter().for_each(|dispatch| dispatch.encode(bind_group(run), pass));
+            });
+        }
+        // Together they would take longer than a driver may wait.
+        let run = |run: usize| {
+            let mut whole: Option<Timing> = None;
+            for dispatch in &kernel.dispatches {
+                let part = stopwatch.time(self.gpu, 1, |_, pass| dispatch.encode(bind_group(run), pass))?;
+                whole = Some(match whole {
+                    Some(before) => before.then(&part),
+                    None => part,
+                });
+            }
+            whole.ok_or_else(|| Error::run("a kernel without a dispatch"))
+        };
+        let all = (0..runs.max(1)).map(run).collect::<Result<Vec<_>>>()?;
+        Ok(Timing::of_runs(&all))
     }
 
     /// Puts back what was there before the first run, runs the kernel once, and reads what it wrote: for each storage that

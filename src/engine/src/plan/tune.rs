@@ -1,16 +1,14 @@
 //! Finds the fastest kernel of each launch on this adapter: each candidate is verified against the plain one before it is timed.
 //!
 //! A tuner that only times will sooner or later pick a wrong kernel, so numbers that differ put a candidate out for good. So does a
-//! crash: what is about to be tried is written down first, and found there by the next start.
+//! crash: what is about to be tried is written down first ([`Attempt`]), and the next start of a program does without it everywhere.
 
 use std::collections::HashMap;
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::choice::{Choice, Choices, admissible, attempt, choose, key};
+use super::choice::{Choice, Choices, admissible, choose, key};
 use super::{Output, Prepared, Trial};
-use crate::gpu::{Gpu, Kernel, Stopwatch};
+use crate::gpu::{Attempt, Gpu, Kernel, Stopwatch};
 use crate::tape::{Access, Launch, Tape};
 use crate::tensor::Tensor;
 use crate::{Error, Result};
@@ -52,8 +50,6 @@ pub struct Tuner<'a> {
     pub gpu: &'a Gpu,
     /// No launch is begun after this time.
     pub budget: Duration,
-    /// Where to write down what is being tried.
-    pub journal: Option<PathBuf>,
     pub listen: &'a mut dyn FnMut(Event),
 }
 
@@ -65,7 +61,6 @@ impl Tuner<'_> {
     /// [`Error::Run`] if the device is lost. What a candidate does wrong is no error.
     pub fn tune(&mut self, tape: &Tape, choices: &mut Choices) -> Result<Report> {
         let start = Instant::now();
-        self.read_journal(choices);
         let mut report = Report::default();
         let mut open: HashMap<String, (usize, [u64; 2])> = HashMap::new();
         for (number, launch) in tape.launches.iter().enumerate() {
@@ -99,13 +94,13 @@ impl Tuner<'_> {
         Ok(report)
     }
 
-    /// The kernels worth timing. The plain one only where there is but one other; on a software adapter those made for it. There,
-    /// kernels with workgroup memory are slow, and drivers have crashed on them.
+    /// The kernels worth timing. The plain one only where there is but one other; on Mesa's software adapter those made for it.
+    /// There, kernels with workgroup memory are slow, and drivers have crashed on them.
     fn candidates<'l>(&self, tape: &Tape, launch: &'l Launch) -> Vec<&'l Kernel> {
         let adapter = self.gpu.adapter();
         let mut kernels = admissible(tape, launch, adapter);
         let plain = kernels.pop();
-        kernels.retain(|kernel| !adapter.software || kernel.needs.software != Some(false));
+        kernels.retain(|kernel| !adapter.lavapipe || kernel.needs.software != Some(false));
         if kernels.len() == 1 {
             kernels.extend(plain);
         }
@@ -129,12 +124,13 @@ impl Tuner<'_> {
                 None => {
                     let last = admissible(tape, launch, self.gpu.adapter()).pop();
                     let last = last.ok_or_else(|| Error::run(format!("no kernel for {}", launch.label())))?;
-                    plain.insert(bench.run(&bench.trial.prepare(last)?)?)
+                    let attempt = Attempt::Kernel(last.variant());
+                    plain.insert(self.gpu.attempt(&attempt, || bench.run(&bench.trial.prepare(last)?))?)
                 }
             };
-            self.write_journal(Some(&attempt(key, &variant)));
-            let tried = bench.try_kernel(kernel, reference, half || kernel.rounds_factors());
-            self.write_journal(None);
+            let attempt = Attempt::Kernel(variant.clone());
+            let half = half || kernel.rounds_factors();
+            let tried = self.gpu.attempt(&attempt, || bench.try_kernel(kernel, reference, half));
             match tried {
                 Ok(seconds) => times.push((variant, seconds)),
                 Err(why) => {
@@ -154,27 +150,6 @@ impl Tuner<'_> {
 
     fn plain(&self, tape: &Tape, launch: &Launch) -> Option<String> {
         admissible(tape, launch, self.gpu.adapter()).pop().map(Kernel::variant)
-    }
-
-    /// An attempt that is still written down is one that the program did not survive.
-    fn read_journal(&mut self, choices: &mut Choices) {
-        let Some(path) = &self.journal else { return };
-        let Ok(text) = fs::read_to_string(path) else { return };
-        if let Some((launch, variant)) = text.trim().split_once(": ") {
-            choices.refuse_attempt(text.trim());
-            let why = "the program ended while it was tried".to_owned();
-            (self.listen)(Event::Refused { launch: launch.to_owned(), variant: variant.to_owned(), why });
-        }
-        let _ = fs::remove_file(path);
-    }
-
-    /// The journal is a help, not a need: where it cannot be written, tuning goes on.
-    fn write_journal(&self, attempt: Option<&str>) {
-        let Some(path) = &self.journal else { return };
-        let _ = match attempt {
-            Some(text) => fs::write(path, text),
-            None => fs::remove_file(path),
-        };
     }
 }
 
@@ -249,11 +224,6 @@ fn distance(a: &[f64], b: &[f64]) -> f64 {
     let apart: f64 = a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum();
     let norm: f64 = b.iter().map(|b| b.powi(2)).sum();
     if norm == 0.0 { apart.sqrt() } else { (apart / norm).sqrt() }
-}
-
-/// The file in which a crash is noticed, beside a file of choices.
-pub fn journal_of(choices: &Path) -> PathBuf {
-    choices.with_extension("trying")
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! A tuner that is handed wrong kernels, damaged files and no time.
 
 use std::collections::HashSet;
+use std::fs;
 use std::sync::{Arc, OnceLock};
 
 use super::*;
-use crate::gpu::{BufferPool, GpuOptions};
+use crate::gpu::{AdapterSummary, BufferPool, GpuOptions};
 use crate::ops::batch_norm::{BatchNorm, batch_norm};
 use crate::ops::conv2d::conv2d;
 use crate::ops::copy::copy;
@@ -40,18 +41,18 @@ fn plant_a_wrong_kernel(tape: &mut Tape) -> String {
     let plain = launch.kernels.last().unwrap().clone();
     let mut wrong = plain.clone().def("WRONG", 1);
     wrong.constants.iter_mut().find(|(name, _)| *name == "PAD_LEFT").unwrap().1 += 1;
-    wrong.needs.software = Some(gpu().adapter().software);
+    wrong.needs.software = Some(gpu().adapter().lavapipe);
     assert_eq!(wrong.shader, shader!("conv2d/forward_plain.wgsl"));
     let variant = wrong.variant();
     launch.kernels.insert(0, wrong);
     variant
 }
 
-fn tune(tape: &Tape, choices: &mut Choices, budget: Duration, journal: Option<PathBuf>) -> (Report, Vec<Event>) {
+fn tune(tape: &Tape, choices: &mut Choices, budget: Duration) -> (Report, Vec<Event>) {
     let mut events = vec![];
     let mut listen = |event| events.push(event);
     let gpu = gpu();
-    let report = Tuner { gpu: &gpu, budget, journal, listen: &mut listen }.tune(tape, choices).unwrap();
+    let report = Tuner { gpu: &gpu, budget, listen: &mut listen }.tune(tape, choices).unwrap();
     (report, events)
 }
 
@@ -66,7 +67,7 @@ fn a_wrong_kernel_is_refused_said_once_and_never_taken() {
     let (mut tape, y, inputs) = convolution();
     let wrong = plant_a_wrong_kernel(&mut tape);
     let mut choices = Choices::new(gpu().adapter());
-    let (report, events) = tune(&tape, &mut choices, PLENTY, None);
+    let (report, events) = tune(&tape, &mut choices, PLENTY);
     assert_eq!(report, Report { timed: 1, unreached: 0, known: 0 });
     let refused: Vec<_> = events.iter().filter(|event| matches!(event, Event::Refused { .. })).collect();
     assert!(
@@ -92,7 +93,7 @@ fn a_wrong_kernel_is_refused_said_once_and_never_taken() {
 
     // A second time nothing is tried.
     let before = choices.clone();
-    let (report, events) = tune(&tape, &mut choices, PLENTY, None);
+    let (report, events) = tune(&tape, &mut choices, PLENTY);
     assert_eq!((report, events.len()), (Report { timed: 0, unreached: 0, known: 1 }, 0));
     assert_eq!(choices, before);
 }
@@ -101,7 +102,7 @@ fn a_wrong_kernel_is_refused_said_once_and_never_taken() {
 fn without_time_the_rule_holds_and_is_kept() {
     let (tape, ..) = convolution();
     let mut choices = Choices::new(gpu().adapter());
-    let (report, _) = tune(&tape, &mut choices, Duration::ZERO, None);
+    let (report, _) = tune(&tape, &mut choices, Duration::ZERO);
     assert_eq!(report, Report { timed: 0, unreached: 1, known: 0 });
     let rule = choose(&tape, &tape.launches[0], gpu().adapter(), Choice::Rule).unwrap().variant();
     assert_eq!(only_choice(&choices, &tape), rule);
@@ -111,17 +112,20 @@ fn without_time_the_rule_holds_and_is_kept() {
 }
 
 #[test]
-fn what_the_program_did_not_survive_is_not_tried_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let journal = folder.path().join("choices.trying");
+fn what_ended_a_program_is_not_offered_in_any_shape() {
+    let adapter = gpu();
+    let adapter = adapter.adapter();
     let (tape, ..) = convolution();
-    let rule = choose(&tape, &tape.launches[0], gpu().adapter(), Choice::Rule).unwrap().variant();
-    fs::write(&journal, attempt(&key(&tape, &tape.launches[0]), &rule)).unwrap();
-    let mut choices = Choices::new(gpu().adapter());
-    let (_, events) = tune(&tape, &mut choices, PLENTY, Some(journal.clone()));
-    assert!(events.iter().any(|event| matches!(event, Event::Refused { variant, .. } if *variant == rule)));
-    assert_ne!(only_choice(&choices, &tape), rule);
-    assert!(!journal.exists());
+    let taken = |adapter: &AdapterSummary| choose(&tape, &tape.launches[0], adapter, Choice::Rule).map(Kernel::variant);
+    let mut without = adapter.clone();
+    let all = admissible(&tape, &tape.launches[0], adapter).len();
+    for left in (1..all).rev() {
+        without.refused.insert(taken(&without).unwrap());
+        assert_eq!(admissible(&tape, &tape.launches[0], &without).len(), left);
+        assert!(!without.refused.contains(&taken(&without).unwrap()));
+    }
+    without.refused.insert(taken(&without).unwrap());
+    assert!(taken(&without).unwrap_err().to_string().contains("ended earlier starts"));
 }
 
 #[test]
@@ -132,13 +136,13 @@ fn files_come_back_and_bad_ones_say_why() {
     let adapter = adapter.adapter();
     assert_eq!(Choices::read(&file, adapter), Ok(None));
     let mut choices = Choices::new(adapter);
-    tune(&tape, &mut choices, Duration::ZERO, None);
+    tune(&tape, &mut choices, Duration::ZERO);
     choices.write(&file).unwrap();
     assert_eq!(Choices::read(&file, adapter), Ok(Some(choices)));
 
     let text = fs::read_to_string(&file).unwrap();
     let newer = adapter.driver.clone() + " and newer";
-    let other = crate::gpu::AdapterSummary { driver: newer, ..adapter.clone() };
+    let other = AdapterSummary { driver: newer, ..adapter.clone() };
     assert!(Choices::read(&file, &other).unwrap_err().contains("another adapter or driver"));
     assert_ne!(other.cache_name("tune", "json"), adapter.cache_name("tune", "json"));
     fs::write(&file, &text[..text.len() / 2]).unwrap();
@@ -199,11 +203,11 @@ fn every_launch_with_several_kernels_is_tuned() {
     let upstream = tape.input(pooled.shape);
     tape.backward(&[(loss, one), (pooled, upstream)]).unwrap();
     let mut choices = Choices::new(gpu().adapter());
-    let (report, events) = tune(&tape, &mut choices, PLENTY, None);
+    let (report, events) = tune(&tape, &mut choices, PLENTY);
     assert!(events.iter().all(|event| matches!(event, Event::Progress { .. })), "{events:?}");
     // Kernels for GPUs are not tried on software adapters.
     let gpu = gpu();
-    let able = |kernel: &&Kernel| !gpu.adapter().software || kernel.needs.software != Some(false);
+    let able = |kernel: &&Kernel| !gpu.adapter().lavapipe || kernel.needs.software != Some(false);
     let candidates = |launch: &&Launch| admissible(&tape, launch, gpu.adapter()).into_iter().filter(able).count();
     let several: Vec<&Launch> = tape.launches.iter().filter(|launch| candidates(launch) > 1).collect();
     assert!(several.iter().all(|launch| launch.tunable()) && several.len() >= 4, "{}", several.len());

@@ -1,0 +1,177 @@
+//! What a driver did not survive. Before something is tried that has ended programs, it is written down. What is still written down
+//! when no living process tries it has ended one, and is done without from then on.
+//!
+//! A file `trying-…` in the cache folder belongs to the process that has it locked. `refused-….json` keeps what was learnt of one
+//! adapter with one driver; whoever deletes it has everything tried again.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use super::{AdapterSummary, Switch};
+use crate::file::{Temporary, write_atomically};
+
+/// Something that may end the program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Attempt {
+    /// A device is asked for with these.
+    Open(Vec<Switch>),
+    /// A kernel is compiled, or compiled and run.
+    Kernel(String),
+    /// Several are compiled side by side, so that nobody knows which one it was.
+    Kernels,
+}
+
+/// What is done without on an adapter.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Refused {
+    pub switches: BTreeSet<Switch>,
+    /// Variants, for all shapes.
+    pub kernels: BTreeSet<String>,
+    /// Kernels are compiled one after the other, until all of them have been.
+    pub one_by_one: bool,
+}
+
+impl Refused {
+    /// Takes over what ended a program, and says what that means.
+    fn add(&mut self, attempt: Attempt) -> Option<String> {
+        match attempt {
+            Attempt::Open(asked) => {
+                // One at a time: those that are suspected first come first.
+                let switch = asked.into_iter().min()?;
+                self.switches.insert(switch);
+                Some(format!(
+                    "an earlier start ended while a device was asked for, so `{}` is done without",
+                    switch.name()
+                ))
+            }
+            Attempt::Kernel(variant) => {
+                let text = format!("an earlier start ended while kernel {variant} was tried, so it is not used");
+                self.kernels.insert(variant);
+                Some(text)
+            }
+            Attempt::Kernels => {
+                self.one_by_one = true;
+                Some(
+                    "an earlier start ended while kernels were compiled, so they are compiled one after the other"
+                        .into(),
+                )
+            }
+        }
+    }
+}
+
+/// The files of one adapter in a cache folder; without a folder nothing is written and nothing known.
+#[derive(Debug)]
+pub struct Attempts {
+    place: Option<(PathBuf, String)>,
+    refused: Mutex<Refused>,
+    /// What was found on the way, a sentence each.
+    pub notes: Vec<String>,
+    /// Held while something is tried; what is tried meanwhile is part of it.
+    under_way: Mutex<()>,
+}
+
+impl Attempts {
+    /// Reads what is known, and what ended programs since.
+    pub fn read(folder: Option<&Path>, adapter: &AdapterSummary) -> Self {
+        let name = adapter.cache_key();
+        let mut attempts = Self { place: None, refused: Mutex::default(), notes: vec![], under_way: Mutex::default() };
+        let Some(folder) = folder.filter(|folder| fs::create_dir_all(folder).is_ok()) else { return attempts };
+        attempts.place = Some((folder.to_owned(), name.clone()));
+        // A file that cannot be read is one that nobody wrote.
+        let bytes = attempts.file().and_then(|file| fs::read(file).ok()).unwrap_or_default();
+        let mut refused: Refused = serde_json::from_slice(&bytes).unwrap_or_default();
+        let known = refused.clone();
+        for attempt in given_up(folder, &name) {
+            attempts.notes.extend(refused.add(attempt));
+        }
+        if refused != known {
+            attempts.save(&refused);
+        } else if refused != Refused::default() {
+            let switches = refused.switches.iter().map(|switch| format!("`{}`", switch.name()));
+            let kernels = refused.kernels.iter().map(|kernel| format!("kernel {kernel}"));
+            let all: Vec<_> = switches.chain(kernels).collect();
+            if !all.is_empty() {
+                attempts.notes.push(format!("done without, since earlier starts ended with it: {}", all.join(", ")));
+            }
+        }
+        let again = attempts.file().map(|file| format!("; to try again, delete {}", file.display()));
+        if let Some(last) = attempts.notes.last_mut() {
+            last.extend(again);
+        }
+        attempts.refused = Mutex::new(refused);
+        attempts
+    }
+
+    pub fn refused(&self) -> Refused {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Does `work`, which may end the program.
+    pub fn during<T>(&self, attempt: &Attempt, work: impl FnOnce() -> T) -> T {
+        let (Some((folder, name)), Ok(_alone)) = (&self.place, self.under_way.try_lock()) else { return work() };
+        let path = folder.join(format!("trying-{name}-{}", std::process::id()));
+        // Whoever ends the program by a signal did not crash it.
+        let _temporary = Temporary::new(path.clone());
+        let held = File::create(&path).and_then(|mut file| {
+            file.lock()?;
+            file.write_all(&serde_json::to_vec(attempt)?)?;
+            Ok(file)
+        });
+        let done = work();
+        // It is a help, not a need: where it cannot be written, work goes on.
+        if held.is_ok() {
+            let _ = fs::remove_file(&path);
+        }
+        done
+    }
+
+    /// All kernels have been compiled one after the other, and nothing happened.
+    pub fn compiled(&self) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if refused.one_by_one {
+            refused.one_by_one = false;
+            self.save(&refused);
+        }
+    }
+
+    fn file(&self) -> Option<PathBuf> {
+        self.place.as_ref().map(refused_file)
+    }
+
+    fn save(&self, refused: &Refused) {
+        let Some(file) = self.file() else { return };
+        // What cannot be kept is learnt again.
+        let _ =
+            serde_json::to_string_pretty(refused).map(|text| write_atomically(&file, |out| writeln!(out, "{text}")));
+    }
+}
+
+fn refused_file((folder, name): &(PathBuf, String)) -> PathBuf {
+    folder.join(format!("refused-{name}.json"))
+}
+
+/// Attempts whose process is gone; their files too.
+fn given_up(folder: &Path, name: &str) -> Vec<Attempt> {
+    let prefix = format!("trying-{name}-");
+    let mut found = vec![];
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if !entry.file_name().to_string_lossy().starts_with(&prefix) {
+            continue;
+        }
+        let Ok(file) = File::open(entry.path()) else { continue };
+        // Where the file system knows no locks, a living process is taken for a dead one, which costs a kernel.
+        if !matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)) {
+            let attempt = fs::read(entry.path()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+            found.extend(attempt);
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+    found
+}
