@@ -3,18 +3,20 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
 
 use clap::Parser;
-use gatefold_engine::gpu::{AdapterSummary, Gpu, GpuOptions, quieten_layers};
+use gatefold_engine::gpu::{Gpu, GpuOptions, quieten_layers};
+use gatefold_engine::panics::hush_caught;
 use gatefold_engine::{Error, Result};
-use kernels_tests::{
-    Coverage, Finding, Listing, Report, Row, Selection, Skipped, State, Trait, Verdict, check, rows,
-    shaders_from_environment,
-};
+use kernels_tests::{Coverage, Listing, Row, Selection, State, Trait, rows, shaders_from_environment};
 use serde::Serialize;
 
+mod processes;
+mod worker;
+
 /// Compares every kernel of Gatefold with an f64 CPU reference on your own adapter.
+///
+/// Each op runs in a process of its own: a driver that crashes costs the case that it crashes on.
 #[derive(Parser)]
 #[command(name = "kernels-tests", version)]
 #[command(
@@ -39,17 +41,31 @@ struct Arguments {
     /// Print one JSON object instead of tables
     #[arg(long)]
     json: bool,
+    /// Print a short JSON object to paste into an adapter report: adapter, failures, times
+    #[arg(long, conflicts_with_all = ["json", "list", "coverage"])]
+    summary: bool,
     /// Leave out the driver-side bounds, loop and division checks, as release runs do [default: with the checks]
     #[arg(long)]
     unchecked: bool,
+    /// Run the cases from this number on in this process, for the one that started it
+    #[arg(long, value_name = "NUMBER", hide = true)]
+    worker: Option<usize>,
+}
+
+impl Arguments {
+    fn open(&self) -> Result<Arc<Gpu>> {
+        let gpu = Gpu::open(&GpuOptions { adapter: self.adapter.clone(), checked: !self.unchecked })?;
+        gpu.notes().iter().for_each(|note| eprintln!("note: {note}"));
+        Ok(Arc::new(gpu))
+    }
 }
 
 fn main() -> ExitCode {
     // SAFETY: there is one thread yet.
     unsafe { quieten_layers() };
+    hush_caught();
     match shaders_from_environment().and_then(|()| run(&Arguments::parse())) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
+        Ok(code) => code,
         Err(e) => {
             eprintln!("error: {e}");
             ExitCode::from(e.exit_code())
@@ -57,67 +73,18 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> Result<bool> {
+fn run(arguments: &Arguments) -> Result<ExitCode> {
     let selection = Selection::new(&arguments.op, arguments.case.as_deref())?;
-    let rows = rows();
-    selection.check(&rows)?;
+    let all = rows();
+    selection.check(&all)?;
     if arguments.list {
-        return list(&Listing::of(&rows, |row| selection.takes(row))?, arguments.json).map(|()| true);
+        return list(&Listing::of(&all, |row| selection.takes(row))?, arguments.json).map(|()| ExitCode::SUCCESS);
     }
-    let options = GpuOptions { adapter: arguments.adapter.clone(), checked: !arguments.unchecked };
-    let gpu = Arc::new(Gpu::open(&options)?);
-    let rows: Vec<&Row> = rows.iter().filter(|row| !row.bench && selection.takes(row)).collect();
-    if arguments.json { run_json(&gpu, &rows, arguments) } else { run_table(&gpu, &rows, arguments.coverage) }
-}
-
-fn run_table(gpu: &Arc<Gpu>, rows: &[&Row], coverage: bool) -> Result<bool> {
-    let adapter = gpu.adapter();
-    say(format_args!("adapter: {} ({}, {})", adapter.name, adapter.backend, adapter.driver))?;
-    say(format_args!("{:<24} {:<40} {:>5} {:>11} {:>9}  verdict", "op", "case", "runs", "max rel err", "allowed"))?;
-    let (mut failed, mut findings) = (0, vec![]);
-    for row in rows {
-        let finding = check(gpu, row)?;
-        let worst = finding.worst();
-        let verdict = if finding.verdict() == Verdict::Failed {
-            failed += 1;
-            format!("FAIL in {}", worst.what)
-        } else {
-            "ok".to_owned()
-        };
-        let (runs, error, allowed) = (finding.device_runs(), worst.error, finding.tolerance);
-        let (op, name) = (finding.op, &finding.name);
-        say(format_args!("{op:<24} {name:<40} {runs:>5} {error:>11.2e} {allowed:>9.0e}  {verdict}"))?;
-        findings.push(finding);
+    let rows: Vec<&Row> = all.iter().filter(|row| !row.bench && selection.takes(row)).collect();
+    match arguments.worker {
+        Some(first) => worker::run(&rows[first.min(rows.len())..], arguments).map(|()| ExitCode::SUCCESS),
+        None => processes::run(&rows, arguments),
     }
-    say(format_args!("{} cases, {failed} failed", rows.len()))?;
-    for skipped in Skipped::of(&findings, adapter) {
-        eprintln!("{}", skipped.in_words());
-    }
-    if coverage {
-        show_coverage(&findings, adapter)?;
-    }
-    Ok(failed == 0)
-}
-
-/// One object, whatever happens: a device that is lost on the way ends it early, with the reason in it.
-fn run_json(gpu: &Arc<Gpu>, rows: &[&Row], arguments: &Arguments) -> Result<bool> {
-    let start = Instant::now();
-    let (mut findings, mut ended) = (vec![], None);
-    for row in rows {
-        match check(gpu, row) {
-            Ok(finding) => findings.push(finding),
-            Err(e) => {
-                ended = Some(e);
-                break;
-            }
-        }
-    }
-    let failed = findings.iter().any(|finding| finding.verdict() == Verdict::Failed);
-    let coverage = arguments.coverage.then(|| Coverage::of(&findings, gpu.adapter()));
-    let report = Report::new(gpu.adapter(), !arguments.unchecked, &findings, start.elapsed().as_secs_f64());
-    let report = report.error(ended.as_ref().map(ToString::to_string)).coverage(coverage);
-    json(&report)?;
-    ended.map_or(Ok(!failed), Err)
 }
 
 fn list(listings: &[Listing], as_json: bool) -> Result<()> {
@@ -140,13 +107,12 @@ fn list(listings: &[Listing], as_json: bool) -> Result<()> {
     Ok(())
 }
 
-fn show_coverage(findings: &[Finding], adapter: &AdapterSummary) -> Result<()> {
-    let coverage = Coverage::of(findings, adapter);
+fn show_coverage(coverage: &[Coverage]) -> Result<()> {
     let widths = Trait::ALL.map(|of| of.to_string().len());
     let heading: String = Trait::ALL.iter().zip(widths).map(|(of, width)| format!("  {of:<width$}")).collect();
     say(format_args!("\n{:<24}{}", "coverage", heading.trim_end()))?;
     let (mut missing, mut reasons) = (vec![], vec![]);
-    for Coverage { op, traits, .. } in &coverage {
+    for Coverage { op, traits, .. } in coverage {
         let states: String =
             Trait::ALL.iter().zip(widths).map(|(of, width)| format!("  {:<width$}", traits[of])).collect();
         say(format_args!("{op:<24}{}", states.trim_end()))?;

@@ -67,6 +67,40 @@ fn json_is_one_object_with_every_run_in_it() {
 }
 
 #[test]
+fn a_kernel_that_ends_the_process_costs_its_cases_and_no_other() {
+    let run = |form: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kernels-tests"));
+        let command = command.args(["--op", "relu,copy", form]).env("GATEFOLD_FAULT", "crash:relu/backward VECTOR=4");
+        command.output().unwrap()
+    };
+    let output = run("--json");
+    assert_eq!(output.status.code(), Some(1));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let failed = |case: &&Value| case["status"] == "failed";
+    let cases = report["cases"].as_array().unwrap();
+    let lost: Vec<&Value> = cases.iter().filter(failed).collect();
+    assert!(!lost.is_empty() && lost.iter().all(|case| case["op"] == "relu"), "{lost:?}");
+    assert!(lost.iter().all(|case| case["reason"].as_str().unwrap().starts_with("the process ended with ")));
+    // `relu: one channel` does not take that kernel, and comes behind cases that do.
+    for (op, name) in [("relu", "one channel"), ("copy", "even")] {
+        assert!(
+            cases.iter().any(|case| case["op"] == op && case["case"] == name && case["status"] == "passed"),
+            "{op}"
+        );
+    }
+    // The short form: what an adapter report asks for.
+    let output = run("--summary");
+    assert_eq!(output.status.code(), Some(1));
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(summary["failures"].as_array().unwrap().len(), lost.len());
+    assert!(
+        summary["adapter"]["driver"].is_string() && summary["cases"].is_null() && summary["ops"]["copy"]["failed"] == 0
+    );
+    assert_eq!(summary["ops"]["relu"]["failed"], lost.len());
+    assert!(output.stdout.len() < 20_000);
+}
+
+#[test]
 fn a_case_is_found_by_a_regular_expression() {
     let report = json(&["--case", "^(relu|add): one channel$", "--json"]);
     let mut found: Vec<_> =

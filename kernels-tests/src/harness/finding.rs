@@ -54,6 +54,12 @@ impl Finding {
         Self { op: row.op, name: row.name.clone(), tolerance: row.tolerance, runs }
     }
 
+    /// A row that did not come to an end, in a run that nobody can tell.
+    pub fn broken(row: &Row, why: String) -> Self {
+        let (placement, outcome, tolerance) = (Placement::Own, Outcome::Error(why), row.tolerance);
+        Self::new(row, vec![Run { placement, kernel: None, tolerance, outcome, noted: Noted::default() }])
+    }
+
     /// Failed if one run did.
     pub fn verdict(&self) -> Verdict {
         let failed = self.runs.iter().any(|run| run.verdict() == Verdict::Failed);

@@ -11,6 +11,7 @@ mod row;
 mod runner;
 mod selection;
 pub mod shaders;
+pub mod translate;
 
 pub use array::Array;
 pub use check::{Placement, STEP, check, placements, record_row, tapes};
@@ -18,7 +19,7 @@ pub use coverage::{Coverage, EXEMPTIONS, Exemption, State, Trait};
 pub use finding::{Finding, Outcome, Run, Verdict, Worst};
 pub use list::Listing;
 pub use norm::RelativeNormEq;
-pub use report::{Report, Skipped};
+pub use report::{Part, Report, Skipped, Totals};
 pub use row::{Checked, Input, Row, RowKind};
 pub use runner::Runner;
 pub use selection::{Selection, known_op};

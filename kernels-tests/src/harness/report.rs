@@ -3,29 +3,39 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use gatefold_engine::gpu::AdapterSummary;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::check::F16;
 use super::runner::lacks;
 use super::{Checked, Coverage, Finding, Outcome, Run, Verdict};
 
 /// What `--json` prints.
-#[derive(Serialize)]
-pub struct Report<'a> {
+#[derive(Debug, Default, Serialize)]
+pub struct Report {
     program: &'static str,
     version: &'static str,
-    adapter: &'a AdapterSummary,
+    /// Of `gatefold_engine::gpu::AdapterSummary`.
+    adapter: Value,
     /// Whether the kernels kept the driver-side bounds, loop and division checks.
     checked: bool,
-    cases: Vec<Case<'a>>,
-    skipped: Vec<Skipped>,
-    totals: Totals,
+    #[serde(flatten)]
+    pub part: Part,
     seconds: f64,
     /// Why the run ended before all cases were run.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     coverage: Option<Vec<Coverage>>,
+}
+
+/// What some rows showed.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Part {
+    /// A run each.
+    pub cases: Vec<Value>,
+    pub skipped: Vec<Skipped>,
+    pub totals: Totals,
 }
 
 /// One run of a row.
@@ -57,7 +67,7 @@ enum Status {
 }
 
 /// A feature that the adapter lacks, and what was not run for it.
-#[derive(Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Skipped {
     pub feature: String,
     /// Runs that were left out.
@@ -66,30 +76,62 @@ pub struct Skipped {
     pub kernels: BTreeSet<String>,
 }
 
-#[derive(Default, Serialize)]
-struct Totals {
-    passed: usize,
-    failed: usize,
-    skipped: usize,
+/// Runs by what came of them.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Totals {
+    pub passed: usize,
+    pub failed: usize,
+    pub skipped: usize,
 }
 
-impl<'a> Report<'a> {
-    pub fn new(adapter: &'a AdapterSummary, checked: bool, findings: &'a [Finding], seconds: f64) -> Self {
-        let mut totals = Totals::default();
-        let mut cases = vec![];
-        for finding in findings {
-            for run in &finding.runs {
-                match run.verdict() {
-                    Verdict::Passed => totals.passed += 1,
-                    Verdict::Failed => totals.failed += 1,
-                    Verdict::Skipped => totals.skipped += 1,
+impl Part {
+    /// Of one row.
+    pub fn of(finding: &Finding, adapter: &AdapterSummary) -> Self {
+        let mut part = Self { skipped: Skipped::of(std::slice::from_ref(finding), adapter), ..Self::default() };
+        for run in &finding.runs {
+            match run.verdict() {
+                Verdict::Passed => part.totals.passed += 1,
+                Verdict::Failed => part.totals.failed += 1,
+                Verdict::Skipped => part.totals.skipped += 1,
+            }
+            // Its numbers and texts have a form in JSON.
+            part.cases.extend(serde_json::to_value(Case::new(finding, run)));
+        }
+        part
+    }
+
+    /// A row of which nothing is known but why.
+    pub fn failed(op: &str, case: &str, reason: &str) -> Self {
+        let case = json!({
+            "op": op, "case": case, "placement": "own", "kernel": null, "variants": [], "status": Status::Failed, "reason": reason,
+            "errors": [], "max": null, "tolerance": null,
+        });
+        Self { cases: vec![case], skipped: vec![], totals: Totals { failed: 1, ..Totals::default() } }
+    }
+
+    /// Adds what other rows showed.
+    pub fn add(&mut self, other: Self) {
+        self.cases.extend(other.cases);
+        self.totals.passed += other.totals.passed;
+        self.totals.failed += other.totals.failed;
+        self.totals.skipped += other.totals.skipped;
+        for more in other.skipped {
+            match self.skipped.iter_mut().find(|skipped| skipped.feature == more.feature) {
+                Some(skipped) => {
+                    skipped.runs += more.runs;
+                    skipped.kernels.extend(more.kernels);
                 }
-                cases.push(Case::new(finding, run));
+                None => self.skipped.push(more),
             }
         }
-        let skipped = Skipped::of(findings, adapter);
+        self.skipped.sort_by(|a, b| a.feature.cmp(&b.feature));
+    }
+}
+
+impl Report {
+    pub fn new(adapter: Value, checked: bool, part: Part, seconds: f64) -> Self {
         let (program, version) = (env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
-        Self { program, version, adapter, checked, cases, skipped, totals, seconds, error: None, coverage: None }
+        Self { program, version, adapter, checked, part, seconds, error: None, coverage: None }
     }
 
     /// With what ended the run before its time.
@@ -101,6 +143,24 @@ impl<'a> Report<'a> {
     #[must_use]
     pub fn coverage(self, coverage: Option<Vec<Coverage>>) -> Self {
         Self { coverage, ..self }
+    }
+
+    /// The same without what passed: to paste into a report. `ops` says for each op how many cases it had, how many failed, and the
+    /// seconds.
+    pub fn summary(&self, ops: &BTreeMap<String, (usize, usize, f64)>) -> Value {
+        const FAILURES: usize = 50;
+        let failures = || self.part.cases.iter().filter(|case| case["status"] == json!(Status::Failed));
+        let ops: BTreeMap<&str, Value> = ops
+            .iter()
+            .map(|(op, (cases, failed, seconds))| {
+                (op.as_str(), json!({ "cases": cases, "failed": failed, "seconds": (seconds * 100.0).round() / 100.0 }))
+            })
+            .collect();
+        json!({
+            "program": self.program, "version": self.version, "adapter": self.adapter, "checked": self.checked, "ops": ops,
+            "totals": self.part.totals, "skipped": self.part.skipped, "seconds": self.seconds, "error": self.error,
+            "failures": failures().take(FAILURES).collect::<Vec<_>>(), "more_failures": failures().count().saturating_sub(FAILURES),
+        })
     }
 }
 

@@ -125,7 +125,9 @@ pub fn lacks(kernel: &Kernel, adapter: &AdapterSummary) -> Option<String> {
         Some(format!("subgroups of {size} invocations"))
     } else if needs.workgroup_memory > adapter.workgroup_memory_bytes {
         Some(format!("{} bytes of workgroup memory", needs.workgroup_memory))
-    } else {
+    } else if needs.invocations > adapter.max_invocations {
         Some(format!("workgroups of {} invocations", needs.invocations))
+    } else {
+        Some("driver of Mesa's, for which these are made".to_owned())
     }
 }
