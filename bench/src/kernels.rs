@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::contents::{contents, difference, tolerance};
 use crate::measure::{Measured, known_choices, measure};
 use crate::roofline::Ceilings;
-use crate::{Common, json, networks};
+use crate::{Common, networks};
 
 /// Time single kernels, forward and backward
 #[derive(Args)]
@@ -105,9 +105,6 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if timings.is_empty() {
         return Err(Error::input("--op and --pass: nothing to time; no launch is of both"));
     }
-    if arguments.common.json {
-        json(&timings)?;
-    }
     let wrong: HashSet<_> = timings.iter().filter(|t| t.error > t.tolerance).map(|t| &t.variant).collect();
     match wrong.into_iter().next() {
         Some(variant) => Err(Error::run(format!("{variant}: its result differs from the plain kernel's, see above"))),
@@ -190,7 +187,7 @@ impl Bench<'_> {
                     tolerance: tolerance(&reference, kernel.rounds_factors()),
                     clock: format!("{clock:?}"),
                 };
-                show(&timing, arguments.common.json);
+                show(&timing, arguments.common.json)?;
                 self.timings.push(timing);
             }
         }
@@ -198,9 +195,12 @@ impl Bench<'_> {
     }
 }
 
-fn show(timing: &Timing, as_json: bool) {
+/// At once: whoever stops it, or a driver that crashes, loses nothing of what was measured.
+fn show(timing: &Timing, as_json: bool) -> Result<()> {
     let Timing { op, pass, shape, variant, median_ms, gflops, gbytes_per_s, roofline_share, .. } = timing;
-    if !as_json {
+    if as_json {
+        println!("{}", serde_json::to_string(timing).map_err(Error::run)?);
+    } else {
         let share = timing.roofline_share_cpu.unwrap_or(*roofline_share) * 100.0;
         let cpu = timing.cpu_ms.map_or(String::new(), |cpu| format!(" {cpu:>9.3} cpu ms"));
         println!(
@@ -211,4 +211,5 @@ fn show(timing: &Timing, as_json: bool) {
     if timing.error > timing.tolerance {
         eprintln!("{op} {pass} {shape}: {variant} is {:.1e} from the plain kernel", timing.error);
     }
+    Ok(())
 }

@@ -52,6 +52,7 @@ impl Common {
         let options = GpuOptions { adapter: self.adapter.clone(), checked: false };
         let gpu = Gpu::open_cached(&options, cache_folder().as_deref())?;
         eprintln!("adapter: {} ({})", gpu.adapter().name, gpu.adapter().driver);
+        gpu.notes().iter().for_each(|note| eprintln!("note: {note}"));
         Ok(Arc::new(gpu))
     }
 }
@@ -73,6 +74,7 @@ fn check_seconds(seconds: f64) -> Result<()> {
 fn main() -> ExitCode {
     // SAFETY: there is one thread yet.
     unsafe { gatefold_engine::gpu::quieten_layers() };
+    gatefold_engine::panics::hush_caught();
     let command = Cli::parse().command;
     let done = kernels_tests::shaders_from_environment().and_then(|()| match command {
         Command::Roofline(arguments) => roofline::run(&arguments),

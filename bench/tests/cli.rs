@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{assert_bad_input, json, positive};
+use common::{assert_bad_input, json, json_lines, positive};
 
 #[test]
 fn roofline_measures_multiply_adds_and_copies() {
@@ -19,10 +19,9 @@ fn roofline_measures_multiply_adds_and_copies() {
 
 #[test]
 fn kernels_of_the_test_rows_are_timed_by_op() {
-    let timings = json(&["kernels", "--op", "fill", "--seconds", "0.001", "--json"]);
-    let timings = timings.as_array().unwrap();
+    let timings = json_lines(&["kernels", "--op", "fill", "--seconds", "0.001", "--json"]);
     assert!(!timings.is_empty() && timings.iter().all(|t| t["op"] == "fill"));
-    for timing in timings {
+    for timing in &timings {
         positive(timing, &["median_ms", "gbytes_per_s", "roofline_share", "count"]);
     }
 }

@@ -3,18 +3,17 @@
 mod common;
 
 use approx::assert_abs_diff_eq;
-use common::{assert_bad_input, json, positive};
+use common::{assert_bad_input, json, json_lines, positive};
 use kernels_tests::tolerance;
 
 #[test]
 fn kernels_of_a_network_are_timed_and_agree_with_the_plain_ones() {
     let arguments = ["--net", "small", "--batch", "2", "--size", "16", "--all", "--seconds", "0.001", "--json"];
-    let timings = json(&[&["kernels"], &arguments[..]].concat());
-    let timings = timings.as_array().unwrap();
+    let timings = json_lines(&[&["kernels"], &arguments[..]].concat());
     for pass in ["forward", "grad_input", "grad_weight"] {
         assert!(timings.iter().any(|t| t["op"] == "conv2d" && t["pass"] == pass), "{pass}");
     }
-    for timing in timings {
+    for timing in &timings {
         positive(timing, &["median_ms", "gbytes_per_s", "roofline_share", "count"]);
         assert!(timing["gflops"].as_f64().unwrap() >= 0.0, "{timing}");
         assert_eq!(timing["tolerance"], tolerance::OTHER_KERNEL);

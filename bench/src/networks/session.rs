@@ -9,7 +9,7 @@ use gatefold::train::{Config, Needs, Precision};
 use gatefold::weights::LossScale;
 use gatefold_engine::gpu::{AdapterSummary, BufferPool, Gpu, cache_folder, processor_time, thread_time};
 use gatefold_engine::params::{Arena, ParameterStore, StepWords};
-use gatefold_engine::plan::tune::{Tuner, journal_of};
+use gatefold_engine::plan::tune::Tuner;
 use gatefold_engine::plan::{Choice, Choices, Plan, Ticket};
 use gatefold_engine::tape::Tape;
 use gatefold_engine::{Error, Result};
@@ -176,8 +176,7 @@ fn choices(gpu: &Gpu, tape: &Tape, tune: When) -> Result<Choices> {
     let mut choices = known_choices(gpu);
     let file = cache_folder().map(|folder| folder.join(gpu.adapter().cache_name("tune", "json")));
     let file = file.filter(|file| file.parent().is_some_and(|folder| std::fs::create_dir_all(folder).is_ok()));
-    let journal = file.as_deref().map(journal_of);
-    Tuner { gpu, budget: BUDGET, journal, listen: &mut |_| () }.tune(tape, &mut choices)?;
+    Tuner { gpu, budget: BUDGET, listen: &mut |_| () }.tune(tape, &mut choices)?;
     if let Some(file) = file {
         choices.write(&file)?;
     }

@@ -16,6 +16,14 @@ pub fn json(arguments: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).expect("one JSON value")
 }
 
+/// For commands that print a line of JSON for each thing that they measure.
+pub fn json_lines(arguments: &[&str]) -> Vec<Value> {
+    let output = bench(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("text");
+    text.lines().map(|line| serde_json::from_str(line).expect("one JSON value a line")).collect()
+}
+
 pub fn positive(value: &Value, keys: &[&str]) {
     for key in keys {
         let number = value[key].as_f64().unwrap_or_else(|| panic!("{key} is {}", value[key]));

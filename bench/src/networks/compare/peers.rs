@@ -9,8 +9,12 @@ use serde_json::Value;
 use super::{Arguments, Line};
 use crate::networks::session::Load;
 
-/// Where this crate's peers are.
-const PEERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers");
+/// Where the peers are: in this crate's folder or, on a machine that only has the program, beside that.
+fn folder() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers");
+    let beside = || Some(std::env::current_exe().ok()?.parent()?.join("peers"));
+    if here.is_dir() { here } else { beside().unwrap_or(here) }
+}
 
 /// Those that can run, and a line for each that cannot.
 pub struct Peers {
@@ -29,8 +33,8 @@ pub struct Peer {
 pub fn installed(arguments: &Arguments) -> Peers {
     let mut peers = Peers { found: vec![], missing: vec![] };
     let wanted = |name: &str| !arguments.without.iter().any(|left_out| left_out == name);
-    let built = format!("{PEERS}/burn/target/release/burn-peer{}", std::env::consts::EXE_SUFFIX);
-    let burn = arguments.burn.clone().unwrap_or_else(|| PathBuf::from(built));
+    let built = format!("burn/target/release/burn-peer{}", std::env::consts::EXE_SUFFIX);
+    let burn = arguments.burn.clone().unwrap_or_else(|| folder().join(built));
     if wanted("burn") {
         if burn.is_file() {
             peers.found.push(Peer { name: "burn", program: burn, first: vec![] });
@@ -45,7 +49,7 @@ pub fn installed(arguments: &Arguments) -> Peers {
         let mut python = Command::new(&arguments.python);
         let found = python.args(["-c", "import torch"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
         if found.is_ok_and(|status| status.success()) {
-            let script = Path::new(PEERS).join("torch_step.py");
+            let script = folder().join("torch_step.py");
             peers.found.push(Peer { name: "torch", program: arguments.python.clone(), first: vec![script] });
         } else {
             let python = arguments.python.display();
@@ -75,7 +79,7 @@ impl Peer {
                 }
             }
             None => {
-                command.args(["ops", "--cases", &format!("{PEERS}/cases.json")]);
+                command.args(["ops", "--cases", &folder().join("cases.json").display().to_string()]);
                 command.args(["--seconds", &arguments.seconds.to_string()]);
                 if let Some(only) = &arguments.only {
                     command.args(["--only", only]);
