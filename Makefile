@@ -24,12 +24,13 @@ export XDG_RUNTIME_DIR := /nonexistent
 endif
 endif
 
-.PHONY: help demo test endure kernels bench lint format-check clippy docs build setup
+.PHONY: help demo test endure kernels translate bench lint format-check clippy docs build setup
 
 help:
 	@echo "make demo     draw sample covers, train on them, score, explain; everything goes to demo/"
 	@echo "make test     all tests"
 	@echo "make kernels  every kernel against its reference on this machine's adapter, as a table"
+	@echo "make translate  every kernel in SPIR-V, HLSL and MSL, and through spirv-val and dxc where they are"
 	@echo "make endure   kills, full disks and damaged files for MINUTES=10, from SEED=1"
 	@echo "make bench    time single kernels; BENCH=\"step prognet\" times whole training steps"
 	@echo "make lint     formatting and clippy, warnings denied"
@@ -47,6 +48,10 @@ endure: setup
 
 kernels:
 	$(CARGO) run --release -p kernels-tests
+
+translate:
+	GATEFOLD_TRANSLATED=$(CURDIR)/target/translated $(CARGO) test --release --workspace --test translate
+	@.ci/compile-translated.sh target/translated
 
 bench:
 	$(CARGO) run --release -p bench -- $(BENCH)
