@@ -179,6 +179,8 @@ fn write(target: Target, module: &Module, info: &ModuleInfo, checked: bool, matr
             let options = hlsl::Options {
                 shader_model: model,
                 zero_initialize_workgroup_memory: false,
+                // Where wgpu puts the number of workgroups, which HLSL does not know.
+                special_constants_binding: Some(hlsl::BindTarget { space: 1, ..hlsl::BindTarget::default() }),
                 restrict_indexing: checked,
                 force_loop_bounding: checked,
                 ..hlsl::Options::default()
