@@ -19,4 +19,5 @@ pub use set::pack::Pack;
 pub use set::report::Skipped;
 pub use set::split::{Split, SplitReport, parse_ratios};
 pub use set::strings::Strings;
+pub use source::listing::{About, Item, Listing};
 pub use source::{Columns, Labelling, Multi, Place, Rename, Request, Source};

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use self::albums::{Cover, Owners, Read, albums, artist_of, folders};
 use self::beside::Beside;
+use crate::data::picture::audio::Track;
 use crate::data::picture::{audio, is_usable};
 use crate::data::set::report::Skipped;
 use crate::data::source::collect::{Collector, Origin};
@@ -19,6 +20,9 @@ use crate::data::source::genres::{GenreTable, parts};
 use crate::data::source::walk::{File, Walk};
 use crate::data::source::{Details, Request, Source, grouping};
 use crate::{Error, Result};
+
+/// Why an album has no picture.
+const NO_COVER: &str = "no cover embedded in its album, and no cover.jpg or folder.jpg beside it";
 
 /// Genres listed by name; more are only counted.
 const LISTED: usize = 40;
@@ -49,16 +53,8 @@ pub struct Report {
 /// class of more than half of its tracks that have one, and is left out if there is none.
 pub(super) fn read(data: &Path, root: &Path, walk: &Walk, request: &Request) -> Result<Source> {
     let table = GenreTable::read(request.genres.as_deref())?;
-    let mut left_out = walk.left_out.clone();
     let mut report = Report { unread: kind::unread(walk), ..Report::default() };
-    let tracks: Vec<Result<Read, Skipped>> = walk.audio.par_iter().map(read_track).collect();
-    let mut good = Vec::with_capacity(tracks.len());
-    for track in tracks {
-        match track {
-            Ok(read) => good.push(read),
-            Err(skipped) => left_out.push(skipped),
-        }
-    }
+    let (good, mut left_out) = tracks_of(walk);
     let beside = Beside::new(walk);
     let albums = albums(good, &beside);
     let finder = CoverFinder { owners: Owners::new(&albums), beside };
@@ -69,20 +65,17 @@ pub(super) fn read(data: &Path, root: &Path, walk: &Walk, request: &Request) -> 
         report.albums += 1;
         report.tracks += tracks.len();
         let first = &tracks[0].path;
-        let mut votes: BTreeMap<&str, usize> = BTreeMap::new();
-        for read in tracks {
-            match table.class_of(&read.track.genres) {
-                Some(class) => *votes.entry(class).or_default() += 1,
-                None if read.track.genres.is_empty() => report.tracks_without_genre += 1,
-                None => {
-                    let genres = read.track.genres.iter().flat_map(|tag| parts(tag));
-                    genres.for_each(|genre| *unmapped.entry(genre).or_default() += 1);
-                }
+        let votes = votes(tracks, |genres| table.class_of(genres));
+        for Track { genres, .. } in tracks.iter().map(|read| &read.track) {
+            if genres.is_empty() {
+                report.tracks_without_genre += 1;
+            } else if table.class_of(genres).is_none() {
+                let genres = genres.iter().flat_map(|tag| parts(tag));
+                genres.for_each(|genre| *unmapped.entry(genre).or_default() += 1);
             }
         }
-        let voters: usize = votes.values().sum();
-        let Some((class, _)) = votes.iter().find(|&(_, &count)| 2 * count > voters) else {
-            let reason = if voters > 0 {
+        let Some(class) = elected(&votes) else {
+            let reason = if !votes.is_empty() {
                 report.conflicting += 1;
                 let says: Vec<_> = votes.iter().map(|(class, count)| format!("{class} ({count})")).collect();
                 format!("its album's tracks are of conflicting genres: {}", says.join(", "))
@@ -96,8 +89,7 @@ pub(super) fn read(data: &Path, root: &Path, walk: &Walk, request: &Request) -> 
         };
         let Some((path, front)) = finder.cover(number, tracks) else {
             report.without_cover += 1;
-            left_out
-                .push(Skipped::new(first, "no cover embedded in its album, and no cover.jpg or folder.jpg beside it"));
+            left_out.push(Skipped::new(first, NO_COVER));
             continue;
         };
         report.taken += 1;
@@ -122,6 +114,94 @@ pub(super) fn read(data: &Path, root: &Path, walk: &Walk, request: &Request) -> 
     source.grouping = grouping(&source.group_columns, request)?;
     source.details = Some(Details::Library(report));
     Ok(source)
+}
+
+/// The tracks of a library, and those that cannot be read behind what the walk left out.
+fn tracks_of(walk: &Walk) -> (Vec<Read>, Vec<Skipped>) {
+    let mut left_out = walk.left_out.clone();
+    let tracks: Vec<Result<Read, Skipped>> = walk.audio.par_iter().map(read_track).collect();
+    let mut good = Vec::with_capacity(tracks.len());
+    for track in tracks {
+        match track {
+            Ok(read) => good.push(read),
+            Err(skipped) => left_out.push(skipped),
+        }
+    }
+    (good, left_out)
+}
+
+/// How many tracks vote for what their genres mean.
+fn votes<T: Ord>(tracks: &[Read], meaning: impl Fn(&[String]) -> Option<T>) -> BTreeMap<T, usize> {
+    let mut votes = BTreeMap::new();
+    for meant in tracks.iter().filter_map(|read| meaning(&read.track.genres)) {
+        *votes.entry(meant).or_default() += 1;
+    }
+    votes
+}
+
+/// What more than half of those who vote are for.
+fn elected<T: Copy>(votes: &BTreeMap<T, usize>) -> Option<T> {
+    let voters: usize = votes.values().sum();
+    votes.iter().find(|&(_, &count)| 2 * count > voters).map(|(&meant, _)| meant)
+}
+
+/// An album for those who ask what its cover is taken for, whatever its tags say.
+#[derive(Debug)]
+pub struct Listed {
+    /// Its picture, or its first track if it has none.
+    pub path: PathBuf,
+    pub fault: Option<&'static str>,
+    /// Empty where nobody or several are meant.
+    pub artist: String,
+    /// As the tags have it; empty if they do not.
+    pub album: String,
+    /// The genres of its tags, each once.
+    pub genres: Vec<String>,
+    /// The meaning of more than half of the genres that have one.
+    pub label: Option<usize>,
+    pub tracks: Vec<PathBuf>,
+}
+
+/// All albums of a library, those without a cover or a genre too, and what could not be read. `label` tells what the genres of
+/// a track mean.
+pub(super) fn list(
+    root: &Path,
+    walk: &Walk,
+    label: impl Fn(&[String]) -> Option<usize>,
+) -> (Vec<Listed>, Vec<Skipped>, Vec<String>) {
+    let (good, left_out) = tracks_of(walk);
+    let beside = Beside::new(walk);
+    let albums = albums(good, &beside);
+    let finder = CoverFinder { owners: Owners::new(&albums), beside };
+    let mut listed = Vec::with_capacity(albums.len());
+    for (number, album) in albums.iter().enumerate() {
+        let tracks = &album.tracks;
+        let mut genres: Vec<String> = Vec::new();
+        for genre in tracks.iter().flat_map(|read| &read.track.genres) {
+            if !genres.contains(genre) {
+                genres.push(genre.clone());
+            }
+        }
+        let cover = finder.cover(number, tracks);
+        listed.push(Listed {
+            fault: cover.is_none().then_some(NO_COVER),
+            path: cover.map_or_else(|| tracks[0].path.clone(), |(path, _)| path),
+            artist: artist_of(tracks),
+            album: tracks[0].track.album.clone(),
+            genres,
+            label: elected(&votes(tracks, &label)),
+            tracks: tracks.iter().map(|read| read.path.clone()).collect(),
+        });
+    }
+    let tracks: usize = albums.iter().map(|album| album.tracks.len()).sum();
+    let covers = listed.iter().filter(|album| album.fault.is_none()).count();
+    let mut notes = vec![format!(
+        "{}: a music library: {tracks} tracks, {} albums, {covers} of them with a cover",
+        root.display(),
+        albums.len()
+    )];
+    notes.extend(kind::unread_note(walk));
+    (listed, left_out, notes)
 }
 
 fn read_track(file: &File) -> Result<Read, Skipped> {

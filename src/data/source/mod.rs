@@ -7,6 +7,7 @@ mod genres;
 pub(crate) mod kind;
 mod labelling;
 pub mod library;
+pub mod listing;
 pub mod msd_i;
 mod sets;
 mod spelling;

@@ -17,7 +17,7 @@ use crate::data::source::find::{Finder, Found};
 use crate::data::source::kind::is_picture;
 use crate::data::source::labelling::{Multi, is_nothing, labels_in};
 use crate::data::source::walk::Walk;
-use crate::data::source::{Request, Row, Source};
+use crate::data::source::{Columns, Request, Row, Source};
 use crate::{Error, Result};
 
 /// A table that was read, its columns not yet looked at.
@@ -227,6 +227,62 @@ impl Table {
     }
 }
 
+/// A picture that a table names.
+pub(in crate::data) struct Named {
+    pub path: PathBuf,
+    /// Why it is not there.
+    pub fault: Option<String>,
+    /// Empty where the table does not say.
+    pub genre: String,
+    pub artist: String,
+    pub album: String,
+}
+
+impl Table {
+    /// The pictures that it names, line by line, also those that are not there. What else is known of them is taken from columns
+    /// that are called so.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the column of paths is missing or cannot be guessed, or if it has no rows.
+    pub fn files(&self, columns: &Columns, images: Option<(&Path, &Walk)>) -> Result<(Vec<Named>, Vec<String>)> {
+        let (finder, shown) = (Finder::new(self.folder(), images), self.shown());
+        let (path, genre, mut notes) = self.choose_files(columns, &finder)?;
+        let [artist, album] = ["artist", "album"].map(|name| self.place(name).filter(|&place| place != path));
+        let (mut rows, mut without_path) = (Vec::new(), 0);
+        self.each(|line, record| {
+            let value = record[path].trim();
+            if value.is_empty() {
+                without_path += 1;
+                return Ok(());
+            }
+            let (path, fault) = match finder.find(value) {
+                Found::File(path) => (path, None),
+                Found::Missing(path) => (path, Some(NO_FILE)),
+                Found::Link => (PathBuf::from(value), Some(LINK)),
+                Found::Several => (PathBuf::from(value), Some(SEVERAL)),
+            };
+            let text = |place: Option<usize>| {
+                let value = place.map_or("", |place| record[place].trim());
+                if is_nothing(value) { String::new() } else { value.to_owned() }
+            };
+            let fault = fault.map(|fault| format!("line {line}: {fault}"));
+            rows.push(Named { path, fault, genre: text(genre), artist: text(artist), album: text(album) });
+            Ok(())
+        })?;
+        if rows.is_empty() {
+            return Err(Error::Input(format!("{shown}: a header line and no rows with a picture: add a row for each")));
+        }
+        if without_path > 0 {
+            notes.push(format!("{shown}: left out {without_path} rows without `{}`", self.header[path]));
+        }
+        Ok((rows, notes))
+    }
+}
+
+const NO_FILE: &str = "there is no such file";
+const LINK: &str = "a link, not a file: fetch it, and give the folder with --images";
+const SEVERAL: &str = "several pictures in the folder of --images have this name";
+
 /// What was seen of a table's rows beside covers.
 #[derive(Default)]
 struct Seen {
@@ -263,10 +319,10 @@ impl Seen {
         let reason = match found {
             Found::Link => {
                 self.links += 1;
-                "a link, not a file: fetch it, and give the folder with --images"
+                LINK
             }
-            Found::Several => "several pictures in the folder of --images have this name",
-            _ => "there is no such file",
+            Found::Several => SEVERAL,
+            _ => NO_FILE,
         };
         let path = if let Found::Missing(path) = found { path.as_path() } else { Path::new(value) };
         self.left_out.push(Skipped::new(path, format!("line {line}: {reason}")));

@@ -117,6 +117,24 @@ impl Table {
         Ok(Chosen { path, label, groups, split, notes })
     }
 
+    /// The columns of paths and, if one is called so, of genres, for those who need no labels; and what was guessed.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if that of paths is missing, or cannot be guessed.
+    pub(super) fn choose_files(
+        &self,
+        columns: &Columns,
+        finder: &Finder,
+    ) -> Result<(usize, Option<usize>, Vec<String>)> {
+        let (mut guessed, shown) = (Vec::new(), self.shown());
+        let path = self.choose_path(columns, finder, &mut guessed)?;
+        let genre = self.guesses(&LABELS).into_iter().find(|&place| place != path);
+        guessed.extend(genre.map(|place| format!("genres from `{}`", self.header[place])));
+        let notes =
+            if guessed.is_empty() { Vec::new() } else { vec![format!("{shown}: guessed {}", guessed.join(", "))] };
+        Ok((path, genre, notes))
+    }
+
     fn choose_path(&self, columns: &Columns, finder: &Finder, guessed: &mut Vec<String>) -> Result<usize> {
         let remedy = "name the one with the files with --path, and their folder with --images if it has only names or numbers of them";
         if let Some(name) = &columns.path {
