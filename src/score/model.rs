@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use gatefold_engine::gpu::{BufferPool, Gpu};
 use gatefold_engine::params::ParameterStore;
-use gatefold_engine::plan::Plan;
+use gatefold_engine::plan::{Plan, Ticket};
 use gatefold_engine::tensor::Tensor;
 
 use crate::data::{Fit, Pipeline};
@@ -64,6 +64,20 @@ impl Model {
     pub fn inference(&self, batch: usize) -> Result<Inference> {
         Inference::new(&self.gpu, &self.header, &self.store, &self.pool, batch)
     }
+
+    /// As [`Self::inference`] with at most `most` pictures at a time: half as many, and so on, where an adapter has no room for them.
+    ///
+    /// # Errors
+    /// As there, if it has no room for one.
+    pub fn inference_that_fits(&self, most: usize) -> Result<Inference> {
+        let mut batch = most.max(1);
+        loop {
+            match self.inference(batch) {
+                Err(Error::Input(_)) if batch > 1 => batch /= 2,
+                done => return done,
+            }
+        }
+    }
 }
 
 /// Records the forward pass as [`recorded`] does, for a checkpoint's header.
@@ -100,6 +114,35 @@ impl Inference {
     /// Logits for each picture.
     pub fn outputs(&self) -> usize {
         self.logits.shape.c
+    }
+
+    /// Pictures of a batch.
+    pub fn batch(&self) -> usize {
+        self.batch
+    }
+
+    /// Bytes of a batch as [`Self::submit`] wants them, and of one picture.
+    pub fn bytes(&self) -> (usize, usize) {
+        ((self.batch * self.image_bytes).next_multiple_of(4), self.image_bytes)
+    }
+
+    /// Starts a batch and does not wait for it. One more may be started before its answers are taken with [`Self::answers`].
+    pub fn submit(&mut self, bytes: &[u8]) -> Result<Ticket> {
+        self.plan.write(self.pixels, bytes)?;
+        self.plan.submit()
+    }
+
+    /// Waits for the logits of a batch that was started, of its first `count` pictures.
+    ///
+    /// # Errors
+    /// [`Error::Run`] if one of them is NaN or infinite, or the device fails.
+    pub fn answers(&self, ticket: Ticket, count: usize) -> Result<Vec<f32>> {
+        let mut logits = self.plan.results(ticket)?.get(self.logits)?;
+        logits.truncate(count * self.outputs());
+        if logits.iter().any(|logit| !logit.is_finite()) {
+            return Err(Error::run(NOT_FINITE));
+        }
+        Ok(logits)
     }
 
     /// Logits of any number of pictures (RGB bytes, [`Header::picture_size`] squared x 3 each), row after row; `progress` hears
