@@ -46,6 +46,11 @@ pub fn print_with(write: impl FnOnce() -> std::io::Result<()>) {
     }
 }
 
+/// Whether whoever read what is printed has gone away.
+pub fn is_unread() -> bool {
+    FAILED.get().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
 /// How printing ended. A reader that has gone away (`| head`) has seen enough, as with other tools.
 ///
 /// # Errors
@@ -71,19 +76,24 @@ pub fn json(value: &impl Serialize) -> Result<()> {
 }
 
 /// Skipped files beyond this many are counted, not listed.
-const LISTED: usize = 20;
+pub const LISTED: usize = 20;
 
 /// Lists skipped files with their reasons on stderr.
 pub fn skipped(skipped: &[Skipped]) {
-    if skipped.is_empty() {
+    skipped_of(skipped, skipped.len());
+}
+
+/// As [`skipped`] for the first ones of so many.
+pub fn skipped_of(first: &[Skipped], count: usize) {
+    if count == 0 {
         return;
     }
-    say(format!("skipped {} pictures:", skipped.len()));
-    for Skipped { path, reason } in skipped.iter().take(LISTED) {
+    say(format!("skipped {count} pictures:"));
+    for Skipped { path, reason } in first.iter().take(LISTED) {
         say(format!("  {path}: {reason}"));
     }
-    if skipped.len() > LISTED {
-        say(format!("  and {} more", skipped.len() - LISTED));
+    if count > LISTED {
+        say(format!("  and {} more", count - LISTED));
     }
 }
 
@@ -127,24 +137,41 @@ const EVERY: Duration = Duration::from_secs(5);
 impl Progress {
     /// `unit` is what is counted, such as "pictures".
     pub fn new(what: &str, unit: &str) -> Self {
-        let bar = bar(&format!("{what} {{bar:30}} {{pos}}/{{len}} {unit}, {{per_sec}}, {{eta}} left"), 0);
+        Self::shown(what, unit, bar(&format!("{what} {{bar:30}} {{pos}}/{{len}} {unit}, {{per_sec}}, {{eta}} left"), 0))
+    }
+
+    /// Where nobody knows how many there will be.
+    pub fn without_end(what: &str, unit: &str) -> Self {
+        Self::shown(what, unit, bar(&format!("{what} {{pos}} {unit}, {{per_sec}}"), 0))
+    }
+
+    fn shown(what: &str, unit: &str, bar: Option<ProgressBar>) -> Self {
         let now = Instant::now();
         Self { bar, plain: Mutex::new(Plain { start: now, said: now }), what: format!("{what}: {unit}") }
     }
 
-    /// `done` of `total`. May be called from many threads, out of order.
-    pub fn at(&self, done: usize, total: usize) {
+    /// `done` of `total`, if that is known. May be called from many threads, out of order.
+    pub fn at(&self, done: usize, total: impl Into<Option<usize>>) {
+        let total = total.into();
         if let Some(bar) = &self.bar {
-            bar.set_length(total as u64);
+            if let Some(total) = total {
+                bar.set_length(total as u64);
+            }
             bar.set_position(bar.position().max(done as u64));
             return;
         }
         let Ok(mut plain) = self.plain.lock() else { return };
-        if plain.said.elapsed() >= EVERY && done < total {
-            plain.said = Instant::now();
-            let rate = done as f64 / plain.start.elapsed().as_secs_f64().max(1e-9);
-            let left = (total - done) as f64 / rate.max(1e-9);
-            say(format!("{} {done}/{total}, {rate:.0}/s, {} left", self.what, duration(left)));
+        if plain.said.elapsed() < EVERY || total.is_some_and(|total| done >= total) {
+            return;
+        }
+        plain.said = Instant::now();
+        let rate = done as f64 / plain.start.elapsed().as_secs_f64().max(1e-9);
+        match total {
+            Some(total) => {
+                let left = (total - done) as f64 / rate.max(1e-9);
+                say(format!("{} {done}/{total}, {rate:.0}/s, {} left", self.what, duration(left)));
+            }
+            None => say(format!("{} {done}, {rate:.0}/s", self.what)),
         }
     }
 }

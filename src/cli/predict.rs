@@ -1,89 +1,232 @@
 //! `gatefold predict`
 
+mod rows;
+
+use std::io::IsTerminal;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use gatefold_engine::shown::path_text;
-use serde::Serialize;
 
+use self::rows::{Format, Row, Rows, Shown};
 use super::GpuArguments;
-use super::console::{self, percent};
-use super::help::OUTPUT;
+use super::console::{self, duration};
+use super::help::{DATA, OUTPUT, whole};
 use super::weights::WeightsArguments;
-use crate::data::picture::Picture;
-use crate::data::{Pipeline, Skipped, picture};
-use crate::score::evaluate::BATCH;
-use crate::score::model::{Model, probabilities};
+use crate::data::picture::{self, Picture};
+use crate::data::source::listing::{self, Reading};
+use crate::data::{Columns, Item, Pipeline, Skipped};
+use crate::report::words::thousands;
+use crate::score::model::Model;
+use crate::score::stream::{self, Options, Timing};
 use crate::{Error, Result};
 
-/// Class probabilities of pictures
+/// What a network takes covers for: those in files, folders, tables, music libraries and data sets
+///
+/// A folder is gone through with all below it. Of a music library each album gets one answer, for its embedded cover or the
+/// cover.jpg beside its tracks. Answers come as they are found, in the order of what is named. A picture that cannot be read gets a
+/// row with the reason. The exit code is 2 if it was named, by itself or in a list, a table or a data set, and 0 if it was found in a
+/// folder.
 #[derive(Args)]
 pub struct Arguments {
-    /// Run folder (not with --weights), then pictures
-    #[arg(required = true, value_name = "[RUN] IMAGE")]
+    /// Run folder (not with --weights), then pictures, folders, tables, music libraries, data sets, or - for a list of pictures on
+    /// standard input, one a line
+    #[arg(required = true, value_name = "[RUN] DATA")]
     paths: Vec<PathBuf>,
     #[command(flatten)]
     weights: WeightsArguments,
+    /// The names on standard input end with NUL, as `find -print0` writes them
+    #[arg(short = '0', long, help_heading = DATA)]
+    null: bool,
+    /// A table's column with the pictures' paths [default: guessed from the header]
+    #[arg(long, value_name = "COLUMN", help_heading = DATA)]
+    path: Option<String>,
+    /// Folder of a table's pictures, by path, name or number [default: the table's]
+    #[arg(long, value_name = "DIR", help_heading = DATA)]
+    images: Option<PathBuf>,
+    /// Table of genres for a music library's tags [default: the built-in one, which `gatefold genres` prints]
+    #[arg(long, value_name = "FILE", help_heading = DATA)]
+    genres: Option<PathBuf>,
+    /// Show each picture mirrored too: probabilities and logits are the means of both
+    #[arg(long, help_heading = OUTPUT)]
+    tta: bool,
+    /// Give the N most probable classes [default: 3 in the table, all elsewhere]
+    #[arg(long, value_name = "N", value_parser = whole::<usize>(1..=100_000), help_heading = OUTPUT)]
+    top: Option<usize>,
+    /// Give no label where its probability, from 0 to 1, is lower: the row stays, and says that the network is unsure
+    /// [default: always a label]
+    #[arg(long, value_name = "P", help_heading = OUTPUT)]
+    min_confidence: Option<f32>,
     /// Print the logits too
     #[arg(long, help_heading = OUTPUT)]
     logits: bool,
     /// Print a JSON list
-    #[arg(long, conflicts_with = "csv", help_heading = OUTPUT)]
+    #[arg(long, conflicts_with_all = ["csv", "jsonl"], help_heading = OUTPUT)]
     json: bool,
-    /// Print a CSV table; a path or class that a spreadsheet would take for a formula gets an apostrophe in front
+    /// Print a JSON object a line
+    #[arg(long, conflicts_with = "csv", help_heading = OUTPUT)]
+    jsonl: bool,
+    /// Print a CSV table; a path, class or tag that a spreadsheet would take for a formula gets an apostrophe in front
     #[arg(long, help_heading = OUTPUT)]
     csv: bool,
-    /// Print a CSV table with paths and classes as they are, for programs
-    #[arg(long, conflicts_with_all = ["csv", "json"], help_heading = OUTPUT)]
+    /// Print a CSV table with paths, classes and tags as they are, for programs
+    #[arg(long, conflicts_with_all = ["csv", "json", "jsonl"], help_heading = OUTPUT)]
     csv_raw: bool,
+    /// Say on stderr how long decoding and the network took
+    #[arg(long, help_heading = OUTPUT)]
+    timing: bool,
     #[command(flatten)]
     gpu: GpuArguments,
 }
 
-#[derive(Serialize)]
-struct Prediction<'a> {
-    #[serde(serialize_with = "gatefold_engine::shown::path")]
-    path: &'a Path,
-    label: &'a str,
-    probability: f32,
-    /// In the order of `labels`.
-    probabilities: &'a [f32],
-    logits: &'a [f32],
-    labels: &'a [String],
-}
-
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let (checkpoint, images) = arguments.weights.checkpoint(&arguments.paths)?;
-    if images.is_empty() {
-        return Err(Error::input("no picture to predict; name at least one"));
+    let confidence = arguments.min_confidence;
+    if let Some(given) = confidence.filter(|least| !(0.0..=1.0).contains(least)) {
+        return Err(Error::input(format!("--min-confidence {given}: must be from 0 to 1, such as 0.8")));
+    }
+    let (checkpoint, paths) = arguments.weights.checkpoint(&arguments.paths)?;
+    if paths.is_empty() {
+        return Err(Error::input("no picture to predict; name at least one, or a folder, a table or a music library"));
     }
     let model = Model::from_checkpoint(&arguments.gpu.open()?, &checkpoint)?;
-    let (paths, pictures): (Vec<&Path>, Vec<Picture>) =
-        load(images, model.picture_size(), model.pipeline())?.into_iter().unzip();
-    let mut inference = model.inference(BATCH.min(pictures.len()))?;
-    let progress = console::Progress::new("predicting", "pictures");
-    let logits = inference.logits(pictures.iter().map(|picture| picture.pixels.as_raw().as_slice()), |done| {
-        progress.at(done, pictures.len())
+    let labels = &model.header.labels;
+    let columns = Columns { path: arguments.path.clone(), images: arguments.images.clone(), ..Columns::default() };
+    let reading = Reading {
+        columns: &columns,
+        genres: arguments.genres.as_deref(),
+        null: arguments.null,
+        size: model.picture_size(),
+        pipeline: model.pipeline(),
+        labels,
+    };
+    let listing = listing::list(paths, &reading)?;
+    listing.notes.iter().for_each(|note| console::say(format!("note: {note}")));
+    let shown = Shown {
+        labels,
+        outputs: model.header.net.outputs(),
+        format: arguments.format(),
+        top: arguments.top,
+        logits: arguments.logits,
+        confidence,
+        about: listing.about,
+    };
+    let count = listing.count;
+    // On a terminal the rows themselves tell how far it is.
+    let progress = (!std::io::stdout().is_terminal()).then(|| match count {
+        Some(_) => console::Progress::new("predicting", "pictures"),
+        None => console::Progress::without_end("predicting", "pictures"),
+    });
+    let (mut rows, mut seen) = (Rows::new(shown), Seen::default());
+    let timing = stream::answer(&model, listing, Options { mirrored: arguments.tta }, |item, answer| {
+        seen.add(&item, answer.as_ref().err());
+        rows.add(Row { item, answer })?;
+        if let Some(progress) = &progress {
+            progress.at(seen.count, count);
+        }
+        // Whoever closed standard output has seen enough.
+        Ok(if console::is_unread() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     })?;
     drop(progress);
-    let (labels, outputs) = (&model.header.labels, model.header.net.outputs());
-    let probabilities = probabilities(&logits, outputs);
-    let rows = paths.iter().zip(probabilities.chunks(labels.len())).zip(logits.chunks(outputs));
-    let predictions: Vec<Prediction> = rows
-        .map(|((&path, probabilities), logits)| {
-            let best = crate::score::metrics::predicted(probabilities);
-            Prediction { path, label: &labels[best], probability: probabilities[best], probabilities, logits, labels }
-        })
-        .collect();
-    if arguments.json {
-        return console::json(&predictions);
+    if console::is_unread() {
+        return Ok(());
     }
-    if arguments.csv || arguments.csv_raw {
-        console::print(&csv(&predictions, labels, arguments)?);
-    } else {
-        console::show(&table(&predictions, arguments.logits));
+    rows.finish(seen.is_nothing_good())?;
+    if arguments.timing {
+        console::say(told(&timing));
     }
-    Ok(())
+    seen.end()
+}
+
+impl Arguments {
+    fn format(&self) -> Format {
+        match self {
+            Self { json: true, .. } => Format::Json,
+            Self { jsonl: true, .. } => Format::JsonLines,
+            Self { csv: true, .. } => Format::Csv { raw: false },
+            Self { csv_raw: true, .. } => Format::Csv { raw: true },
+            _ => Format::Table,
+        }
+    }
+}
+
+/// What was read so far, and what not.
+#[derive(Default)]
+struct Seen {
+    count: usize,
+    bad: usize,
+    /// The first of them.
+    first: Vec<Skipped>,
+    /// Those that a user named, and the first of them.
+    named: usize,
+    first_named: Option<Skipped>,
+}
+
+impl Seen {
+    fn add(&mut self, item: &Item, fault: Option<&String>) {
+        self.count += 1;
+        let Some(reason) = fault else { return };
+        self.bad += 1;
+        let skipped = Skipped { path: path_text(&item.path), reason: reason.clone() };
+        if item.named {
+            self.named += 1;
+            self.first_named.get_or_insert_with(|| skipped.clone());
+        }
+        if self.first.len() < console::LISTED {
+            self.first.push(skipped);
+        }
+    }
+
+    fn is_nothing_good(&self) -> bool {
+        self.bad == self.count
+    }
+
+    /// Tells of what could not be read.
+    fn end(self) -> Result<()> {
+        if self.is_nothing_good() {
+            return Err(nothing_left(self.first.first(), self.bad));
+        }
+        console::skipped_of(&self.first, self.bad);
+        match self.first_named {
+            None => Ok(()),
+            Some(Skipped { path, reason }) => {
+                let more = more_like_it(self.named);
+                Err(Error::input(format!("{path}: {reason}{more}; all others are answered")))
+            }
+        }
+    }
+}
+
+fn more_like_it(count: usize) -> String {
+    if count > 1 { format!(", and {} more like it", count - 1) } else { String::new() }
+}
+
+/// The error where no picture can be read, of so many.
+fn nothing_left(first: Option<&Skipped>, count: usize) -> Error {
+    match first {
+        None => Error::input("no picture to predict: the list is empty; name at least one"),
+        Some(Skipped { path, reason }) => {
+            Error::input(format!("{path}: {reason}{}; no picture is left", more_like_it(count)))
+        }
+    }
+}
+
+/// The line of --timing.
+fn told(timing: &Timing) -> String {
+    let Timing { pictures, whole, decoding, cores, waited_for_pictures, waited_for_device } = *timing;
+    let rate = |seconds: f64| pictures as f64 / seconds.max(1e-9);
+    let each = decoding.as_secs_f64() / cores.max(1) as f64;
+    format!(
+        "timing: {} pictures in {}, {:.0}/s; decoding took {} on each of {cores} cores, which alone is {:.0}/s; waited {} for pictures and \
+         {} for the network",
+        thousands(pictures as u64),
+        duration(whole.as_secs_f64()),
+        rate(whole.as_secs_f64()),
+        duration(each),
+        rate(each),
+        duration(waited_for_pictures.as_secs_f64()),
+        duration(waited_for_device.as_secs_f64()),
+    )
 }
 
 /// Loads pictures as the network wants them; bad ones are listed and left out.
@@ -98,74 +241,9 @@ pub fn load(images: &[PathBuf], size: u32, pipeline: Pipeline) -> Result<Vec<(&P
             Err(e) => bad.push(Skipped { path: path_text(path), reason: e.reason }),
         }
     }
-    match (bad.first(), good.is_empty()) {
-        (Some(Skipped { path, reason }), true) => {
-            let more = if bad.len() > 1 { format!(", and {} more like it", bad.len() - 1) } else { String::new() };
-            Err(Error::input(format!("{path}: {reason}{more}; no picture is left")))
-        }
-        _ => {
-            console::skipped(&bad);
-            Ok(good)
-        }
+    if good.is_empty() && !bad.is_empty() {
+        return Err(nothing_left(bad.first(), bad.len()));
     }
-}
-
-/// Text as a cell of a spreadsheet, which takes one that begins so for a formula, and runs it.
-fn cell(text: String) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text }
-}
-
-fn csv(predictions: &[Prediction], labels: &[String], arguments: &Arguments) -> Result<String> {
-    let with_logits = arguments.logits;
-    let name = |text: String| if arguments.csv_raw { text } else { cell(text) };
-    let mut writer = csv::Writer::from_writer(vec![]);
-    let logit_count = predictions.first().map_or(0, |p| p.logits.len());
-    let logit_names = (0..if with_logits { logit_count } else { 0 }).map(|i| format!("logit {i}"));
-    let head = ["path", "label", "probability"].into_iter().map(str::to_owned);
-    let head: Vec<String> = head.chain(labels.iter().map(|l| format!("p({l})"))).chain(logit_names).collect();
-    writer.write_record(head).map_err(Error::run)?;
-    for p in predictions {
-        let mut row = vec![name(path_text(p.path)), name(p.label.to_owned()), p.probability.to_string()];
-        row.extend(p.probabilities.iter().map(f32::to_string));
-        row.extend(p.logits.iter().filter(|_| with_logits).map(f32::to_string));
-        writer.write_record(row).map_err(Error::run)?;
-    }
-    let bytes = writer.into_inner().map_err(Error::run)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// How many of the runners-up a line shows.
-const SHOWN: usize = 3;
-
-fn table(predictions: &[Prediction], with_logits: bool) -> String {
-    let mut text = String::new();
-    for p in predictions {
-        let mut order: Vec<usize> = (0..p.probabilities.len()).collect();
-        order.sort_by(|&a, &b| p.probabilities[b].total_cmp(&p.probabilities[a]));
-        let shown = order
-            .iter()
-            .take(SHOWN)
-            .map(|&i| format!("{} {}", console::shown(&p.labels[i]), percent(f64::from(p.probabilities[i]))));
-        text += &format!("{}: {}", console::shown(path_text(p.path)), shown.collect::<Vec<_>>().join(", "));
-        if with_logits {
-            let logits: Vec<String> = p.logits.iter().map(|v| format!("{v:.4}")).collect();
-            text += &format!(" [logits {}]", logits.join(" "));
-        }
-        text.push('\n');
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::cell;
-
-    #[test]
-    fn formulas_are_text() {
-        for (text, wanted) in
-            [("=1+1", "'=1+1"), ("-x", "'-x"), ("\tx", "'\tx"), ("a=b", "a=b"), ("", ""), ("'=x", "'=x")]
-        {
-            assert_eq!(cell(text.to_owned()), wanted);
-        }
-    }
+    console::skipped(&bad);
+    Ok(good)
 }

@@ -85,6 +85,12 @@ pub fn picture(class: usize, number: usize) -> RgbImage {
     })
 }
 
+/// A larger one, for audio files.
+pub fn cover(number: u32, side: u32) -> RgbImage {
+    let small = picture(number as usize, number as usize);
+    image::imageops::resize(&small, side, side, image::imageops::FilterType::Nearest)
+}
+
 /// Writes a sub-folder of `count` pictures per class.
 pub fn draw(folder: &Path, classes: &[(&str, usize)]) {
     for (class, (name, count)) in classes.iter().enumerate() {

@@ -1,6 +1,9 @@
 //! The program as its users meet it: exit codes, one clear error line, files, and what scripts read.
 
 mod adapters;
+#[allow(dead_code, reason = "made for the tests of imports, which use all of it")]
+#[path = "../import/audio.rs"]
+mod audio;
 mod bad_input;
 mod checkpoints;
 mod claims;
@@ -15,6 +18,7 @@ mod interrupted;
 mod names;
 mod output;
 mod precision;
+mod predict;
 mod printing;
 mod report;
 mod training;

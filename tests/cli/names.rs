@@ -31,13 +31,13 @@ fn names_of_files_and_classes_are_escaped_wherever_they_are_printed() {
     let odd = "./\u{1b}[2Jx\ny\u{202e}.jpg";
     let done = refused(&["predict", trained.run(), odd], &["./\\u{1b}[2Jx\\u{a}y\\u{202e}.jpg: cannot be read"]);
     is_plain(done.stderr.as_bytes());
-    // Skipped beside a good one; the good one has such a name, too.
+    // A row beside that of a good one; the good one has such a name, too.
     let good_one = dir.path().join("a\u{1b}[31m\nb.png");
     fs::copy(trained.image("Jazz/00.png"), &good_one).unwrap();
-    let done = good(&["predict", trained.run(), odd, text(&good_one)]);
+    let done = gatefold(&["predict", trained.run(), odd, text(&good_one)]);
     is_plain(done.stderr.as_bytes());
     is_plain(done.stdout.as_bytes());
-    assert_eq!(done.stdout.lines().count(), 1, "{}", done.stdout);
+    assert_eq!((done.code, done.stdout.lines().count()), (2, 2), "{}", done.stdout);
     assert!(done.stdout.contains("a\\u{1b}[31m\\u{a}b.png: ") && done.stderr.contains("\\u{1b}[2Jx\\u{a}y"));
     // Classes, in the table and in errors.
     let covers = dir.path().join("covers");

@@ -130,18 +130,25 @@ fn predict_prints_a_table_json_or_csv() {
     let folder = tempfile::tempdir().unwrap();
     let bad = folder.path().join("bad.jpg");
     fs::write(&bad, "no picture").unwrap();
-    let call = |more: &[&str]| good(&[&["predict", trained.run(), &a, text(&bad), &b], more].concat());
+    // All but the bad one are answered, and the exit code tells of it.
+    let call = |more: &[&str]| {
+        let done = gatefold(&[&["predict", trained.run(), &a, text(&bad), &b], more].concat());
+        assert_eq!((done.code, done.errors().len()), (2, 1), "{}", done.stderr);
+        done
+    };
 
     let table = call(&[]);
     assert!(table.stderr.contains("skipped 1 pictures") && table.stderr.contains("bad.jpg: not a picture"));
-    assert_eq!(table.stdout.lines().count(), 2);
+    let lines: Vec<&str> = table.stdout.lines().collect();
+    assert!(lines.len() == 3 && lines[1].contains("bad.jpg: error: not a picture"), "{}", table.stdout);
     assert!(table.stdout.starts_with(&format!("{a}: ")) && !table.stdout.contains("logits"), "{}", table.stdout);
     assert_eq!(call(&["--logits"]).stdout.matches("[logits ").count(), 2);
 
     let json = call(&["--json"]).json();
     let rows = json.as_array().unwrap();
-    assert_eq!(rows.iter().map(|row| row["path"].as_str().unwrap()).collect::<Vec<_>>(), [&a, &b]);
-    for row in rows {
+    assert_eq!(rows.iter().map(|row| row["path"].as_str().unwrap()).collect::<Vec<_>>(), [&a, text(&bad), &b]);
+    assert!(rows[1]["label"].is_null() && rows[1]["error"].as_str().unwrap().starts_with("not a picture"));
+    for row in [&rows[0], &rows[2]] {
         has_keys(row, &["path", "label", "probability", "probabilities", "logits"]);
         let numbers =
             |key: &str| -> Vec<f64> { row[key].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect() };
@@ -154,10 +161,13 @@ fn predict_prints_a_table_json_or_csv() {
 
     let csv = call(&["--csv", "--logits"]).stdout;
     let mut reader = csv::Reader::from_reader(csv.as_bytes());
-    let head = ["path", "label", "probability", "p(Folk)", "p(Jazz)", "p(Metal)", "logit 0", "logit 1", "logit 2"];
+    let head =
+        ["path", "label", "probability", "p(Folk)", "p(Jazz)", "p(Metal)", "logit 0", "logit 1", "logit 2", "error"];
     assert_eq!(reader.headers().unwrap(), &head[..]);
     let records: Vec<_> = reader.records().map(Result::unwrap).collect();
-    assert_eq!((&records[0][0], &records[1][0]), (a.as_str(), b.as_str()));
+    assert_eq!((&records[0][0], &records[1][0], &records[2][0]), (a.as_str(), text(&bad), b.as_str()));
+    assert_eq!((&records[0][9], &records[1][1]), ("", ""));
+    assert!(records[1][9].starts_with("not a picture"));
     assert_eq!(&records[0][1], rows[0]["label"].as_str().unwrap());
 }
 
