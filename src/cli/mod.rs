@@ -18,6 +18,7 @@ mod predict;
 mod report;
 mod sample;
 mod shell;
+mod similar;
 mod train;
 mod weights;
 
@@ -48,6 +49,7 @@ enum Command {
     Train(Box<train::Arguments>),
     Eval(eval::Arguments),
     Predict(predict::Arguments),
+    Similar(similar::Arguments),
     Explain(explain::Arguments),
     Audit(audit::Arguments),
     Check(check::Arguments),
@@ -124,6 +126,7 @@ pub fn main() -> ExitCode {
         Command::Train(arguments) => train::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Predict(arguments) => predict::run(&arguments),
+        Command::Similar(arguments) => similar::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Audit(arguments) => return exit_code(audit::run(&arguments)),
         Command::Check(arguments) => check::run(&arguments),

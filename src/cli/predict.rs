@@ -1,6 +1,8 @@
 //! `gatefold predict`
 
+mod embeddings;
 mod rows;
+mod seen;
 
 use std::io::IsTerminal;
 use std::ops::ControlFlow;
@@ -9,14 +11,17 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use gatefold_engine::shown::path_text;
 
+use self::embeddings::Embeddings;
 use self::rows::{Format, Row, Rows, Shown};
+pub use self::seen::Seen;
+use self::seen::nothing_left;
 use super::GpuArguments;
 use super::console::{self, duration};
 use super::help::{DATA, OUTPUT, whole};
 use super::weights::WeightsArguments;
 use crate::data::picture::{self, Picture};
 use crate::data::source::listing::{self, Reading};
-use crate::data::{Columns, Item, Pipeline, Skipped};
+use crate::data::{Columns, Pipeline, Skipped};
 use crate::report::words::thousands;
 use crate::score::model::Model;
 use crate::score::stream::{self, Options, Timing};
@@ -73,6 +78,10 @@ pub struct Arguments {
     /// Print a CSV table with paths, classes and tags as they are, for programs
     #[arg(long, conflicts_with_all = ["csv", "json", "jsonl"], help_heading = OUTPUT)]
     csv_raw: bool,
+    /// Write what comes out of the network's trunk too: a NumPy array with a row for each picture that was answered, and a table
+    /// of their paths beside it, FILE.csv [default: none]
+    #[arg(long, value_name = "FILE.npy", help_heading = OUTPUT)]
+    embeddings: Option<PathBuf>,
     /// Say on stderr how long decoding and the network took
     #[arg(long, help_heading = OUTPUT)]
     timing: bool,
@@ -100,6 +109,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         pipeline: model.pipeline(),
         labels,
     };
+    // Before a library's tags are read.
+    let mut embeddings = arguments.embeddings.as_deref().map(Embeddings::create).transpose()?;
     let listing = listing::list(paths, &reading)?;
     listing.notes.iter().for_each(|note| console::say(format!("note: {note}")));
     let shown = Shown {
@@ -118,20 +129,29 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         None => console::Progress::without_end("predicting", "pictures"),
     });
     let (mut rows, mut seen) = (Rows::new(shown), Seen::default());
-    let timing = stream::answer(&model, listing, Options { mirrored: arguments.tta }, |item, answer| {
+    let options = Options { mirrored: arguments.tta, features: embeddings.is_some() };
+    let timing = stream::answer(&model, listing, options, |item, answer| {
         seen.add(&item, answer.as_ref().err());
-        rows.add(Row { item, answer })?;
+        let row = Row { item, answer };
+        if let Some(embeddings) = &mut embeddings {
+            embeddings.add(&row, labels)?;
+        }
+        rows.add(row)?;
         if let Some(progress) = &progress {
             progress.at(seen.count, count);
         }
-        // Whoever closed standard output has seen enough.
-        Ok(if console::is_unread() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        // Whoever closed standard output has seen enough, unless there is a file to write.
+        let enough = console::is_unread() && embeddings.is_none();
+        Ok(if enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     })?;
     drop(progress);
-    if console::is_unread() {
+    if console::is_unread() && embeddings.is_none() {
         return Ok(());
     }
     rows.finish(seen.is_nothing_good())?;
+    if let Some(embeddings) = embeddings.filter(|_| !seen.is_nothing_good()) {
+        console::say(embeddings.finish()?);
+    }
     if arguments.timing {
         console::say(told(&timing));
     }
@@ -146,67 +166,6 @@ impl Arguments {
             Self { csv: true, .. } => Format::Csv { raw: false },
             Self { csv_raw: true, .. } => Format::Csv { raw: true },
             _ => Format::Table,
-        }
-    }
-}
-
-/// What was read so far, and what not.
-#[derive(Default)]
-struct Seen {
-    count: usize,
-    bad: usize,
-    /// The first of them.
-    first: Vec<Skipped>,
-    /// Those that a user named, and the first of them.
-    named: usize,
-    first_named: Option<Skipped>,
-}
-
-impl Seen {
-    fn add(&mut self, item: &Item, fault: Option<&String>) {
-        self.count += 1;
-        let Some(reason) = fault else { return };
-        self.bad += 1;
-        let skipped = Skipped { path: path_text(&item.path), reason: reason.clone() };
-        if item.named {
-            self.named += 1;
-            self.first_named.get_or_insert_with(|| skipped.clone());
-        }
-        if self.first.len() < console::LISTED {
-            self.first.push(skipped);
-        }
-    }
-
-    fn is_nothing_good(&self) -> bool {
-        self.bad == self.count
-    }
-
-    /// Tells of what could not be read.
-    fn end(self) -> Result<()> {
-        if self.is_nothing_good() {
-            return Err(nothing_left(self.first.first(), self.bad));
-        }
-        console::skipped_of(&self.first, self.bad);
-        match self.first_named {
-            None => Ok(()),
-            Some(Skipped { path, reason }) => {
-                let more = more_like_it(self.named);
-                Err(Error::input(format!("{path}: {reason}{more}; all others are answered")))
-            }
-        }
-    }
-}
-
-fn more_like_it(count: usize) -> String {
-    if count > 1 { format!(", and {} more like it", count - 1) } else { String::new() }
-}
-
-/// The error where no picture can be read, of so many.
-fn nothing_left(first: Option<&Skipped>, count: usize) -> Error {
-    match first {
-        None => Error::input("no picture to predict: the list is empty; name at least one"),
-        Some(Skipped { path, reason }) => {
-            Error::input(format!("{path}: {reason}{}; no picture is left", more_like_it(count)))
         }
     }
 }

@@ -27,6 +27,8 @@ pub struct Build<'a> {
     pub dense_start: fn(Fan) -> Start,
     /// Words of parameters recorded before the head: the trunk's.
     pub trunk_words: Option<usize>,
+    /// What the trunk ends in.
+    pub map: Option<Tensor>,
     /// Where a tape that starts frozen thaws.
     pub freeze: Option<Freeze>,
     /// Batch-norms keep to their running statistics in training too.
@@ -44,6 +46,7 @@ impl<'a> Build<'a> {
             conv_start: pytorch,
             dense_start: pytorch,
             trunk_words: None,
+            map: None,
             freeze: None,
             freeze_statistics: false,
             pictures,
@@ -66,8 +69,10 @@ impl<'a> Build<'a> {
         }
     }
 
-    /// What follows is the head: the layers that depend on the number of classes. Everything before is the trunk.
-    pub fn head(&mut self) {
+    /// What follows is the head: the layers that depend on the number of classes. Everything before is the trunk, which ends in
+    /// this map.
+    pub fn head(&mut self, map: Tensor) {
+        self.map = Some(map);
         self.trunk_words = Some(self.tape.spec().parameter_words());
         if self.freeze == Some(Freeze::Trunk) {
             self.tape.thaw();

@@ -17,6 +17,8 @@ pub struct Forward {
     pub tape: Tape,
     pub pixels: Tensor,
     pub logits: Tensor,
+    /// With [`Taps::Features`].
+    pub features: Option<Tensor>,
     pub default_layer: String,
 }
 
@@ -26,6 +28,8 @@ pub enum Taps<'a> {
     None,
     /// The layer of this name.
     Layer(&'a str),
+    /// No layer's; but what the trunk ends in is kept, its mean over the cells.
+    Features,
 }
 
 /// Parameters and running statistics of a network, in training (with what only training has) or in inference.
@@ -54,10 +58,16 @@ pub fn recorded(
     let pixels = tape.input(Shape::vector(input::words(batch, picture, picture)));
     let op = InputOp { source: (picture, picture), size, mean, std, augment: Augment::default() };
     let pictures = input::input(&mut tape, pixels, batch, &op)?;
-    let recorded = nets::record(&mut tape, pictures, net, false)?;
-    if taps == Taps::None {
+    let (recorded, features) = if taps == Taps::Features {
+        let (recorded, features) = nets::record_with_features(&mut tape, pictures, net)?;
+        tape.keep(features);
+        (recorded, Some(features))
+    } else {
+        (nets::record(&mut tape, pictures, net, false)?, None)
+    };
+    if !matches!(taps, Taps::Layer(_)) {
         tape.keep(recorded.logits);
         tape.fuse();
     }
-    Ok(Forward { tape, pixels, logits: recorded.logits, default_layer: recorded.default_layer })
+    Ok(Forward { tape, pixels, logits: recorded.logits, features, default_layer: recorded.default_layer })
 }

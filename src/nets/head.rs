@@ -40,7 +40,7 @@ impl Head {
         dropout: f32,
         outputs: usize,
     ) -> Result<Tensor> {
-        build.head();
+        build.head(map);
         match self {
             Self::Linear => {
                 let x = global_avg_pool(build.tape, map)?;

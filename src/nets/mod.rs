@@ -20,6 +20,7 @@ pub use head::Head;
 
 use crate::{Error, Result};
 use gatefold_engine::hint::did_you_mean;
+use gatefold_engine::ops::global_avg_pool::global_avg_pool;
 use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::Tensor;
 
@@ -125,6 +126,20 @@ pub fn find(config: &NetConfig) -> Result<&'static Net> {
 pub fn record(tape: &mut Tape, pictures: Tensor, config: &NetConfig, training: bool) -> Result<Recorded> {
     let net = find(config)?;
     (net.record)(&mut Build::new(tape, pictures, training), pictures, config)
+}
+
+/// As [`record`] for inference, with the mean over the cells of the map that the trunk ends in: what the network has seen in each
+/// picture, before it is asked for classes. The networks with a linear head compute just that themselves.
+///
+/// # Errors
+/// As there.
+pub fn record_with_features(tape: &mut Tape, pictures: Tensor, config: &NetConfig) -> Result<(Recorded, Tensor)> {
+    let net = find(config)?;
+    let mut build = Build::new(tape, pictures, false);
+    let recorded = (net.record)(&mut build, pictures, config)?;
+    let map = build.map.ok_or_else(|| Error::run(format!("{}: has no trunk", net.name)))?;
+    let features = global_avg_pool(tape, map)?;
+    Ok((recorded, features))
 }
 
 /// Records a network for training, frozen from its start up to where `freeze` says, and gives the words of its trunk's

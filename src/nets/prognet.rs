@@ -39,7 +39,7 @@ pub(super) fn record(build: &mut Build, pictures: Tensor, config: &NetConfig) ->
             x = build.batch_norm(&format!("bn{number}"), x, EPS)?;
         }
     }
-    build.head();
+    build.head(x);
     let map = x.shape;
     x = flatten(build.tape, x);
     x = build.dense("fc1", x, HIDDEN, Some(map))?;

@@ -30,7 +30,7 @@ pub(super) fn record(build: &mut Build, pictures: Tensor, config: &NetConfig) ->
             x = max_pool(build.tape, x, Window::square(2, 2, 0))?;
         }
     }
-    build.head();
+    build.head(x);
     x = global_avg_pool(build.tape, x)?;
     x = build.dropout(x, config.dropout)?;
     let outputs = config.outputs();

@@ -6,6 +6,7 @@ pub mod compare;
 mod curves;
 mod gallery;
 mod heat_maps;
+pub mod neighbours;
 pub mod page;
 pub mod run;
 mod scores;

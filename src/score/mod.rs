@@ -4,6 +4,7 @@ pub mod evaluate;
 pub mod metrics;
 pub mod model;
 pub mod predictions;
+pub mod similar;
 pub mod stream;
 
 pub use metrics::Metrics;

@@ -65,14 +65,15 @@ impl Model {
         Inference::new(&self.gpu, &self.header, &self.store, &self.pool, batch)
     }
 
-    /// As [`Self::inference`] with at most `most` pictures at a time: half as many, and so on, where an adapter has no room for them.
+    /// A plan that gives logits and, if they are asked for, features, with at most `most` pictures at a time: half as many, and so on, where an adapter has no room for them.
     ///
     /// # Errors
-    /// As there, if it has no room for one.
-    pub fn inference_that_fits(&self, most: usize) -> Result<Inference> {
+    /// As [`Self::inference`], if it has no room for one.
+    pub fn inference_that_fits(&self, most: usize, features: bool) -> Result<Inference> {
+        let taps = if features { Taps::Features } else { Taps::None };
         let mut batch = most.max(1);
         loop {
-            match self.inference(batch) {
+            match Inference::recorded(&self.gpu, &self.header, &self.store, &self.pool, batch, taps) {
                 Err(Error::Input(_)) if batch > 1 => batch /= 2,
                 done => return done,
             }
@@ -89,11 +90,12 @@ pub fn forward(header: &Header, batch: usize, taps: Taps) -> Result<Forward> {
 const NOT_FINITE: &str = "the network's answer is NaN or infinite: its weights are too large for its pictures; train again with a \
                           smaller --lr, or use other weights";
 
-/// A plan for logits.
+/// A plan for logits, and perhaps for features.
 pub struct Inference {
     plan: Plan,
     pixels: Tensor,
     logits: Tensor,
+    features: Option<Tensor>,
     batch: usize,
     image_bytes: usize,
 }
@@ -106,9 +108,20 @@ impl Inference {
         pool: &BufferPool,
         batch: usize,
     ) -> Result<Self> {
-        let Forward { tape, pixels, logits, .. } = forward(header, batch, Taps::None)?;
+        Self::recorded(gpu, header, store, pool, batch, Taps::None)
+    }
+
+    fn recorded(
+        gpu: &Arc<Gpu>,
+        header: &Header,
+        store: &ParameterStore,
+        pool: &BufferPool,
+        batch: usize,
+        taps: Taps,
+    ) -> Result<Self> {
+        let Forward { tape, pixels, logits, features, .. } = forward(header, batch, taps)?;
         let plan = Plan::new(gpu, &tape, store, pool)?;
-        Ok(Self { plan, pixels, logits, batch, image_bytes: header.picture_size().pow(2) * 3 })
+        Ok(Self { plan, pixels, logits, features, batch, image_bytes: header.picture_size().pow(2) * 3 })
     }
 
     /// Logits for each picture.
@@ -132,17 +145,25 @@ impl Inference {
         self.plan.submit()
     }
 
-    /// Waits for the logits of a batch that was started, of its first `count` pictures.
+    /// Features of each picture; none if they were not asked for.
+    pub fn features(&self) -> usize {
+        self.features.map_or(0, |features| features.shape.c)
+    }
+
+    /// Waits for the logits and the features of a batch that was started, of its first `count` pictures.
     ///
     /// # Errors
     /// [`Error::Run`] if one of them is NaN or infinite, or the device fails.
-    pub fn answers(&self, ticket: Ticket, count: usize) -> Result<Vec<f32>> {
-        let mut logits = self.plan.results(ticket)?.get(self.logits)?;
+    pub fn answers(&self, ticket: Ticket, count: usize) -> Result<(Vec<f32>, Vec<f32>)> {
+        let results = self.plan.results(ticket)?;
+        let mut logits = results.get(self.logits)?;
+        let mut features = self.features.map_or(Ok(Vec::new()), |features| results.get(features))?;
         logits.truncate(count * self.outputs());
-        if logits.iter().any(|logit| !logit.is_finite()) {
+        features.truncate(count * self.features());
+        if logits.iter().chain(&features).any(|number| !number.is_finite()) {
             return Err(Error::run(NOT_FINITE));
         }
-        Ok(logits)
+        Ok((logits, features))
     }
 
     /// Logits of any number of pictures (RGB bytes, [`Header::picture_size`] squared x 3 each), row after row; `progress` hears

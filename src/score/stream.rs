@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
+use blake3::Hash;
 use gatefold_engine::plan::Ticket;
 
 use crate::data::source::listing::Pixels;
@@ -25,6 +26,8 @@ use crate::{Error, Result};
 pub struct Options {
     /// Shows the network each picture mirrored too, and takes the means.
     pub mirrored: bool,
+    /// Gives features too.
+    pub features: bool,
 }
 
 /// What a network says of one picture.
@@ -33,6 +36,10 @@ pub struct Answer {
     pub logits: Vec<f32>,
     /// In the order of the network's labels.
     pub probabilities: Vec<f32>,
+    /// The mean over the cells of the map that the trunk ends in; empty unless asked for.
+    pub features: Vec<f32>,
+    /// BLAKE3 of the square that the network saw: two files of the same picture have the same.
+    pub picture: Hash,
 }
 
 /// How long what took.
@@ -58,7 +65,8 @@ const AHEAD: usize = 2;
 /// Pictures that cannot be read in a row, in batches, after which what is ready is sent off so that they do not pile up.
 const PILED: usize = 4;
 
-type Square = std::result::Result<Vec<u8>, String>;
+/// A square with its hash, or why there is none.
+type Square = std::result::Result<(Vec<u8>, Hash), String>;
 
 /// Answers for all pictures of a list, in its order. `take` gets each with its answer, or with the reason why there is none, and may
 /// end it.
@@ -75,7 +83,7 @@ pub fn answer(
 ) -> Result<Timing> {
     let views = if options.mirrored { 2 } else { 1 };
     let most = listing.count.map_or(BATCH, |count| (count * views).clamp(views, BATCH));
-    let inference = model.inference_that_fits(most)?;
+    let inference = model.inference_that_fits(most, options.features)?;
     if inference.batch() < views {
         return Err(Error::input(
             "the adapter has no room for a picture and its mirror image at a time; leave --tta out",
@@ -155,6 +163,12 @@ fn squares(
                     }
                     Pixels::None(reason) => Err(reason),
                 });
+                let square = square.map(|square| {
+                    square.map(|square| {
+                        let hash = blake3::hash(&square);
+                        (square, hash)
+                    })
+                });
                 decoding.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
                 // Without a square the other end is told that there is none.
                 let _ = square.map(|square| done.send(square));
@@ -168,8 +182,8 @@ fn squares(
 #[derive(Default)]
 struct Queue {
     items: Vec<(Item, Option<String>)>,
-    /// Of them, those with a square.
-    good: usize,
+    /// Hashes of the squares of those that have one.
+    squares: Vec<Hash>,
 }
 
 /// Batches on their way: one that is filled, and at most one that the device works on.
@@ -191,25 +205,25 @@ impl<'a> Device<'a> {
     }
 
     fn add(&mut self, item: Item, square: Square) {
-        let Queue { items, good } = &mut self.filling;
+        let Queue { items, squares } = &mut self.filling;
         match square {
             Err(reason) => items.push((item, Some(reason))),
-            Ok(square) => {
+            Ok((square, hash)) => {
                 let (_, each) = self.inference.bytes();
-                let place = *good * self.views * each;
+                let place = squares.len() * self.views * each;
                 self.bytes[place..][..each].copy_from_slice(&square);
                 if self.views > 1 {
                     mirror(&square, self.model.picture_size() as usize, &mut self.bytes[place + each..][..each]);
                 }
-                *good += 1;
+                squares.push(hash);
                 items.push((item, None));
             }
         }
     }
 
     fn is_full(&self) -> bool {
-        let Queue { items, good } = &self.filling;
-        (good + 1) * self.views > self.inference.batch() || items.len() >= PILED * self.inference.batch()
+        let Queue { items, squares } = &self.filling;
+        (squares.len() + 1) * self.views > self.inference.batch() || items.len() >= PILED * self.inference.batch()
     }
 
     fn is_idle(&self) -> bool {
@@ -226,7 +240,7 @@ impl<'a> Device<'a> {
             let queue = std::mem::take(&mut self.filling);
             // Software adapters compute while a batch is handed to them.
             let asked = Instant::now();
-            let ticket = if queue.good > 0 { Some(self.inference.submit(&self.bytes)?) } else { None };
+            let ticket = if !queue.squares.is_empty() { Some(self.inference.submit(&self.bytes)?) } else { None };
             self.waited += asked.elapsed();
             self.started.push_back((ticket, queue));
         }
@@ -236,7 +250,7 @@ impl<'a> Device<'a> {
         let Some((ticket, queue)) = self.started.pop_front() else { return Ok(ControlFlow::Continue(())) };
         let asked = Instant::now();
         let answers = match ticket {
-            Some(ticket) => self.answers(ticket, queue.good)?,
+            Some(ticket) => self.answers(ticket, &queue.squares)?,
             None => Vec::new(),
         };
         self.waited += asked.elapsed();
@@ -253,15 +267,19 @@ impl<'a> Device<'a> {
         Ok(ControlFlow::Continue(()))
     }
 
-    fn answers(&self, ticket: Ticket, pictures: usize) -> Result<Vec<Answer>> {
+    fn answers(&self, ticket: Ticket, pictures: &[Hash]) -> Result<Vec<Answer>> {
         let (outputs, labels) = (self.inference.outputs(), self.model.header.labels.len());
-        let logits = self.inference.answers(ticket, pictures * self.views)?;
-        let probabilities = probabilities(&logits, outputs);
+        let (logits, features) = self.inference.answers(ticket, pictures.len() * self.views)?;
+        let (probabilities, width) = (probabilities(&logits, outputs), self.inference.features());
+        let mut features = features.chunks(width.max(1) * self.views);
         let of_views = logits.chunks(outputs * self.views).zip(probabilities.chunks(labels * self.views));
         Ok(of_views
-            .map(|(logits, probabilities)| Answer {
+            .zip(pictures)
+            .map(|((logits, probabilities), &picture)| Answer {
                 logits: mean(logits, outputs),
                 probabilities: mean(probabilities, labels),
+                features: features.next().map_or_else(Vec::new, |features| mean(features, width)),
+                picture,
             })
             .collect())
     }

@@ -21,6 +21,7 @@ mod precision;
 mod predict;
 mod printing;
 mod report;
+mod similar;
 mod training;
 mod tuning;
 mod weights;
