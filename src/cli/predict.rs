@@ -1,6 +1,7 @@
 //! `gatefold predict`
 
 mod embeddings;
+mod labels;
 mod rows;
 mod seen;
 
@@ -12,6 +13,7 @@ use clap::Args;
 use gatefold_engine::shown::path_text;
 
 use self::embeddings::Embeddings;
+use self::labels::LabelFiles;
 use self::rows::{Format, Row, Rows, Shown};
 pub use self::seen::Seen;
 use self::seen::nothing_left;
@@ -82,6 +84,14 @@ pub struct Arguments {
     /// of their paths beside it, FILE.csv [default: none]
     #[arg(long, value_name = "FILE.npy", help_heading = OUTPUT)]
     embeddings: Option<PathBuf>,
+    /// Write a script that gives a music library's labels to beets: each album gets the field `gatefold`, and those without a genre
+    /// get one; not those that are unsure [default: none]
+    #[arg(long, value_name = "FILE.sh", help_heading = OUTPUT)]
+    beets: Option<PathBuf>,
+    /// Write a text file that Mp3tag imports: a genre for each track of the albums that have none; not of those that are unsure
+    /// [default: none]
+    #[arg(long, value_name = "FILE.txt", help_heading = OUTPUT)]
+    mp3tag: Option<PathBuf>,
     /// Say on stderr how long decoding and the network took
     #[arg(long, help_heading = OUTPUT)]
     timing: bool,
@@ -110,8 +120,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         labels,
     };
     // Before a library's tags are read.
+    let mut files = LabelFiles::new(arguments.beets.as_deref(), arguments.mp3tag.as_deref(), confidence)?;
     let mut embeddings = arguments.embeddings.as_deref().map(Embeddings::create).transpose()?;
     let listing = listing::list(paths, &reading)?;
+    files.check_library(listing.library)?;
     listing.notes.iter().for_each(|note| console::say(format!("note: {note}")));
     let shown = Shown {
         labels,
@@ -136,21 +148,25 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         if let Some(embeddings) = &mut embeddings {
             embeddings.add(&row, labels)?;
         }
+        files.add(&row)?;
         rows.add(row)?;
         if let Some(progress) = &progress {
             progress.at(seen.count, count);
         }
         // Whoever closed standard output has seen enough, unless there is a file to write.
-        let enough = console::is_unread() && embeddings.is_none();
+        let enough = console::is_unread() && embeddings.is_none() && !files.wanted();
         Ok(if enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     })?;
     drop(progress);
-    if console::is_unread() && embeddings.is_none() {
+    if console::is_unread() && embeddings.is_none() && !files.wanted() {
         return Ok(());
     }
     rows.finish(seen.is_nothing_good())?;
     if let Some(embeddings) = embeddings.filter(|_| !seen.is_nothing_good()) {
         console::say(embeddings.finish()?);
+    }
+    if !seen.is_nothing_good() {
+        files.finish(labels)?.iter().for_each(console::say);
     }
     if arguments.timing {
         console::say(told(&timing));

@@ -15,6 +15,7 @@ mod feeding;
 mod fine_tuning;
 mod harmonise;
 mod interrupted;
+mod labels;
 mod names;
 mod output;
 mod precision;

@@ -87,6 +87,8 @@ pub struct Listing {
     pub count: Option<usize>,
     /// Whether something is known of them beside their paths.
     pub about: bool,
+    /// Whether there are albums of a music library among them.
+    pub library: bool,
     pub notes: Vec<String>,
 }
 
@@ -105,10 +107,16 @@ impl Item {
 /// # Errors
 /// [`Error::Input`] if a folder has no picture, a table or a data set cannot be read, or an option fits nothing that is named.
 pub fn list(paths: &[PathBuf], reading: &Reading) -> Result<Listing> {
-    let mut all = Listing { items: Box::new(std::iter::empty()), count: Some(0), about: false, notes: Vec::new() };
+    let mut all = Listing {
+        items: Box::new(std::iter::empty()),
+        count: Some(0),
+        about: false,
+        library: false,
+        notes: Vec::new(),
+    };
     let (mut tables, mut libraries, mut lists) = (0, 0, 0);
     for path in paths {
-        let Listing { items, count, about, notes } = match given::Given::of(path)? {
+        let Listing { items, count, about, library, notes } = match given::Given::of(path)? {
             given::Given::List => {
                 lists += 1;
                 let items = names::Names::new(std::io::BufReader::new(std::io::stdin()), reading.null);
@@ -116,6 +124,7 @@ pub fn list(paths: &[PathBuf], reading: &Reading) -> Result<Listing> {
                     items: Box::new(items.map(|name| name.map(|path| Item::file(path, true)))),
                     count: None,
                     about: false,
+                    library: false,
                     notes: Vec::new(),
                 }
             }
@@ -123,6 +132,7 @@ pub fn list(paths: &[PathBuf], reading: &Reading) -> Result<Listing> {
                 items: Box::new(std::iter::once(Ok(Item::file(path.clone(), true)))),
                 count: Some(1),
                 about: false,
+                library: false,
                 notes: Vec::new(),
             },
             given::Given::Table => {
@@ -139,6 +149,7 @@ pub fn list(paths: &[PathBuf], reading: &Reading) -> Result<Listing> {
         all.items = Box::new(all.items.chain(items));
         all.count = all.count.zip(count).map(|(a, b)| a + b);
         all.about |= about;
+        all.library |= library;
         all.notes.extend(notes);
     }
     let refuse = |option: &str, wanted: &str| {
@@ -156,7 +167,7 @@ pub fn list(paths: &[PathBuf], reading: &Reading) -> Result<Listing> {
 }
 
 fn known(items: Vec<Item>, about: bool, notes: Vec<String>) -> Listing {
-    Listing { count: Some(items.len()), items: Box::new(items.into_iter().map(Ok)), about, notes }
+    Listing { count: Some(items.len()), items: Box::new(items.into_iter().map(Ok)), about, library: false, notes }
 }
 
 /// What a walk could not follow or read, as pictures that are none.
@@ -178,7 +189,7 @@ fn folder(data: &Path, walk: Walk) -> Result<Listing> {
     let count = walk.pictures.len() + walk.left_out.len();
     let pictures = walk.pictures.into_iter().map(|file| Item::file(file.path, false));
     let items = pictures.chain(unread(walk.left_out)).map(Ok);
-    Ok(Listing { items: Box::new(items), count: Some(count), about: false, notes })
+    Ok(Listing { items: Box::new(items), count: Some(count), about: false, library: false, notes })
 }
 
 fn library(data: &Path, walk: &Walk, reading: &Reading) -> Result<Listing> {
@@ -191,7 +202,8 @@ fn library(data: &Path, walk: &Walk, reading: &Reading) -> Result<Listing> {
         let pixels = fault.map_or(Pixels::File, |fault| Pixels::None(fault.to_owned()));
         Item { path, pixels, named: false, about }
     };
-    Ok(known(albums.into_iter().map(album).chain(unread(left_out)).collect(), true, notes))
+    let items = albums.into_iter().map(album).chain(unread(left_out)).collect();
+    Ok(Listing { library: true, ..known(items, true, notes) })
 }
 
 fn table(data: &Path, reading: &Reading) -> Result<Listing> {
@@ -244,5 +256,5 @@ fn dataset(data: &Path, reading: &Reading) -> Result<Listing> {
         let pixels = if decoded { Pixels::Packed(Arc::clone(&dataset), i) } else { Pixels::File };
         Ok(Item { path: cover.strings.path().to_owned(), pixels, named: true, about: Some(Box::new(about)) })
     };
-    Ok(Listing { items: Box::new((0..count).map(item)), count: Some(count), about: true, notes })
+    Ok(Listing { items: Box::new((0..count).map(item)), count: Some(count), about: true, library: false, notes })
 }
