@@ -17,7 +17,7 @@ use super::weights::WeightsArguments;
 use crate::data::source::listing::{self, Pixels, Reading};
 use crate::data::{Columns, Fit, Item, picture};
 use crate::explain::gallery::save_png;
-use crate::report::neighbours::{self, CELL, Cell, Line};
+use crate::report::neighbours::{self, ACROSS, CELL, Cell, Line};
 use crate::score::metrics::predicted;
 use crate::score::model::Model;
 use crate::score::similar::{Found, Neighbour, Search};
@@ -47,15 +47,15 @@ pub struct Arguments {
     /// Print a JSON list
     #[arg(long, help_heading = OUTPUT)]
     json: bool,
-    /// Draw the covers that were looked for, and beside each its nearest, into a PNG; the first 60 [default: none]
+    /// Draw the covers that were looked for, and beside each its nearest, into a PNG: 60 lines of 12 at most [default: none]
     #[arg(long, value_name = "FILE.png", help_heading = OUTPUT)]
     sheet: Option<PathBuf>,
     #[command(flatten)]
     gpu: GpuArguments,
 }
 
-/// Covers on a sheet.
-const ON_SHEET: usize = 60;
+/// Lines of covers on a sheet: more would be a picture that few programs open.
+const LINES: usize = 60;
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     if let Some(sheet) = &arguments.sheet {
@@ -250,12 +250,19 @@ impl Row {
 /// The first rows as a sheet.
 fn sheet(rows: &[Row], labels: &[String]) -> RgbImage {
     let good = || rows.iter().filter_map(|row| Some((row, row.found.as_ref().ok()?)));
-    let lines = good().take(ON_SHEET).map(|(row, (answer, found))| {
+    let mut left = LINES;
+    let fits = |(_, (_, found)): &(&Row, &(Answer, Found))| {
+        let lines = found.nearest.len().min(ACROSS * LINES).div_ceil(ACROSS).max(1);
+        let fits = lines <= left;
+        left -= lines.min(left);
+        fits
+    };
+    let lines = good().take_while(fits).map(|(row, (answer, found))| {
         let (label, probability) = label(answer, labels);
         let asked = cell(&row.item, percent(f64::from(probability)), format!("taken for {label}"));
         let near =
             |near: &Neighbour| cell(&near.item, format!("{:.3}", near.similarity), about(&near.item)[2].to_owned());
-        Line { asked, nearest: found.nearest.iter().map(near).collect() }
+        Line { asked, nearest: found.nearest.iter().take(ACROSS * LINES).map(near).collect() }
     });
     let lines: Vec<Line> = lines.collect();
     let count = good().count();

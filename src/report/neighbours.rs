@@ -14,7 +14,7 @@ const MARGIN: u32 = 24;
 /// Between a cover and those like it.
 const GUTTER: u32 = 28;
 /// Covers beside each other; more go into further lines.
-const ACROSS: usize = 12;
+pub const ACROSS: usize = 12;
 /// Lines of a name.
 const NAME: usize = 2;
 const TEXT: u32 = font::LINE * 2 + (1 + NAME as u32) * font::LINE;

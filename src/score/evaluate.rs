@@ -56,7 +56,7 @@ pub fn own(gpu: &Arc<Gpu>, checkpoint: &Path, data: &Path, split: Option<Split>)
 
 /// What a network answers for the covers `indices` of a data set with its classes and its picture size; there must be one.
 pub fn predictions(model: &Model, dataset: &Dataset, indices: &[usize]) -> Result<Predictions> {
-    let mut inference = model.inference(BATCH.min(indices.len()))?;
+    let mut inference = model.inference_that_fits(BATCH.min(indices.len()), false)?;
     Predictions::of(&mut inference, dataset, indices, &model.header.labels, |cover| {
         Error::run(format!("{}: the network's answer is not a number", cover.display()))
     })
@@ -200,7 +200,7 @@ fn absent(labels: &[usize], known: &[String]) -> Option<String> {
 }
 
 fn score(model: &Model, pictures: &[(&[u8], usize)]) -> Result<Metrics> {
-    let mut inference = model.inference(BATCH.min(pictures.len()))?;
+    let mut inference = model.inference_that_fits(BATCH.min(pictures.len()), false)?;
     let (outputs, classes) = (inference.outputs(), model.header.labels.len());
     let mut answers = Vec::with_capacity(pictures.len());
     inference.batches(pictures.iter().map(|(bytes, _)| *bytes), |logits| {

@@ -130,7 +130,14 @@ fn what_cannot_be_read_has_a_row_and_the_rest_is_answered() {
         }
     }
     let done = gatefold(&["predict", run, text(&notes), text(&b)]);
-    assert!(done.code == 2 && done.errors()[0].contains("notes.txt: no column `path`"), "{}", done.stderr);
+    assert!(done.code == 2 && done.stdout.contains("notes.txt: error: not a picture"), "{}", done.stderr);
+    // But a text may be a list of pictures, and a table that cannot be understood is refused.
+    let list = dir.path().join("list.txt");
+    fs::write(&list, "covers/b.png\ncovers/b.png\n").unwrap();
+    assert_eq!(good(&["predict", run, text(&list)]).stdout.lines().count(), 2);
+    let table = dir.path().join("other.csv");
+    fs::write(&table, "a,b\n1,2\n").unwrap();
+    refused(&["predict", run, text(&b), text(&table)], &["other.csv: no column `path`", "--path"]);
     let done = gatefold(&["predict", run, text(&b), text(&folder.join("Thumbs.db"))]);
     assert!(done.code == 2 && done.stdout.contains("Thumbs.db: error: not a picture"), "{}", done.stdout);
     // A table of which some files are missing.

@@ -11,7 +11,7 @@ use gatefold_engine::file::cannot_read;
 
 pub use self::labels::LabelFinder;
 use crate::data::picture::Pipeline;
-use crate::data::picture::audio::is_audio;
+use crate::data::picture::audio::{ending, is_audio};
 use crate::data::set::dataset::Dataset;
 use crate::data::set::names::WORK;
 use crate::data::set::report::Skipped;
@@ -128,17 +128,15 @@ pub fn list(paths: &[PathBuf], reading: &Reading) -> Result<Listing> {
                     notes: Vec::new(),
                 }
             }
-            given::Given::Picture => Listing {
-                items: Box::new(std::iter::once(Ok(Item::file(path.clone(), true)))),
-                count: Some(1),
-                about: false,
-                library: false,
-                notes: Vec::new(),
+            given::Given::Picture => picture(path),
+            given::Given::Table => match table(path, reading) {
+                // Many texts are no tables, and then no pictures either.
+                Err(_) if ending(path).as_deref() == Some("txt") => picture(path),
+                listing => {
+                    tables += 1;
+                    listing?
+                }
             },
-            given::Given::Table => {
-                tables += 1;
-                table(path, reading)?
-            }
             given::Given::Dataset => dataset(path, reading)?,
             given::Given::Library(walk) => {
                 libraries += 1;
@@ -168,6 +166,10 @@ pub fn list(paths: &[PathBuf], reading: &Reading) -> Result<Listing> {
 
 fn known(items: Vec<Item>, about: bool, notes: Vec<String>) -> Listing {
     Listing { count: Some(items.len()), items: Box::new(items.into_iter().map(Ok)), about, library: false, notes }
+}
+
+fn picture(path: &Path) -> Listing {
+    known(vec![Item::file(path.to_owned(), true)], false, Vec::new())
 }
 
 /// What a walk could not follow or read, as pictures that are none.

@@ -2,8 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Kind, STDIN, TABLES, WORK, Walk, is_audio, library, walk};
-use crate::data::picture::audio::ending;
+use super::{Kind, STDIN, TABLES, WORK, Walk, ending, is_audio, library, walk};
 use crate::data::set::dataset::Dataset;
 use crate::{Error, Result};
 
