@@ -18,7 +18,11 @@ if ! [ -e "$driver" ]; then
         exit 0
     fi
     mkdir -p "$folder"
-    if ! (cd "$folder" && apt-get download chromium-common >download.log 2>&1); then
+    fetch() {
+        (cd "$folder" && apt-get download chromium-common >download.log 2>&1)
+    }
+    # A fresh container has no package lists.
+    if ! fetch && ! { [ "$(id -u)" -eq 0 ] && apt-get update >/dev/null 2>&1 && fetch; }; then
         say "skipped: the package chromium-common cannot be had ($folder/download.log)"
         exit 0
     fi

@@ -287,6 +287,7 @@ fn cell(item: &Item, number: String, label: String) -> Cell {
     };
     let [artist, album, _] = about(item);
     let file = item.path.file_name().map(|name| path_text(Path::new(name))).unwrap_or_default();
-    let name = if artist.is_empty() && album.is_empty() { file } else { format!("{artist}: {album}") };
+    let known: Vec<&str> = [artist, album].into_iter().filter(|part| !part.is_empty()).collect();
+    let name = if known.is_empty() { file } else { known.join(": ") };
     Cell { picture, number, label, name }
 }

@@ -116,7 +116,7 @@ fn decode(bytes: &[u8]) -> Result<(RgbImage, Share), BadPicture> {
     limits.max_image_height = Some(MAX_SIDE - 1);
     limits.max_alloc = Some(2 * MAX_DECODED);
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-    reader.limits(limits);
+    reader.limits(limits.clone());
     let mut decoder = reader.into_decoder().map_err(explain)?;
 
     let (width, height) = decoder.dimensions();
@@ -130,7 +130,11 @@ fn decode(bytes: &[u8]) -> Result<(RgbImage, Share), BadPicture> {
     if width == 0 || height == 0 {
         return Err(BadPicture::new(format!("{width}x{height} pixels: an empty picture")));
     }
-    let share = budget::take(needed(&decoder));
+    // What it says of its size bounds what its decoder may take: a GIF of a hundred bytes can hold a frame of 65,535 x 65,535.
+    let needed = needed(&decoder);
+    let share = budget::take(needed);
+    limits.max_alloc = Some(needed + MORE);
+    decoder.set_limits(limits).map_err(explain)?;
     let orientation = orientation(&mut decoder).map_err(explain)?;
     let strict = if format == ImageFormat::Jpeg && decoder.color_type() == ColorType::Rgb8 {
         jpeg::decode_strictly(bytes).map_err(|e| BadPicture::new(format!("damaged JPEG ({})", one_line(&e))))?
@@ -144,6 +148,9 @@ fn decode(bytes: &[u8]) -> Result<(RgbImage, Share), BadPicture> {
     picture.apply_orientation(orientation);
     Ok((over_white(picture, format == ImageFormat::Tiff && tiff::is_premultiplied(bytes)), share))
 }
+
+/// Bytes that a decoder may take besides: for colour profiles, or a frame that is somewhat larger than its picture.
+const MORE: u64 = 16 << 20;
 
 /// About how many bytes a picture takes at most while it is decoded: what the decoder gives and what it works on, or that and what
 /// is made of it where it is not RGB of 8 bits.
@@ -198,10 +205,8 @@ fn explain(format: ImageFormat, error: &ImageError) -> BadPicture {
             format!("{MAX_SIDE} or more pixels on a side: too large for a cover, scale it down")
         }
         ImageError::Limits(_) => {
-            format!(
-                "too large for a cover (its decoder asks for more than {} MB): scale it down",
-                2 * MAX_DECODED / 1_000_000
-            )
+            "its decoder asks for more memory than a picture of its size needs: damaged, or too large for a cover"
+                .to_owned()
         }
         ImageError::Unsupported(e) => {
             format!("a kind of {format} that is not supported ({e}): convert it")

@@ -148,3 +148,18 @@ fn exif_orientation_of_a_webp_is_applied_with_and_without_a_jpegs_mark() {
         assert_eq!(load_rgb(&path).unwrap().dimensions(), (32, 16));
     }
 }
+
+#[test]
+fn a_small_file_with_a_huge_frame_is_refused_at_once() {
+    let gif = |side: u16| {
+        let [low, high] = side.to_le_bytes();
+        let mut bytes = b"GIF89a\x10\0\x10\0\x80\0\0\0\0\0\xff\xff\xff\x2c\0\0\0\0".to_vec();
+        bytes.extend([low, high, low, high, 0, 2, 2, 0x4c, 0x01, 0, 0x3b]);
+        bytes
+    };
+    let said = decode_caught(&gif(u16::MAX)).unwrap_err().reason;
+    assert!(said.contains("more memory than a picture of its size needs"), "{said}");
+    // One that is somewhat larger than its picture is decoded, and found to end early.
+    let said = decode_caught(&gif(20)).map(|_| ()).map_err(|bad| bad.reason);
+    assert!(said.as_ref().is_ok() || said.as_ref().is_err_and(|said| said.contains("GIF")), "{said:?}");
+}
