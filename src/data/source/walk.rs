@@ -143,12 +143,10 @@ fn left_out(root: &Path, error: &walkdir::Error) -> Skipped {
     let path = error.path().unwrap_or(root);
     let reason = match (error.loop_ancestor(), error.io_error()) {
         (Some(above), _) => format!("a link that leads back to {}, a folder above it", above.display()),
-        (None, Some(cause)) => match cannot_read(path, cause) {
-            e => {
-                let text = e.to_string();
-                text.strip_prefix(&format!("{}: ", path.display())).unwrap_or(&text).to_owned()
-            }
-        },
+        (None, Some(cause)) => {
+            let text = cannot_read(path, cause).to_string();
+            text.strip_prefix(&format!("{}: ", path.display())).unwrap_or(&text).to_owned()
+        }
         (None, None) => error.to_string(),
     };
     Skipped::new(path, reason)

@@ -44,7 +44,7 @@ impl Allocation {
         self.memory
     }
 
-    /// Bytes of slots that this needs beyond those that `other` has left in the pool (see [`BufferPool`]).
+    /// Bytes of slots that this needs beyond those that `other` has left in the pool (see [`BufferPool`](crate::gpu::BufferPool)).
     pub fn slots_beyond(&self, other: &Self) -> u64 {
         let mut free = other.slots.sizes.clone();
         free.sort_unstable();

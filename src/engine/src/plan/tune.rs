@@ -1,7 +1,8 @@
 //! Finds the fastest kernel of each launch on this adapter: each candidate is verified against the plain one before it is timed.
 //!
 //! A tuner that only times will sooner or later pick a wrong kernel, so numbers that differ put a candidate out for good. So does a
-//! crash: what is about to be tried is written down first ([`Attempt`]), and the next start of a program does without it everywhere.
+//! crash: what is about to be tried is written down first (`gpu/attempts.rs`), and the next start of a program does without
+//! it everywhere.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
