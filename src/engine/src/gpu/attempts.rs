@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -33,11 +33,18 @@ pub struct Refused {
     pub switches: BTreeSet<Switch>,
     /// Variants, for all shapes.
     pub kernels: BTreeSet<String>,
-    /// Kernels are compiled one after the other, until all of them have been.
-    pub one_by_one: bool,
+    /// Starts in a row that ended while kernels were compiled side by side.
+    pub ended: u32,
 }
 
+/// After so many of them kernels are compiled one after the other, until all of them have been. One alone may have been killed.
+const IN_A_ROW: u32 = 2;
+
 impl Refused {
+    pub fn one_by_one(&self) -> bool {
+        self.ended >= IN_A_ROW
+    }
+
     /// Takes over what ended a program, and says what that means.
     fn add(&mut self, attempt: Attempt) -> Option<String> {
         match attempt {
@@ -56,11 +63,9 @@ impl Refused {
                 Some(text)
             }
             Attempt::Kernels => {
-                self.one_by_one = true;
-                Some(
-                    "an earlier start ended while kernels were compiled, so they are compiled one after the other"
-                        .into(),
-                )
+                self.ended += 1;
+                let text = "earlier starts ended while kernels were compiled, so they are compiled one after the other";
+                self.one_by_one().then(|| text.to_owned())
             }
         }
     }
@@ -132,11 +137,11 @@ impl Attempts {
         done
     }
 
-    /// All kernels have been compiled one after the other, and nothing happened.
+    /// All kernels have been compiled, and nothing happened.
     pub fn compiled(&self) {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        if refused.one_by_one {
-            refused.one_by_one = false;
+        if refused.ended > 0 {
+            refused.ended = 0;
             self.save(&refused);
         }
     }
@@ -147,6 +152,10 @@ impl Attempts {
 
     fn save(&self, refused: &Refused) {
         let Some(file) = self.file() else { return };
+        if *refused == Refused::default() {
+            let _ = fs::remove_file(file);
+            return;
+        }
         // What cannot be kept is learnt again.
         let _ =
             serde_json::to_string_pretty(refused).map(|text| write_atomically(&file, |out| writeln!(out, "{text}")));
@@ -165,10 +174,12 @@ fn given_up(folder: &Path, name: &str) -> Vec<Attempt> {
         if !entry.file_name().to_string_lossy().starts_with(&prefix) {
             continue;
         }
-        let Ok(file) = File::open(entry.path()) else { continue };
+        let Ok(mut file) = File::open(entry.path()) else { continue };
         // Where the file system knows no locks, a living process is taken for a dead one, which costs a kernel.
         if !matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)) {
-            let attempt = fs::read(entry.path()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+            // Through the handle that has the lock: on Windows no other one may read.
+            let mut bytes = vec![];
+            let attempt = file.read_to_end(&mut bytes).ok().and_then(|_| serde_json::from_slice(&bytes).ok());
             found.extend(attempt);
             let _ = fs::remove_file(entry.path());
         }

@@ -179,16 +179,14 @@ impl Gpu {
         let compile =
             |(kernel, bindings): &&(&Kernel, Vec<Binding>)| self.pipelines.get(self, kernel, bindings).map(drop);
         // What is new in drivers crashes them first, so such kernels are tried one by one.
-        let one_by_one = self.attempts.refused().one_by_one;
+        let one_by_one = self.attempts.refused().one_by_one();
         let (single, many): (Vec<_>, Vec<_>) =
             kernels.into_iter().partition(|(kernel, _)| one_by_one || kernel.needs.cooperative.is_some());
         for kernel in &single {
             self.attempts.during(&Attempt::Kernel(kernel.0.variant()), || compile(kernel))?;
         }
         self.attempts.during(&Attempt::Kernels, || many.par_iter().try_for_each(compile))?;
-        if one_by_one {
-            self.attempts.compiled();
-        }
+        self.attempts.compiled();
         if let Some(compiled) = self.compiled.as_ref().filter(|_| self.pipelines.len() > known) {
             // Without the file the next start takes longer, and that is all.
             let _ = compiled.save();
