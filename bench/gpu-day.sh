@@ -108,16 +108,16 @@ for precision in f32 mixed; do
     part 05-launches.jsonl 60 "launches of $net, $precision" "$here/bench" kernels --net "$net" --batch "$batch" --size "$size" \
         --op conv2d --seconds 0.05 --precision "$precision" --json "${adapter[@]}"
 done
-part 06-profile.txt 40 "profile of $net" "$here/bench" step "$net" --batch "$batch" --size "$size" --classes "$classes" --steps 3 \
+part 03-steps.txt 40 "profile of $net" "$here/bench" step "$net" --batch "$batch" --size "$size" --classes "$classes" --steps 3 \
     --profile "${adapter[@]}"
 
 # 5. Does it learn, and the same twice?
 covers=$work/covers
-part 07-train.txt 30 'drawn covers' "$here/gatefold" sample "$covers"
+part 06-train.txt 30 'drawn covers' "$here/gatefold" sample "$covers"
 epochs=8
 [ "$quick" ] && epochs=1
 train() {
-    part 07-train.txt 60 "train $1" "$here/gatefold" train "$covers/covers.csv" --label genre --group artist --net small --size 64 \
+    part 06-train.txt 60 "train $1" "$here/gatefold" train "$covers/covers.csv" --label genre --group artist --net small --size 64 \
         --batch 16 --lr 0.004 --epochs "$epochs" --precision "$2" --out "$work/$1" --no-tensorboard "${adapter[@]}"
 }
 train f32 f32
