@@ -153,12 +153,12 @@ fn decode(bytes: &[u8]) -> Result<(RgbImage, Share), BadPicture> {
 const MORE: u64 = 16 << 20;
 
 /// About how many bytes a picture takes at most while it is decoded: what the decoder gives and what it works on, or that and what
-/// is made of it where it is not RGB of 8 bits.
+/// is made of it where it is not RGB of 8 bits. A TIFF may be one strip, and hold a channel more than what it gives.
 fn needed(decoder: &impl ImageDecoder) -> u64 {
     let (width, height) = decoder.dimensions();
-    let pixels = u64::from(width) * u64::from(height);
-    let (own, converted) = (decoder.total_bytes(), 7 * pixels);
-    own + if decoder.color_type() == ColorType::Rgb8 { 2 * own } else { converted }
+    let own = decoder.total_bytes();
+    let converted = if decoder.color_type() == ColorType::Rgb8 { 0 } else { 7 * u64::from(width) * u64::from(height) };
+    own + converted.max(2 * own)
 }
 
 /// How a picture is to be turned. Some programs begin a WebP's or PNG's EXIF with the mark that only a JPEG's has.

@@ -163,3 +163,18 @@ fn a_small_file_with_a_huge_frame_is_refused_at_once() {
     let said = decode_caught(&gif(20)).map(|_| ()).map_err(|bad| bad.reason);
     assert!(said.as_ref().is_ok() || said.as_ref().is_err_and(|said| said.contains("GIF")), "{said:?}");
 }
+
+/// A decoder may hold the whole picture twice, before anything is made of it.
+#[test]
+fn deep_pictures_have_room_to_be_decoded_from_one_strip() {
+    let deep = DynamicImage::from(ImageBuffer::from_pixel(32, 16, Rgba([1_u16, 2, 3, 4])));
+    for (picture, format) in [
+        (deep, ImageFormat::Tiff),
+        (DynamicImage::from(halves()), ImageFormat::Tiff),
+        (halves().into(), ImageFormat::Png),
+    ] {
+        let bytes = encode(&picture, format);
+        let decoder = ImageReader::with_format(Cursor::new(&bytes[..]), format).into_decoder().unwrap();
+        assert!(needed(&decoder) >= 3 * decoder.total_bytes(), "{format:?}");
+    }
+}
