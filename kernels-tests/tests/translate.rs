@@ -72,36 +72,9 @@ fn validate(folder: &std::path::Path) {
     assert!(seen.len() > 35, "only {} shaders", seen.len());
 }
 
-/// The weakest adapter that WebGPU allows.
-fn weakest() -> AdapterSummary {
-    AdapterSummary {
-        index: 0,
-        name: "Weakest".into(),
-        backend: "dx12".into(),
-        kind: "integrated GPU".into(),
-        driver: String::new(),
-        software: false,
-        lavapipe: false,
-        max_binding_bytes: 128 << 20,
-        max_buffer_bytes: 256 << 20,
-        workgroup_memory_bytes: 16 << 10,
-        max_invocations: 256,
-        subgroup_min: 4,
-        subgroup_max: 128,
-        subgroup_operations: false,
-        int64: false,
-        f16: false,
-        timestamps: false,
-        cooperative_matrix: None,
-        without: BTreeSet::new(),
-        pretended: false,
-        refused: BTreeSet::new(),
-    }
-}
-
 #[test]
 fn where_something_is_missing_a_kernel_that_does_without_it_is_taken() {
-    let weakest = weakest();
+    let weakest = AdapterSummary::weakest();
     let with_subgroups = AdapterSummary { subgroup_operations: true, ..weakest.clone() };
     let of_eight = AdapterSummary { subgroup_min: 8, subgroup_max: 8, ..with_subgroups.clone() };
     let other_software = AdapterSummary { software: true, ..of_eight.clone() };

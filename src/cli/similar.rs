@@ -28,7 +28,7 @@ use crate::{Error, Result};
 /// Covers like these: the nearest in what the network sees before it names a class
 ///
 /// Each picture becomes the mean over the map that the network's trunk ends in; covers are compared by the cosine between those. All
-/// of DATA is compared, exactly, and computed anew each time. A picture that is itself in DATA is left out of its own list, under
+/// of DATA is compared, exactly, and computed again each time. A picture that is itself in DATA is left out of its own list, under
 /// whatever name: what counts is the square that the network sees.
 #[derive(Args)]
 pub struct Arguments {
@@ -194,11 +194,6 @@ struct Near<'a> {
     genre: &'a str,
 }
 
-/// Artist, album and genre, empty where they are not known.
-fn about(item: &Item) -> [&str; 3] {
-    item.about.as_deref().map_or([""; 3], |about| [&about.artist, &about.album, &about.genre])
-}
-
 fn label<'a>(answer: &Answer, labels: &'a [String]) -> (&'a str, f32) {
     let best = predicted(&answer.probabilities);
     (&labels[best], answer.probabilities[best])
@@ -209,7 +204,7 @@ impl Row {
         let found = self.found.as_ref().ok();
         let label = found.map(|(answer, _)| label(answer, labels));
         let near = |near: &'a Neighbour| {
-            let [artist, album, genre] = about(&near.item);
+            let [artist, album, genre] = near.item.known();
             Near { path: &near.item.path, similarity: near.similarity, artist, album, genre }
         };
         Told {
@@ -234,7 +229,7 @@ impl Row {
             text += "       itself  is there too, and left out\n";
         }
         for (place, Neighbour { item, similarity }) in (1..).zip(&found.nearest) {
-            let [artist, album, genre] = about(item);
+            let [artist, album, genre] = item.known();
             let known: Vec<&str> = [artist, album, genre].into_iter().filter(|part| !part.is_empty()).collect();
             let known = if known.is_empty() { String::new() } else { format!(" [{}]", known.join(", ")) };
             let line = format!("{}{known}", path_text(&item.path));
@@ -261,7 +256,7 @@ fn sheet(rows: &[Row], labels: &[String]) -> RgbImage {
         let (label, probability) = label(answer, labels);
         let asked = cell(&row.item, percent(f64::from(probability)), format!("taken for {label}"));
         let near =
-            |near: &Neighbour| cell(&near.item, format!("{:.3}", near.similarity), about(&near.item)[2].to_owned());
+            |near: &Neighbour| cell(&near.item, format!("{:.3}", near.similarity), near.item.known()[2].to_owned());
         Line { asked, nearest: found.nearest.iter().take(ACROSS * LINES).map(near).collect() }
     });
     let lines: Vec<Line> = lines.collect();
@@ -285,7 +280,7 @@ fn cell(item: &Item, number: String, label: String) -> Cell {
         Pixels::File => file(),
         Pixels::None(_) => None,
     };
-    let [artist, album, _] = about(item);
+    let [artist, album, _] = item.known();
     let file = item.path.file_name().map(|name| path_text(Path::new(name))).unwrap_or_default();
     let known: Vec<&str> = [artist, album].into_iter().filter(|part| !part.is_empty()).collect();
     let name = if known.is_empty() { file } else { known.join(": ") };

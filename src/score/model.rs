@@ -90,6 +90,10 @@ pub fn forward(header: &Header, batch: usize, taps: Taps) -> Result<Forward> {
 const NOT_FINITE: &str = "the network's answer is NaN or infinite: its weights are too large for its pictures; train again with a \
                           smaller --lr, or use other weights";
 
+fn check_finite(numbers: &[f32]) -> Result<()> {
+    if numbers.iter().all(|number| number.is_finite()) { Ok(()) } else { Err(Error::run(NOT_FINITE)) }
+}
+
 /// A plan for logits, and perhaps for features.
 pub struct Inference {
     plan: Plan,
@@ -160,9 +164,8 @@ impl Inference {
         let mut features = self.features.map_or(Ok(Vec::new()), |features| results.get(features))?;
         logits.truncate(count * self.outputs());
         features.truncate(count * self.features());
-        if logits.iter().chain(&features).any(|number| !number.is_finite()) {
-            return Err(Error::run(NOT_FINITE));
-        }
+        check_finite(&logits)?;
+        check_finite(&features)?;
         Ok((logits, features))
     }
 
@@ -179,9 +182,7 @@ impl Inference {
         let outputs = self.outputs();
         let mut logits = Vec::with_capacity(pictures.len() * outputs);
         self.batches(pictures, |rows| {
-            if rows.iter().any(|logit| !logit.is_finite()) {
-                return Err(Error::run(NOT_FINITE));
-            }
+            check_finite(rows)?;
             logits.extend_from_slice(rows);
             progress(logits.len() / outputs);
             Ok(())
@@ -197,7 +198,7 @@ impl Inference {
         mut take: impl FnMut(&[f32]) -> Result<()>,
     ) -> Result<()> {
         let outputs = self.outputs();
-        let mut bytes = vec![0_u8; (self.batch * self.image_bytes).next_multiple_of(4)];
+        let mut bytes = vec![0_u8; self.bytes().0];
         let mut pictures = pictures.peekable();
         while pictures.peek().is_some() {
             let mut count = 0;
@@ -205,8 +206,8 @@ impl Inference {
                 slot.copy_from_slice(picture);
                 count += 1;
             }
-            self.plan.write(self.pixels, &bytes)?;
-            let rows = self.plan.run()?.get(self.logits)?;
+            let ticket = self.submit(&bytes)?;
+            let rows = self.plan.results(ticket)?.get(self.logits)?;
             take(&rows[..count * outputs])?;
         }
         Ok(())

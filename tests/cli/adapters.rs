@@ -40,7 +40,7 @@ fn what_is_switched_off_is_shown_and_an_unknown_name_refused() {
     }
     let data = three();
     let mixed = with(
-        &[&train(&data.data, &data.run.with_file_name("mixed"), &["--precision", "mixed"])[..]].concat(),
+        &train(&data.data, &data.run.with_file_name("mixed"), &["--precision", "mixed"]),
         &[("GATEFOLD_WITHOUT", "f16")],
     );
     assert!(mixed.status.code() == Some(2) && said(&mixed).contains("16-bit numbers"), "{}", said(&mixed));

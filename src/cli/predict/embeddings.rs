@@ -65,8 +65,7 @@ impl Embeddings {
         self.array.write_all(&bytes).map_err(|e| self.failed(0, e))?;
         (self.rows, self.width) = (self.rows + 1, answer.features.len());
         let label = &labels[crate::score::metrics::predicted(&answer.probabilities)];
-        let about = row.item.about.as_deref();
-        let [artist, album, genre] = about.map_or([""; 3], |about| [&*about.artist, &*about.album, &*about.genre]);
+        let [artist, album, genre] = row.item.known();
         let record = [&*path_text(&row.item.path), label, artist, album, genre];
         self.table.write_record(record).map_err(|e| self.failed(1, e))
     }

@@ -65,11 +65,12 @@ pub(super) fn read(data: &Path, root: &Path, walk: &Walk, request: &Request) -> 
         report.albums += 1;
         report.tracks += tracks.len();
         let first = &tracks[0].path;
-        let votes = votes(tracks, |genres| table.class_of(genres));
-        for Track { genres, .. } in tracks.iter().map(|read| &read.track) {
+        let meant: Vec<_> = tracks.iter().map(|read| table.class_of(&read.track.genres)).collect();
+        let votes = votes(meant.iter().copied().flatten());
+        for (Track { genres, .. }, meant) in tracks.iter().map(|read| &read.track).zip(meant) {
             if genres.is_empty() {
                 report.tracks_without_genre += 1;
-            } else if table.class_of(genres).is_none() {
+            } else if meant.is_none() {
                 let genres = genres.iter().flat_map(|tag| parts(tag));
                 genres.for_each(|genre| *unmapped.entry(genre).or_default() += 1);
             }
@@ -130,10 +131,10 @@ fn tracks_of(walk: &Walk) -> (Vec<Read>, Vec<Skipped>) {
     (good, left_out)
 }
 
-/// How many tracks vote for what their genres mean.
-fn votes<T: Ord>(tracks: &[Read], meaning: impl Fn(&[String]) -> Option<T>) -> BTreeMap<T, usize> {
+/// How many vote for each.
+fn votes<T: Ord>(all: impl Iterator<Item = T>) -> BTreeMap<T, usize> {
     let mut votes = BTreeMap::new();
-    for meant in tracks.iter().filter_map(|read| meaning(&read.track.genres)) {
+    for meant in all {
         *votes.entry(meant).or_default() += 1;
     }
     votes
@@ -189,7 +190,7 @@ pub(super) fn list(
             artist: artist_of(tracks),
             album: tracks[0].track.album.clone(),
             genres,
-            label: elected(&votes(tracks, &label)),
+            label: elected(&votes(tracks.iter().filter_map(|read| label(&read.track.genres)))),
             tracks: tracks.iter().map(|read| read.path.clone()).collect(),
         });
     }

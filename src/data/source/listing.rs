@@ -97,6 +97,11 @@ impl Item {
         Self { path, pixels: Pixels::File, named, about: None }
     }
 
+    /// Artist, album and genre, empty where they are not known.
+    pub fn known(&self) -> [&str; 3] {
+        self.about.as_deref().map_or([""; 3], |about| [&about.artist, &about.album, &about.genre])
+    }
+
     fn none(path: PathBuf, named: bool, reason: impl Into<String>) -> Self {
         Self { path, pixels: Pixels::None(reason.into()), named, about: None }
     }

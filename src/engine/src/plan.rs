@@ -231,10 +231,8 @@ impl Plan {
         let phases = tape.phases().into_iter().map(|phase| before(phase.start)..before(phase.end)).collect();
         let launches = (0..).zip(&tape.launches).zip(taken);
         let kernels: Vec<_> = launches.filter_map(|((i, launch), kernel)| Some((i, (launch, kernel?)))).collect();
-        let parts: Vec<Vec<Kernel>> = kernels
-            .iter()
-            .map(|(_, (launch, kernel))| kernel.parts(pace::parts(gpu, kernel, launch.flops, tape.bytes_moved(launch))))
-            .collect();
+        let parts: Vec<Vec<Kernel>> =
+            kernels.iter().map(|(_, (launch, kernel))| pace::in_parts(gpu, tape, launch, kernel)).collect();
         let launched = kernels.iter().zip(&parts);
         let wanted: Vec<_> = launched
             .flat_map(|((_, (launch, _)), parts)| parts.iter().map(|part| (part, tape.bindings(launch, part))))

@@ -45,6 +45,34 @@ pub struct AdapterSummary {
 }
 
 impl AdapterSummary {
+    /// The weakest GPU that WebGPU allows: to plan for one that nobody has at hand.
+    pub fn weakest() -> Self {
+        let limits = wgpu::Limits::default();
+        Self {
+            index: 0,
+            name: "the weakest GPU".to_owned(),
+            backend: wgpu::Backend::Vulkan.to_str().to_owned(),
+            kind: "discrete GPU".to_owned(),
+            driver: String::new(),
+            software: false,
+            lavapipe: false,
+            max_binding_bytes: limits.max_storage_buffer_binding_size,
+            max_buffer_bytes: limits.max_buffer_size,
+            workgroup_memory_bytes: limits.max_compute_workgroup_storage_size,
+            max_invocations: limits.max_compute_invocations_per_workgroup,
+            subgroup_min: 4,
+            subgroup_max: 128,
+            subgroup_operations: false,
+            int64: false,
+            f16: false,
+            timestamps: false,
+            cooperative_matrix: None,
+            without: BTreeSet::new(),
+            pretended: false,
+            refused: BTreeSet::new(),
+        }
+    }
+
     /// The size of all subgroups, if they have one and it divides every workgroup.
     pub(super) fn subgroup_size(&self) -> Option<u32> {
         let one = self.subgroup_min == self.subgroup_max && self.subgroup_max.is_power_of_two();
@@ -203,28 +231,14 @@ mod tests {
     use super::*;
 
     fn adapter(index: usize, name: &str, kind: &str) -> AdapterSummary {
+        let software = kind == "software";
         AdapterSummary {
             index,
             name: name.into(),
-            backend: "vulkan".into(),
             kind: kind.into(),
-            driver: String::new(),
-            software: kind == "software",
-            lavapipe: kind == "software",
-            max_binding_bytes: 1 << 27,
-            max_buffer_bytes: 1 << 28,
-            workgroup_memory_bytes: 1 << 14,
-            max_invocations: 256,
-            subgroup_min: 8,
-            subgroup_max: 8,
-            subgroup_operations: true,
-            int64: true,
-            f16: false,
-            timestamps: false,
-            cooperative_matrix: None,
-            without: BTreeSet::new(),
-            pretended: false,
-            refused: BTreeSet::new(),
+            software,
+            lavapipe: software,
+            ..AdapterSummary::weakest()
         }
     }
 

@@ -5,6 +5,7 @@
 use std::time::{Duration, Instant};
 
 use crate::gpu::{Gpu, Kernel};
+use crate::tape::{Launch, Tape};
 
 /// What a launch costs: operations, or what a device does in the time that moving its bytes takes.
 pub fn cost(flops: u64, bytes: u64) -> f64 {
@@ -28,15 +29,15 @@ const SECONDS: f64 = 0.1;
 /// The most dispatches of a launch.
 const MOST_PARTS: u64 = 64;
 
-/// In how many dispatches a launch of this cost is run.
-pub fn parts(gpu: &Gpu, kernel: &Kernel, flops: u64, bytes: u64) -> u64 {
+/// A launch's kernel as it is dispatched: whole, or in parts where that would be too much at a time.
+pub fn in_parts(gpu: &Gpu, tape: &Tape, launch: &Launch, kernel: &Kernel) -> Vec<Kernel> {
     /// Where a slow device is pretended: enough to see what it does, few enough to compile.
     const PRETENDED: u64 = 3;
     let has_tiles = kernel.needs.workgroup_memory > 0 || kernel.needs.software.is_some();
-    let cost = cost(flops, bytes);
-    let plain = !has_tiles && flops as f64 >= cost;
+    let cost = cost(launch.flops, tape.bytes_moved(launch));
+    let plain = !has_tiles && launch.flops as f64 >= cost;
     let most = if plain { PLAIN * DISPATCH } else { DISPATCH };
-    if gpu.is_slow() { PRETENDED } else { ((cost / most).ceil() as u64).clamp(1, MOST_PARTS) }
+    kernel.parts(if gpu.is_slow() { PRETENDED } else { ((cost / most).ceil() as u64).clamp(1, MOST_PARTS) })
 }
 
 /// How much goes into a submission, from what the last ones took.

@@ -119,8 +119,7 @@ impl<'a> Trial<'a> {
     /// If the kernel does not compile.
     pub fn prepare(&self, kernel: &Kernel) -> Result<Prepared> {
         let launch = &self.tape.launches[self.number];
-        let parts = pace::parts(self.gpu, kernel, launch.flops, self.tape.bytes_moved(launch));
-        let parts = kernel.parts(parts);
+        let parts = pace::in_parts(self.gpu, self.tape, launch, kernel);
         let dispatches = parts.iter().map(|part| Dispatch::new(self.gpu, self.tape, launch, part));
         let dispatches = dispatches.collect::<Result<Vec<_>>>()?;
         let bind = |set: &HashMap<usize, wgpu::Buffer>| {
