@@ -30,7 +30,9 @@ use crate::{Error, Result};
 pub trait Observer {
     /// Before the first step: steps in an epoch, epochs in all, epochs done already.
     fn start(&mut self, steps: u64, epochs: u64, done: u64);
-    fn step(&mut self, report: &StepReport);
+    /// # Errors
+    /// Ends the run.
+    fn step(&mut self, report: &StepReport) -> Result<()>;
     fn epoch(&mut self, report: &EpochReport, best: bool);
 }
 
@@ -408,8 +410,7 @@ impl Trainer {
             loss_scale: self.header.loss_scale.map(|scale| scale.factor),
         };
         log.line(&Line::Step(report.clone()))?;
-        observer.step(&report);
-        Ok(())
+        observer.step(&report)
     }
 
     /// The error that stops a run whose numbers are none any more.
