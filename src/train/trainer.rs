@@ -147,7 +147,7 @@ impl Trainer {
         Ok(trainer)
     }
 
-    fn resume(gpu: &Gpu, run: &RunFolder, store: &ParameterStore, fresh: &Header) -> Result<(Header, Option<String>)> {
+    fn resume(gpu: &Gpu, run: &RunFolder, store: &ParameterStore, fresh: &Header) -> Result<(Header, Vec<String>)> {
         let path = run.last();
         if !path.exists() {
             let text = format!(
@@ -179,7 +179,7 @@ impl Trainer {
             return Err(wrong("was trained on another data set".into()));
         }
         checkpoint.apply(gpu, store, true)?;
-        Ok((header, checkpoint.note()))
+        Ok((header, checkpoint.notes()))
     }
 
     /// Takes over the weights of a file where it has fitting ones; the others start from the seed. Before training.

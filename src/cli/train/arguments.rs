@@ -6,13 +6,16 @@ use clap::Args;
 use gatefold_engine::hint::quoted;
 
 use crate::cli::GpuArguments;
-use crate::cli::help::{Choice, DATA, FINE_TUNING, HARDWARE, NETWORK, OPTIMISER, OUTPUT, SCHEDULE, choice, net, whole};
+use crate::cli::help::{
+    Choice, DATA, FINE_TUNING, HARDWARE, NETWORK, OPTIMISER, OUTPUT, SCHEDULE, choice, net, three, whole,
+};
 use crate::data::{Columns, Fit, Labelling, Multi, parse_ratios};
 use crate::nets::{Freeze, Head};
 use crate::train::config::bounds;
 use crate::train::resume::{Wish, settings};
 use crate::train::tuning::When;
 use crate::train::{Augmentation, ClassWeights, Config, Precision, Schedule};
+use crate::weights::Pictures;
 use crate::{Error, Result};
 
 /// Train a network and score it on the test set
@@ -32,9 +35,15 @@ pub struct Arguments {
     /// Height and width of the network's input in pixels
     #[arg(long, value_name = "PX", help_heading = DATA, value_parser = whole::<usize>(bounds::SIZE))]
     size: Option<usize>,
-    /// How pictures become squares
-    #[arg(long, value_parser = choice::<Fit>(), help_heading = DATA)]
+    /// How pictures become squares; weights to start from bring their own rule
+    #[arg(long, visible_alias = "interpolation", value_parser = choice::<Fit>(), help_heading = DATA)]
     fit: Option<Fit>,
+    /// Mean of red, green and blue that is taken off pixels of 0 to 1 [default: that of the weights to start from, else 0.5]
+    #[arg(long, value_name = "R,G,B", value_parser = three, help_heading = DATA)]
+    mean: Option<[f32; 3]>,
+    /// Standard deviation of red, green and blue that they are divided by [default: that of the weights to start from, else 0.25]
+    #[arg(long, value_name = "R,G,B", value_parser = three, help_heading = DATA)]
+    std: Option<[f32; 3]>,
     /// Random changes in training, separated by commas: flip, shift=0.1 (of the side), colour=0.2 (brightness, contrast and
     /// saturation), erase=0.25 (of the pictures lose a rectangle), or none
     #[arg(long, value_name = "CHANGES", help_heading = DATA)]
@@ -114,7 +123,7 @@ pub struct Arguments {
     #[arg(long, requires = "resume", help_heading = SCHEDULE)]
     restart_schedule: bool,
 
-    /// Start from these weights: a checkpoint, an exported file, or one of torchvision's or timm's (safetensors). A head of
+    /// Start from these weights: a checkpoint, an exported file, or one of torchvision's or timm's (safetensors or .pth). A head of
     /// another class count is left out [default: random first values]
     #[arg(long, value_name = "FILE", conflicts_with = "resume", help_heading = FINE_TUNING)]
     pub weights: Option<PathBuf>,
@@ -236,6 +245,14 @@ impl Arguments {
         }
         self.override_with_options(&mut config)?;
         config.check()?;
+        // A recipe has said what differs from the defaults.
+        let usual = Config::default();
+        config.said = Pictures {
+            mean: self.mean.or((config.mean != usual.mean).then_some(config.mean)),
+            std: self.std.or((config.std != usual.std).then_some(config.std)),
+            fit: self.fit.or((config.fit != usual.fit).then_some(config.fit)),
+            crop: None,
+        };
         Ok(config)
     }
 
@@ -249,6 +266,8 @@ impl Arguments {
         set(&mut config.head, &self.head);
         set(&mut config.size, &self.size);
         set(&mut config.fit, &self.fit);
+        set(&mut config.mean, &self.mean);
+        set(&mut config.std, &self.std);
         set(&mut config.batch, &self.batch);
         set(&mut config.accumulate, &self.accumulate);
         set(&mut config.precision, &self.precision);
@@ -363,9 +382,11 @@ mod tests {
         for config in [Config::default(), changed] {
             let options = config.options().unwrap();
             let words = ["train", "covers", "--out", "run"].map(str::to_owned).into_iter().chain(options.clone());
-            assert_eq!(Line::try_parse_from(words).unwrap().arguments.config().unwrap(), config, "{options:?}");
+            let made = Line::try_parse_from(words).unwrap().arguments.config().unwrap();
+            assert_eq!(Config { said: Pictures::default(), ..made }, config, "{options:?}");
         }
         assert_eq!(Config { batch_norm: false, ..Config::default() }.options(), None);
-        assert_eq!(Config { mean: [0.4; 3], ..Config::default() }.options(), None);
+        let mean = Config { mean: [0.4; 3], ..Config::default() };
+        assert_eq!(mean.options(), Some(vec!["--mean".to_owned(), "0.4,0.4,0.4".to_owned()]));
     }
 }
