@@ -9,10 +9,10 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use crate::common::*;
 
-type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+pub type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
 /// A network's first weights under PyTorch's names, the head with `rows` rows.
-fn drawn(net: &str, rows: usize) -> Tensors {
+pub fn drawn(net: &str, rows: usize) -> Tensors {
     // One logit is two classes to us; a row more is drawn and cut off.
     let classes = rows.max(3);
     let net = NetConfig { net: net.into(), size: 32, classes, dropout: 0.0, batch_norm: true, head: Head::Linear };
@@ -34,7 +34,7 @@ fn drawn(net: &str, rows: usize) -> Tensors {
 }
 
 /// Writes tensors as other programs do: no header of ours.
-fn save(folder: &Path, name: &str, tensors: &Tensors, prefix: &str) -> PathBuf {
+pub fn save(folder: &Path, name: &str, tensors: &Tensors, prefix: &str) -> PathBuf {
     let views: Vec<_> = tensors
         .iter()
         .map(|(name, (shape, values))| {
