@@ -82,7 +82,15 @@ pub fn run(arguments: &Arguments) -> Result<()> {
                 if !(own && arguments.says_nothing(&config)) {
                     check_same(&all, &config, *folds, arguments.weights.as_deref(), out)?;
                 }
-                if own { all } else { all.go_on(starter, data, out)? }
+                if own {
+                    all
+                } else {
+                    // What an option of `train` is to blame for is no option here.
+                    all.go_on(starter, data, out).map_err(|e| match e {
+                        Error::Input(text) => Error::Input(text.trim_start_matches("--resume: ").to_owned()),
+                        e => e,
+                    })?
+                }
             }
             None => Folds::begin(starter, data, config, *folds, arguments.weights.as_deref(), out)?,
         };

@@ -30,7 +30,7 @@ pub struct Arguments {
     /// File to write [default: report.html in the run folder; needed for several]
     #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     out: Option<PathBuf>,
-    /// Covers on the page of one run at most, each with its heat map; about 35 kB each
+    /// Covers on the page of one run at most, each with its heat map; about 30 kB each
     #[arg(long, value_name = "N", default_value_t = USUAL, value_parser = whole::<usize>(0..=2000), help_heading = OUTPUT)]
     gallery: usize,
     /// Print the numbers as one JSON object

@@ -18,7 +18,7 @@ const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
 /// Pixels on a side of a cover, and of a neighbour; JPEG quality.
-const SIDE: u32 = 200;
+const SIDE: u32 = 256;
 const SMALL: u32 = 64;
 const QUALITY: u8 = 80;
 /// Neighbours that are shown beside a cover.
@@ -150,8 +150,8 @@ fn entry(
                 span.name title=(path) { (file) }
                 div.choices {
                     (choice("keep", &html! { "keep" }))
-                    (choice("change", &html! { "change to " select aria-label="new label" { option value=(suggestion) selected { (short(suggestion)) } } }))
                     (choice("drop", &html! { "drop" }))
+                    (choice("change", &html! { "change to " select aria-label="new label" { option value=(suggestion) selected { (short(suggestion)) } } }))
                 }
             }
         }

@@ -12,7 +12,7 @@ use crate::train::folds::Score;
 
 /// A drawn label must look more wrong than a given one this often, by the lower end of the interval, before anything is called a
 /// suspect; 0.5 is guessing.
-const LEAST: f64 = 0.6;
+const LEAST: f64 = 0.65;
 /// How often the interval draws groups anew.
 const DRAWS: u64 = 1000;
 

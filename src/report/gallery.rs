@@ -21,7 +21,7 @@ use crate::score::predictions::Answered;
 use crate::{Error, Result};
 
 /// Covers on a page unless told otherwise.
-pub const USUAL: usize = 60;
+pub const USUAL: usize = 100;
 /// Pixels on a side, and JPEG quality: two pictures of about 12 kB for each cover.
 const SIDE: u32 = 224;
 const QUALITY: u8 = 82;
@@ -124,7 +124,7 @@ impl<'a> Gallery<'a> {
             form.filters hidden {
                 (one("truth", "true class", &named(classes(|answer| answer.label))))
                 (one("answer", "answered", &named(classes(|answer| answer.predicted))))
-                (one("right", "answer", &pair(["right", "wrong"].map(str::to_owned))))
+                (one("right", "right or wrong", &pair(["right", "wrong"].map(str::to_owned))))
                 (one("sure", "how sure", &pair([format!("sure: {median} or more"), format!("unsure: below {median}")])))
                 button type="reset" { "show all" }
                 span.told aria-live="polite" {}

@@ -22,7 +22,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
   });
 }
 
-const pictures = document.querySelectorAll(".gallery img");
+const pictures = document.querySelectorAll(".gallery img, .decide img");
 if (pictures.length && window.HTMLDialogElement) {
   const dialog = document.createElement("dialog");
   dialog.className = "zoomed";

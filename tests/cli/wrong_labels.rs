@@ -221,3 +221,24 @@ fn folds_are_checked_before_the_long_run_and_give_a_score_over_all_covers() {
         &["fold 2/3", "import it"],
     );
 }
+
+#[test]
+fn a_report_of_strange_classes_is_safe_and_as_large_as_was_asked_for() {
+    let Planted { out, .. } = planted();
+    let (dir, fold) = (tempfile::tempdir().unwrap(), out.join("fold-1"));
+    for (gallery, covers) in [("0", 0), ("3", 3), ("100", 20)] {
+        let page = dir.path().join("page.html");
+        good(&["report", text(&fold), "--gallery", gallery, "--out", text(&page)]);
+        let page = fs::read_to_string(page).unwrap();
+        assert_eq!(page.matches("<li ").count(), covers, "--gallery {gallery}");
+        assert!(!page.contains("<script>alert") && !page.contains("http:") && !page.contains("https:"));
+        assert!(page.contains("R&amp;B &lt;script&gt;alert(1)"));
+        // A cell of the matrix leads to a cover of it, and only if there is one.
+        let links: BTreeSet<&str> =
+            page.split("href=\"#cell-").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        let places: BTreeSet<&str> =
+            page.split("id=\"cell-").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        assert_eq!((links.is_empty(), &links), (covers == 0, &places), "--gallery {gallery}");
+    }
+    refused(&["report", text(&fold), "--gallery", "9999"], &["--gallery 9999: must be a whole number from 0 to 2000"]);
+}
