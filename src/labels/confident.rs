@@ -23,12 +23,21 @@ impl Opinion {
 
     /// Normalised margin: the label's probability less that of the most probable other class, between -1 and 1.
     pub fn margin(&self) -> f32 {
-        self.self_confidence() - self.best_other().map_or(0.0, |(_, p)| p)
+        self.margin_of(self.label)
+    }
+
+    /// The margin of any class, as if it were the label.
+    pub fn margin_of(&self, label: usize) -> f32 {
+        self.of(label) - self.best_but(label).map_or(0.0, |(_, p)| p)
     }
 
     /// The most probable class that is not the label; the first of equals.
     pub fn best_other(&self) -> Option<(usize, f32)> {
-        most_probable(self.probabilities.iter().copied().filter(|&(class, _)| class != self.label))
+        self.best_but(self.label)
+    }
+
+    fn best_but(&self, label: usize) -> Option<(usize, f32)> {
+        most_probable(self.probabilities.iter().copied().filter(|&(class, _)| class != label))
     }
 
     /// The probability of a class.

@@ -6,6 +6,7 @@
 
 pub mod confident;
 pub mod neighbours;
+pub mod order;
 pub mod page;
 pub mod table;
 mod trust;
@@ -18,6 +19,7 @@ use gatefold_engine::gpu::Gpu;
 
 use self::confident::{Confident, Opinion};
 use self::neighbours::{Near, nearest};
+use self::order::belief;
 pub use self::trust::Trust;
 use crate::data::set::manifest::DUPLICATES;
 use crate::data::set::report::{Report, Told as Same};
@@ -27,9 +29,6 @@ use crate::score::model::Model;
 use crate::train::folds::{Folds, Score};
 use crate::train::run::RunFolder;
 use crate::{Error, Result};
-
-/// How much the neighbours' labels count in what is believed of a cover; the rest is the network's answer.
-const VOTE: f32 = 0.5;
 
 /// What was found out about the labels of a data set.
 pub struct Found {
@@ -53,7 +52,7 @@ pub struct Row {
     pub label: usize,
     /// The class that it would rather be.
     pub suggestion: usize,
-    /// From 0 to 1: half of 1 more than the belief in the suggestion, less that in the label.
+    /// How suspicious the label is, from 0 to 1, in the order that [`Trust`] chose.
     pub score: f64,
     /// Whether confident learning takes the label for wrong; of no cover if the networks cannot tell.
     pub suspect: bool,
@@ -120,9 +119,12 @@ pub fn find(gpu: &Arc<Gpu>, folds: &Folds, answers: &Predictions, out: &Path, pr
         .collect();
     let (manifest, classes) = (&dataset.manifest, dataset.manifest.classes.len());
     let labels: Vec<usize> = manifest.covers.iter().map(|cover| cover.label).collect();
-    let beliefs: Vec<Opinion> = opinions.iter().zip(&near).map(|(own, near)| belief(own, near, &labels)).collect();
     let confident = confident::learn(&opinions, classes);
-    let trust = Trust::new(&score, &beliefs, &manifest.groups(), classes, folds.config.seed);
+    let believed = |vote: f32| -> Vec<Opinion> {
+        opinions.iter().zip(&near).map(|(own, near)| belief(own, near, &labels, vote)).collect()
+    };
+    let trust = Trust::new(&score, &believed, &manifest.groups(), classes, folds.config.seed);
+    let beliefs = believed(trust.order.vote);
     let alike = alike(&dataset);
     let mut rows: Vec<Row> = opinions
         .iter()
@@ -138,7 +140,7 @@ pub fn find(gpu: &Arc<Gpu>, folds: &Folds, answers: &Predictions, out: &Path, pr
                 cover,
                 label,
                 suggestion,
-                score: suspicion(belief, label),
+                score: trust.order.suspicion(belief, label),
                 suspect: trust.can_tell && confident.suspects[cover],
                 probabilities: [opinion.self_confidence(), opinion.of(suggestion)],
                 near_labels: [count(label), count(suggestion)],
@@ -151,28 +153,6 @@ pub fn find(gpu: &Arc<Gpu>, folds: &Folds, answers: &Predictions, out: &Path, pr
     let report = Report::read(dataset.dir())?;
     let contradictions = report.duplicates.into_iter().filter(|group| group.kept.is_none()).collect();
     Ok(Found { dataset, score, trust, confident, rows, contradictions })
-}
-
-/// What is believed of a cover: a network's answer and the labels of its neighbours, which count [`VOTE`].
-fn belief(own: &Opinion, near: &[Near], labels: &[usize]) -> Opinion {
-    if near.is_empty() {
-        return own.clone();
-    }
-    let vote = VOTE / near.len() as f32;
-    let mut probabilities: Vec<(usize, f32)> = own.probabilities.iter().map(|&(c, p)| (c, p * (1.0 - VOTE))).collect();
-    for class in near.iter().map(|near| labels[near.cover]) {
-        match probabilities.iter_mut().find(|(other, _)| *other == class) {
-            Some((_, p)) => *p += vote,
-            None => probabilities.push((class, vote)),
-        }
-    }
-    Opinion { label: own.label, probabilities }
-}
-
-/// How suspicious a label is, from 0 to 1: by the normalised margin of what is believed, if it were this label's.
-fn suspicion(belief: &Opinion, label: usize) -> f64 {
-    let margin = Opinion { label, probabilities: belief.probabilities.clone() }.margin();
-    (1.0 - f64::from(margin)) / 2.0
 }
 
 /// For each cover its neighbours, by the network of the fold that it is in.
@@ -222,24 +202,4 @@ fn alike(dataset: &Dataset) -> HashMap<usize, Vec<usize>> {
         }
     }
     alike
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn neighbours_count_beside_the_network_and_the_margin_makes_the_score() {
-        let own = Opinion { label: 0, probabilities: vec![(0, 0.6), (1, 0.4)] };
-        let near = |cover: usize| Near { cover, similarity: 0.9 };
-        // Of four neighbours one has the label, two class 1, and one a class that was not kept.
-        let mixed = belief(&own, &[near(0), near(1), near(2), near(3)], &[0, 1, 1, 7]);
-        let wanted = [(0, 0.3 + 0.125), (1, 0.2 + 0.25), (7, 0.125)];
-        for (class, p) in wanted {
-            assert!((mixed.of(class) - p).abs() < 1e-6, "{class}: {mixed:?}");
-        }
-        assert!((suspicion(&mixed, 0) - (1.0 + 0.025) / 2.0).abs() < 1e-6);
-        assert!((suspicion(&mixed, 1) - (1.0 - 0.025) / 2.0).abs() < 1e-6);
-        assert_eq!(belief(&own, &[], &[]), own);
-    }
 }

@@ -250,8 +250,7 @@ fn limits(found: &Found) -> Markup {
             "one of many. So nothing is changed before somebody has looked."
         }
         p {
-            "Covers are ordered by the normalised margin of what is believed of them: half the network’s answer, half the labels of the ten most alike covers among those "
-            "that it learnt from. Suspects come from confident learning on the answers alone (Northcutt, Jiang and Chuang 2021), pruned by noise rate."
+            "Covers are ordered by " (trust.order.text()) ": of six orders that in which drawn labels stand out most. Suspects come from confident learning on the answers alone (Northcutt, Jiang and Chuang 2021), pruned by noise rate."
         }
     }
 }

@@ -1,12 +1,12 @@
 //! Can these networks tell a wrong label at all? Each cover is given a wrong label too, drawn at random, and it is counted how often a
-//! drawn label looks more wrong than a given one of the same class.
+//! drawn label looks more wrong than a given one of the same class. The order of suspicion in which that is so most often is taken.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use super::confident::Opinion;
-use super::suspicion;
+use super::order::{Measure, Order, VOTES};
 use crate::audit::auc::{Ranked, interval};
 use crate::train::folds::Score;
 
@@ -21,6 +21,8 @@ const DRAWS: u64 = 1000;
 pub struct Trust {
     /// Whether they can be told.
     pub can_tell: bool,
+    /// The order in which they are told best.
+    pub order: Order,
     /// How often a wrong label that was drawn at random looks more wrong than a label of the same class that was given: the mean area
     /// under the ROC curve, 0.5 for guessing. Classes count as often as they were given. Labels that were given wrong lower it.
     pub area: f64,
@@ -54,9 +56,25 @@ fn mean(classes: &[OfClass], times: impl Fn(usize) -> u32) -> f64 {
 }
 
 impl Trust {
-    /// From what is believed of each cover, whose group is `groups`. The same seed draws the same labels.
-    pub fn new(score: &Score, beliefs: &[Opinion], groups: &[usize], classes: usize, seed: u64) -> Self {
-        let (area, interval) = measure(beliefs, groups, classes, seed);
+    /// From what is believed of each cover if neighbours count so much; `groups` has the covers' groups. The same seed draws the same
+    /// labels.
+    pub fn new(
+        score: &Score,
+        believed: &dyn Fn(f32) -> Vec<Opinion>,
+        groups: &[usize],
+        classes: usize,
+        seed: u64,
+    ) -> Self {
+        let beliefs = VOTES.map(|vote| (vote, believed(vote)));
+        let of_order = |order: Order| {
+            let own = beliefs.iter().find(|(vote, _)| *vote == order.vote);
+            own.map_or_else(Vec::new, |(_, beliefs)| drawn(order, beliefs, classes, seed))
+        };
+        let all = Order::all().map(|order| (order, mean(&of_order(order), |_| 1)));
+        // The first of equals.
+        let best = all.reduce(|best, other| if other.1 > best.1 { other } else { best });
+        let order = best.map_or(Order { measure: Measure::SelfConfidence, vote: 0.0 }, |(order, _)| order);
+        let (area, interval) = measured(&of_order(order), groups, seed);
         let can_tell = interval[0] >= LEAST;
         let Score { all, accuracy_ci: [low, high], .. } = score;
         let reached = format!(
@@ -78,11 +96,12 @@ impl Trust {
         } else {
             format!("{reached}; {drawn}, and {:.0} would be the least to go by", 100.0 * LEAST)
         };
-        Self { can_tell, area, interval, verdict }
+        Self { can_tell, order, area, interval, verdict }
     }
 }
 
-fn measure(beliefs: &[Opinion], groups: &[usize], classes: usize, seed: u64) -> (f64, [f64; 2]) {
+/// Given and drawn labels of each class, by their suspicion.
+fn drawn(order: Order, beliefs: &[Opinion], classes: usize, seed: u64) -> Vec<OfClass> {
     let mut dice = ChaCha8Rng::seed_from_u64(seed);
     let mut given: Vec<Vec<usize>> = vec![Vec::new(); classes];
     let mut drawn = given.clone();
@@ -91,17 +110,17 @@ fn measure(beliefs: &[Opinion], groups: &[usize], classes: usize, seed: u64) -> 
         let other = dice.random_range(0..classes - 1);
         drawn[other + usize::from(other >= belief.label)].push(i);
     }
-    let of_classes: Vec<OfClass> = given
-        .into_iter()
-        .zip(drawn)
-        .enumerate()
-        .map(|(class, (given, drawn))| {
-            let count = given.len();
-            let covers = [given, drawn].concat();
-            let scores: Vec<f64> = covers.iter().map(|&i| suspicion(&beliefs[i], class)).collect();
-            OfClass { ranked: Ranked::new(&scores), covers, given: count }
-        })
-        .collect();
+    let of_class = |(class, (given, drawn)): (usize, (Vec<usize>, Vec<usize>))| {
+        let count = given.len();
+        let covers = [given, drawn].concat();
+        let scores: Vec<f64> = covers.iter().map(|&i| order.suspicion(&beliefs[i], class)).collect();
+        OfClass { ranked: Ranked::new(&scores), covers, given: count }
+    };
+    given.into_iter().zip(drawn).enumerate().map(of_class).collect()
+}
+
+/// The area and its interval.
+fn measured(of_classes: &[OfClass], groups: &[usize], seed: u64) -> (f64, [f64; 2]) {
     let count = groups.iter().max().map_or(0, |most| most + 1);
     let draws: Vec<f64> = (0..DRAWS)
         .map(|draw| {
@@ -109,10 +128,10 @@ fn measure(beliefs: &[Opinion], groups: &[usize], classes: usize, seed: u64) -> 
             dice.set_stream(1 + draw);
             let mut times = vec![0; count];
             (0..count).for_each(|_| times[dice.random_range(0..count)] += 1);
-            mean(&of_classes, |cover| times[groups[cover]])
+            mean(of_classes, |cover| times[groups[cover]])
         })
         .collect();
-    (mean(&of_classes, |_| 1), interval(&draws))
+    (mean(of_classes, |_| 1), interval(&draws))
 }
 
 #[cfg(test)]
@@ -136,13 +155,17 @@ mod tests {
     #[test]
     fn networks_that_know_only_which_class_is_largest_cannot_tell() {
         let groups: Vec<usize> = (0..600).collect();
-        let (area, interval) = measure(&beliefs(0.0), &groups, 3, 1);
+        let measure = |knows: f32, groups: &[usize]| {
+            let order = Order { measure: Measure::NormalisedMargin, vote: 0.0 };
+            measured(&drawn(order, &beliefs(knows), 3, 1), groups, 1)
+        };
+        let (area, interval) = measure(0.0, &groups);
         assert!((area - 0.5).abs() < 0.05 && interval[0] < 0.5 && interval[1] > 0.5, "{area} {interval:?}");
-        let (area, interval) = measure(&beliefs(0.5), &groups, 3, 1);
+        let (area, interval) = measure(0.5, &groups);
         assert!(area > 0.99 && interval[0] > 0.95, "{area} {interval:?}");
-        let (some, narrow) = measure(&beliefs(0.03), &groups, 3, 1);
+        let (some, narrow) = measure(0.03, &groups);
         let together: Vec<usize> = (0..600).map(|i| i / 30).collect();
-        let (same, wide) = measure(&beliefs(0.03), &together, 3, 1);
+        let (same, wide) = measure(0.03, &together);
         assert!(some > 0.6 && same == some && wide != narrow, "{some} {narrow:?} {wide:?}");
     }
 }

@@ -129,7 +129,7 @@ mod tests {
             assert!(more.iter().filter(of(cell)).count() >= 2, "{cell:?}");
         }
         // The surest and the least sure of a cell.
-        let last = more.iter().filter(of((0, 0))).next_back().map(|cover| cover.hash.as_str());
+        let last = more.iter().rfind(of((0, 0))).map(|cover| cover.hash.as_str());
         assert_eq!(last, Some("0049"));
         let Answer { confidence, .. } = more.iter().find(|cover| of((0, 0))(cover)).unwrap().answer;
         assert!(confidence > 0.9);
