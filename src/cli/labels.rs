@@ -27,9 +27,9 @@ use crate::{Error, Result};
 pub struct Arguments {
     /// A folder per class, a CSV or TSV table, a music library, an imported data set, or the folder that `train --folds` wrote
     data: PathBuf,
-    /// Cut the covers into so many folds
-    #[arg(long, value_name = "K", default_value_t = FOLDS, value_parser = whole::<usize>(bounds::FOLDS), help_heading = DATA)]
-    folds: usize,
+    /// Cut the covers into so many folds [default: 5, or those that were begun]
+    #[arg(long, value_name = "K", value_parser = whole::<usize>(bounds::FOLDS), help_heading = DATA)]
+    folds: Option<usize>,
     #[command(flatten)]
     settings: Settings,
     /// Start all networks from these weights, as `train --weights` does [default: random first values]
@@ -92,7 +92,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
                     })?
                 }
             }
-            None => Folds::begin(starter, data, config, *folds, arguments.weights.as_deref(), out)?,
+            None => Folds::begin(starter, data, config, folds.unwrap_or(FOLDS), arguments.weights.as_deref(), out)?,
         };
         let mut opened = None;
         let answers = all.train(starter, out, |_, trainer| {
@@ -123,17 +123,17 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 impl Arguments {
     /// Whether nothing was said of how to train; `config` is what came of the options.
     fn says_nothing(&self, config: &Config) -> bool {
-        *config == Config::default() && self.folds == FOLDS && self.weights.is_none()
+        *config == Config::default() && self.folds.is_none() && self.weights.is_none()
     }
 }
 
 /// Refuses other settings than those that the folds in `out` were begun with.
-fn check_same(all: &Folds, config: &Config, folds: usize, weights: Option<&Path>, out: &Path) -> Result<()> {
+fn check_same(all: &Folds, config: &Config, folds: Option<usize>, weights: Option<&Path>, out: &Path) -> Result<()> {
     let shown = out.display();
     let begun = |what: String| {
         Err(Error::input(format!("--out {shown}: was begun with {what}; give the same, or name another folder")))
     };
-    if all.folds != folds {
+    if folds.is_some_and(|folds| folds != all.folds) {
         return begun(format!("--folds {}", all.folds));
     }
     if all.weights.as_deref() != weights {

@@ -153,6 +153,7 @@ fn the_same_command_goes_on_and_other_settings_are_refused() {
     // `--batch 8` and `--epochs 8`, both.
     refused(&other, &["was begun with", "--epochs 8", "--batch 8"]);
     refused(&["labels", text(out), "--folds", "3"], &["was begun with --folds 2"]);
+    refused(&["labels", text(out), "--epochs", "3"], &["was begun with", "--epochs 8", "--net small"]);
     refused(&["labels", text(data)], &["--out DIR is missing"]);
     // A folder of folds says all itself; what is finished is not trained again.
     let dir = tempfile::tempdir().unwrap();
@@ -193,7 +194,7 @@ fn folds_are_checked_before_the_long_run_and_give_a_score_over_all_covers() {
         refused(&call.iter().map(String::as_str).collect::<Vec<_>>(), parts);
         assert!(!out.exists());
     };
-    refused("4", &[], &["class `Jazz` has 3 covers, fewer than the 4 folds: name 3 folds", "--without Jazz"]);
+    refused("4", &[], &["class `Jazz` has 3 covers, fewer than the 4 folds: say --folds 3", "--without Jazz"]);
     refused("1", &[], &["--folds 1: must be a whole number from 2 to 100"]);
     refused("3", &["--split", "80,20"], &["--split", "cannot be used with"]);
     refused("3", &["--patience", "2"], &["--patience 2", "folds have none"]);

@@ -95,7 +95,7 @@ pub fn check(classes: &[String], items: &Items, folds: usize) -> Result<()> {
     if too_few.len() > NAMED {
         listed.push(format!("and {} more classes like these", too_few.len() - NAMED));
     }
-    let fewer = if least >= 2 { format!("name {least} folds, ") } else { String::new() };
+    let fewer = if least >= 2 { format!("say --folds {least}, ") } else { String::new() };
     let names: Vec<&str> = too_few.iter().take(NAMED).map(|&class| classes[class].as_str()).collect();
     Err(Error::Input(format!(
         "{}, fewer than the {folds} folds: {fewer}add covers of other groups, or leave them out with --without {}",
@@ -176,7 +176,7 @@ mod tests {
         let classes = ["Jazz", "Hip Hop"].map(str::to_owned);
         let said = assign(&classes, &items, 4, 1).unwrap_err().to_string();
         assert!(
-            said.contains("class `Jazz` has 4 covers in 3 groups to keep whole, fewer than the 4 folds: name 3 folds")
+            said.contains("class `Jazz` has 4 covers in 3 groups to keep whole, fewer than the 4 folds: say --folds 3")
         );
         let said = assign(&classes, &items, 5, 1).unwrap_err().to_string();
         assert!(said.contains("`Hip Hop` has 4 covers, fewer") && said.ends_with("--without 'Jazz,Hip Hop'"), "{said}");
