@@ -184,7 +184,9 @@ impl Folds {
             let say = |line: String| starter.listener.event(Event::Note(line));
             say(format!("\nfold {fold} of {}", self.folds));
             let (root, config) = (Self::folder(out, fold), self.config(fold));
-            let (best, test) = match several::ended(&root, &config)? {
+            // A score without its answers is made again.
+            let answered = RunFolder::new(&root).predictions().is_file();
+            let (best, test) = match several::ended(&root, &config)?.filter(|_| answered) {
                 Some(ended) => {
                     say("is finished".to_owned());
                     ended

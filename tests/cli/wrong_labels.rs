@@ -163,7 +163,6 @@ fn the_same_command_goes_on_and_other_settings_are_refused() {
         fs::write(copy.join(file), bytes).unwrap();
     }
     // As if it had been killed within the second fold.
-    fs::remove_file(copy.join("fold-2/test.json")).unwrap();
     fs::remove_file(copy.join("fold-2/test-predictions.csv")).unwrap();
     for name in ["labels.csv", "labels.html", "labels.json", "out-of-fold.csv"] {
         fs::remove_file(copy.join(name)).unwrap();
