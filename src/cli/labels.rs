@@ -154,8 +154,10 @@ fn text(found: &Found, files: &[PathBuf; 3]) -> String {
     let mut text = format!("\nlabels: {}.\n", console::shown(&trust.verdict));
     if trust.can_tell {
         let (suspects, all, wrong) = (found.suspects(), found.rows.len(), found.confident.wrong);
-        text +=
-            &format!("{suspects} of {all} labels are suspects; by the confident joint about {wrong:.0} are wrong.\n");
+        text += &format!(
+            "{suspects} of {all} labels are suspects. The confident joint stands for about {wrong:.0} wrong \
+             labels, too many where the networks themselves are often wrong.\n"
+        );
     } else {
         text += "So these networks cannot tell which labels are wrong, and nothing is called a suspect: the list is in their order of \
                  suspicion all the same. More covers, more epochs or weights to start from (--weights) may change that.\n";

@@ -44,8 +44,8 @@ pub fn page(found: &Found, most: usize, name: &str) -> Result<Page> {
     let trust = &found.trust;
     let headline = match found.suspects() {
         _ if !trust.can_tell => "Cannot tell which labels are wrong".to_owned(),
-        0 => "No label looks wrong".to_owned(),
-        n => format!("{} of {} labels look wrong", thousands(n as u64), thousands(found.rows.len() as u64)),
+        0 => "No label is a suspect".to_owned(),
+        n => format!("{} of {} labels are suspects", thousands(n as u64), thousands(found.rows.len() as u64)),
     };
     let tone = if trust.can_tell { Tone::Plain } else { Tone::Unsure };
     let lead = html! { (page::verdict(tone, &headline, &html! { (sentence(&trust.verdict)) })) };
@@ -77,7 +77,8 @@ fn labels(found: &Found, most: usize, number: &mut usize) -> Result<Markup> {
     Ok(html! {
         p {
             @if found.trust.can_tell {
-                "The most suspicious first; “suspect” marks those that confident learning takes for wrong. Look at each cover and say what becomes of its label. "
+                "The most suspicious first; “suspect” marks labels that the networks contradict. The fewer labels they agree with, the more of these are right all the same: look at each cover, and "
+                "say what becomes of its label. "
             } @else {
                 "In the order of suspicion, which these networks cannot be trusted with: look at each as you would at covers drawn at random. "
             }
@@ -223,7 +224,9 @@ fn joint(found: &Found) -> Markup {
         p {
             "The confident joint: a cover counts for a class if its probability reaches the mean that the class has where it is the label. Off its diagonal are labels "
             "that the networks contradict."
-            @if found.trust.can_tell { " Scaled to all covers it stands for about " (format!("{:.0}", confident.wrong)) " wrong labels." }
+            @if found.trust.can_tell {
+                " Scaled to all covers it stands for about " (format!("{:.0}", confident.wrong)) " wrong labels, too many where the networks themselves are often wrong."
+            }
         }
         @if rows.is_empty() {
             p { "No cover is confidently of another class than its label." }
