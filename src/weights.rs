@@ -1,11 +1,16 @@
-//! Checkpoints and other programs' weights: safetensors files with PyTorch's names and layouts.
+//! Checkpoints and other programs' weights: safetensors files, and PyTorch's own, with PyTorch's names and layouts.
 
 mod compare;
 mod export;
 mod foreign;
+mod formats;
 mod import;
 mod loss_scale;
+pub mod onnx;
+mod parts;
 mod seal;
+mod torch;
+mod wrappers;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
@@ -16,14 +21,15 @@ use serde::{Deserialize, Serialize};
 
 pub use compare::LeftOut;
 pub use export::Exported;
-pub use foreign::{About, Preprocessing};
+pub use foreign::{About, Pictures, Preprocessing};
 pub use loss_scale::LossScale;
+pub use parts::Files;
 
 use crate::data::picture::fit::MAX_SIZE;
-use crate::data::{Dataset, Harmonise};
+use crate::data::{Dataset, Fit, Harmonise};
 use crate::nets::NetConfig;
 use crate::{Error, Result};
-use gatefold_engine::file::{self, write_atomically};
+use gatefold_engine::file::write_atomically;
 use gatefold_engine::gpu::Gpu;
 use gatefold_engine::params::Arena;
 use gatefold_engine::params::ParameterStore;
@@ -36,7 +42,7 @@ pub struct Header {
     pub net: NetConfig,
     /// Class names in the order of the logits.
     pub labels: Vec<String>,
-    /// How a picture becomes a square: "crop" or "pad".
+    /// How a picture becomes a square: the name of a [`Fit`].
     pub fit: String,
     /// What every picture is brought through first, if the data set was harmonised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -107,6 +113,9 @@ impl Header {
         if self.net.size > MAX_SIZE as usize {
             return Some(format!("pictures of {} pixels; it is damaged", self.net.size));
         }
+        if Fit::named(&self.fit).is_none() {
+            return Some(format!("pictures made square by {:?}, which this version does not know", self.fit));
+        }
         if let Some(fault) = self.harmonise.and_then(Harmonise::fault) {
             return Some(format!("a harmonisation that cannot be ({fault}); it is damaged"));
         }
@@ -159,6 +168,8 @@ pub struct Checkpoint {
     tensors: Tensors,
     /// Whether a hash has told that it is as it was written.
     sealed: bool,
+    /// What the user should know of how its tensors were found.
+    notes: Vec<String>,
     /// Where it came from, for messages.
     source: String,
 }
@@ -178,7 +189,7 @@ impl Checkpoint {
         for (offset, spec) in &store.spec().states {
             tensors.insert(spec.name.clone(), (vec![spec.len], words[*offset..offset + spec.len].to_vec()));
         }
-        Ok(Self { header: Some(header), tensors, sealed: true, source: "this run".into() })
+        Ok(Self { header: Some(header), tensors, sealed: true, notes: vec![], source: "this run".into() })
     }
 
     /// Writes the file: temporary file, sync, rename, so that a crash leaves the old one or the new one.
@@ -209,20 +220,18 @@ impl Checkpoint {
     /// Reads a file that this program or another one wrote.
     ///
     /// # Errors
-    /// [`Error::Input`] if it is missing, cut off, no safetensors file, or of a network that only looks alike.
+    /// [`Error::Input`] if it is missing, cut off, no weights, or of a network that only looks alike.
     pub fn read(path: &Path) -> Result<Self> {
-        let source = path.display().to_string();
-        let bytes = file::read(path).map_err(|e| Error::input(format!("checkpoint {source}: cannot be read ({e})")))?;
-        Self::parse(&source, &bytes)
+        Files::read("checkpoint", path)?.parse()
     }
 
     /// Reads a file's bytes; `source` names it in messages.
     pub fn parse(source: &str, bytes: &[u8]) -> Result<Self> {
-        let (header, sealed, tensors) = import::parse(source, bytes)?;
+        let import::Parsed { header, sealed, tensors, notes } = import::parse(source, bytes)?;
         if let Some(fault) = header.as_ref().and_then(Header::fault) {
             return Err(Error::input(format!("checkpoint {source}: {fault}")));
         }
-        Ok(Self { header, tensors, sealed, source: source.to_owned() })
+        Ok(Self { header, tensors, sealed, notes, source: source.to_owned() })
     }
 
     /// Where it came from.
@@ -236,13 +245,12 @@ impl Checkpoint {
     }
 
     /// What the user should know of it.
-    pub fn note(&self) -> Option<String> {
-        (self.header.is_some() && !self.sealed).then(|| {
-            format!(
-                "checkpoint {}: an older version wrote it without a hash, so damage to it would go unnoticed",
-                self.source
-            )
-        })
+    pub fn notes(&self) -> Vec<String> {
+        let unsealed = self.header.is_some() && !self.sealed;
+        let unsealed =
+            unsealed.then_some("an older version wrote it without a hash, so damage to it would go unnoticed");
+        let notes = self.notes.iter().map(String::as_str).chain(unsealed);
+        notes.map(|note| format!("checkpoint {}: {note}", self.source)).collect()
     }
 
     /// Whether all its numbers are numbers.

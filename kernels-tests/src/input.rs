@@ -75,7 +75,8 @@ fn expected(n: usize, op: &InputOp) -> Array {
         let (flip, dy, dx) = drawn(n, op.augment);
         let x = if flip { w - 1 - x } else { x };
         let place = |at: usize, source: usize, size: usize, moved: i64| {
-            (at as i64 + (source as i64 - size as i64) / 2 + moved).clamp(0, source as i64 - 1) as usize
+            let centre = ((source as f64 - size as f64) / 2.0).round_ties_even() as i64;
+            (at as i64 + centre + moved).clamp(0, source as i64 - 1) as usize
         };
         let rgb = [0, 1, 2].map(|c| f64::from(noise(n, place(y, sh, h, dy), place(x, sw, w, dx), c)));
         let value = recoloured(rgb, n, op.augment.colour)[c];

@@ -305,8 +305,9 @@ impl Observer for Steps<'_> {
         self.steps = steps * epochs;
     }
 
-    fn step(&mut self, report: &StepReport) {
+    fn step(&mut self, report: &StepReport) -> Result<()> {
         (self.progress)(report.step, self.steps);
+        Ok(())
     }
 
     fn epoch(&mut self, _: &EpochReport, _: bool) {}

@@ -110,6 +110,9 @@ impl Choice for Fit {
     const VALUES: &'static [(&'static str, &'static str, Self)] = &[
         ("crop", "Keep the largest square around the centre", Self::Crop),
         ("pad", "Keep everything, fill the missing sides with black", Self::Pad),
+        ("bilinear", "Resize the shorter side, bilinear, then keep the centre: torchvision's rule", Self::Bilinear),
+        ("bicubic", "The same, bicubic: timm's usual rule", Self::Bicubic),
+        ("lanczos", "The same, Lanczos", Self::Lanczos),
     ];
 }
 

@@ -1,10 +1,12 @@
 //! `gatefold demo`
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
 use super::help::{NETWORK, OUTPUT, SCHEDULE, net, whole};
+use super::train::{Limit, TrainingProgress};
 use super::{GpuArguments, console, explain, report, sample, train};
 use crate::Result;
 use crate::data::{Columns, Dataset, Split};
@@ -35,6 +37,14 @@ pub struct Arguments {
 /// Covers that the heat maps are shown for.
 const SHOWN: usize = 12;
 
+/// Nobody waits a day for a demonstration. One software driver takes a minute a step.
+const LIMIT: Limit = Limit {
+    time: Duration::from_secs(2 * 3600),
+    what: "the demo",
+    instead: "name another --adapter of `gatefold devices`, or fewer --epochs; without a GPU Mesa's software driver is the quickest \
+              (Debian and Ubuntu: apt install mesa-vulkan-drivers)",
+};
+
 pub fn run(arguments: &Arguments) -> Result<()> {
     let (covers, run, maps) =
         (arguments.out.join("covers"), arguments.out.join("run"), arguments.out.join("heat-maps"));
@@ -54,7 +64,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let trainer =
         train::with_starter(&arguments.gpu, When::OnGpus, None, |starter| starter.start(&table, config, None, &run))?;
     let gpu = trainer.gpu();
-    let outcome = train::train(trainer, true, None)?;
+    let progress = TrainingProgress::new(trainer.pictures_per_step(), None).within(LIMIT);
+    let outcome = train::shown(trainer, progress)?;
     train::finish(&outcome, &run, false)?;
     report::after_training(&run, &gpu);
 

@@ -65,6 +65,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             yes(a.timestamps),
             a.cooperative_matrix.map_or("no".into(), |side| format!("{side} x {side}, f16 to f32")),
         );
+        if let Some(free) = a.free_bytes {
+            let _ = writeln!(text, "    memory               {} free", mib(free));
+        }
         if !a.without.is_empty() {
             let names: Vec<_> = a.without.iter().map(|switch| switch.name()).collect();
             let _ = writeln!(text, "    done without         {} (GATEFOLD_WITHOUT)", names.join(", "));

@@ -82,14 +82,15 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         return Err(Error::input("--limit is for --faithfulness and --randomisation; leave it out"));
     }
     let (checkpoint, images) = arguments.weights.checkpoint(&arguments.paths)?;
-    let model = Model::from_checkpoint(&arguments.gpu.open()?, &checkpoint)?;
-    if arguments.layer.as_deref() == Some("list") {
-        let lines = layers(&model)?;
+    // Of any file whose network is known, also of one without a head.
+    if let Some(header) = checkpoint.header.as_ref().filter(|_| arguments.layer.as_deref() == Some("list")) {
+        let lines = layers(header)?;
         let lines =
             lines.iter().map(|(name, shape)| format!("{name} {}x{} cells, {} channels\n", shape.h, shape.w, shape.c));
         console::show(&lines.collect::<String>());
         return Ok(());
     }
+    let model = Model::from_checkpoint(&arguments.gpu.open()?, &checkpoint)?;
     let class = arguments.class.as_deref().map(|name| gallery::class_of(&model, name)).transpose()?;
     let question = Question { methods: &arguments.method, layer: arguments.layer.as_deref(), class };
     let run = arguments.weights.weights.is_none().then(|| RunFolder::new(&arguments.paths[0]));
@@ -159,7 +160,8 @@ fn write_maps(
 fn say_passes(model: &Model, question: &Question) -> Result<()> {
     if question.methods.contains(&Method::ScoreCam) {
         let layer = choose_layer(model, question.layer)?;
-        let channels = layers(model)?.into_iter().find(|(name, _)| *name == layer).map_or(0, |(_, shape)| shape.c);
+        let channels =
+            layers(&model.header)?.into_iter().find(|(name, _)| *name == layer).map_or(0, |(_, shape)| shape.c);
         console::say(format!(
             "note: score-cam runs the network up to {} times for each picture, once per channel",
             channels + 1

@@ -50,6 +50,15 @@ where
     Whole { range, of: PhantomData }
 }
 
+/// Three numbers, of red, green and blue.
+pub fn three(text: &str) -> Result<[f32; 3], String> {
+    let numbers: Vec<f32> = text.split(',').map_while(|number| number.trim().parse().ok()).collect();
+    let three = <[f32; 3]>::try_from(numbers).ok().filter(|three| three.iter().all(|number| number.is_finite()));
+    three
+        .filter(|_| text.split(',').count() == 3)
+        .ok_or_else(|| "three numbers separated by commas, as 0.485,0.456,0.406".to_owned())
+}
+
 #[derive(Clone)]
 struct Whole<T> {
     range: RangeInclusive<u64>,

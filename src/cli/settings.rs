@@ -2,11 +2,12 @@
 
 use clap::Args;
 
-use super::help::{Choice, DATA, FINE_TUNING, NETWORK, OPTIMISER, SCHEDULE, choice, net, whole};
+use super::help::{Choice, DATA, FINE_TUNING, NETWORK, OPTIMISER, SCHEDULE, choice, net, three, whole};
 use crate::data::{Columns, Fit, Labelling, Multi};
 use crate::nets::{Freeze, Head};
 use crate::train::config::bounds;
 use crate::train::{Augmentation, ClassWeights, Config, Precision, Schedule};
+use crate::weights::Pictures;
 use crate::{Error, Result};
 
 /// All that a run is made of, but for its data and its folder.
@@ -19,9 +20,15 @@ pub struct Settings {
     /// Height and width of the network's input in pixels
     #[arg(long, value_name = "PX", help_heading = DATA, value_parser = whole::<usize>(bounds::SIZE))]
     size: Option<usize>,
-    /// How pictures become squares
-    #[arg(long, value_parser = choice::<Fit>(), help_heading = DATA)]
+    /// How pictures become squares; weights to start from bring their own rule
+    #[arg(long, visible_alias = "interpolation", value_parser = choice::<Fit>(), help_heading = DATA)]
     fit: Option<Fit>,
+    /// Mean of red, green and blue that is taken off pixels of 0 to 1 [default: that of the weights to start from, else 0.5]
+    #[arg(long, value_name = "R,G,B", value_parser = three, help_heading = DATA)]
+    mean: Option<[f32; 3]>,
+    /// Standard deviation of red, green and blue that they are divided by [default: that of the weights to start from, else 0.25]
+    #[arg(long, value_name = "R,G,B", value_parser = three, help_heading = DATA)]
+    std: Option<[f32; 3]>,
     /// Random changes in training, separated by commas: flip, shift=0.1 (of the side), colour=0.2 (brightness, contrast and
     /// saturation), erase=0.25 (of the pictures lose a rectangle), or none
     #[arg(long, value_name = "CHANGES", help_heading = DATA)]
@@ -151,6 +158,14 @@ impl Settings {
             ));
         }
         self.override_in(&mut config);
+        // A recipe has said what differs from the defaults.
+        let usual = Config::default();
+        config.said = Pictures {
+            mean: self.mean.or((config.mean != usual.mean).then_some(config.mean)),
+            std: self.std.or((config.std != usual.std).then_some(config.std)),
+            fit: self.fit.or((config.fit != usual.fit).then_some(config.fit)),
+            crop: None,
+        };
         Ok(config)
     }
 
@@ -165,6 +180,8 @@ impl Settings {
         set(&mut config.head, &self.head);
         set(&mut config.size, &self.size);
         set(&mut config.fit, &self.fit);
+        set(&mut config.mean, &self.mean);
+        set(&mut config.std, &self.std);
         set(&mut config.batch, &self.batch);
         set(&mut config.accumulate, &self.accumulate);
         set(&mut config.precision, &self.precision);

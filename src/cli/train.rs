@@ -13,7 +13,7 @@ use serde::Serialize;
 
 pub use arguments::{Arguments, TuningArguments};
 pub use folds::text as folds_text;
-pub use progress::TrainingProgress;
+pub use progress::{Limit, TrainingProgress};
 
 use super::console::{self, duration};
 use super::data::Console;
@@ -79,13 +79,18 @@ pub fn with_starter<T>(
 
 /// Trains to the end, with progress. `go_on` is the command that goes on with the run if it is interrupted.
 pub fn train(mut trainer: Trainer, tensorboard: bool, go_on: Option<String>) -> Result<Outcome> {
-    for note in trainer.notes() {
-        console::say(format!("note: {note}"));
-    }
     if !tensorboard {
         trainer.without_tensorboard();
     }
-    let mut progress = TrainingProgress::new(trainer.pictures_per_step(), go_on);
+    let progress = TrainingProgress::new(trainer.pictures_per_step(), go_on);
+    shown(trainer, progress)
+}
+
+/// Trains to the end with this progress.
+pub fn shown(trainer: Trainer, mut progress: TrainingProgress) -> Result<Outcome> {
+    for note in trainer.notes() {
+        console::say(format!("note: {note}"));
+    }
     trainer.train(&mut progress)
 }
 

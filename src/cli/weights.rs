@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::console;
-use super::help::{NETWORK, net, whole};
+use super::help::{NETWORK, choice, net, three, whole};
+use crate::data::Fit;
 use crate::train::config::bounds::SIZE;
 use crate::train::run::RunFolder;
-use crate::weights::{About, Checkpoint};
+use crate::weights::{About, Checkpoint, Pictures};
 use crate::{Error, Result};
 
 /// What a weights file does not say of itself, if another program wrote it.
@@ -23,14 +24,38 @@ pub struct AboutArguments {
     /// Class names in the order of the outputs, a text file with one a line [default: the file's, or 0, 1, …]
     #[arg(long, value_name = "FILE", help_heading = NETWORK)]
     labels: Option<PathBuf>,
+    /// How pictures become squares [default: the file's rule, else that of config.json beside it, else torchvision's]
+    #[arg(long, visible_alias = "interpolation", value_parser = choice::<Fit>(), help_heading = NETWORK)]
+    fit: Option<Fit>,
+    /// Share of the resized picture's side that the network sees, from 0.05 to 1 [default: as --fit]
+    #[arg(long, value_name = "SHARE", help_heading = NETWORK)]
+    crop_pct: Option<f32>,
+    /// Mean of red, green and blue that is taken off pixels of 0 to 1 [default: as --fit]
+    #[arg(long, value_name = "R,G,B", value_parser = three, help_heading = NETWORK)]
+    mean: Option<[f32; 3]>,
+    /// Standard deviation of red, green and blue that they are divided by [default: as --fit]
+    #[arg(long, value_name = "R,G,B", value_parser = three, help_heading = NETWORK)]
+    std: Option<[f32; 3]>,
 }
 
 impl AboutArguments {
+    fn pictures(&self) -> Result<Pictures> {
+        let &Self { mean, std, fit, crop_pct: crop, .. } = self;
+        if let Some(crop) = crop.filter(|crop| !(0.05..=1.0).contains(crop)) {
+            return Err(Error::input(format!("--crop-pct {crop}: must be from 0.05 to 1")));
+        }
+        if let Some(std) = std.filter(|std| std.iter().any(|&number| number <= 0.0)) {
+            return Err(Error::input(format!("--std {std:?}: each must be above 0")));
+        }
+        Ok(Pictures { mean, std, fit, crop })
+    }
+
     /// Reads a weights file and tells what came of it.
     pub fn read(&self, file: &Path) -> Result<Checkpoint> {
         let mut checkpoint = Checkpoint::read(file)?;
-        let about = About { net: self.net.as_deref(), size: self.size, labels: self.labels.as_deref() };
-        for note in checkpoint.adopt(&about)?.into_iter().chain(checkpoint.note()) {
+        let pictures = self.pictures()?;
+        let about = About { net: self.net.as_deref(), size: self.size, labels: self.labels.as_deref(), pictures };
+        for note in checkpoint.adopt(&about)?.into_iter().chain(checkpoint.notes()) {
             console::say(format!("note: {note}"));
         }
         Ok(checkpoint)
@@ -40,7 +65,7 @@ impl AboutArguments {
 /// A weights file instead of a run.
 #[derive(Args, Clone)]
 pub struct WeightsArguments {
-    /// Weights instead of a run: a checkpoint, an exported file, or one of torchvision's or timm's (safetensors) [default: the
+    /// Weights instead of a run: a checkpoint, an exported file, or one of torchvision's or timm's (safetensors or .pth) [default: the
     /// run's best]
     #[arg(long, value_name = "FILE", help_heading = NETWORK)]
     pub weights: Option<PathBuf>,
@@ -54,16 +79,16 @@ impl WeightsArguments {
         if let Some(file) = &self.weights {
             return Ok((self.about.read(file)?, paths));
         }
-        let AboutArguments { net, size, labels } = &self.about;
-        if net.is_some() || size.is_some() || labels.is_some() {
+        let AboutArguments { net, size, labels, .. } = &self.about;
+        if net.is_some() || size.is_some() || labels.is_some() || self.about.pictures()? != Pictures::default() {
             return Err(Error::input(
-                "--net, --size and --labels describe a file and need --weights FILE; a run knows them",
+                "--net, --size, --labels, --fit, --crop-pct, --mean and --std describe a file and need --weights FILE; a run knows them",
             ));
         }
         let Some((run, rest)) = paths.split_first() else { return Err(Error::input("name a run, or --weights FILE")) };
         let run = RunFolder::open(run)?;
         let checkpoint = Checkpoint::read(&run.checkpoint()?)?;
-        for note in run.takes_last().into_iter().chain(checkpoint.note()) {
+        for note in run.takes_last().into_iter().chain(checkpoint.notes()) {
             console::say(format!("note: {note}"));
         }
         Ok((checkpoint, rest))

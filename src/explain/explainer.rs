@@ -49,8 +49,8 @@ pub struct Explanation {
 }
 
 /// Names and shapes of the layers that can be asked about, in the order of the network.
-pub fn layers(model: &Model) -> Result<Vec<(String, Shape)>> {
-    Ok(shapes(&forward(&model.header, 1, Taps::None)?))
+pub fn layers(header: &Header) -> Result<Vec<(String, Shape)>> {
+    Ok(shapes(&forward(header, 1, Taps::None)?))
 }
 
 fn shapes(recorded: &Forward) -> Vec<(String, Shape)> {

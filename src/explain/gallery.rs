@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::render::{SheetRow, contact_sheet};
 use super::{CANNOT_SHOW, Explainer, Method, Question};
-use crate::data::picture::fit::{Region, hundredths};
+use crate::data::picture::fit::{Region, centred, hundredths};
 use crate::data::picture::{Picture, load_rgb};
 use crate::score::model::Model;
 use crate::{Error, Result};
@@ -73,7 +73,7 @@ impl Original {
     fn of(model: &Model, picture: &Picture, peak: Option<(u32, u32)>) -> Self {
         let (width, height) = (picture.width, picture.height);
         let (size, whole) = (model.size(), model.picture_size());
-        let square = model.pipeline().region(width, height, whole).inner((whole - size) / 2, size, whole);
+        let square = model.pipeline().region(width, height, whole).inner(centred(whole, size), size, whole);
         let place = |start: f64, length: f64, pixel: u32| start + (f64::from(pixel) + 0.5) / f64::from(size) * length;
         let peak =
             peak.map(|(x, y)| [place(square.x, square.width, x), place(square.y, square.height, y)].map(hundredths));
@@ -99,7 +99,7 @@ pub fn seen(model: &Model, picture: &[u8]) -> Result<RgbImage> {
     let (size, square) = (model.size(), model.picture_size());
     let whole = RgbImage::from_raw(square, square, picture.to_vec());
     let whole = whole.ok_or_else(|| Error::run("a picture of another size"))?;
-    let edge = (square - size) / 2;
+    let edge = centred(square, size);
     Ok(image::imageops::crop_imm(&whole, edge, edge, size, size).to_image())
 }
 

@@ -5,6 +5,7 @@ use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::{Shape, Tensor};
 use rayon::prelude::*;
 
+use crate::data::picture::fit::centred;
 use crate::score::model::Model;
 use crate::weights::Header;
 use crate::{Error, Result, nets};
@@ -22,7 +23,7 @@ pub fn normalised(header: &Header, picture: &[u8]) -> Result<Vec<f32>> {
     if picture.len() != square * square * 3 {
         return Err(Error::run(format!("{} bytes for a picture of {square}x{square}", picture.len())));
     }
-    let edge = (square - size) / 2;
+    let edge = centred(square as u32, size as u32) as usize;
     let mut out = Vec::with_capacity(size * size * CHANNELS);
     for y in edge..edge + size {
         for pixel in picture[(y * square + edge) * 3..][..size * 3].chunks_exact(3) {

@@ -1,16 +1,23 @@
 //! Layers: an op together with its named parameters.
 
 use gatefold_engine::ops::add::add_relu;
+use gatefold_engine::ops::avg_pool::avg_pool;
 use gatefold_engine::ops::batch_norm::{BatchNorm, batch_norm, batch_norm_relu};
+use gatefold_engine::ops::concat::{Stack, concat};
 use gatefold_engine::ops::conv2d::{conv2d, norm_relu_conv2d};
 use gatefold_engine::ops::dense::dense;
 use gatefold_engine::ops::dropout::dropout;
+use gatefold_engine::ops::flatten::flatten;
+use gatefold_engine::ops::global_avg_pool::global_avg_pool;
+use gatefold_engine::ops::max_pool::max_pool;
+use gatefold_engine::ops::relu::relu;
 use gatefold_engine::ops::window::Window;
 use gatefold_engine::params::{Init, Layout, ParameterSpec, StateSpec};
 use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::{Shape, Tensor};
 
 use super::Freeze;
+use super::layers::{Layer, Op};
 use crate::Result;
 
 /// Channels of a picture on disk; in memory there is a fourth of zeros.
@@ -33,6 +40,8 @@ pub struct Build<'a> {
     pub freeze: Option<Freeze>,
     /// Batch-norms keep to their running statistics in training too.
     pub freeze_statistics: bool,
+    /// What was recorded, in order.
+    pub(super) layers: Vec<Layer>,
     /// What the network looks at. The convolution that reads it has weights for three channels on disk.
     pictures: Tensor,
 }
@@ -49,8 +58,15 @@ impl<'a> Build<'a> {
             map: None,
             freeze: None,
             freeze_statistics: false,
+            layers: vec![],
             pictures,
         }
+    }
+
+    /// Writes down what a layer computes, and gives its output.
+    fn layer(&mut self, op: Op, inputs: &[Tensor], output: Tensor) -> Tensor {
+        self.layers.push(Layer { op, inputs: inputs.to_vec(), output });
+        output
     }
 
     fn parameter(&mut self, name: String, shape: Shape, layout: Layout, init: Init) -> Tensor {
@@ -89,13 +105,15 @@ impl<'a> Build<'a> {
     pub fn conv(&mut self, name: &str, x: Tensor, channels: usize, window: Window) -> Result<Tensor> {
         let (weight, start) = self.conv_weight(name, x, channels, window);
         let bias = self.bias(name, channels, start.bias);
-        conv2d(self.tape, x, weight, Some(bias), window)
+        let y = conv2d(self.tape, x, weight, Some(bias), window)?;
+        Ok(self.layer(Op::Conv { name: name.to_owned(), bias: true, window }, &[x], y))
     }
 
     /// A convolution without a bias, as a batch-norm wants it: that would take the bias away again.
     pub fn plain_conv(&mut self, name: &str, x: Tensor, channels: usize, window: Window) -> Result<Tensor> {
         let (weight, _) = self.conv_weight(name, x, channels, window);
-        conv2d(self.tape, x, weight, None, window)
+        let y = conv2d(self.tape, x, weight, None, window)?;
+        Ok(self.layer(Op::Conv { name: name.to_owned(), bias: false, window }, &[x], y))
     }
 
     fn conv_weight(&mut self, name: &str, x: Tensor, channels: usize, window: Window) -> (Tensor, Start) {
@@ -121,19 +139,60 @@ impl<'a> Build<'a> {
     pub fn batch_norm(&mut self, name: &str, x: Tensor, eps: f32) -> Result<Tensor> {
         let norm = self.norm(name, x.shape.c, eps);
         let training = self.batch_statistics();
-        batch_norm(self.tape, x, &norm, training)
+        let y = batch_norm(self.tape, x, &norm, training)?;
+        Ok(self.layer(Op::BatchNorm { name: name.to_owned(), eps, relu: false }, &[x], y))
     }
 
     /// Batch normalisation and ReLU.
     pub fn batch_norm_relu(&mut self, name: &str, x: Tensor, eps: f32) -> Result<Tensor> {
         let norm = self.norm(name, x.shape.c, eps);
         let training = self.batch_statistics();
-        batch_norm_relu(self.tape, x, &norm, training)
+        let y = batch_norm_relu(self.tape, x, &norm, training)?;
+        Ok(self.layer(Op::BatchNorm { name: name.to_owned(), eps, relu: true }, &[x], y))
     }
 
     /// The end of a residual block: `relu(a + b)`.
     pub fn add_relu(&mut self, a: Tensor, b: Tensor) -> Result<Tensor> {
-        add_relu(self.tape, a, b)
+        let y = add_relu(self.tape, a, b)?;
+        Ok(self.layer(Op::AddRelu, &[a, b], y))
+    }
+
+    pub fn relu(&mut self, x: Tensor) -> Tensor {
+        let y = relu(self.tape, x);
+        self.layer(Op::Relu, &[x], y)
+    }
+
+    pub fn max_pool(&mut self, x: Tensor, window: Window) -> Result<Tensor> {
+        let y = max_pool(self.tape, x, window)?;
+        Ok(self.layer(Op::MaxPool(window), &[x], y))
+    }
+
+    /// The mean of each window; zeros of the padding count.
+    pub fn avg_pool(&mut self, x: Tensor, window: Window) -> Result<Tensor> {
+        let y = avg_pool(self.tape, x, window, true)?;
+        Ok(self.layer(Op::AvgPool(window), &[x], y))
+    }
+
+    pub fn global_avg_pool(&mut self, x: Tensor) -> Result<Tensor> {
+        let y = global_avg_pool(self.tape, x)?;
+        Ok(self.layer(Op::GlobalAvgPool, &[x], y))
+    }
+
+    pub fn flatten(&mut self, x: Tensor) -> Tensor {
+        let y = flatten(self.tape, x);
+        self.layer(Op::Flatten, &[x], y)
+    }
+
+    /// All of these side by side along the channels.
+    pub fn concat(&mut self, parts: &[Tensor]) -> Result<Tensor> {
+        let y = concat(self.tape, parts)?;
+        Ok(self.layer(Op::Concat, parts, y))
+    }
+
+    /// What was put on a stack so far; `parts` says which values that were.
+    pub fn so_far(&mut self, stack: &Stack, parts: &[Tensor]) -> Tensor {
+        let y = stack.so_far(self.tape);
+        self.layer(Op::Concat, parts, y)
     }
 
     /// Batch normalisation, ReLU and a 1x1 convolution without a bias, in this order. The normalised `x` never exists in memory.
@@ -149,7 +208,9 @@ impl<'a> Build<'a> {
         let norm = self.norm(norm_name, x.shape.c, eps);
         let (weight, _) = self.conv_weight(conv_name, x, channels, window);
         let training = self.batch_statistics();
-        norm_relu_conv2d(self.tape, x, &norm, weight, window, training)
+        let y = norm_relu_conv2d(self.tape, x, &norm, weight, window, training)?;
+        let op = Op::NormReluConv { norm: norm_name.to_owned(), eps, conv: conv_name.to_owned() };
+        Ok(self.layer(op, &[x], y))
     }
 
     /// A fully connected layer with a bias. `flat` is the feature map that was flattened into `x`, if one was.
@@ -159,7 +220,8 @@ impl<'a> Build<'a> {
         let layout = flat.map_or(Layout::Dense, |s| Layout::DenseFlat { h: s.h, w: s.w, c: s.c });
         let weight = self.parameter(format!("{name}.weight"), Shape::new(1, 1, inputs, outputs), layout, start.weight);
         let bias = self.bias(name, outputs, start.bias);
-        dense(self.tape, x, weight, Some(bias))
+        let y = dense(self.tape, x, weight, Some(bias))?;
+        Ok(self.layer(Op::Dense { name: name.to_owned() }, &[x], y))
     }
 
     /// Dropout in training, nothing otherwise.

@@ -1,8 +1,6 @@
 //! DenseNet-BC (Huang and others, 2016) as torchvision has it: in a block each layer reads the maps of all layers before it.
 
-use gatefold_engine::ops::avg_pool::avg_pool;
 use gatefold_engine::ops::concat::Stack;
-use gatefold_engine::ops::max_pool::max_pool;
 use gatefold_engine::ops::window::Window;
 use gatefold_engine::params::Init;
 use gatefold_engine::tensor::Tensor;
@@ -40,7 +38,7 @@ impl DenseNet {
         let mut x = build.plain_conv("features.conv0", pictures, self.init_features, Window::square(7, 2, 3))?;
         x = build.batch_norm_relu("features.norm0", x, EPS)?;
         build.name("features.relu0", x);
-        x = max_pool(build.tape, x, Window::square(3, 2, 1))?;
+        x = build.max_pool(x, Window::square(3, 2, 1))?;
         build.name("features.pool0", x);
         for (number, layers) in (1..).zip(self.blocks) {
             if number > 1 {
@@ -56,18 +54,19 @@ impl DenseNet {
 
     /// `n x h x w x c` to `n x h x w x (c + layers * growth)`.
     fn block(&self, build: &mut Build, name: &str, x: Tensor, layers: usize) -> Result<Tensor> {
-        let mut stack = Stack::new(build.tape, x, x.shape.c + layers * self.growth)?;
+        let (mut stack, mut parts) = (Stack::new(build.tape, x, x.shape.c + layers * self.growth)?, vec![x]);
         for number in 1..=layers {
             let layer = format!("{name}.denselayer{number}");
             let part = |part: &str| format!("{layer}.{part}");
-            let x = stack.so_far(build.tape);
+            let x = build.so_far(&stack, &parts);
             let y = build.norm_relu_conv(&part("norm1"), &part("conv1"), x, self.bottleneck * self.growth, EPS)?;
             let y = build.batch_norm_relu(&part("norm2"), y, EPS)?;
             let y = build.plain_conv(&part("conv2"), y, self.growth, Window::square(3, 1, 1))?;
             build.name(&layer, y);
             stack.push(build.tape, y)?;
+            parts.push(y);
         }
-        let x = stack.so_far(build.tape);
+        let x = build.so_far(&stack, &parts);
         build.name(name, x);
         Ok(x)
     }
@@ -77,7 +76,7 @@ impl DenseNet {
 fn transition(build: &mut Build, name: &str, x: Tensor) -> Result<Tensor> {
     let channels = x.shape.c / 2;
     let x = build.norm_relu_conv(&format!("{name}.norm"), &format!("{name}.conv"), x, channels, EPS)?;
-    let x = avg_pool(build.tape, x, Window::square(2, 2, 0), true)?;
+    let x = build.avg_pool(x, Window::square(2, 2, 0))?;
     build.name(name, x);
     Ok(x)
 }

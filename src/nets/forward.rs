@@ -6,7 +6,7 @@ use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::{Shape, Tensor};
 
 use crate::Result;
-use crate::nets::{self, NetConfig};
+use crate::nets::{self, Freeze, NetConfig};
 
 /// Mean and standard deviation of each channel, on the scale of 0 to 1, that our own networks' pictures are normalised with.
 pub const MEAN: [f32; 3] = [0.5; 3];
@@ -38,6 +38,14 @@ pub fn spec(net: &NetConfig, training: bool) -> Result<Spec> {
     // Of one picture a batch-norm over a map of one pixel could take no variance.
     let pictures = tape.input(Shape::new(2, net.size, net.size, 4));
     nets::record(&mut tape, pictures, net, training)?;
+    Ok(tape.spec().clone())
+}
+
+/// Like [`spec`] in training, with a part of the network frozen, which leaves out what would have nothing to do.
+pub fn spec_frozen(net: &NetConfig, freeze: Option<&Freeze>) -> Result<Spec> {
+    let mut tape = Tape::new();
+    let pictures = tape.input(Shape::new(2, net.size, net.size, 4));
+    nets::record_for_training(&mut tape, pictures, net, freeze, false)?;
     Ok(tape.spec().clone())
 }
 

@@ -3,9 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use gatefold_engine::ops::flatten::flatten;
-use gatefold_engine::ops::global_avg_pool::global_avg_pool;
-use gatefold_engine::ops::relu::relu;
 use gatefold_engine::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -43,15 +40,15 @@ impl Head {
         build.head(map);
         match self {
             Self::Linear => {
-                let x = global_avg_pool(build.tape, map)?;
+                let x = build.global_avg_pool(map)?;
                 let x = build.dropout(x, dropout)?;
                 build.dense(linear, x, outputs, None)
             }
             Self::Flatten => {
                 build.dense_start = pytorch;
-                let x = flatten(build.tape, map);
+                let x = build.flatten(map);
                 let x = build.dense("head.fc1", x, HIDDEN, Some(map.shape))?;
-                let x = relu(build.tape, x);
+                let x = build.relu(x);
                 build.dense("head.fc2", x, outputs, None)
             }
         }

@@ -1,10 +1,6 @@
 //! Inception-v3 (Szegedy and others, 2015) as torchvision has it. Its blocks send a map through branches of different depth and
 //! join what comes out.
 
-use gatefold_engine::ops::avg_pool::avg_pool;
-use gatefold_engine::ops::concat::concat;
-use gatefold_engine::ops::global_avg_pool::global_avg_pool;
-use gatefold_engine::ops::max_pool::max_pool;
 use gatefold_engine::ops::window::Window;
 use gatefold_engine::params::Init;
 use gatefold_engine::tensor::Tensor;
@@ -67,7 +63,8 @@ impl Inception {
         for (name, inner) in [("Mixed_6b", 128), ("Mixed_6c", 160), ("Mixed_6d", 160), ("Mixed_6e", 192)] {
             x = net.block_c(name, x, inner)?;
         }
-        let middle = x;
+        // Also where it thaws just here.
+        let (middle, frozen) = (x, net.build.tape.trained_words() == 0);
         x = net.block_d("Mixed_7a", x)?;
         x = net.block_e("Mixed_7b", x)?;
         x = net.block_e("Mixed_7c", x)?;
@@ -75,7 +72,10 @@ impl Inception {
 
         let (mut auxiliary, mut notes) = (None, vec![]);
         if net.build.training {
-            if middle.shape.h >= AUXILIARY_CELLS {
+            if frozen {
+                // It exists to give early layers a gradient, and they take none.
+                notes.push("the auxiliary head is left out: all that it hangs on is frozen".to_owned());
+            } else if middle.shape.h >= AUXILIARY_CELLS {
                 auxiliary = Some(net.auxiliary("AuxLogits", middle, config.outputs())?);
             } else {
                 let size = config.size;
@@ -119,7 +119,7 @@ impl Recorder<'_, '_> {
     }
 
     fn half(&mut self, name: &str, x: Tensor) -> Result<Tensor> {
-        let x = max_pool(self.build.tape, x, HALF_3)?;
+        let x = self.build.max_pool(x, HALF_3)?;
         self.build.name(name, x);
         Ok(x)
     }
@@ -133,12 +133,12 @@ impl Recorder<'_, '_> {
 
     /// The mean around each cell, where the zeros outside count, and a 1x1 convolution.
     fn pool_branch(&mut self, block: &str, x: Tensor, channels: usize) -> Result<Tensor> {
-        let x = avg_pool(self.build.tape, x, SAME_3, true)?;
+        let x = self.build.avg_pool(x, SAME_3)?;
         self.branch(block, x, &[("branch_pool", channels, POINT)])
     }
 
     fn join(&mut self, block: &str, branches: &[Tensor]) -> Result<Tensor> {
-        let x = concat(self.build.tape, branches)?;
+        let x = self.build.concat(branches)?;
         self.build.name(block, x);
         Ok(x)
     }
@@ -156,7 +156,7 @@ impl Recorder<'_, '_> {
         let three = self.branch(name, x, &[("branch3x3", 384, HALF_3)])?;
         let double = [("branch3x3dbl_1", 64, POINT), ("branch3x3dbl_2", 96, SAME_3), ("branch3x3dbl_3", 96, HALF_3)];
         let double = self.branch(name, x, &double)?;
-        let pool = max_pool(self.build.tape, x, HALF_3)?;
+        let pool = self.build.max_pool(x, HALF_3)?;
         self.join(name, &[three, double, pool])
     }
 
@@ -187,7 +187,7 @@ impl Recorder<'_, '_> {
             ("branch7x7x3_4", 192, HALF_3),
         ];
         let seven = self.branch(name, x, &seven)?;
-        let pool = max_pool(self.build.tape, x, HALF_3)?;
+        let pool = self.build.max_pool(x, HALF_3)?;
         self.join(name, &[three, seven, pool])
     }
 
@@ -206,9 +206,9 @@ impl Recorder<'_, '_> {
 
     /// The auxiliary head's logits.
     fn auxiliary(&mut self, name: &str, x: Tensor, outputs: usize) -> Result<Tensor> {
-        let x = avg_pool(self.build.tape, x, Window::square(5, 3, 0), true)?;
+        let x = self.build.avg_pool(x, Window::square(5, 3, 0))?;
         let x = self.branch(name, x, &[("conv0", 128, POINT), ("conv1", 768, Window::square(5, 1, 0))])?;
-        let x = global_avg_pool(self.build.tape, x)?;
+        let x = self.build.global_avg_pool(x)?;
         self.build.dense_start = std_0_001;
         self.build.dense(&format!("{name}.fc"), x, outputs, None)
     }

@@ -6,6 +6,7 @@ pub mod forward;
 mod freeze;
 mod head;
 pub mod inception;
+pub mod layers;
 pub mod prognet;
 pub mod resnet;
 pub mod small;

@@ -1,9 +1,6 @@
 //! ProgNet, the network that told progressive rock from the rest: seven times 3x3 convolution, ReLU and 2x2 max-pool, with
 //! batch-norm and dropout taking turns after the blocks, then two dense layers.
 
-use gatefold_engine::ops::flatten::flatten;
-use gatefold_engine::ops::max_pool::max_pool;
-use gatefold_engine::ops::relu::relu;
 use gatefold_engine::ops::window::Window;
 use gatefold_engine::tensor::Tensor;
 
@@ -25,11 +22,11 @@ pub(super) fn record(build: &mut Build, pictures: Tensor, config: &NetConfig) ->
     for (number, filters) in (1..).zip(FILTERS) {
         let name = format!("conv{number}");
         x = build.conv(&name, x, filters, Window::square(3, 1, 1))?;
-        x = relu(build.tape, x);
+        x = build.relu(x);
         build.name(&name, x);
         maps.push((name, x.shape.h));
         if x.shape.h >= 2 {
-            x = max_pool(build.tape, x, Window::square(2, 2, 0))?;
+            x = build.max_pool(x, Window::square(2, 2, 0))?;
         } else {
             left_out.push(number.to_string());
         }
@@ -41,9 +38,9 @@ pub(super) fn record(build: &mut Build, pictures: Tensor, config: &NetConfig) ->
     }
     build.head(x);
     let map = x.shape;
-    x = flatten(build.tape, x);
+    x = build.flatten(x);
     x = build.dense("fc1", x, HIDDEN, Some(map))?;
-    x = relu(build.tape, x);
+    x = build.relu(x);
     let outputs = config.outputs();
     let logits = build.dense("fc2", x, outputs, None)?;
     Ok(Recorded { logits, auxiliary: None, notes: notes(config.size, &left_out), default_layer: default_layer(&maps) })

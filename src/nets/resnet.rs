@@ -1,6 +1,5 @@
 //! ResNet (He and others, 2015) as torchvision has it: "v1.5", where the 3x3 convolution of a bottleneck has the stride.
 
-use gatefold_engine::ops::max_pool::max_pool;
 use gatefold_engine::ops::window::Window;
 use gatefold_engine::tensor::Tensor;
 
@@ -41,7 +40,7 @@ impl ResNet {
         let mut x = build.plain_conv("conv1", pictures, self.width, Window::square(7, 2, 3))?;
         x = build.batch_norm_relu("bn1", x, EPS)?;
         build.name("relu", x);
-        x = max_pool(build.tape, x, Window::square(3, 2, 1))?;
+        x = build.max_pool(x, Window::square(3, 2, 1))?;
         build.name("maxpool", x);
         let mut name = String::new();
         for (stage, blocks) in (0..).zip(self.layers) {

@@ -1,9 +1,6 @@
 //! A small network of our own: four times 3x3 convolution, batch-norm, ReLU and 2x2 max-pool, then global average pooling and
 //! one linear layer. It trains in a minute or two without a GPU, and because of its end Grad-CAM is exactly CAM.
 
-use gatefold_engine::ops::global_avg_pool::global_avg_pool;
-use gatefold_engine::ops::max_pool::max_pool;
-use gatefold_engine::ops::relu::relu;
 use gatefold_engine::ops::window::Window;
 use gatefold_engine::tensor::Tensor;
 
@@ -19,19 +16,15 @@ pub(super) fn record(build: &mut Build, pictures: Tensor, config: &NetConfig) ->
     let mut x = pictures;
     for (number, filters) in (1..).zip(FILTERS) {
         x = build.conv(&format!("conv{number}"), x, filters, Window::square(3, 1, 1))?;
-        x = if config.batch_norm {
-            build.batch_norm_relu(&format!("bn{number}"), x, EPS)?
-        } else {
-            relu(build.tape, x)
-        };
+        x = if config.batch_norm { build.batch_norm_relu(&format!("bn{number}"), x, EPS)? } else { build.relu(x) };
         build.name(&format!("conv{number}"), x);
         // The last map keeps its cells: they are what a heat map is made of.
         if number < FILTERS.len() {
-            x = max_pool(build.tape, x, Window::square(2, 2, 0))?;
+            x = build.max_pool(x, Window::square(2, 2, 0))?;
         }
     }
     build.head(x);
-    x = global_avg_pool(build.tape, x)?;
+    x = build.global_avg_pool(x)?;
     x = build.dropout(x, config.dropout)?;
     let outputs = config.outputs();
     let logits = build.dense("fc", x, outputs, None)?;

@@ -111,6 +111,13 @@ fn the_auxiliary_head_comes_last_and_only_in_training_with_room() {
     assert!(net.auxiliary.is_none() && net.notes.is_empty());
     let trunk = inference.spec().parameters.len();
     assert_eq!(inference.spec().parameters[..], tape.spec().parameters[..trunk]);
+
+    // It would be nearly all that is trained, and change nothing of what answers.
+    let frozen =
+        |layer: &str| forward::spec_frozen(&config("inception_v3", 299, 15), Some(&Freeze::from(layer.to_owned())));
+    for (layer, parameters) in [("trunk", trunk), ("Mixed_6e", trunk), ("Mixed_6d", trunk + 8)] {
+        assert_eq!(frozen(layer).unwrap().parameters.len(), parameters, "{layer}");
+    }
 }
 
 #[test]

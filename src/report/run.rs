@@ -77,7 +77,7 @@ impl Run {
         })?;
         let checkpoint = folder.checkpoint()?;
         let read = Checkpoint::read(&checkpoint)?;
-        let mut notes: Vec<String> = folder.takes_last().into_iter().chain(read.note()).collect();
+        let mut notes: Vec<String> = folder.takes_last().into_iter().chain(read.notes()).collect();
         let header = read
             .header
             .ok_or_else(|| Error::input(format!("checkpoint {}: was not written by train", checkpoint.display())))?;

@@ -45,7 +45,7 @@ pub fn own(gpu: &Arc<Gpu>, checkpoint: &Path, data: &Path, split: Option<Split>)
         let (name, data) = (split.map_or("all", Split::name), data.display());
         return Err(Error::input(format!("--split {name}: {data} has no covers in it; name another set")));
     }
-    let mut notes: Vec<String> = read.note().into_iter().chain(dataset.note()).collect();
+    let mut notes: Vec<String> = read.notes().into_iter().chain(dataset.note()).collect();
     if split != Some(Split::Test) {
         notes.push("these covers took part in training or in choosing the checkpoint: the score flatters".to_owned());
     }

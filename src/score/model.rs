@@ -46,7 +46,7 @@ impl Model {
 
     /// How pictures become squares for this network.
     pub fn pipeline(&self) -> Pipeline {
-        let fit = if self.header.fit == "pad" { Fit::Pad } else { Fit::Crop };
+        let fit = Fit::named(&self.header.fit).unwrap_or_default();
         Pipeline { fit, harmonise: self.header.harmonise }
     }
 

@@ -9,7 +9,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use gatefold_engine::file::{self, cannot_read, read_text};
+use gatefold_engine::file::read_text;
 use gatefold_engine::hint::did_you_mean;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,7 @@ use crate::data::{Columns, Fit, Fold, Labelling, PrepareOptions};
 use crate::nets::forward::{MEAN, STD};
 use crate::nets::{Freeze, Head, NetConfig};
 use crate::train::{LearningRate, Schedule};
+use crate::weights::{Files, Pictures};
 use crate::{Error, Result};
 
 /// All settings of a run.
@@ -35,6 +36,9 @@ pub struct Config {
     pub mean: [f32; 3],
     #[serde(alias = "deviation")]
     pub std: [f32; 3],
+    /// What of `fit`, `mean` and `std` was asked for, and so goes before what weights bring.
+    #[serde(skip)]
+    pub said: Pictures,
     pub batch: usize,
     /// Batches whose gradients together make one optimiser step, as one batch that many times larger would.
     pub accumulate: usize,
@@ -177,8 +181,7 @@ impl WeightsFile {
     /// # Errors
     /// [`Error::Input`] if it has changed or cannot be read.
     pub fn check_unchanged(&self) -> Result<()> {
-        let bytes = file::read(&self.path).map_err(|e| cannot_read(&self.path, &e))?;
-        if blake3::hash(&bytes).to_hex().as_str() == self.blake3 {
+        if Files::read("--weights", &self.path)?.hash().to_hex().as_str() == self.blake3 {
             return Ok(());
         }
         let path = self.path.display();
@@ -201,6 +204,7 @@ impl Default for Config {
             // Values in [0, 1] become -2 to 2.
             mean: MEAN,
             std: STD,
+            said: Pictures::default(),
             batch: 32,
             accumulate: 1,
             precision: Precision::F32,

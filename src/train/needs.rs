@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gatefold_engine::gpu::{AdapterSummary, MemoryUse, available_host_memory};
+use gatefold_engine::gpu::{AdapterSummary, MemoryUse};
 use gatefold_engine::plan::{Allocation, LargeTensor, largest_tensors, launches_needed};
 use serde::Serialize;
 
@@ -110,7 +110,7 @@ impl Needs {
         let input_bytes = memory.fixed + validation.memory().fixed;
         let ops = ops(&step, config.accumulate, &launches_needed(tape, adapter)?);
         let trained_parameters = spec.count_from(tape.frozen_words());
-        let misfit = layout.misfit(adapter, available_host_memory());
+        let misfit = layout.misfit(adapter, adapter.free_memory());
         let peak_bytes = memory.parameters + activation_bytes + input_bytes;
         let needs = Self {
             parameters: spec.parameter_count(),
@@ -177,10 +177,10 @@ fn refusal(config: &Config, net: &NetConfig, adapter: &AdapterSummary, why: &str
 
 /// The largest batch below the configured one that fits: by halving the interval, since need grows with the batch.
 fn fitting_batch(config: &Config, net: &NetConfig, adapter: &AdapterSummary) -> Option<usize> {
-    let memory = available_host_memory();
+    let free = adapter.free_memory();
     let fits = |batch: usize| {
         let step = TrainingStep::record(config, net, batch);
-        step.is_ok_and(|step| Allocation::new(&step.tape, true).misfit(adapter, memory).is_none())
+        step.is_ok_and(|step| Allocation::new(&step.tape, true).misfit(adapter, free).is_none())
     };
     // A batch-norm over maps of one pixel has no variance to take of a single picture.
     let (mut fitting, mut failing) = ((1..=2).find(|&batch| fits(batch))?, config.batch);

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use gatefold_engine::file;
 use gatefold_engine::gpu::Gpu;
 use gatefold_engine::params::ParameterStore;
 
+use crate::data::Fit;
 use crate::nets::forward;
 use crate::train::Config;
 use crate::train::config::WeightsFile;
-use crate::weights::{Checkpoint, Preprocessing};
+use crate::weights::{Checkpoint, Files, Preprocessing};
 use crate::{Error, Result};
 
 /// Weights that a new run starts from.
@@ -21,6 +21,7 @@ pub struct Pretrained {
     /// The normalisation that the weights are used to.
     mean: [f32; 3],
     std: [f32; 3],
+    fit: Fit,
     /// Where they came from.
     pub file: WeightsFile,
 }
@@ -32,11 +33,11 @@ impl Pretrained {
     /// [`Error::Input`] if the file cannot be read or its trunk is of another network.
     pub fn read(path: &Path, config: &Config, classes: usize) -> Result<Self> {
         let source = path.display().to_string();
-        let bytes = file::read(path)
-            .map_err(|e| Error::input(format!("--weights {source}: cannot be read ({e}); name a safetensors file")))?;
-        let checkpoint = Checkpoint::parse(&source, &bytes)?;
+        let files = Files::read("--weights", path)?;
+        let mut checkpoint = files.parse()?;
         let net = config.net_config(classes);
-        let Preprocessing { mut mean, mut std, .. } = Preprocessing::of_file(&net.net, path);
+        let Preprocessing { mut mean, mut std, mut fit, .. } = Preprocessing::of_file(&net.net, path, &config.said)?;
+
         if let Some(header) = &checkpoint.header {
             if header.net.net != net.net {
                 let (theirs, ours) = (&header.net.net, &net.net);
@@ -45,26 +46,34 @@ impl Pretrained {
                      another file"
                 )));
             }
-            (mean, std) = (header.mean, header.std);
+            let said = &config.said;
+            (mean, std) = (said.mean.unwrap_or(header.mean), said.std.unwrap_or(header.std));
+            fit = said.fit.or_else(|| Fit::named(&header.fit)).unwrap_or(fit);
         }
-        let left_out = checkpoint.compare_trunk(&forward::spec(&net, true)?, classes)?;
+        let spec = forward::spec_frozen(&net, config.freeze.as_ref())?;
+        if checkpoint.header.is_none() {
+            checkpoint.unwrap(&spec);
+        }
+        let left_out = checkpoint.compare_trunk(&spec, classes)?;
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let file = WeightsFile { path, blake3: blake3::hash(&bytes).to_hex().to_string() };
-        Ok(Self { checkpoint, classes, left_out: left_out.notes, mean, std, file })
+        let file = WeightsFile { path, blake3: files.hash().to_hex().to_string() };
+        Ok(Self { checkpoint, classes, left_out: left_out.notes, mean, std, fit, file })
     }
 
     /// What is left out and started anew, and how pictures are normalised, in words.
     pub fn notes(&self) -> Vec<String> {
         let source = self.checkpoint.source();
-        let mut notes: Vec<String> = self.left_out.iter().map(|note| format!("{source}: {note}")).collect();
+        let mut notes = self.checkpoint.notes();
+        notes.extend(self.left_out.iter().map(|note| format!("{source}: {note}")));
         let (mean, std) = (self.mean, self.std);
-        notes.push(format!("{source}: pictures are normalised with its mean {mean:?} and standard deviation {std:?}"));
+        let fit = self.fit;
+        notes.push(format!("{source}: pictures are made square by `{fit}` and normalised with mean {mean:?} and standard deviation {std:?}"));
         notes
     }
 
-    /// The run's settings, with the normalisation that the weights are used to.
+    /// The run's settings, with the pictures that the weights are used to.
     pub fn settings(&self, config: Config) -> Config {
-        Config { mean: self.mean, std: self.std, ..config }
+        Config { mean: self.mean, std: self.std, fit: self.fit, ..config }
     }
 
     /// Puts what fits on the device, over the first values that are there.

@@ -59,9 +59,9 @@ pub fn train(
 ) -> Result<Ended> {
     let run = RunFolder::new(root);
     let trainer = if run.last().is_file() {
-        // The weights that it started from brought their normalisation.
-        let Config { mean, std, .. } = Config::read(&run.config())?;
-        starter.resume(data, Config { mean, std, ..config }, &run)?
+        // The weights that it started from brought how pictures are made square and normalised.
+        let Config { mean, std, fit, .. } = Config::read(&run.config())?;
+        starter.resume(data, Config { mean, std, fit, ..config }, &run)?
     } else {
         starter.start(data, config, weights, root)?
     };

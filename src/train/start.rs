@@ -16,6 +16,7 @@ use crate::train::step::TrainingStep;
 use crate::train::trainer::Trainer;
 use crate::train::tuning::{BUDGET, Tuning, When};
 use crate::train::{Config, Needs, Pretrained};
+use crate::weights::Pictures;
 
 /// What happens before the first step.
 pub enum Event<'a> {
@@ -157,6 +158,9 @@ impl Starter<'_> {
     pub fn start_again(&self, data: &Path, config: Config, run: &RunFolder) -> Result<Trainer> {
         self.note(format!("run {} has no last checkpoint, so it starts from its beginning", run.root().display()));
         let stored = run.config().is_file().then(|| Config::read(&run.config())).transpose()?;
+        // They were decided when it was started.
+        let said = |of: &Config| Pictures { mean: Some(of.mean), std: Some(of.std), fit: Some(of.fit), crop: None };
+        let config = Config { said: stored.as_ref().map_or(config.said, said), ..config };
         let weights = stored.and_then(|config| config.run).and_then(|origin| origin.weights);
         if let Some(weights) = &weights {
             weights.check_unchanged()?;

@@ -30,7 +30,9 @@ use crate::{Error, Result};
 pub trait Observer {
     /// Before the first step: steps in an epoch, epochs in all, epochs done already.
     fn start(&mut self, steps: u64, epochs: u64, done: u64);
-    fn step(&mut self, report: &StepReport);
+    /// # Errors
+    /// Ends the run.
+    fn step(&mut self, report: &StepReport) -> Result<()>;
     fn epoch(&mut self, report: &EpochReport, best: bool);
 }
 
@@ -145,7 +147,7 @@ impl Trainer {
         Ok(trainer)
     }
 
-    fn resume(gpu: &Gpu, run: &RunFolder, store: &ParameterStore, fresh: &Header) -> Result<(Header, Option<String>)> {
+    fn resume(gpu: &Gpu, run: &RunFolder, store: &ParameterStore, fresh: &Header) -> Result<(Header, Vec<String>)> {
         let path = run.last();
         if !path.exists() {
             let text = format!(
@@ -177,7 +179,7 @@ impl Trainer {
             return Err(wrong("was trained on another data set".into()));
         }
         checkpoint.apply(gpu, store, true)?;
-        Ok((header, checkpoint.note()))
+        Ok((header, checkpoint.notes()))
     }
 
     /// Takes over the weights of a file where it has fitting ones; the others start from the seed. Before training.
@@ -408,8 +410,7 @@ impl Trainer {
             loss_scale: self.header.loss_scale.map(|scale| scale.factor),
         };
         log.line(&Line::Step(report.clone()))?;
-        observer.step(&report);
-        Ok(())
+        observer.step(&report)
     }
 
     /// The error that stops a run whose numbers are none any more.

@@ -113,6 +113,18 @@ impl Checkpoint {
 
 impl Differences {
     fn refuse(self, source: &str) -> Result<()> {
+        let Self { missing, unexpected, reshaped } = &self;
+        // (A run's own checkpoint may lack nothing but the auxiliary one, which has no answer.)
+        let only_heads = missing.iter().all(|name| is_head(name)) && missing.iter().any(|name| !is_auxiliary(name));
+        if only_heads && unexpected.is_empty() && reshaped.is_empty() {
+            let heads: BTreeSet<&str> = missing.iter().map(|name| layer(name)).collect();
+            let heads: Vec<&str> = heads.into_iter().collect();
+            return Err(Error::input(format!(
+                "checkpoint {source} has no head ({} is not in it), so it answers nothing: train one for your classes with gatefold train \
+                 DATA --weights {source} --out RUN",
+                listed(&heads)
+            )));
+        }
         let shapes =
             self.reshaped.iter().map(|(name, found, wanted)| format!("{name} is {found:?} instead of {wanted:?}"));
         let lists = [("missing", self.missing), ("unexpected", self.unexpected), ("shapes", shapes.collect())];
@@ -143,7 +155,7 @@ fn other_shape(layer: &str, found: &[usize], wanted: &[usize], classes: usize) -
 }
 
 /// "a, b, c and 5 more".
-fn listed(names: &[impl AsRef<str>]) -> String {
+pub(super) fn listed(names: &[impl AsRef<str>]) -> String {
     let shown: Vec<&str> = names.iter().take(LISTED).map(AsRef::as_ref).collect();
     let more = if names.len() > LISTED { format!(" and {} more", names.len() - LISTED) } else { String::new() };
     shown.join(", ") + &more
@@ -178,7 +190,7 @@ mod tests {
         let parameters = spec.parameters.iter().map(|(_, p)| (p.name.clone(), p.disk_shape()));
         let states = spec.states.iter().map(|(_, s)| (s.name.clone(), vec![s.len]));
         let tensors = parameters.chain(states).map(|(name, shape)| (name, (shape, vec![]))).collect();
-        Checkpoint { header: None, tensors, sealed: false, source: "file".into() }
+        Checkpoint { header: None, tensors, sealed: false, notes: vec![], source: "file".into() }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::compare::layer;
 use super::{Checkpoint, FORMAT, Header};
+use crate::data::Fit;
 use crate::data::picture::fit::MAX_SIZE;
 use crate::nets::forward::{self, MEAN, STD};
 use crate::nets::{self, Head, NetConfig};
@@ -20,6 +21,18 @@ pub struct About<'a> {
     pub size: Option<usize>,
     /// A text file of class names, one a line, in the order of the outputs.
     pub labels: Option<&'a Path>,
+    /// How its pictures are made, where the file's own rule is not meant.
+    pub pictures: Pictures,
+}
+
+/// How pictures are made for a network, as far as somebody says it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Pictures {
+    pub mean: Option<[f32; 3]>,
+    pub std: Option<[f32; 3]>,
+    pub fit: Option<Fit>,
+    /// The share of the resized picture's shorter side that the network sees.
+    pub crop: Option<f32>,
 }
 
 /// How the published weights of a network want their pictures.
@@ -27,6 +40,7 @@ pub struct About<'a> {
 pub struct Preprocessing {
     pub mean: [f32; 3],
     pub std: [f32; 3],
+    pub fit: Fit,
     /// As [`Header::crop`].
     pub crop: f32,
     /// Height and width of the input; `None` where there is no usual one.
@@ -38,29 +52,54 @@ impl Preprocessing {
     /// standard deviation are ImageNet's, or 0.5 for Inception. Our own networks have our own.
     pub fn of(net: &str) -> Self {
         let torchvision = nets::NETS.iter().any(|known| known.name == net && known.torchvision);
+        let fit = Fit::Bilinear;
         let imagenet =
-            Self { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225], crop: 224.0 / 256.0, size: Some(224) };
+            Self { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225], fit, crop: 224.0 / 256.0, size: Some(224) };
         match net {
-            "inception_v3" => Self { mean: [0.5; 3], std: [0.5; 3], crop: 299.0 / 342.0, size: Some(299) },
+            "inception_v3" => Self { mean: [0.5; 3], std: [0.5; 3], fit, crop: 299.0 / 342.0, size: Some(299) },
             _ if torchvision => imagenet,
-            _ => Self { mean: MEAN, std: STD, crop: 1.0, size: None },
+            _ => Self { mean: MEAN, std: STD, fit: Fit::Crop, crop: 1.0, size: None },
         }
     }
 
-    /// [`Self::of`] a file's network, or what timm says in the `config.json` that it keeps beside its weights.
-    pub fn of_file(net: &str, file: &Path) -> Self {
+    /// [`Self::of`] a file's network, or what timm says in the `config.json` that it keeps beside its weights; and what the user says
+    /// goes before either.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if timm names a filter that is not known here, and the user none.
+    pub fn of_file(net: &str, file: &Path, said: &Pictures) -> Result<Self> {
         let usual = Self::of(net);
-        let Ok(text) = read_text(&file.with_file_name("config.json")) else { return usual };
-        match serde_json::from_str(&text) {
-            Ok(Timm { architecture, pretrained_cfg: cfg }) if architecture == net => Self {
-                mean: cfg.mean,
-                std: cfg.std,
-                crop: cfg.crop_pct,
-                size: cfg.input_size.map(|[_, side, _]| side).or(usual.size),
-            },
-            _ => usual,
+        let beside = file.with_file_name("config.json");
+        let told = read_text(&beside).ok().and_then(|text| serde_json::from_str(&text).ok());
+        let mut found = usual;
+        if let Some(Timm { pretrained_cfg: cfg, .. }) = told.filter(|timm: &Timm| timm.architecture == net) {
+            (found.mean, found.std, found.crop) = (cfg.mean, cfg.std, cfg.crop_pct);
+            found.size = cfg.input_size.map(|[_, side, _]| side).or(usual.size);
+            found.fit = match cfg.interpolation.as_deref() {
+                None => Fit::Bicubic,
+                Some(name) => Fit::named(name).or(said.fit).ok_or_else(|| {
+                    Error::input(format!(
+                        "{}: pictures are resized by {name:?}, which is not known here; add --fit bilinear, bicubic or lanczos",
+                        beside.display()
+                    ))
+                })?,
+            };
         }
+        Ok(Self {
+            mean: said.mean.unwrap_or(found.mean),
+            std: said.std.unwrap_or(found.std),
+            fit: said.fit.unwrap_or(found.fit),
+            crop: said.crop.unwrap_or(found.crop),
+            size: found.size,
+        })
     }
+}
+
+/// [`Header::crop`] for a network that sees `size` pixels of pictures resized to `size / share`, rounded down as timm does.
+fn crop_at(share: f32, size: usize) -> f32 {
+    // A share that was made of two whole numbers gives them back.
+    let side = (size as f32 / share + 1e-3).floor();
+    size as f32 / side.max(size as f32)
 }
 
 /// The part of timm's `config.json` that concerns us.
@@ -78,6 +117,7 @@ struct TimmPreprocessing {
     crop_pct: f32,
     /// Channels, height, width.
     input_size: Option<[usize; 3]>,
+    interpolation: Option<String>,
 }
 
 impl Checkpoint {
@@ -108,6 +148,12 @@ impl Checkpoint {
             header.net.size = size;
         }
         nets::find(&header.net)?;
+        let Pictures { mean, std, fit, crop } = about.pictures;
+        (header.mean, header.std) = (mean.unwrap_or(header.mean), std.unwrap_or(header.std));
+        header.fit = fit.map_or_else(|| header.fit.clone(), |fit| fit.name().to_owned());
+        if let Some(crop) = crop {
+            header.crop = crop_at(crop, header.net.size);
+        }
         if let Some(file) = about.labels {
             header.labels = labels(file, header.net.classes, source)?;
         }
@@ -123,7 +169,7 @@ impl Checkpoint {
                 known.join(", ")
             )));
         };
-        let preprocessing = Preprocessing::of_file(name, Path::new(&source));
+        let preprocessing = Preprocessing::of_file(name, Path::new(&source), &about.pictures)?;
         let Some(size) = about.size.or(preprocessing.size) else {
             return Err(Error::input(format!(
                 "checkpoint {source}: says nothing of its input size; add --size PIXELS"
@@ -132,9 +178,10 @@ impl Checkpoint {
         // Of our own networks some come without. torchvision's always have it: what is missing will be listed.
         let own = preprocessing.size.is_none();
         let batch_norm = !own || self.tensors.keys().any(|name| name.ends_with(".running_mean"));
-        let flatten = self.tensors.contains_key("head.fc1.weight");
+        let flatten = self.tensors.keys().any(|name| name.ends_with("head.fc1.weight"));
         let head = if flatten { Head::Flatten } else { Head::Linear };
         let mut net = NetConfig { net: name.into(), size, classes: 2, dropout: 0.0, batch_norm, head };
+        self.unwrap(&forward::spec(&net, true)?);
         let spec = forward::spec(&net, false)?;
         let head = spec.parameters.last().map_or("", |(_, last)| layer(&last.name));
         let rows = self.tensors.get(&format!("{head}.weight")).and_then(|(shape, _)| shape.first().copied());
@@ -156,11 +203,11 @@ impl Checkpoint {
         Ok(Header {
             format: FORMAT,
             labels,
-            fit: "crop".into(),
+            fit: preprocessing.fit.name().into(),
             harmonise: None,
             mean: preprocessing.mean,
             std: preprocessing.std,
-            crop: preprocessing.crop,
+            crop: crop_at(preprocessing.crop, size),
             step: 0,
             epoch: 0,
             // Not known. A score then takes the majority class from the covers that it scores.

@@ -1,22 +1,43 @@
-//! Reading safetensors files of any program: number formats, prefixes, old names, and what must not be loaded.
+//! Reading weights of any program: safetensors and PyTorch's files, number formats, old names, and what must not be loaded.
+
+use std::borrow::Cow;
 
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
-use super::{Header, KEY, Tensors, UNSEALED, seal};
+use super::{Header, KEY, Tensors, UNSEALED, formats, seal, torch};
 use crate::{Error, Result};
 
-/// What wrappers put before all names: DataParallel, Lightning and the like.
-const PREFIXES: [&str; 3] = ["module.", "model.", "state_dict."];
+/// A tensor as it lies in a file, little endian.
+pub(super) struct Entry<'a> {
+    pub name: String,
+    pub shape: Vec<usize>,
+    pub dtype: Dtype,
+    pub data: Cow<'a, [u8]>,
+}
 
-/// A file's header, if this program wrote it, whether its seal is there and fits, and its tensors under the names that
-/// torchvision uses now.
-pub(super) fn parse(source: &str, bytes: &[u8]) -> Result<(Option<Header>, bool, Tensors)> {
+/// What a file holds.
+pub(super) struct Parsed {
+    /// If this program wrote it.
+    pub header: Option<Header>,
+    /// Whether its seal is there and fits.
+    pub sealed: bool,
+    /// Under the names that torchvision uses now.
+    pub tensors: Tensors,
+    /// What the user should know of how they were found.
+    pub notes: Vec<String>,
+}
+
+pub(super) fn parse(source: &str, bytes: &[u8]) -> Result<Parsed> {
     let bad = |text: &str| Error::input(format!("checkpoint {source}: {text}"));
-    let damaged = |e: &dyn std::fmt::Display| match another_format(bytes) {
+    let damaged = |e: &dyn std::fmt::Display| match formats::another(bytes) {
         Some(advice) => bad(advice),
         None => bad(&format!("cut off or damaged ({e}); use another checkpoint of the run")),
     };
+    if torch::is_torch(bytes) {
+        let (entries, notes) = torch::entries(bytes).map_err(|e| bad(&e))?;
+        return Ok(Parsed { header: None, sealed: false, tensors: numbered(source, entries)?, notes });
+    }
     let file = SafeTensors::deserialize(bytes).map_err(|e| damaged(&e))?;
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(&e))?;
     let text = metadata.metadata().as_ref().and_then(|m| m.get(KEY));
@@ -27,63 +48,48 @@ pub(super) fn parse(source: &str, bytes: &[u8]) -> Result<(Option<Header>, bool,
     if whole == Some(false) || (needs_seal && whole.is_none()) {
         return Err(damaged(&"it is not as it was written, its BLAKE3 differs"));
     }
-    let prefix = if header.is_some() { String::new() } else { common_prefix(&views) };
+    let entries = views.into_iter().map(|(name, view)| Entry {
+        name: name.to_owned(),
+        shape: view.shape().to_vec(),
+        dtype: view.dtype(),
+        data: Cow::Borrowed(view.data()),
+    });
+    let tensors = numbered(source, entries)?;
+    Ok(Parsed { header, sealed: whole == Some(true), tensors, notes: vec![] })
+}
+
+/// The tensors as f32 under their present names.
+fn numbered<'a>(source: &str, entries: impl IntoIterator<Item = Entry<'a>>) -> Result<Tensors> {
+    let bad = |text: &str| Error::input(format!("checkpoint {source}: {text}"));
     let mut tensors = Tensors::new();
-    for (full, view) in &views {
-        let name = &full[prefix.len()..];
+    for entry in entries {
+        let Entry { name, shape, dtype, .. } = &entry;
         if let Some(refusal) = look_alike(name) {
-            return Err(bad(&format!("{full}: {refusal}")));
+            return Err(bad(&format!("{name}: {refusal}")));
         }
         // PyTorch counts batches in integers; nothing here needs the count.
         if name.ends_with("num_batches_tracked") {
             continue;
         }
-        let Some(values) = numbers(view) else {
-            return Err(bad(&format!("{full} is {:?}; save it as F32", view.dtype())));
+        let Some(values) = numbers(&entry) else {
+            return Err(bad(&format!("{name} is {dtype:?}; save it as F32")));
         };
         if values.iter().any(|v| !v.is_finite()) {
-            return Err(bad(&format!("{full} has a number that is not finite; use another file")));
+            return Err(bad(&format!("{name} has a number that is not finite; use another file")));
         }
         let name = modern(name);
-        if tensors.insert(name.clone(), (view.shape().to_vec(), values)).is_some() {
+        if tensors.insert(name.clone(), (shape.clone(), values)).is_some() {
             return Err(bad(&format!("has {name} twice, under its old name and the new one; remove one of them")));
         }
     }
-    Ok((header, whole == Some(true), tensors))
-}
-
-/// What to do with a file of another format, known by its first bytes.
-fn another_format(bytes: &[u8]) -> Option<&'static str> {
-    // A pickle by itself begins with its version, a newer one is packed into a zip.
-    if bytes.starts_with(b"PK") || (bytes.first() == Some(&0x80) && matches!(bytes.get(1), Some(2..=5))) {
-        return Some(
-            "a PyTorch pickle (.pth, .pt), not safetensors; convert it in Python: \
-             safetensors.torch.save_file(torch.load(FILE, weights_only=True), OUT)",
-        );
-    }
-    bytes.starts_with(b"\x89HDF").then_some(
-        "an HDF5 file as Keras writes it, not safetensors; Keras' networks compute something else under the same names, so take \
-         torchvision's or timm's weights",
-    )
-}
-
-/// The prefix that all names share, wrapper by wrapper.
-fn common_prefix(views: &[(&str, TensorView)]) -> String {
-    let mut prefix = String::new();
-    let shared = |prefix: &str, next: &str| {
-        let mut names = views.iter().map(|(name, _)| &name[prefix.len()..]);
-        !views.is_empty() && names.all(|name| name.starts_with(next))
-    };
-    while let Some(next) = PREFIXES.iter().find(|next| shared(&prefix, next)) {
-        prefix.push_str(next);
-    }
-    prefix
+    Ok(tensors)
 }
 
 /// Why a tensor of this name must not be loaded. Keras' ResNet-50 has the shapes of torchvision's and another function.
 fn look_alike(name: &str) -> Option<&'static str> {
+    // Whatever a wrapper puts before it.
     let parts: Vec<&str> = name.split('.').collect();
-    if let [layer, _, conv, "bias"] = parts[..]
+    if let [.., layer, _, conv, "bias"] = parts[..]
         && layer.starts_with("layer")
         && conv.starts_with("conv")
     {
@@ -102,9 +108,9 @@ fn look_alike(name: &str) -> Option<&'static str> {
 }
 
 /// Numbers as f32, if they are floating-point numbers.
-fn numbers(view: &TensorView) -> Option<Vec<f32>> {
-    let data = view.data();
-    Some(match view.dtype() {
+fn numbers(entry: &Entry) -> Option<Vec<f32>> {
+    let data = &*entry.data;
+    Some(match entry.dtype {
         Dtype::F32 => bytemuck::pod_collect_to_vec(data),
         Dtype::F16 => data.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
         Dtype::BF16 => data.chunks_exact(2).map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
@@ -144,20 +150,13 @@ mod tests {
 
     fn names(tensors: &[&str]) -> Vec<String> {
         let views: Vec<_> = tensors.iter().map(|name| (*name, Dtype::F32, &[0_u8; 4][..])).collect();
-        parse("test", &file(&views)).unwrap().2.into_keys().collect()
+        parse("test", &file(&views)).unwrap().tensors.into_keys().collect()
     }
 
     fn refusal(bytes: &[u8]) -> String {
-        let error = parse("test", bytes).unwrap_err();
+        let error = parse("test", bytes).err().unwrap();
         assert_eq!(error.exit_code(), 2);
         error.to_string()
-    }
-
-    #[test]
-    fn wrappers_prefixes_go_if_all_names_have_them() {
-        assert_eq!(names(&["module.fc.bias", "module.fc.weight"]), ["fc.bias", "fc.weight"]);
-        assert_eq!(names(&["state_dict.model.fc.bias", "state_dict.model.bn1.bias"]), ["bn1.bias", "fc.bias"]);
-        assert_eq!(names(&["module.fc.bias", "fc.weight"]), ["fc.weight", "module.fc.bias"]);
     }
 
     #[test]
@@ -183,8 +182,8 @@ mod tests {
             ("c", Dtype::F64, &d),
             ("bn1.num_batches_tracked", Dtype::I64, &count),
         ]);
-        let (_, _, tensors) = parse("test", &bytes).unwrap();
-        let values: Vec<&[f32]> = tensors.values().map(|(_, v)| v.as_slice()).collect();
+        let read = parse("test", &bytes).unwrap();
+        let values: Vec<&[f32]> = read.tensors.values().map(|(_, v)| v.as_slice()).collect();
         assert_eq!(values, [&[1.5, -65504.0][..], &[-0.15625], &[0.1]]);
         assert!(refusal(&file(&[("a", Dtype::I64, &count)])).contains("a is I64; save it as F32"));
         let nan = f32::NAN.to_le_bytes();
@@ -207,18 +206,5 @@ mod tests {
         }
         // Our own networks have convolutions with biases.
         assert_eq!(names(&["conv1.bias"]), ["conv1.bias"]);
-    }
-
-    #[test]
-    fn other_formats_are_told_by_their_first_bytes() {
-        for (bytes, part) in [
-            (&b"PK\x03\x04archive/data.pkl"[..], "safetensors.torch.save_file"),
-            (b"\x80\x02\x8a\x0al\xfc", "safetensors.torch.save_file"),
-            (b"\x89HDF\r\n\x1a\n1234", "HDF5"),
-            (b"", "cut off"),
-            (&[0xff; 100], "cut off"),
-        ] {
-            assert!(refusal(bytes).contains(part), "{}", refusal(bytes));
-        }
     }
 }

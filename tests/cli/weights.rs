@@ -174,10 +174,93 @@ fn look_alikes_and_other_formats_are_refused() {
     refused(&train(&three().data, &run, &["--net", "resnet18", "--weights", text(&keras)]), &parts);
     let pickle = path(&folder, "resnet18.pth");
     fs::write(&pickle, b"PK\x03\x04 and a pickle").unwrap();
-    let parts = ["resnet18.pth", "PyTorch pickle", "safetensors.torch.save_file(torch.load("];
+    let parts = ["resnet18.pth", "cut off or damaged"];
     refused(&["predict", "--weights", &pickle, "--net", "resnet18", &image], &parts);
     refused(&train(&three().data, &run, &["--net", "resnet18", "--weights", &pickle]), &parts);
     assert!(!run.exists());
+}
+
+/// Writes tensors as `torch.save` did before 1.6: four pickles, the storages' names, and their numbers.
+fn save_pth(folder: &Path, name: &str, tensors: &Tensors, prefix: &str) -> PathBuf {
+    let text = |text: &str| [b"X", &(text.len() as u32).to_le_bytes()[..], text.as_bytes()].concat();
+    let number = |number: usize| [b"J", &(number as u32).to_le_bytes()[..]].concat();
+    let tuple =
+        |numbers: &[usize]| [&b"("[..], &numbers.iter().flat_map(|&n| number(n)).collect::<Vec<_>>(), b"t"].concat();
+    let mut state = b"\x80\x02}".to_vec();
+    let (mut names, mut data) = (b"\x80\x02](".to_vec(), vec![]);
+    for (place, (name, (shape, values))) in tensors.iter().enumerate() {
+        let key = text(&place.to_string());
+        let strides: Vec<usize> = (0..shape.len()).map(|axis| shape[axis + 1..].iter().product()).collect();
+        state.extend(text(&format!("{prefix}{name}")));
+        state.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((");
+        state.extend(
+            [text("storage"), b"ctorch\nFloatStorage\n".to_vec(), key.clone(), text("cpu"), number(values.len())]
+                .concat(),
+        );
+        // No view of another storage; offset, shape, strides; no gradient, no hooks.
+        state.extend([b"NtQ".to_vec(), number(0), tuple(shape), tuple(&strides), b"\x89NtRs".to_vec()].concat());
+        names.extend(&key);
+        data.extend((values.len() as u64).to_le_bytes());
+        data.extend(bytemuck::cast_slice::<f32, u8>(values));
+    }
+    let magic = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.";
+    let file = folder.join(name);
+    fs::write(&file, [&magic[..], b"\x80\x02M\xe9\x03.", b"\x80\x02}.", &state, b".", &names, b"e.", &data].concat())
+        .unwrap();
+    file
+}
+
+#[test]
+fn pytorchs_own_files_and_files_in_parts_answer_as_safetensors_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let (tensors, image) = (drawn("small", 3), three().image("Jazz/00.png"));
+    let about = ["--net", "small", "--size", "32", &image, "--json"];
+    let plain = save(folder.path(), "plain.safetensors", &tensors, "");
+    let expected = good(&[&["predict", "--weights", text(&plain)], &about[..]].concat()).json();
+    let pth = save_pth(folder.path(), "small.pth", &tensors, "_orig_mod.module.");
+    let done = good(&[&["predict", "--weights", text(&pth)], &about[..]].concat());
+    assert_eq!(done.json(), expected);
+    assert!(
+        done.stderr.contains("small.pth: the prefix _orig_mod.module. of its names is taken off"),
+        "{}",
+        done.stderr
+    );
+    let run = folder.path().join("run");
+    let done = good(&still(&three().data, &run, &pth));
+    assert!(done.stderr.contains("the prefix _orig_mod.module."), "{}", done.stderr);
+
+    // As the Hugging Face Hub cuts large files.
+    let (first, second): (Tensors, Tensors) =
+        tensors.clone().into_iter().partition(|(name, _)| name.starts_with("conv"));
+    let parts = [("model-00001-of-00002.safetensors", &first), ("model-00002-of-00002.safetensors", &second)];
+    let mut map = serde_json::Map::new();
+    for (file, tensors) in parts {
+        save(folder.path(), file, tensors, "backbone.");
+        map.extend(tensors.keys().map(|name| (format!("backbone.{name}"), file.into())));
+    }
+    let index = path(&folder, "model.safetensors.index.json");
+    fs::write(&index, serde_json::json!({"metadata": {}, "weight_map": map}).to_string()).unwrap();
+    assert_eq!(good(&[&["predict", "--weights", &index], &about[..]].concat()).json(), expected);
+    let part = path(&folder, parts[1].0);
+    refused(&[&["predict", "--weights", &part], &about[..]].concat(), &["one part of several", "index.json"]);
+    fs::write(&index, r#"{"weight_map": {"conv1.weight": "../plain.safetensors"}}"#).unwrap();
+    refused(&[&["predict", "--weights", &index], &about[..]].concat(), &["../plain.safetensors", "no file beside it"]);
+}
+
+#[test]
+fn weights_without_a_head_are_called_that_and_have_layers() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut tensors = drawn("small", 3);
+    tensors.retain(|name, _| !name.starts_with("fc"));
+    let trunk = save(folder.path(), "trunk.safetensors", &tensors, "");
+    let image = three().image("Jazz/00.png");
+    let predict = ["predict", "--weights", text(&trunk), "--net", "small", "--size", "32", &image];
+    let done = refused(&predict, &["trunk.safetensors has no head (fc", "gatefold train DATA --weights"]);
+    assert!(!done.stderr.contains("another network"));
+    let list = ["explain", "--weights", text(&trunk), "--net", "small", "--size", "32", "--layer", "list"];
+    assert!(good(&list).stdout.starts_with("conv1 32x32 cells"));
+    let run = folder.path().join("run");
+    assert!(good(&still(&three().data, &run, &trunk)).stderr.contains("not in the file, started anew"));
 }
 
 /// `train --weights` that changes no weight: the rate is far below what an f32 can add.
@@ -252,13 +335,29 @@ fn normalisation_belongs_to_the_weights() {
     let weights = save(folder.path(), "small.safetensors", &drawn("small", 3), "");
     // timm keeps this beside its weights.
     let cfg = r#"{"architecture": "small", "pretrained_cfg":
-        {"mean": [0.25, 0.5, 0.75], "std": [0.5, 0.25, 0.125], "crop_pct": 0.8, "input_size": [3, 32, 32]}}"#;
+        {"mean": [0.25, 0.5, 0.75], "std": [0.5, 0.25, 0.125], "crop_pct": 0.8, "input_size": [3, 32, 32],
+        "interpolation": "bilinear"}}"#;
     fs::write(folder.path().join("config.json"), cfg).unwrap();
     let (timms, ours) = (path(&folder, "timm.safetensors"), path(&folder, "ours.safetensors"));
     good(&["export", text(&weights), "--net", "small", "--out", &timms]);
     let (_, header) = load(Path::new(&timms));
     assert!(near(&header["mean"], &[0.25, 0.5, 0.75]) && near(&header["std"], &[0.5, 0.25, 0.125]));
     assert!((header["crop"].as_f64().unwrap() - 0.8).abs() < 1e-6);
+    assert_eq!(header["fit"], "bilinear");
+    // What is said goes before what the file says, and a filter that is not known is no other one.
+    let said = ["--mean", "0.1,0.2,0.3", "--std", "1,2,3", "--interpolation", "bicubic", "--crop-pct", "0.5"];
+    good(&[&["export", text(&weights), "--net", "small", "--out", &ours], &said[..]].concat());
+    let (_, header) = load(Path::new(&ours));
+    assert!(near(&header["mean"], &[0.1, 0.2, 0.3]) && near(&header["std"], &[1.0, 2.0, 3.0]));
+    assert_eq!((&header["fit"], header["crop"].as_f64()), (&"bicubic".into(), Some(0.5)));
+    fs::write(folder.path().join("config.json"), cfg.replace("bilinear", "hamming")).unwrap();
+    let export = ["export", text(&weights), "--net", "small", "--out", &ours];
+    refused(&export, &["config.json", "\"hamming\"", "add --fit"]);
+    for (option, value, part) in
+        [("--mean", "1,2", "three numbers"), ("--std", "1,0,1", "above 0"), ("--crop-pct", "2", "0.05")]
+    {
+        refused(&[&export[..], &[option, value]].concat(), &[option, part]);
+    }
     fs::remove_file(folder.path().join("config.json")).unwrap();
     good(&["export", text(&weights), "--net", "small", "--size", "32", "--out", &ours]);
     assert!(near(&load(Path::new(&ours)).1["mean"], &[0.5; 3]));
@@ -270,7 +369,7 @@ fn normalisation_belongs_to_the_weights() {
     let logits = |file: &str| good(&["predict", "--weights", file, &grey, "--json"]).json()[0]["logits"].clone();
     assert_ne!(logits(&timms), logits(&ours));
 
-    // A new run takes the normalisation over, and keeps it when it goes on; the resize rule is the run's own.
+    // A new run takes normalisation and filter over, and keeps them when it goes on; it sees the whole square.
     let run = folder.path().join("run");
     good(&still(&three().data, &run, Path::new(&timms)));
     for epochs in ["1", "2"] {
@@ -278,6 +377,7 @@ fn normalisation_belongs_to_the_weights() {
         good(&["train", data, "--out", text(&run), "--resume", "--epochs", epochs]);
         let (_, header) = load(&run.join("last.safetensors"));
         assert!(near(&header["mean"], &[0.25, 0.5, 0.75]) && near(&header["std"], &[0.5, 0.25, 0.125]));
+        assert_eq!(header["fit"], "bilinear");
         assert_eq!((&header["crop"], &header["epoch"]), (&1.0.into(), &epochs.parse::<u64>().unwrap().into()));
     }
 }

@@ -74,6 +74,18 @@ fn what_does_not_fit_is_refused_with_numbers_and_a_batch_that_does() {
 }
 
 #[test]
+fn a_gpu_whose_driver_tells_what_is_free_is_held_to_it() {
+    let adapter = AdapterSummary { free_bytes: Some(100 << 20), ..modest() };
+    let config = Config { size: 64, batch: 128, ..Config::default() };
+    let net = config.net_config(3);
+    Needs::of(&config, &net, &modest()).unwrap();
+    let said = Needs::of(&config, &net, &adapter).unwrap_err().to_string();
+    assert!(said.contains("and 100.0 MiB of the adapter's memory are free: try --batch "), "{said}");
+    let batch = said.rsplit(' ').next().unwrap().parse().unwrap();
+    assert!(Needs::of(&Config { batch, ..config }, &net, &adapter).unwrap().peak_bytes <= 100 << 20);
+}
+
+#[test]
 fn where_no_batch_fits_the_size_is_to_blame() {
     let adapter = AdapterSummary { max_binding_bytes: 1 << 20, ..modest() };
     let config = Config { size: 260, ..Config::default() };

@@ -26,7 +26,9 @@ struct Silent;
 
 impl Observer for Silent {
     fn start(&mut self, _: u64, _: u64, _: u64) {}
-    fn step(&mut self, _: &StepReport) {}
+    fn step(&mut self, _: &StepReport) -> gatefold::Result<()> {
+        Ok(())
+    }
     fn epoch(&mut self, _: &EpochReport, _: bool) {}
 }
 

@@ -56,7 +56,7 @@ fn assert_cam(net: &str, size: usize, classes: usize, default_layer: &str) {
     let (model, weights) = model(net, size, classes);
     let outputs = model.header.net.outputs();
     let picture = picture(size);
-    let (layer, shape) = layers(&model).unwrap().pop().unwrap();
+    let (layer, shape) = layers(&model.header).unwrap().pop().unwrap();
     assert_eq!(layer, default_layer, "{net}");
     let [map, _] = map_and_gradient(&model, &picture, &layer);
     let cells = (shape.h * shape.w) as f64;
@@ -103,7 +103,8 @@ fn the_map_of_a_dense_layer_is_its_part_of_the_blocks() {
     let (model, _) = model("densenet121", 32, 5);
     let picture = picture(32);
     let block = map_and_gradient(&model, &picture, "features.denseblock3");
-    let channels = layers(&model).unwrap().into_iter().find(|(name, _)| name == "features.denseblock3").unwrap().1.c;
+    let channels =
+        layers(&model.header).unwrap().into_iter().find(|(name, _)| name == "features.denseblock3").unwrap().1.c;
     // Nothing but the transition reads the last layer's maps.
     let layer = map_and_gradient(&model, &picture, "features.denseblock3.denselayer24");
     for (block, layer) in block.iter().zip(&layer) {

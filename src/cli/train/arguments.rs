@@ -45,7 +45,7 @@ pub struct Arguments {
     #[arg(long, requires = "resume", help_heading = SCHEDULE)]
     restart_schedule: bool,
 
-    /// Start from these weights: a checkpoint, an exported file, or one of torchvision's or timm's (safetensors). A head of
+    /// Start from these weights: a checkpoint, an exported file, or one of torchvision's or timm's (safetensors or .pth). A head of
     /// another class count is left out [default: random first values]
     #[arg(long, value_name = "FILE", conflicts_with = "resume", help_heading = FINE_TUNING)]
     pub weights: Option<PathBuf>,
@@ -167,6 +167,7 @@ mod tests {
     use crate::data::{Fit, Multi};
     use crate::nets::{Freeze, Head};
     use crate::train::{ClassWeights, Precision, Schedule};
+    use crate::weights::Pictures;
 
     #[derive(Parser)]
     struct Line {
@@ -192,9 +193,11 @@ mod tests {
         for config in [Config::default(), changed] {
             let options = config.options().unwrap();
             let words = ["train", "covers", "--out", "run"].map(str::to_owned).into_iter().chain(options.clone());
-            assert_eq!(Line::try_parse_from(words).unwrap().arguments.config().unwrap(), config, "{options:?}");
+            let made = Line::try_parse_from(words).unwrap().arguments.config().unwrap();
+            assert_eq!(Config { said: Pictures::default(), ..made }, config, "{options:?}");
         }
         assert_eq!(Config { batch_norm: false, ..Config::default() }.options(), None);
-        assert_eq!(Config { mean: [0.4; 3], ..Config::default() }.options(), None);
+        let mean = Config { mean: [0.4; 3], ..Config::default() };
+        assert_eq!(mean.options(), Some(vec!["--mean".to_owned(), "0.4,0.4,0.4".to_owned()]));
     }
 }

@@ -7,6 +7,7 @@ use indicatif::ProgressBar;
 use crate::cli::console::{self, duration, percent};
 use crate::cli::interrupt;
 use crate::train::{EpochReport, Observer, StepReport};
+use crate::{Error, Result};
 
 /// A bar with loss, accuracy, images/s and ETA on a terminal, plain lines elsewhere.
 pub struct TrainingProgress {
@@ -20,16 +21,63 @@ pub struct TrainingProgress {
     said: Instant,
     /// The command that goes on with the run, if one does.
     go_on: Option<String>,
+    limit: Option<Limit>,
+    /// When the step before the timed one ended.
+    timed: Instant,
+}
+
+/// How long a run may take by the time of one step; it ends if it would take longer.
+pub struct Limit {
+    pub time: Duration,
+    /// What takes too long, and what to do instead.
+    pub what: &'static str,
+    pub instead: &'static str,
 }
 
 /// Between two plain lines within an epoch.
 const EVERY: Duration = Duration::from_secs(10);
 
+/// The step that is timed for [`Limit`]: drivers compile in those before.
+const TIMED: u64 = 3;
+
 impl TrainingProgress {
     /// `pictures` make a step; `go_on` is the command that goes on with the run once an epoch is done.
     pub fn new(pictures: usize, go_on: Option<String>) -> Self {
         let now = Instant::now();
-        Self { bar: None, pictures, steps: 0, epochs: 0, start: now, before: 0, said: now, go_on }
+        Self {
+            bar: None,
+            pictures,
+            steps: 0,
+            epochs: 0,
+            start: now,
+            before: 0,
+            said: now,
+            go_on,
+            limit: None,
+            timed: now,
+        }
+    }
+
+    pub fn within(mut self, limit: Limit) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// Holds the run's length against the limit; `step` is the one that just ended.
+    fn check(&mut self, step: u64) -> Result<()> {
+        let Some(Limit { time, what, instead }) = &self.limit else { return Ok(()) };
+        if step + 1 == TIMED {
+            self.timed = Instant::now();
+        }
+        if step != TIMED {
+            return Ok(());
+        }
+        let one = self.timed.elapsed().as_secs_f64();
+        let all = one * (self.steps * self.epochs) as f64;
+        if all <= time.as_secs_f64() {
+            return Ok(());
+        }
+        Err(Error::input(format!("{what} would take {} here, at {} a step; {instead}", duration(all), duration(one))))
     }
 
     /// So many epochs are on disk.
@@ -60,7 +108,7 @@ impl Observer for TrainingProgress {
         }
     }
 
-    fn step(&mut self, report: &StepReport) {
+    fn step(&mut self, report: &StepReport) -> Result<()> {
         let StepReport { epoch, step, loss, accuracy, .. } = report;
         if let Some(bar) = &self.bar {
             bar.set_prefix(format!("epoch {epoch}/{}", self.epochs));
@@ -78,6 +126,7 @@ impl Observer for TrainingProgress {
                 percent(*accuracy)
             ));
         }
+        self.check(*step)
     }
 
     fn epoch(&mut self, report: &EpochReport, best: bool) {
@@ -105,5 +154,32 @@ impl Observer for TrainingProgress {
             Some(bar) => bar.println(line),
             None => console::say(line),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The third step of 15 epochs of 10 steps, which takes a hundredth of a second at least.
+    fn third_step(limit: Duration) -> Result<()> {
+        let limit = Limit { time: limit, what: "the demo", instead: "try another" };
+        let mut progress = TrainingProgress::new(4, None).within(limit);
+        progress.start(10, 15, 0);
+        let report =
+            |step| StepReport { step, epoch: 1, loss: 1.0, accuracy: 0.5, grad_norm: None, lr: 0.1, loss_scale: None };
+        progress.step(&report(1)).unwrap();
+        progress.step(&report(2)).unwrap();
+        std::thread::sleep(Duration::from_millis(10));
+        progress.step(&report(3))
+    }
+
+    #[test]
+    fn a_run_that_would_take_too_long_is_told_after_its_third_step() {
+        third_step(Duration::from_secs(3600)).unwrap();
+        let error = third_step(Duration::from_secs(1)).unwrap_err();
+        assert!(matches!(error, Error::Input(_)), "{error}");
+        let said = error.to_string();
+        assert!(said.starts_with("the demo would take ") && said.ends_with(" a step; try another"), "{said}");
     }
 }

@@ -13,7 +13,7 @@ pub const MAX_SIZE: u32 = 8192;
 /// edges, and a network would learn either; this one sits between, and is what most people's "bicubic" means.
 const FILTER: FilterType = FilterType::CatmullRom;
 
-/// How a picture that is not square becomes one.
+/// How a picture that is not square becomes one, and by which filter it is resized.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Fit {
@@ -22,15 +22,56 @@ pub enum Fit {
     Crop,
     /// Keep everything, fill the missing sides with black.
     Pad,
+    /// As torchvision does it: the shorter side is resized, by a triangle as wide as a step is long, then the centre is kept.
+    Bilinear,
+    /// The same by the cubic with a = -0.5, as timm does it for most of its weights.
+    Bicubic,
+    /// The same by a windowed sinc of three lobes.
+    Lanczos,
+}
+
+impl Fit {
+    /// All of them; the place is the number in a pack.
+    pub const ALL: [Self; 5] = [Self::Crop, Self::Pad, Self::Bilinear, Self::Bicubic, Self::Lanczos];
+
+    /// The one of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|fit| fit.name() == name)
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Crop => "crop",
+            Self::Pad => "pad",
+            Self::Bilinear => "bilinear",
+            Self::Bicubic => "bicubic",
+            Self::Lanczos => "lanczos",
+        }
+    }
+
+    /// The filter of those that resize the whole picture first.
+    fn of_others(self) -> Option<FilterType> {
+        match self {
+            Self::Crop | Self::Pad => None,
+            Self::Bilinear => Some(FilterType::Triangle),
+            Self::Bicubic => Some(FilterType::CatmullRom),
+            Self::Lanczos => Some(FilterType::Lanczos3),
+        }
+    }
 }
 
 impl fmt::Display for Fit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Crop => "crop",
-            Self::Pad => "pad",
-        })
+        f.write_str(self.name())
     }
+}
+
+/// Where the middle `part` of `whole` pixels begins: half of what is left over, halves to the even neighbour, as Python's `round` in
+/// torchvision's `center_crop`.
+pub fn centred(whole: u32, part: u32) -> u32 {
+    let left = whole.saturating_sub(part);
+    // 2k + 1 halves: k if it is even, else k + 1.
+    if left % 4 == 3 { left / 2 + 1 } else { left / 2 }
 }
 
 /// Makes a picture of any shape a square of `size` × `size` pixels.
@@ -53,7 +94,37 @@ pub fn square(picture: &RgbImage, size: u32, fit: Fit) -> RgbImage {
             imageops::replace(&mut out, &small, i64::from(x), i64::from(y));
             out
         }
+        Fit::Bilinear | Fit::Bicubic | Fit::Lanczos => shorter_side(picture, size, fit),
     }
+}
+
+/// Longer pictures are cut to this before they are resized: of a strip of a pixel by a million the whole would need a machine's memory.
+const LONGEST: u32 = 16;
+
+/// Resizes the picture so that its shorter side is `size`, and keeps the centre.
+fn shorter_side(picture: &RgbImage, size: u32, fit: Fit) -> RgbImage {
+    let (width, height) = picture.dimensions();
+    let longest = LONGEST.saturating_mul(width.min(height));
+    if width.max(height) > longest {
+        let (w, h) = (width.min(longest), height.min(longest));
+        let centre = imageops::crop_imm(picture, centred(width, w), centred(height, h), w, h);
+        return shorter_side(&centre.to_image(), size, fit);
+    }
+    let [w, h] = resized(width, height, size);
+    let filter = fit.of_others().unwrap_or(FILTER);
+    // Rows, then columns, with whole numbers of 0 to 255 between them, as Pillow does it.
+    let along = |picture: &RgbImage, w, h| {
+        if (w, h) == picture.dimensions() { picture.clone() } else { imageops::resize(picture, w, h, filter) }
+    };
+    let whole = along(&along(picture, w, height), w, h);
+    imageops::crop_imm(&whole, centred(w, size), centred(h, size), size, size).to_image()
+}
+
+/// Width and height of a picture whose shorter side has become `size`.
+fn resized(width: u32, height: u32, size: u32) -> [u32; 2] {
+    let (shorter, longer) = (width.min(height).max(1), width.max(height));
+    let longer = (u64::from(longer) * u64::from(size) / u64::from(shorter)) as u32;
+    if width <= height { [size, longer] } else { [longer, size] }
 }
 
 /// A part of a picture, or the picture with some of what is around it: in its pixels, from its top left corner. `x` and `y` are
@@ -107,6 +178,15 @@ pub fn region(width: u32, height: u32, size: u32, fit: Fit) -> Region {
                 (-f64::from((size - scaled) / 2) * scale, f64::from(size) * scale)
             };
             let ((x, width), (y, height)) = (along(width), along(height));
+            Region { x, y, width, height }
+        }
+        Fit::Bilinear | Fit::Bicubic | Fit::Lanczos => {
+            let along = |pixels: u32, resized: u32| {
+                let scale = f64::from(pixels) / f64::from(resized);
+                (f64::from(centred(resized, size)) * scale, f64::from(size) * scale)
+            };
+            let [w, h] = resized(width, height, size);
+            let ((x, width), (y, height)) = (along(width, w), along(height, h));
             Region { x, y, width, height }
         }
     }
@@ -204,5 +284,49 @@ mod tests {
         let board = RgbImage::from_fn(64, 64, |x, y| Rgb([((x + y) % 2 * 255) as u8; 3]));
         let small = square(&board, 8, Fit::Crop);
         assert!(small.pixels().all(|p| (120..=135).contains(&p[0])), "{:?}", small.as_raw());
+    }
+
+    /// `tests/weights/pillow.py` made the file.
+    #[test]
+    fn others_rules_give_what_pillow_gives() {
+        let mut left = &include_bytes!("../../../tests/weights/pillow.bin")[..];
+        let lying = RgbImage::from_fn(31, 23, |x, y| {
+            Rgb([0, 1, 2].map(|c| ((x * (37 + 20 * c) + y * 91 + x * y * (c + 3)) % 256) as u8))
+        });
+        let standing = imageops::flip_horizontal(&imageops::rotate90(&lying));
+        for picture in [&lying, &standing] {
+            for size in [12, 29] {
+                for fit in [Fit::Bilinear, Fit::Bicubic, Fit::Lanczos] {
+                    let ours = square(picture, size, fit);
+                    let (theirs, rest) = left.split_at(ours.len());
+                    let differences = ours.iter().zip(theirs).map(|(a, b)| a.abs_diff(*b));
+                    assert!(differences.max() <= Some(1), "{:?} to {size}, {fit}", picture.dimensions());
+                    left = rest;
+                }
+            }
+        }
+        assert!(left.is_empty());
+    }
+
+    #[test]
+    fn centres_are_those_of_pythons_round() {
+        let halves: Vec<u32> = (10..18).map(|whole| centred(whole, 10)).collect();
+        assert_eq!(halves, [0, 0, 1, 2, 2, 2, 3, 4]);
+        assert_eq!((centred(342, 299), centred(5, 10)), (22, 0));
+    }
+
+    #[test]
+    fn a_strip_takes_no_memory_and_every_rule_is_named_once() {
+        let strip = RgbImage::from_pixel(1, 60_000, Rgb([9, 8, 7]));
+        for fit in Fit::ALL {
+            assert_eq!(Fit::named(fit.name()), Some(fit));
+            if fit != Fit::Pad {
+                assert!(square(&strip, 64, fit).pixels().all(|pixel| *pixel == Rgb([9, 8, 7])), "{fit}");
+            }
+            // What is said of the region is what was taken.
+            let region = region(40, 20, 10, fit);
+            let expected = if fit == Fit::Pad { (0.0, 40.0) } else { (10.0, 20.0) };
+            assert_eq!((region.x, region.width), expected, "{fit}");
+        }
     }
 }

@@ -9,7 +9,7 @@
 //! | 8..12 | version of this format |
 //! | 12..16 | size: pixels on a side |
 //! | 16..20 | channels: 3 |
-//! | 20..24 | fit: 0 crop, 1 pad |
+//! | 20..24 | fit: its place in [`Fit::ALL`] |
 //! | 24..32 | count of pictures |
 //! | 32..64 | BLAKE3 over the pictures' hashes in order: the manifest they belong to |
 //! | 64..72 | count of stored squares |
@@ -95,11 +95,7 @@ impl Pack {
             )));
         }
         let damaged = || Error::Input(format!("{shown}: damaged header: {again}"));
-        let fit = match fit {
-            0 => Fit::Crop,
-            1 => Fit::Pad,
-            _ => return Err(damaged()),
-        };
+        let Some(&fit) = Fit::ALL.get(fit as usize) else { return Err(damaged()) };
         if channels != CHANNELS || !(1..=MAX_SIZE).contains(&size) {
             return Err(damaged());
         }
@@ -272,7 +268,7 @@ impl<H: Iterator<Item = Hash>> Rest<'_, H> {
         header[8..12].copy_from_slice(&VERSION.to_le_bytes());
         header[12..16].copy_from_slice(&size.to_le_bytes());
         header[16..20].copy_from_slice(&CHANNELS.to_le_bytes());
-        header[20..24].copy_from_slice(&u32::from(pipeline.fit == Fit::Pad).to_le_bytes());
+        header[20..24].copy_from_slice(&(pipeline.fit as u32).to_le_bytes());
         header[24..32].copy_from_slice(&(slots.len() as u64).to_le_bytes());
         header[32..64].copy_from_slice(&contents(hashes));
         header[64..72].copy_from_slice(&stored.to_le_bytes());

@@ -2,22 +2,18 @@
 
 use super::Config;
 
-/// Fields that no option gives: weights bring the normalisation along, recipes may leave batch-norm out, only a run that was
-/// resumed begins its schedule later, and only one of several runs has a fold.
-const WITHOUT_OPTION: [&str; 5] = ["mean", "std", "batch_norm", "schedule_from", "fold"];
+/// Fields that no option gives: recipes may leave batch-norm out, only a run that was resumed begins its schedule later, and only
+/// one of several runs has a fold.
+const WITHOUT_OPTION: [&str; 3] = ["batch_norm", "schedule_from", "fold"];
 
 impl Config {
     /// The options of `train` that make these settings from the defaults, weights aside; `None` if only a recipe can.
     pub fn options(&self) -> Option<Vec<String>> {
         let table = |config: &Self| toml::Table::try_from(Self { run: None, ..config.clone() }).ok();
         let (mine, default) = (table(self)?, table(&Self::default())?);
-        let from_weights = self.run.as_ref().is_some_and(|origin| origin.weights.is_some());
         let mut options = vec![];
         for (name, value) in mine.iter().filter(|(name, value)| default.get(*name) != Some(*value)) {
             if WITHOUT_OPTION.contains(&name.as_str()) {
-                if from_weights && (name == "mean" || name == "std") {
-                    continue;
-                }
                 return None;
             }
             let option = format!("--{}", name.replace('_', "-"));

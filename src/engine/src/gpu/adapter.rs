@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use super::free::free_memory;
+use super::memory::available_host_memory;
 use super::{Switch, Switches};
 use crate::{Error, Result};
 
@@ -24,6 +26,8 @@ pub struct AdapterSummary {
     /// The most one kernel can see of a buffer: bounds the largest tensor.
     pub max_binding_bytes: u64,
     pub max_buffer_bytes: u64,
+    /// What of its own memory was free when it was listed, where the driver tells.
+    pub free_bytes: Option<u64>,
     pub workgroup_memory_bytes: u32,
     pub max_invocations: u32,
     pub subgroup_min: u32,
@@ -58,6 +62,7 @@ impl AdapterSummary {
             lavapipe: false,
             max_binding_bytes: limits.max_storage_buffer_binding_size,
             max_buffer_bytes: limits.max_buffer_size,
+            free_bytes: None,
             workgroup_memory_bytes: limits.max_compute_workgroup_storage_size,
             max_invocations: limits.max_compute_invocations_per_workgroup,
             subgroup_min: 4,
@@ -77,6 +82,12 @@ impl AdapterSummary {
     pub(super) fn subgroup_size(&self) -> Option<u32> {
         let one = self.subgroup_min == self.subgroup_max && self.subgroup_max.is_power_of_two();
         (one && self.subgroup_max <= 64).then_some(self.subgroup_max)
+    }
+
+    /// Bytes that a run can have: of the machine's memory where the adapter is the processor itself, else of the adapter's own. Without a
+    /// limit where nobody tells.
+    pub fn free_memory(&self) -> u64 {
+        if self.software { available_host_memory() } else { self.free_bytes.unwrap_or(u64::MAX) }
     }
 
     /// Whether all subgroups have this size, and can hand numbers round.
@@ -139,6 +150,7 @@ pub(super) fn summarise(index: usize, adapter: &wgpu::Adapter, switches: &Switch
         software,
         max_binding_bytes: limits.max_storage_buffer_binding_size,
         max_buffer_bytes: limits.max_buffer_size,
+        free_bytes: free_memory(adapter),
         workgroup_memory_bytes: limits.max_compute_workgroup_storage_size,
         max_invocations: limits.max_compute_invocations_per_workgroup,
         subgroup_min: info.subgroup_min_size,

@@ -41,7 +41,7 @@ pub const fn words(n: usize, h: usize, w: usize) -> usize {
 /// std` and a fourth channel of zeros, so that the first convolution reads whole vec4s. It has no gradient.
 ///
 /// Output pixel `(y, x)` shows source pixel `(y + (sh - h) / 2 + dy, x' + (sw - w) / 2 + dx)`, the nearest one where that
-/// lies outside; `x'` is `x` or `w - 1 - x`.
+/// lies outside; `x'` is `x` or `w - 1 - x`. Halves are rounded to the even neighbour, as torchvision's `center_crop` does.
 ///
 /// With `colour` above 0 a pixel `v` of 0 to 255 becomes, before it is normalised, `u = (b v - 127.5) k + 127.5` and then
 /// `grey(u) + s (u - grey(u))`, clamped to 0 to 255, with the sample's own brightness `b`, contrast `k` and saturation `s`, and
@@ -82,7 +82,8 @@ pub fn input(tape: &mut Tape, pixels: Tensor, n: usize, op: &InputOp) -> Result<
     // A share of 1 has no 32 bits: all but one picture in four billion will do.
     let threshold = (f64::from(augment.erase) * f64::from(u32::MAX)) as u32;
     let launch = launch.f32(augment.colour).u32(threshold as usize).view(y);
-    let centred = |source: usize, size: usize| (source as i64 - size as i64) / 2;
+    // Half of what is left over, halves to the even neighbour.
+    let centred = |source: usize, size: usize| ((source as f64 - size as f64) / 2.0).round_ties_even() as i64;
     let kernel = |width: u32| {
         let kernel = Kernel::per_item(shader!("input.wgsl"), shape.pixels()).def("VECTOR", width);
         let kernel = kernel.constant("SOURCE_HEIGHT", sh as i64).constant("SOURCE_WIDTH", sw as i64);

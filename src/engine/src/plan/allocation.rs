@@ -51,9 +51,9 @@ impl Allocation {
         self.slots.sizes.iter().filter(|&&bytes| take_fitting(&mut free, bytes, |&size| size).is_none()).sum()
     }
 
-    /// Says why this does not fit the adapter, in numbers; `None` if it does. `host_memory` is what a software adapter
-    /// may take, in bytes.
-    pub fn misfit(&self, adapter: &AdapterSummary, host_memory: u64) -> Option<String> {
+    /// Says why this does not fit the adapter, in numbers; `None` if it does. `free` is what it may take, in bytes; see
+    /// [`AdapterSummary::free_memory`].
+    pub fn misfit(&self, adapter: &AdapterSummary, free: u64) -> Option<String> {
         let largest_tensor = self.memory.largest_tensor;
         let peak = self.memory.peak();
         let needs = format!("needs {}, largest tensor {} ({})", mib(peak), mib(largest_tensor), self.largest);
@@ -61,8 +61,9 @@ impl Allocation {
             Some(format!("{needs}, and {} binds at most {}", adapter.name, mib(adapter.max_binding_bytes)))
         } else if self.arena > adapter.max_buffer_bytes {
             Some(format!("{needs}, and a buffer of {} holds at most {}", adapter.name, mib(adapter.max_buffer_bytes)))
-        } else if adapter.software && peak > host_memory {
-            Some(format!("{needs}, and {} of this machine's memory are free", mib(host_memory)))
+        } else if peak > free {
+            let of = if adapter.software { "this machine's memory" } else { "the adapter's memory" };
+            Some(format!("{needs}, and {} of {of} are free", mib(free)))
         } else {
             None
         }

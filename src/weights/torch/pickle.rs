@@ -1,0 +1,584 @@
+//! The part of Python's pickles that a file of tensors needs: a machine with a stack that knows containers, tensors and their
+//! storages, and executes nothing. A pickle that asks for anything else is refused with the name it asked for.
+//!
+//! Source of the format: CPython's `Lib/pickletools.py`, and PyTorch's `torch/_utils.py` and `torch/serialization.py` for what its files
+//! ask for.
+
+use std::collections::HashMap;
+
+use safetensors::Dtype;
+
+/// More values than any state of a network has; a few bytes of a pickle can make one.
+const VALUES: usize = 1 << 20;
+
+/// Where a value lies in [`Pickle::values`]. Values name each other so, so that nothing is nested deeper than a stack.
+pub(super) type Id = u32;
+
+/// What a pickle can be made of.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Value<'a> {
+    /// None, a number, bytes, a type of numbers or a device: what nobody here asks for.
+    Other,
+    Number(i64),
+    Text(&'a str),
+    Tuple(Vec<Id>),
+    List(Vec<Id>),
+    /// In the order of the file; a later value of a key takes the place of an earlier one.
+    Dict(Vec<(Id, Id)>),
+    Callable(Callable),
+    Storage(Storage<'a>),
+    Tensor(Box<Tensor<'a>>),
+}
+
+/// Numbers of one type in the file.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Storage<'a> {
+    pub key: &'a str,
+    pub dtype: Dtype,
+    /// Numbers in it.
+    pub len: usize,
+}
+
+/// A view of a storage; offset and strides count numbers, as PyTorch's do.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Tensor<'a> {
+    pub storage: Storage<'a>,
+    pub offset: usize,
+    pub shape: Vec<usize>,
+    pub strides: Vec<usize>,
+}
+
+/// What a pickle may ask for by name.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Callable {
+    /// Makes a dictionary, empty or of pairs.
+    Dict,
+    /// Makes a list of what is in its first argument: sets and the like.
+    List,
+    /// Gives its first argument back.
+    Same,
+    /// Makes something that nobody asks for.
+    Other,
+    Tensor,
+    Storage(Dtype),
+}
+
+/// What stands in a file under this name.
+fn callable(module: &str, name: &str) -> Option<Callable> {
+    let dtype = |name: &str| {
+        Some(match name {
+            "FloatStorage" => Dtype::F32,
+            "HalfStorage" => Dtype::F16,
+            "BFloat16Storage" => Dtype::BF16,
+            "DoubleStorage" => Dtype::F64,
+            "LongStorage" => Dtype::I64,
+            "IntStorage" => Dtype::I32,
+            "ShortStorage" => Dtype::I16,
+            "CharStorage" => Dtype::I8,
+            "ByteStorage" => Dtype::U8,
+            "BoolStorage" => Dtype::BOOL,
+            _ => return None,
+        })
+    };
+    const DTYPES: [&str; 10] =
+        ["float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool"];
+    Some(match (module, name) {
+        ("collections", "OrderedDict" | "Counter") => Callable::Dict,
+        ("torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2") => Callable::Tensor,
+        ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => Callable::Same,
+        ("torch", "Size") => Callable::Same,
+        ("builtins" | "__builtin__", "set" | "frozenset" | "list") => Callable::List,
+        ("torch", "device") | ("_codecs", "encode") | ("builtins" | "__builtin__", "bytearray" | "complex") => {
+            Callable::Other
+        }
+        ("torch", name) if DTYPES.contains(&name) => Callable::Other,
+        ("torch", name) => Callable::Storage(dtype(name)?),
+        _ => return None,
+    })
+}
+
+/// A pickle that was read.
+pub(super) struct Pickle<'a> {
+    values: Vec<Value<'a>>,
+    root: Id,
+    /// Bytes that it took.
+    pub len: usize,
+}
+
+impl<'a> Pickle<'a> {
+    /// Reads the pickle that `bytes` begin with.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn read(bytes: &'a [u8]) -> Result<Self, String> {
+        let mut machine = Machine { bytes, at: 0, values: vec![], stack: vec![], marks: vec![], memo: HashMap::new() };
+        let root = machine.run()?;
+        Ok(Self { values: machine.values, root, len: machine.at })
+    }
+
+    pub fn root(&self) -> Id {
+        self.root
+    }
+
+    pub fn get(&self, id: Id) -> &Value<'a> {
+        &self.values[id as usize]
+    }
+
+    /// Key and value of each entry of a dictionary whose keys are text.
+    pub fn entries(&self, dict: Id) -> impl Iterator<Item = (&'a str, Id)> {
+        let pairs = if let Value::Dict(pairs) = self.get(dict) { &pairs[..] } else { &[] };
+        pairs
+            .iter()
+            .filter_map(|&(key, value)| if let Value::Text(key) = self.get(key) { Some((*key, value)) } else { None })
+    }
+
+    pub fn storages(&self) -> impl Iterator<Item = Storage<'a>> {
+        self.values.iter().filter_map(|value| if let Value::Storage(storage) = value { Some(*storage) } else { None })
+    }
+
+    /// The texts of a list, in its order.
+    pub fn texts(&self, list: Id) -> Option<Vec<&'a str>> {
+        let Value::List(ids) = self.get(list) else { return None };
+        ids.iter().map(|&id| if let Value::Text(text) = self.get(id) { Some(*text) } else { None }).collect()
+    }
+}
+
+struct Machine<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    values: Vec<Value<'a>>,
+    stack: Vec<Id>,
+    /// Heights of the stack.
+    marks: Vec<usize>,
+    memo: HashMap<u32, Id>,
+}
+
+type Step<T> = Result<T, String>;
+
+fn damaged() -> String {
+    "its pickle is cut off or damaged".to_owned()
+}
+
+impl<'a> Machine<'a> {
+    /// Runs to the end; what is on top of the stack then.
+    fn run(&mut self) -> Step<Id> {
+        loop {
+            match self.byte()? {
+                // PROTO; FRAME, whose length says nothing that we need.
+                0x80 => drop(self.byte()?),
+                0x95 => drop(self.take(8)?),
+                b'.' => return self.pop(),
+                b'(' => self.marks.push(self.stack.len()),
+                b'0' => drop(self.pop()?),
+                b'1' => drop(self.marked()?),
+                b'2' => self.push_again(|machine| machine.stack.last().copied())?,
+                // Numbers, texts, bytes.
+                b'N' | 0x88 | 0x89 => self.push(Value::Other)?,
+                b'J' => {
+                    let number = i32::from_le_bytes(self.array()?);
+                    self.push(Value::Number(number.into()))?;
+                }
+                b'K' => {
+                    let number = self.byte()?;
+                    self.push(Value::Number(number.into()))?;
+                }
+                b'M' => {
+                    let number = u16::from_le_bytes(self.array()?);
+                    self.push(Value::Number(number.into()))?;
+                }
+                0x8a => {
+                    let len = self.byte()?;
+                    self.long(len.into())?;
+                }
+                0x8b => {
+                    let len = self.length4()?;
+                    self.long(len)?;
+                }
+                b'G' => self.other(8)?,
+                b'X' => {
+                    let len = self.length4()?;
+                    self.text(len)?;
+                }
+                0x8c => {
+                    let len = self.byte()?;
+                    self.text(len.into())?;
+                }
+                0x8d => {
+                    let len = self.length8()?;
+                    self.text(len)?;
+                }
+                b'U' => {
+                    let len = self.byte()?;
+                    self.text(len.into())?;
+                }
+                b'T' => {
+                    let len = self.length4()?;
+                    self.text(len)?;
+                }
+                b'C' => {
+                    let len = self.byte()?;
+                    self.other(len.into())?;
+                }
+                b'B' => {
+                    let len = self.length4()?;
+                    self.other(len)?;
+                }
+                0x8e | 0x96 => {
+                    let len = self.length8()?;
+                    self.other(len)?;
+                }
+                // Containers.
+                b')' => self.push(Value::Tuple(vec![]))?,
+                b't' => {
+                    let items = self.marked()?;
+                    self.push(Value::Tuple(items))?;
+                }
+                count @ 0x85..=0x87 => {
+                    let start = self.stack.len().checked_sub(usize::from(count - 0x84));
+                    let bottom = self.marks.last().copied().unwrap_or(0);
+                    let items = self.stack.split_off(start.filter(|&start| start >= bottom).ok_or_else(damaged)?);
+                    self.push(Value::Tuple(items))?;
+                }
+                b']' | 0x8f => self.push(Value::List(vec![]))?,
+                b'l' | 0x91 => {
+                    let items = self.marked()?;
+                    self.push(Value::List(items))?;
+                }
+                b'a' => {
+                    let item = self.pop()?;
+                    self.append(vec![item])?;
+                }
+                b'e' | 0x90 => {
+                    let items = self.marked()?;
+                    self.append(items)?;
+                }
+                b'}' => self.push(Value::Dict(vec![]))?,
+                b'd' => {
+                    let items = self.marked()?;
+                    self.push(Value::Dict(pairs(&items)?))?;
+                }
+                b's' => {
+                    let (value, key) = (self.pop()?, self.pop()?);
+                    self.set(&[key, value])?;
+                }
+                b'u' => {
+                    let items = self.marked()?;
+                    self.set(&items)?;
+                }
+                // What was there before.
+                b'q' => {
+                    let key = self.byte()?;
+                    self.remember(key.into())?;
+                }
+                b'r' => {
+                    let key = u32::from_le_bytes(self.array()?);
+                    self.remember(key)?;
+                }
+                0x94 => self.remember(self.memo.len() as u32)?,
+                b'h' => {
+                    let key = self.byte()?;
+                    self.push_again(|machine| machine.memo.get(&key.into()).copied())?;
+                }
+                b'j' => {
+                    let key = u32::from_le_bytes(self.array()?);
+                    self.push_again(|machine| machine.memo.get(&key).copied())?;
+                }
+                // Names, and what they make.
+                b'c' => {
+                    let (module, name) = (self.line()?, self.line()?);
+                    self.named(module, name)?;
+                }
+                0x93 => {
+                    let (name, module) = (self.pop()?, self.pop()?);
+                    let (&Value::Text(module), &Value::Text(name)) = (self.get(module), self.get(name)) else {
+                        return Err(damaged());
+                    };
+                    self.named(module, name)?;
+                }
+                b'R' | 0x81 => {
+                    let (arguments, callable) = (self.pop()?, self.pop()?);
+                    self.call(callable, arguments)?;
+                }
+                // The attributes of a container, which are none of its values.
+                b'b' => drop(self.pop()?),
+                b'Q' => {
+                    let key = self.pop()?;
+                    self.storage(key)?;
+                }
+                opcode => {
+                    let text = "save the state_dict again with torch.save";
+                    return Err(format!(
+                        "its pickle has the instruction 0x{opcode:02x}, which no state_dict needs; {text}"
+                    ));
+                }
+            }
+        }
+    }
+
+    fn byte(&mut self) -> Step<u8> {
+        Ok(self.array::<1>()?[0])
+    }
+
+    fn array<const N: usize>(&mut self) -> Step<[u8; N]> {
+        let array = self.bytes[self.at..].first_chunk().ok_or_else(damaged)?;
+        self.at += N;
+        Ok(*array)
+    }
+
+    fn take(&mut self, len: usize) -> Step<&'a [u8]> {
+        let bytes = self.bytes[self.at..].get(..len).ok_or_else(damaged)?;
+        self.at += len;
+        Ok(bytes)
+    }
+
+    fn length4(&mut self) -> Step<usize> {
+        Ok(u32::from_le_bytes(self.array()?) as usize)
+    }
+
+    fn length8(&mut self) -> Step<usize> {
+        usize::try_from(u64::from_le_bytes(self.array()?)).map_err(|_| damaged())
+    }
+
+    fn line(&mut self) -> Step<&'a str> {
+        let rest = &self.bytes[self.at..];
+        let len = rest.iter().position(|&byte| byte == b'\n').ok_or_else(damaged)?;
+        self.at += len + 1;
+        std::str::from_utf8(&rest[..len]).map_err(|_| damaged())
+    }
+
+    fn get(&self, id: Id) -> &Value<'a> {
+        &self.values[id as usize]
+    }
+
+    fn push(&mut self, value: Value<'a>) -> Step<()> {
+        if self.values.len() == VALUES {
+            return Err(format!(
+                "its pickle has more than {VALUES} values, and no state_dict has; save the state_dict alone"
+            ));
+        }
+        self.stack.push(self.values.len() as Id);
+        self.values.push(value);
+        Ok(())
+    }
+
+    fn push_again(&mut self, find: impl FnOnce(&Self) -> Option<Id>) -> Step<()> {
+        let id = find(self).ok_or_else(damaged)?;
+        self.stack.push(id);
+        Ok(())
+    }
+
+    fn pop(&mut self) -> Step<Id> {
+        if self.marks.last() == Some(&self.stack.len()) {
+            return Err(damaged());
+        }
+        self.stack.pop().ok_or_else(damaged)
+    }
+
+    /// All that was pushed since the last mark.
+    fn marked(&mut self) -> Step<Vec<Id>> {
+        let mark = self.marks.pop().ok_or_else(damaged)?;
+        Ok(self.stack.split_off(mark))
+    }
+
+    fn remember(&mut self, key: u32) -> Step<()> {
+        let id = *self.stack.last().ok_or_else(damaged)?;
+        self.memo.insert(key, id);
+        Ok(())
+    }
+
+    fn other(&mut self, len: usize) -> Step<()> {
+        self.take(len)?;
+        self.push(Value::Other)
+    }
+
+    fn text(&mut self, len: usize) -> Step<()> {
+        let text = std::str::from_utf8(self.take(len)?).map_err(|_| damaged())?;
+        self.push(Value::Text(text))
+    }
+
+    /// A whole number of any length, little endian, two's complement.
+    fn long(&mut self, len: usize) -> Step<()> {
+        let bytes = self.take(len)?;
+        let value = match bytes.last() {
+            None => Value::Number(0),
+            Some(last) if len <= 8 => {
+                let mut whole = [if last & 0x80 == 0 { 0 } else { 0xff }; 8];
+                whole[..len].copy_from_slice(bytes);
+                Value::Number(i64::from_le_bytes(whole))
+            }
+            Some(_) => Value::Other,
+        };
+        self.push(value)
+    }
+
+    fn top(&mut self) -> Step<&mut Value<'a>> {
+        let id = *self.stack.last().ok_or_else(damaged)?;
+        Ok(&mut self.values[id as usize])
+    }
+
+    fn append(&mut self, items: Vec<Id>) -> Step<()> {
+        let Value::List(list) = self.top()? else { return Err(damaged()) };
+        list.extend(items);
+        Ok(())
+    }
+
+    fn set(&mut self, items: &[Id]) -> Step<()> {
+        let new = pairs(items)?;
+        let Value::Dict(dict) = self.top()? else { return Err(damaged()) };
+        dict.extend(new);
+        Ok(())
+    }
+
+    fn named(&mut self, module: &str, name: &str) -> Step<()> {
+        let Some(callable) = callable(module, name) else {
+            return Err(format!(
+                "its pickle asks for {module}.{name}, which is neither a tensor nor a container, and nothing of a file is executed here; \
+                 save the state_dict alone: torch.save(model.state_dict(), FILE)"
+            ));
+        };
+        self.push(Value::Callable(callable))
+    }
+
+    fn call(&mut self, callable: Id, arguments: Id) -> Step<()> {
+        let (&Value::Callable(callable), Value::Tuple(arguments)) = (self.get(callable), self.get(arguments)) else {
+            return Err(damaged());
+        };
+        let first = arguments.first().copied();
+        match callable {
+            Callable::Dict => {
+                let mut dict = vec![];
+                if let Some(Value::List(items)) = first.map(|id| self.get(id)) {
+                    for &pair in items {
+                        let (Value::Tuple(pair) | Value::List(pair)) = self.get(pair) else { return Err(damaged()) };
+                        let &[key, value] = &pair[..] else { return Err(damaged()) };
+                        dict.push((key, value));
+                    }
+                }
+                self.push(Value::Dict(dict))
+            }
+            Callable::List => match first.map(|id| self.get(id)) {
+                Some(Value::List(items) | Value::Tuple(items)) => self.push(Value::List(items.clone())),
+                None => self.push(Value::List(vec![])),
+                Some(_) => Err(damaged()),
+            },
+            Callable::Same => self.push_again(|_| first),
+            Callable::Other => self.push(Value::Other),
+            Callable::Tensor => {
+                let &[storage, offset, shape, strides, ..] = &arguments[..] else { return Err(damaged()) };
+                let &Value::Storage(storage) = self.get(storage) else { return Err(damaged()) };
+                let offset = self.count(offset)?;
+                let (shape, strides) = (self.counts(shape)?, self.counts(strides)?);
+                if shape.len() != strides.len() {
+                    return Err(damaged());
+                }
+                self.push(Value::Tensor(Box::new(Tensor { storage, offset, shape, strides })))
+            }
+            Callable::Storage(_) => Err(damaged()),
+        }
+    }
+
+    /// `('storage', type, key, device, numbers)`, which older versions end with a view of another one.
+    fn storage(&mut self, key: Id) -> Step<()> {
+        let Value::Tuple(parts) = self.get(key) else { return Err(damaged()) };
+        let &[tag, kind, key, _, len, ..] = &parts[..] else { return Err(damaged()) };
+        let (Value::Text("storage"), &Value::Callable(Callable::Storage(dtype)), &Value::Text(key)) =
+            (self.get(tag), self.get(kind), self.get(key))
+        else {
+            return Err(damaged());
+        };
+        if parts.get(5).is_some_and(|&view| *self.get(view) != Value::Other) {
+            return Err("it is of a PyTorch before 0.4; load it with a newer one and save the state_dict".to_owned());
+        }
+        let len = self.count(len)?;
+        self.push(Value::Storage(Storage { key, dtype, len }))
+    }
+
+    fn count(&self, id: Id) -> Step<usize> {
+        let Value::Number(number) = self.get(id) else { return Err(damaged()) };
+        usize::try_from(*number).map_err(|_| damaged())
+    }
+
+    fn counts(&self, id: Id) -> Step<Vec<usize>> {
+        let Value::Tuple(ids) = self.get(id) else { return Err(damaged()) };
+        ids.iter().map(|&id| self.count(id)).collect()
+    }
+}
+
+fn pairs(items: &[Id]) -> Step<Vec<(Id, Id)>> {
+    let (pairs, []) = items.as_chunks::<2>() else { return Err(damaged()) };
+    Ok(pairs.iter().map(|&[key, value]| (key, value)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(bytes: &[u8]) -> String {
+        Pickle::read(bytes).err().unwrap_or_else(|| panic!("{bytes:?} was read"))
+    }
+
+    #[test]
+    fn containers_and_numbers_are_read_in_all_protocols() {
+        // pickle.dumps({'a': (1, -2, 300, 2**40, 'x'), 'b': [None, 1.5]}, 2), and the same with 4.
+        let two = b"\x80\x02}q\x00(X\x01\x00\x00\x00aq\x01(K\x01J\xfe\xff\xff\xffM,\x01\x8a\x06\x00\x00\x00\x00\x00\x01X\x01\x00\x00\x00xq\x02tq\x03X\x01\x00\x00\x00bq\x04]q\x05(NG?\xf8\x00\x00\x00\x00\x00\x00eu.";
+        let four = b"\x80\x04\x95<\x00\x00\x00\x00\x00\x00\x00}\x94(\x8c\x01a\x94(K\x01J\xfe\xff\xff\xffM,\x01\x8a\x06\x00\x00\x00\x00\x00\x01\x8c\x01x\x94t\x94\x8c\x01b\x94]\x94(NG?\xf8\x00\x00\x00\x00\x00\x00eu.";
+        for bytes in [&two[..], four] {
+            let pickle = Pickle::read(bytes).unwrap();
+            assert_eq!(pickle.len, bytes.len());
+            let [(a, tuple), (b, list)] = pickle.entries(pickle.root()).collect::<Vec<_>>()[..] else { panic!() };
+            assert_eq!((a, b), ("a", "b"));
+            let Value::Tuple(items) = pickle.get(tuple) else { panic!() };
+            let items: Vec<_> = items.iter().map(|&id| pickle.get(id).clone()).collect();
+            let numbers = [1, -2, 300, 1 << 40].map(Value::Number);
+            assert_eq!((&items[..4], &items[4]), (&numbers[..], &Value::Text("x")));
+            assert!(matches!(pickle.get(list), Value::List(items) if items.len() == 2));
+        }
+    }
+
+    #[test]
+    fn what_is_no_tensor_is_refused_by_its_name() {
+        for (bytes, name) in [
+            (&b"\x80\x02cos\nsystem\nX\x02\x00\x00\x00id\x85R."[..], "os.system"),
+            (b"\x80\x04\x8c\x08builtins\x8c\x04eval\x93.", "builtins.eval"),
+            (b"\x80\x02ctorchvision.models.resnet\nResNet\n)\x81.", "torchvision.models.resnet.ResNet"),
+            (b"\x80\x02ctorch\nQInt8Storage\n.", "torch.QInt8Storage"),
+        ] {
+            let said = refusal(bytes);
+            assert!(said.contains(&format!("asks for {name},")) && said.contains("state_dict()"), "{said}");
+        }
+        // The oldest way of naming, which nobody writes any more.
+        assert!(refusal(b"(S'id'\nios\nsystem\n.").contains("0x53"));
+    }
+
+    #[test]
+    fn damage_is_told_and_takes_no_memory() {
+        for bytes in [
+            &b""[..],
+            b"\x80",
+            b".",
+            b"0.",
+            b"t.",
+            b"(0.",
+            b"\x85.",
+            b"K",
+            b"X\xff\xff\xff\xff",
+            b"\x8d\xff\xff\xff\xff\xff\xff\xff\xffa",
+            b"h\x07.",
+            b"]K\x01s.",
+            b"}K\x01a.",
+            b"(K\x01d.",
+            b"K\x01K\x02R.",
+            b"K\x01Q.",
+        ] {
+            assert_eq!(refusal(bytes), damaged(), "{bytes:?}");
+        }
+        let mut many = vec![b'N'; VALUES + 1];
+        many.push(b'.');
+        assert!(refusal(&many).contains("more than"));
+        // As deep as it is long: neither reading nor dropping it takes a stack.
+        let mut deep = vec![b')'];
+        deep.extend([0x85].repeat(1_000_000));
+        deep.push(b'.');
+        Pickle::read(&deep).unwrap();
+    }
+}
