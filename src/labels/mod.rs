@@ -111,7 +111,7 @@ pub fn find(gpu: &Arc<Gpu>, folds: &Folds, answers: &Predictions, out: &Path, pr
     let folder = RunFolder::new(out);
     let dataset = Arc::new(Dataset::open(&folder.data())?);
     let score = folds.score.clone().ok_or_else(|| Error::run("the folds have no score"))?;
-    let near = of_folds(gpu, folds, &dataset, out, progress)?;
+    let near = of_folds(gpu, folds, dataset.manifest.covers.len(), out, progress)?;
     let opinions: Vec<Opinion> = answers
         .covers
         .iter()
@@ -156,21 +156,15 @@ pub fn find(gpu: &Arc<Gpu>, folds: &Folds, answers: &Predictions, out: &Path, pr
 }
 
 /// For each cover its neighbours, by the network of the fold that it is in.
-fn of_folds(
-    gpu: &Arc<Gpu>,
-    folds: &Folds,
-    dataset: &Arc<Dataset>,
-    out: &Path,
-    progress: Progress,
-) -> Result<Vec<Vec<Near>>> {
-    let covers = dataset.manifest.covers.len();
+fn of_folds(gpu: &Arc<Gpu>, folds: &Folds, covers: usize, out: &Path, progress: Progress) -> Result<Vec<Vec<Near>>> {
     let mut all = vec![Vec::new(); covers];
     for fold in 1..=folds.folds {
         let run = RunFolder::new(&Folds::folder(out, fold));
-        let manifest = Dataset::open(&run.data())?.manifest;
-        let (asked, others) = (manifest.indices(Split::Test), manifest.indices(Split::Train));
+        // The same covers in the same order, as this network sees them.
+        let own = Arc::new(Dataset::open(&run.data())?);
+        let (asked, others) = (own.manifest.indices(Split::Test), own.manifest.indices(Split::Train));
         let model = Model::load(gpu, &run.checkpoint()?)?;
-        let found = nearest(&model, dataset, &asked, &others, &|done, _| {
+        let found = nearest(&model, &own, &asked, &others, &|done, _| {
             progress((fold - 1) * covers + done, folds.folds * covers);
         })?;
         asked.into_iter().zip(found).for_each(|(i, near)| all[i] = near);
