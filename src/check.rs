@@ -10,6 +10,7 @@ use crate::data::set::names::{IMPORT, MANIFEST, import_waits_in, is_pack};
 use crate::data::set::report::Report;
 use crate::data::{Dataset, Pack};
 use crate::score::{Metrics, Predictions};
+use crate::train::folds::Folds;
 use crate::train::run::RunFolder;
 use crate::train::seeds::Seeds;
 use crate::train::{Config, log};
@@ -37,7 +38,7 @@ pub struct Item {
     pub about: String,
 }
 
-/// Checks a data set, a weights file, a run, or the folder of several seeds.
+/// Checks a data set, a weights file, a run, or the folder of several seeds or folds.
 ///
 /// # Errors
 /// [`Error::Input`] if it is none of them.
@@ -53,6 +54,15 @@ pub fn check(path: &Path) -> Result<Vec<Item>> {
         found.readable(&RunFolder::new(path).seeds(), Ok::<_, Error>(format!("{} seeds", seeds.seeds.len())));
         found.dataset(&RunFolder::new(path).data());
         seeds.folders(path).iter().for_each(|folder| found.run(&RunFolder::new(folder)));
+    } else if let Some(folds) = Folds::read(path)? {
+        let run = RunFolder::new(path);
+        found.readable(&run.folds(), Ok::<_, Error>(format!("{} folds", folds.folds)));
+        let dataset = found.dataset(&run.data());
+        folds.folders(path).iter().for_each(|folder| found.run(&RunFolder::new(folder)));
+        if let (Some(dataset), true) = (dataset, run.out_of_fold().is_file()) {
+            let read = Predictions::read(&run.out_of_fold(), &dataset.manifest.classes);
+            found.readable(&run.out_of_fold(), read.map(|answers| format!("{} answers", answers.covers.len())));
+        }
     } else if RunFolder::open(path).is_ok() {
         found.run(&RunFolder::new(path));
     } else if Dataset::is_at(path) || path.join(IMPORT).is_file() {

@@ -11,6 +11,7 @@ pub mod cli;
 pub mod data;
 pub mod explain;
 mod font;
+pub mod labels;
 pub mod nets;
 mod panics;
 pub mod report;

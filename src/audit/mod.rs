@@ -36,8 +36,6 @@ use self::swap::Swap;
 use self::table::{Nature, Table};
 use self::verdict::{Findings, Thresholds, Verdict};
 use self::views::{View, Views};
-use crate::data::set::split::{Items, join};
-use crate::data::set::ties::Tie;
 use crate::data::{Dataset, Harmonise, Pipeline, Split};
 use crate::train::run::RunFolder;
 use crate::{Error, Result};
@@ -150,9 +148,7 @@ pub fn audit(dataset: &Dataset, options: &Options, steps: &Steps) -> Result<Audi
     let size = pack.size() as usize;
     check_size(size)?;
     let labels: Vec<usize> = manifest.covers.iter().map(|cover| cover.label).collect();
-    let columns: Vec<usize> = (0..manifest.group_columns.len()).collect();
-    let ties = Tie::of(&manifest.group_columns, &columns);
-    let groups = join(&Items::new(manifest.covers.len(), |i| manifest.covers[i].item(&ties)));
+    let groups = manifest.groups();
     let pictures = Pictures { classes: &manifest.classes, labels: &labels, groups: &groups };
     let seed = options.seed;
 

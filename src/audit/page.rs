@@ -83,7 +83,14 @@ fn page(audit: &Audit) -> Result<Page> {
     sections.push(Section::new("limits", "What an audit cannot see", limits()));
     sections.push(Section::new("how", "How it was done", how(audit)));
     let name = audit.data.file_name().map_or_else(|| "data".into(), |name| name.to_string_lossy().into_owned());
-    Ok(Page { kicker: "Audit", title: format!("Can {name} be answered without looking?"), lead, sections })
+    Ok(Page {
+        kicker: "Audit",
+        title: format!("Can {name} be answered without looking?"),
+        lead,
+        sections,
+        style: "",
+        script: "",
+    })
 }
 
 fn told(audit: &Audit) -> Markup {

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::auc::{auc, bootstrap, holm, interval, quantile, spread, two_sided};
 use super::logistic::Logistic;
 use super::table::{Nature, Table};
+use crate::data::set::folds::{deal, members};
 
 const FOLDS: usize = 5;
 /// How often labels are dealt out anew to learn what chance does.
@@ -114,7 +115,8 @@ impl Probe {
         progress: &(dyn Fn(usize, usize) + Sync),
     ) -> Self {
         let (asked, too_few) = questions(pictures);
-        let folded = Folded::new(table, &folds(pictures, seed));
+        let Pictures { classes, labels, groups } = pictures;
+        let folded = Folded::new(table, &deal(labels, groups, classes.len(), FOLDS, seed));
         let scores: Vec<Vec<f64>> = asked.par_iter().map(|&class| folded.scores(&is(pictures.labels, class))).collect();
         let areas: Vec<f64> =
             scores.iter().zip(&asked).map(|(scores, &class)| area(scores, &is(pictures.labels, class))).collect();
@@ -223,29 +225,6 @@ fn questions(pictures: Pictures) -> (Vec<usize>, Vec<usize>) {
     (asked, too_few)
 }
 
-/// For each picture the fold in which it is scored: groups whole, classes spread evenly.
-fn folds(pictures: Pictures, seed: u64) -> Vec<usize> {
-    let Pictures { classes, labels, groups } = pictures;
-    let mut members = members(groups);
-    let mut dice = ChaCha8Rng::seed_from_u64(seed);
-    members.shuffle(&mut dice);
-    // Large groups first: small ones then fill the gaps. The sort is stable, so equals stay shuffled.
-    members.sort_by_key(|members| std::cmp::Reverse(members.len()));
-    let mut counts = vec![[0_usize; FOLDS]; classes.len()];
-    let mut sizes = [0_usize; FOLDS];
-    let mut fold_of = vec![0; labels.len()];
-    for members in &members {
-        let have = |fold: usize| members.iter().map(|&i| counts[labels[i]][fold]).sum::<usize>();
-        let fold = (0..FOLDS).min_by_key(|&fold| (have(fold), sizes[fold])).unwrap_or(0);
-        for &i in members {
-            fold_of[i] = fold;
-            counts[labels[i]][fold] += 1;
-            sizes[fold] += 1;
-        }
-    }
-    fold_of
-}
-
 /// Labels dealt out at random: each group gets those of another one. So pictures of a group go on sharing their label, and what
 /// they have in common beside it does not look like a finding. Groups of different sizes repeat or drop some labels, so classes
 /// keep their sizes only about; areas do not depend on them.
@@ -261,14 +240,6 @@ pub fn dealt(pictures: Pictures, seed: u64, number: u64) -> Vec<usize> {
         own.iter().zip(giver.iter().cycle()).for_each(|(&i, &from)| out[i] = labels[from]);
     }
     out
-}
-
-/// Numbers of the pictures of each group that has any.
-fn members(groups: &[usize]) -> Vec<Vec<usize>> {
-    let mut members: Vec<Vec<usize>> = vec![Vec::new(); groups.iter().max().map_or(0, |most| most + 1)];
-    groups.iter().enumerate().for_each(|(i, &group)| members[group].push(i));
-    members.retain(|members| !members.is_empty());
-    members
 }
 
 /// A table cut into folds, each standardised by what its model may see.

@@ -127,7 +127,8 @@ fn open(data: &Path, arguments: &Arguments, config: Option<&Config>, work: &Path
     }
     size = arguments.size.unwrap_or(size);
     check_size(size as usize)?;
-    let options = PrepareOptions { columns: arguments.columns.clone(), split: None, seed: arguments.seed, size, fit };
+    let options =
+        PrepareOptions { columns: arguments.columns.clone(), split: None, fold: None, seed: arguments.seed, size, fit };
     let progress = console::Progress::new("decoding", "pictures");
     let prepared = prepare(data, &options, work, &|done, total| progress.at(done, total))?;
     drop(progress);

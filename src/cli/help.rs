@@ -129,7 +129,8 @@ pub fn command() -> Command {
         }
         _ => arg,
     };
-    let with_defaults = |sub: Command| if sub.get_name() == "train" { sub.mut_args(&with_default) } else { sub };
+    let takes_settings = |sub: &Command| matches!(sub.get_name(), "train" | "labels");
+    let with_defaults = |sub: Command| if takes_settings(&sub) { sub.mut_args(&with_default) } else { sub };
     let with_numbers = |arg: Arg| {
         let negative = is_number(&arg) || LIKE_NUMBERS.contains(&arg.get_id().as_str());
         if negative { arg.allow_hyphen_values(true) } else { arg }
@@ -137,7 +138,7 @@ pub fn command() -> Command {
     super::Cli::command().mut_subcommands(with_defaults).mut_subcommands(|sub| sub.mut_args(with_numbers))
 }
 
-/// What an option of `train` is without being given. The default `settings` say so, or the code that a missing value means.
+/// What an option of `train` or `labels` is without being given. The default `settings` say so, or the code that a missing value means.
 fn default_of(id: &str, settings: &toml::Table) -> Option<String> {
     match id {
         "step_factor" => return Some(STEP_FACTOR.to_string()),

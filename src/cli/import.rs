@@ -39,6 +39,10 @@ pub struct Arguments {
     /// Table of genres for a music library [default: the built-in one, which `gatefold genres` prints]
     #[arg(long, value_name = "FILE", help_heading = DATA)]
     genres: Option<PathBuf>,
+    /// Labels that were looked at, to keep, change or leave out: what the page of `gatefold labels` saved, or its labels.csv with the
+    /// column `action` filled in [default: none]
+    #[arg(long, value_name = "FILE", help_heading = DATA)]
+    corrections: Option<PathBuf>,
     /// Train, validation and test in percent [default: the sets that SOURCE has, else 70,15,15]
     #[arg(long, value_name = "70,15,15", help_heading = DATA)]
     split: Option<String>,
@@ -87,6 +91,7 @@ impl Arguments {
                 columns: self.columns.clone(),
                 labelling: self.labelling.clone(),
                 genres: self.genres.clone(),
+                corrections: self.corrections.clone(),
             },
             split: self.split.as_deref().map(parse_ratios).transpose()?,
             seed: self.seed,

@@ -13,10 +13,12 @@ mod genres;
 mod help;
 mod import;
 mod interrupt;
+mod labels;
 mod needs;
 mod predict;
 mod report;
 mod sample;
+mod settings;
 mod shell;
 mod similar;
 mod train;
@@ -52,6 +54,7 @@ enum Command {
     Similar(similar::Arguments),
     Explain(explain::Arguments),
     Audit(audit::Arguments),
+    Labels(Box<labels::Arguments>),
     Check(check::Arguments),
     Export(export::Arguments),
     Report(report::Arguments),
@@ -129,6 +132,7 @@ pub fn main() -> ExitCode {
         Command::Similar(arguments) => similar::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Audit(arguments) => return exit_code(audit::run(&arguments)),
+        Command::Labels(arguments) => labels::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),

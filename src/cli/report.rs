@@ -8,13 +8,15 @@ use gatefold_engine::file::check_target;
 use gatefold_engine::gpu::Gpu;
 use serde::Serialize;
 
-use super::help::OUTPUT;
+use super::help::{OUTPUT, whole};
 use super::{GpuArguments, console};
 use crate::report::compare::{self, Pair};
+use crate::report::gallery::USUAL;
 use crate::report::{Run, single};
 use crate::score::Metrics;
 use crate::score::metrics::Intervals;
 use crate::score::model::Model;
+use crate::train::folds::Folds;
 use crate::train::run::{self, RunFolder};
 use crate::train::seeds::{Seeds, Spread};
 use crate::{Error, Result};
@@ -22,12 +24,15 @@ use crate::{Error, Result};
 /// Write what a run came to as one HTML file that can be sent around; several runs stand side by side
 #[derive(Args)]
 pub struct Arguments {
-    /// Run folders; the folder of a `train --seeds` stands for all its runs
+    /// Run folders; the folder of a `train --seeds` or `train --folds` stands for all its runs
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
     /// File to write [default: report.html in the run folder; needed for several]
     #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     out: Option<PathBuf>,
+    /// Covers on the page of one run at most, each with its heat map; about 30 kB each
+    #[arg(long, value_name = "N", default_value_t = USUAL, value_parser = whole::<usize>(0..=2000), help_heading = OUTPUT)]
+    gallery: usize,
     /// Print the numbers as one JSON object
     #[arg(long, help_heading = OUTPUT)]
     json: bool,
@@ -59,9 +64,10 @@ struct RunSummary<'a> {
 pub fn run(arguments: &Arguments) -> Result<()> {
     let mut roots = vec![];
     for path in &arguments.runs {
-        match Seeds::read(path)? {
-            Some(seeds) => roots.extend(seeds.folders(path)),
-            None => roots.push(RunFolder::open(path)?.root().to_owned()),
+        match (Seeds::read(path)?, Folds::read(path)?) {
+            (Some(seeds), _) => roots.extend(seeds.folders(path)),
+            (None, Some(folds)) => roots.extend(folds.folders(path)),
+            (None, None) => roots.push(RunFolder::open(path)?.root().to_owned()),
         }
     }
     let out = match (&arguments.out, arguments.runs.as_slice()) {
@@ -71,7 +77,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     };
     check_target(&out)?;
     let runs = match roots.as_slice() {
-        [root] => vec![one(root, &out, &arguments.gpu)?],
+        [root] => vec![one(root, &out, arguments.gallery, &arguments.gpu)?],
         roots => several(roots, &out, &arguments.gpu)?,
     };
     for note in runs.iter().flat_map(|run| &run.notes) {
@@ -93,21 +99,21 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 }
 
 /// The report of one run. Without an adapter it has no heat maps.
-fn one(root: &Path, out: &Path, gpu: &GpuArguments) -> Result<Run> {
+fn one(root: &Path, out: &Path, gallery: usize, gpu: &GpuArguments) -> Result<Run> {
     let opened = gpu.open();
     if let (Err(e), None) = (&opened, &gpu.adapter) {
         console::say(format!("note: no heat maps in the report: {e}"));
     } else if let Err(e) = opened {
         return Err(e);
     }
-    write(root, out, opened.ok().as_ref())
+    write(root, out, gallery, opened.ok().as_ref())
 }
 
 /// The report of a run, with heat maps if there is an adapter.
-fn write(root: &Path, out: &Path, gpu: Option<&Arc<Gpu>>) -> Result<Run> {
+fn write(root: &Path, out: &Path, gallery: usize, gpu: Option<&Arc<Gpu>>) -> Result<Run> {
     let model = gpu.map(|gpu| Model::load(gpu, &RunFolder::open(root)?.checkpoint()?)).transpose()?;
     let run = Run::read(root, model.as_ref())?;
-    single::page(&run, model.as_ref(), out)?.write(out)?;
+    single::page(&run, model.as_ref(), gallery, out)?.write(out)?;
     Ok(run)
 }
 
@@ -135,7 +141,7 @@ fn several(roots: &[PathBuf], out: &Path, gpu: &GpuArguments) -> Result<Vec<Run>
 /// Writes the report of a run that has just ended. Should that fail, the run is still whole, so it is only said.
 pub fn after_training(root: &Path, gpu: &Arc<Gpu>) {
     let out = RunFolder::new(root).report();
-    match write(root, &out, Some(gpu)) {
+    match write(root, &out, USUAL, Some(gpu)) {
         Ok(_) => console::say(format!("report: {}", out.display())),
         Err(e) => console::say(format!("note: the run is complete, but its report could not be written: {e}")),
     }

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod dry_run;
+mod folds;
 mod progress;
 mod seeds;
 
@@ -10,13 +11,15 @@ use std::path::Path;
 use gatefold_engine::gpu::cache_folder;
 use serde::Serialize;
 
-pub use arguments::Arguments;
+pub use arguments::{Arguments, TuningArguments};
+pub use folds::text as folds_text;
 pub use progress::{Limit, TrainingProgress};
 
 use super::console::{self, duration};
 use super::data::Console;
 use super::{GpuArguments, interrupt, report};
 use crate::score::Metrics;
+use crate::train::folds::Folds;
 use crate::train::run::RunFolder;
 use crate::train::seeds::Seeds;
 use crate::train::tuning::When;
@@ -35,6 +38,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let several = if arguments.resume { Seeds::read(out)? } else { None };
     if !arguments.seeds.is_empty() || several.is_some() {
         let run = |starter: &Starter| seeds::run(starter, arguments, several, data, out);
+        return with_starter(&arguments.gpu, when, classes, run);
+    }
+    let folds = if arguments.resume { Folds::read(out)? } else { None };
+    if arguments.folds.is_some() || folds.is_some() {
+        let run = |starter: &Starter| folds::run(starter, arguments, folds, data, out);
         return with_starter(&arguments.gpu, when, classes, run);
     }
     let trainer = with_starter(&arguments.gpu, when, classes, |starter| {

@@ -14,6 +14,7 @@ pub use import::{ImportOptions, Imported, import};
 pub use picture::{BadPicture, Fit, Harmonise, Picture, Pipeline};
 pub use set::batch::Epoch;
 pub use set::dataset::Dataset;
+pub use set::folds::Fold;
 pub use set::manifest::{Cover, Manifest};
 pub use set::pack::Pack;
 pub use set::report::Skipped;

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use maud::{Markup, html};
 
+use super::gallery::{Cells, anchor};
 use super::page::{self, Cell};
 use super::run::Run;
 use super::words::{short, thousands};
@@ -20,11 +21,11 @@ const MISTAKES: usize = 100;
 pub const ROWS: usize = 200;
 
 /// The confusion matrix, each row shaded by its shares; of many classes that of the most confused ones, and a table of the most
-/// frequent wrong answers.
-pub fn confusion(metrics: &Metrics) -> Markup {
+/// frequent wrong answers. What the page has covers of, `cells`, links to them.
+pub fn confusion(metrics: &Metrics, cells: &Cells) -> Markup {
     let (mistakes, classes) = (metrics.mistakes(), metrics.labels.len());
     if classes <= IN_MATRIX {
-        return matrix(metrics, &mistakes, &(0..classes).collect::<Vec<_>>());
+        return matrix(metrics, &mistakes, &(0..classes).collect::<Vec<_>>(), cells);
     }
     if mistakes.is_empty() {
         return html! { p { "None of the " (metrics.n) " test covers was answered wrong." } };
@@ -35,8 +36,8 @@ pub fn confusion(metrics: &Metrics) -> Markup {
             "A matrix of all " (thousands(classes as u64)) " classes would not be readable. This one is of the " (shown.len()) " classes of the most "
             "frequent wrong answers; “others” are answers that have no column here."
         }
-        (matrix(metrics, &mistakes, &shown))
-        (listed(metrics, &mistakes))
+        (matrix(metrics, &mistakes, &shown, cells))
+        (listed(metrics, &mistakes, cells))
     }
 }
 
@@ -54,7 +55,7 @@ fn most_confused(mistakes: &[Mistake]) -> Vec<usize> {
 }
 
 /// The matrix of the classes `shown`.
-fn matrix(metrics: &Metrics, mistakes: &[Mistake], shown: &[usize]) -> Markup {
+fn matrix(metrics: &Metrics, mistakes: &[Mistake], shown: &[usize], cells: &Cells) -> Markup {
     let names: Vec<String> = shown.iter().map(|&class| short(&metrics.labels[class])).collect();
     let totals: Vec<u64> = shown.iter().map(|&class| metrics.per_class[class].support).collect();
     let places: HashMap<usize, usize> = shown.iter().copied().zip(0..).collect();
@@ -67,7 +68,10 @@ fn matrix(metrics: &Metrics, mistakes: &[Mistake], shown: &[usize]) -> Markup {
     shown.iter().enumerate().for_each(|(place, &class)| counts[place][place] = metrics.right(class));
     let whole = shown.len() == metrics.labels.len();
     html! {
-        p.note { "Rows are true classes, columns answers. Shades are shares of the row; bold cells are right." }
+        p.note {
+            "Rows are true classes, columns answers. Shades are shares of the row; bold cells are right."
+            @if !cells.is_empty() { " A click on a number shows covers of its cell." }
+        }
         div.scroll {
             table.matrix {
                 thead {
@@ -86,7 +90,7 @@ fn matrix(metrics: &Metrics, mistakes: &[Mistake], shown: &[usize]) -> Markup {
                                 @let share = count as f64 / totals[truth].max(1) as f64;
                                 td.right[truth == answer] .deep[share > 0.5] style={ "--v:" (format!("{share:.3}")) }
                                     title=(format!("{} of {} {} ({:.1} %) answered {}", count, totals[truth], names[truth], 100.0 * share, names[answer])) {
-                                    (count)
+                                    (linked(&html! { (count) }, (shown[truth], shown[answer]), count, cells))
                                 }
                             }
                             @if !whole { td.total { (totals[truth].saturating_sub(row.iter().sum())) } }
@@ -99,8 +103,16 @@ fn matrix(metrics: &Metrics, mistakes: &[Mistake], shown: &[usize]) -> Markup {
     }
 }
 
+/// The text as a link to the covers of a cell, which has so many, if the page has any.
+fn linked(text: &Markup, cell: (usize, usize), count: u64, cells: &Cells) -> Markup {
+    if !cells.contains(&cell) {
+        return text.clone();
+    }
+    html! { a href={ "#" (anchor(cell)) } data-truth=(cell.0) data-answer=(cell.1) data-count=(count) { (text) } }
+}
+
 /// The most frequent wrong answers.
-fn listed(metrics: &Metrics, mistakes: &[Mistake]) -> Markup {
+fn listed(metrics: &Metrics, mistakes: &[Mistake], cells: &Cells) -> Markup {
     let rows: Vec<Vec<Cell>> = mistakes
         .iter()
         .take(MISTAKES)
@@ -108,7 +120,12 @@ fn listed(metrics: &Metrics, mistakes: &[Mistake]) -> Markup {
             let support = metrics.per_class[mistake.label].support;
             vec![
                 Cell::Head(short(&metrics.labels[mistake.label])),
-                Cell::Text(short(&metrics.labels[mistake.predicted])),
+                Cell::Markup(linked(
+                    &html! { (short(&metrics.labels[mistake.predicted])) },
+                    (mistake.label, mistake.predicted),
+                    mistake.count,
+                    cells,
+                )),
                 Cell::count(mistake.count),
                 Cell::percent(mistake.count as f64 / support.max(1) as f64),
             ]

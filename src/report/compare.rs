@@ -53,7 +53,7 @@ pub fn page(runs: &[Run]) -> Result<Page> {
         0..=3 => list(&names),
         n => format!("{n} runs side by side"),
     };
-    Ok(Page { kicker: "Runs side by side", title, lead: lead(&runs, &names, &pairs), sections })
+    Ok(Page { kicker: "Runs side by side", title, lead: lead(&runs, &names, &pairs), sections, style: "", script: "" })
 }
 
 /// Names that tell the runs apart: the folders', with the one above where two are called the same.

@@ -1,14 +1,17 @@
-//! Test covers with where the network looked: the surest hits, and the worst mistakes.
+//! Test covers with where the network looked: the surest hits, the worst mistakes, and some of each cell of the confusion matrix.
 
-use std::collections::HashMap;
+mod choice;
+
+use std::collections::{BTreeSet, HashMap};
 
 use image::RgbImage;
 use image::imageops::{FilterType, crop_imm, resize};
 use maud::{Markup, html};
 
+use self::choice::{Choice, per_class};
 use super::page;
 use super::run::{Run, Test};
-use super::words::short;
+use super::words::{percent, short};
 use crate::data::Split;
 use crate::explain::render::NO_EVIDENCE;
 use crate::explain::{CANNOT_SHOW, Explainer};
@@ -17,11 +20,19 @@ use crate::score::model::Model;
 use crate::score::predictions::Answered;
 use crate::{Error, Result};
 
-/// Covers in each of the two lists.
-const SHOWN: usize = 12;
-/// Pixels on a side, and JPEG quality: 48 pictures of about 12 kB.
+/// Covers on a page unless told otherwise.
+pub const USUAL: usize = 100;
+/// Pixels on a side, and JPEG quality: two pictures of about 12 kB for each cover.
 const SIDE: u32 = 224;
 const QUALITY: u8 = 82;
+
+/// Cells of the confusion matrix: a true class and an answer.
+pub type Cells = BTreeSet<(usize, usize)>;
+
+/// Where the page has the first cover of a cell.
+pub fn anchor((label, answer): (usize, usize)) -> String {
+    format!("cell-{label}-{answer}")
+}
 
 /// Draws the covers of one run.
 pub struct Gallery<'a> {
@@ -31,6 +42,10 @@ pub struct Gallery<'a> {
     explainer: Option<Explainer>,
     /// Place in the pack, by the cover's hash.
     places: HashMap<String, usize>,
+    /// Cells that were drawn already.
+    cells: Cells,
+    /// Answers of at least this probability are among the surer half.
+    median: f32,
 }
 
 impl<'a> Gallery<'a> {
@@ -41,46 +56,80 @@ impl<'a> Gallery<'a> {
         let covers = &run.dataset.manifest.covers;
         let places =
             run.dataset.manifest.indices(Split::Test).into_iter().map(|i| (covers[i].hash.to_string(), i)).collect();
-        Ok(Self { run, test, explainer, places })
+        let mut sure: Vec<f32> = test.predictions.covers.iter().map(|cover| cover.answer.confidence).collect();
+        sure.sort_by(f32::total_cmp);
+        let median = sure.get(sure.len() / 2).copied().unwrap_or(0.0);
+        Ok(Self { run, test, explainer, places, cells: Cells::new(), median })
     }
 
-    /// Both lists.
+    /// At most so many covers, and the cells of the matrix that they are of.
     ///
     /// # Errors
     /// [`Error::Run`] if a picture cannot be drawn.
-    pub fn markup(mut self) -> Result<Markup> {
-        let covers = &self.test.predictions.covers;
-        let sure = |cover: &&Answered| cover.answer.confidence;
-        let (mut hits, mut mistakes): (Vec<_>, Vec<_>) = covers.iter().partition(|cover| cover.answer.is_right());
-        for list in [&mut hits, &mut mistakes] {
-            list.sort_by(|a, b| sure(b).total_cmp(&sure(a)).then_with(|| a.hash.cmp(&b.hash)));
-        }
-        let classes = self.run.header.labels.len();
-        let (hits, mistakes) = (
-            varied(&hits, classes, |cover| cover.answer.label),
-            varied(&mistakes, classes, |cover| cover.answer.label),
-        );
+    pub fn markup(mut self, most: usize) -> Result<(Markup, Cells)> {
+        let (covers, classes) = (&self.test.predictions.covers, self.run.header.labels.len());
+        let Choice { hits, mistakes, more } = Choice::new(covers, classes, most);
+        let chosen: Vec<&Answered> = [&hits[..], &mistakes, &more].concat();
+        let none = |right: bool| match right {
+            _ if covers.iter().any(|cover| cover.answer.is_right() == right) => "",
+            true => "None of the test covers was answered right.",
+            false => "None of the test covers was answered wrong.",
+        };
         let lists = [
-            ("The surest hits", "None of the test covers was answered right.", self.list(&hits)?),
-            ("The worst mistakes", "None of the test covers was answered wrong.", self.list(&mistakes)?),
+            ("The surest hits", none(true), self.list(&hits)?),
+            ("The worst mistakes", none(false), self.list(&mistakes)?),
+            ("More of each cell of the confusion matrix", "", self.list(&more)?),
         ];
-        let (most, layer) = (per_class(classes), self.explainer.as_ref().map(|e| e.layer().to_owned()));
-        Ok(html! {
+        let layer = self.explainer.as_ref().map(|e| e.layer().to_owned());
+        let body = html! {
             p {
-                "The most probable answers that were right, and those that were wrong, at most " (most) " of each true class before others fill up. "
+                "The most probable answers that were right, and those that were wrong, at most " (per_class(classes, hits.len())) " of each true class before others fill "
+                "up; then, in turn, the surest and the least sure of each cell of the confusion matrix. These are " (chosen.len()) " of " (covers.len()) " test covers. "
                 @if let Some(layer) = &layer {
-                    "Beside each cover lies its Grad-CAM at layer " code { (layer) } ": the warmer, the more that place speaks for the answer given; the line "
-                    "runs at half the maximum."
+                    "On each cover lies its Grad-CAM at layer " code { (layer) } ", which shows when the cover is pointed at: the warmer, the more that place speaks for the "
+                    "answer given; the line runs at half the maximum."
                 } @else {
                     "There was no adapter to make heat maps on when this page was written."
                 }
             }
             p.note { (CANNOT_SHOW) }
+            (self.filters(&chosen))
             @for (title, none, list) in &lists {
-                h3 { (title) }
-                @if list.is_empty() { p { (none) } } @else { ul.gallery { @for item in list { (item) } } }
+                @if !(list.is_empty() && none.is_empty()) {
+                    div.list {
+                        h3 { (title) }
+                        @if list.is_empty() { p { (none) } } @else { ul.gallery { @for item in list { (item) } } }
+                    }
+                }
             }
-        })
+        };
+        Ok((body, self.cells))
+    }
+
+    /// Which of the covers to show; the page's script makes it work, and shows it.
+    fn filters(&self, chosen: &[&Answered]) -> Markup {
+        let classes =
+            |class: fn(&Answer) -> usize| chosen.iter().map(|cover| class(&cover.answer)).collect::<BTreeSet<_>>();
+        let one = |name: &str, title: &str, options: &[(String, String)]| {
+            html! {
+                label { (title) " " select name=(name) { option value="" { "all" } @for (value, text) in options { option value=(value) { (text) } } } }
+            }
+        };
+        let named = |classes: BTreeSet<usize>| -> Vec<(String, String)> {
+            classes.into_iter().map(|class| (class.to_string(), short(&self.run.header.labels[class]))).collect()
+        };
+        let pair = |[yes, no]: [String; 2]| vec![("yes".to_owned(), yes), ("no".to_owned(), no)];
+        let median = percent(f64::from(self.median));
+        html! {
+            form.filters hidden {
+                (one("truth", "true class", &named(classes(|answer| answer.label))))
+                (one("answer", "answered", &named(classes(|answer| answer.predicted))))
+                (one("right", "right or wrong", &pair(["right", "wrong"].map(str::to_owned))))
+                (one("sure", "how sure", &pair([format!("sure: {median} or more"), format!("unsure: below {median}")])))
+                button type="reset" { "show all" }
+                span.told aria-live="polite" {}
+            }
+        }
     }
 
     fn list(&mut self, covers: &[&Answered]) -> Result<Vec<Markup>> {
@@ -113,14 +162,19 @@ impl<'a> Gallery<'a> {
         } else {
             format!("{truth}, answered {answer} with {probability}")
         };
+        let yes_no = |is: bool| if is { "yes" } else { "no" };
+        let cell = (answered.answer.label, answered.answer.predicted);
+        // The first of its cell is where links lead to.
+        let id = self.cells.insert(cell).then(|| anchor(cell));
+        let map = overlay.flatten().map(|map| page::jpeg(&map, QUALITY)).transpose()?;
+        let told = if self.explainer.is_some() { NO_EVIDENCE } else { "no heat map" };
         Ok(html! {
-            li {
-                div.pair {
+            li id=[id] data-truth=(cell.0) data-answer=(cell.1) data-right=(yes_no(right)) data-sure=(yes_no(confidence >= self.median)) {
+                div.over tabindex="0" {
                     (page::picture(&page::jpeg(&cover, QUALITY)?, &alt))
-                    @match &overlay {
-                        Some(Some(overlay)) => (page::picture(&page::jpeg(overlay, QUALITY)?, &format!("Where the network saw {answer}: {alt}"))),
-                        Some(None) => div.missing { (NO_EVIDENCE) },
-                        None => div.missing { "no heat map" },
+                    @match &map {
+                        Some(map) => div.map { (page::picture(map, &format!("Where the network saw {answer}: {alt}"))) },
+                        None => div.map.missing { (told) },
                     }
                 }
                 div.words {
@@ -134,46 +188,5 @@ impl<'a> Gallery<'a> {
                 }
             }
         })
-    }
-}
-
-/// How many covers of one class a list shows before others fill it up.
-fn per_class(classes: usize) -> usize {
-    SHOWN.div_ceil(classes.max(1)).max(2)
-}
-
-/// The first of a sorted list, no more than a few of each class as long as there are others; still sorted.
-fn varied<'a, T>(sorted: &[&'a T], classes: usize, class: impl Fn(&T) -> usize) -> Vec<&'a T> {
-    let (mut taken, mut counts) = (vec![], vec![0; classes]);
-    for (place, item) in sorted.iter().enumerate() {
-        let count = &mut counts[class(item)];
-        if *count < per_class(classes) {
-            *count += 1;
-            taken.push(place);
-        }
-    }
-    taken.truncate(SHOWN);
-    let rest: Vec<usize> = (0..sorted.len()).filter(|place| !taken.contains(place)).take(SHOWN - taken.len()).collect();
-    taken.extend(rest);
-    taken.sort_unstable();
-    taken.into_iter().map(|place| sorted[place]).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_list_shows_all_classes_before_more_of_one() {
-        let items: Vec<(usize, usize)> = (0..40).map(|i| (i, usize::from(i >= 30))).collect();
-        let sorted: Vec<&(usize, usize)> = items.iter().collect();
-        let shown = varied(&sorted, 2, |item| item.1);
-        assert_eq!(shown.len(), SHOWN);
-        assert_eq!(shown.iter().filter(|item| item.1 == 1).count(), 6);
-        // Others fill up where a class has too few.
-        let shown = varied(&sorted[..31], 2, |item| item.1);
-        let places: Vec<usize> = shown.iter().map(|item| item.0).collect();
-        assert_eq!(places, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 30]);
-        assert!(varied(&sorted[..0], 2, |item| item.1).is_empty());
     }
 }

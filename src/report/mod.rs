@@ -4,7 +4,7 @@ mod chart;
 mod classes;
 pub mod compare;
 mod curves;
-mod gallery;
+pub mod gallery;
 mod heat_maps;
 pub mod neighbours;
 pub mod page;

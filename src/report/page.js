@@ -1,4 +1,4 @@
-// All of the page can be read without this: it sorts tables, enlarges pictures and reads values off curves.
+// All of the page can be read without this: it sorts tables, enlarges pictures, chooses covers and reads values off curves.
 "use strict";
 for (const table of document.querySelectorAll("table.sortable")) {
   table.querySelectorAll("thead th").forEach((head, column) => {
@@ -22,22 +22,58 @@ for (const table of document.querySelectorAll("table.sortable")) {
   });
 }
 
-const pictures = document.querySelectorAll(".gallery img");
+const pictures = document.querySelectorAll(".gallery img, .decide img");
 if (pictures.length && window.HTMLDialogElement) {
   const dialog = document.createElement("dialog");
   dialog.className = "zoomed";
-  dialog.append(document.createElement("img"), document.createElement("p"));
+  const [images, words] = [document.createElement("div"), document.createElement("p")];
+  dialog.append(images, words);
   dialog.addEventListener("click", () => dialog.close());
   document.body.append(dialog);
+  // A cover and its map are enlarged together.
+  const zoom = (picture) => {
+    const both = [...(picture.closest(".over")?.querySelectorAll("img") ?? [picture])];
+    images.replaceChildren(...both.map(({ src, alt }) => Object.assign(new Image(), { src, alt })));
+    words.textContent = both[0].alt;
+    dialog.showModal();
+  };
   for (const picture of pictures) {
     picture.classList.add("zooms");
-    picture.addEventListener("click", () => {
-      dialog.firstChild.src = picture.src;
-      dialog.firstChild.alt = picture.alt;
-      dialog.lastChild.textContent = picture.alt;
-      dialog.showModal();
+    picture.addEventListener("click", () => zoom(picture));
+  }
+  for (const over of document.querySelectorAll(".gallery .over")) {
+    over.addEventListener("keydown", (event) => { if (event.key === "Enter") zoom(over.querySelector("img")); });
+  }
+}
+
+// Covers of the gallery by true class, answer, right or wrong, and how sure; a cell of the confusion matrix sets the first two.
+const filters = document.querySelector("form.filters");
+const covers = [...document.querySelectorAll("li[data-truth]")];
+if (filters && covers.length) {
+  const chosen = [...filters.querySelectorAll("select")];
+  const show = (note) => {
+    const fits = (cover) => chosen.every((select) => select.value === "" || cover.dataset[select.name] === select.value);
+    covers.forEach((cover) => { cover.hidden = !fits(cover); });
+    document.querySelectorAll(".list").forEach((list) => {
+      const own = [...list.querySelectorAll("li[data-truth]")];
+      list.hidden = own.length > 0 && own.every((cover) => cover.hidden);
+    });
+    const left = covers.filter((cover) => !cover.hidden).length;
+    filters.querySelector(".told").textContent = note?.(left) ?? `${left} of the ${covers.length} covers on this page`;
+  };
+  filters.hidden = false;
+  filters.addEventListener("change", () => show());
+  filters.addEventListener("reset", () => setTimeout(show));
+  for (const link of document.querySelectorAll("a[data-truth]")) {
+    link.addEventListener("click", (event) => {
+      event.preventDefault();
+      const { truth, answer, count } = link.dataset;
+      chosen.forEach((select) => { select.value = { truth, answer }[select.name] ?? ""; });
+      show((left) => (left < count ? `${left} of the ${count} covers of this cell; report --gallery N puts more on the page, test-predictions.csv has all` : `All ${count} covers of this cell`));
+      filters.scrollIntoView({ block: "start" });
     });
   }
+  show();
 }
 
 // A chart tells its plotting area in drawing units (data-area: left right top bottom), the range of values that it shows

@@ -26,6 +26,9 @@ pub struct Page {
     /// The sentence or two that say the most.
     pub lead: Markup,
     pub sections: Vec<Section>,
+    /// What this page needs beside the style and the script that all share; empty for nothing.
+    pub style: &'static str,
+    pub script: &'static str,
 }
 
 /// A part of a page, with a link from the page's head.
@@ -56,7 +59,7 @@ impl Page {
                     title { (self.title) }
                     // Browsers otherwise ask for a favicon.
                     link rel="icon" href="data:,";
-                    style { (PreEscaped(STYLE)) }
+                    style { (PreEscaped(STYLE)) (PreEscaped(self.style)) }
                 }
                 body {
                     header.top {
@@ -76,6 +79,7 @@ impl Page {
                     }
                     footer { "Written by gatefold " (env!("CARGO_PKG_VERSION")) "." }
                     script { (PreEscaped(SCRIPT)) }
+                    @if !self.script.is_empty() { script { (PreEscaped(self.script)) } }
                 }
             }
         };
@@ -225,7 +229,14 @@ mod tests {
     fn a_page_escapes_what_it_is_given_and_loads_nothing() {
         let rows = vec![vec![Cell::Head("R&B <i>".into()), Cell::percent(0.125)]];
         let section = Section::new("scores", "Scores", table("All", &["class", "recall"], &rows));
-        let page = Page { kicker: "Run", title: "a < b".into(), lead: html! { "x & y" }, sections: vec![section] };
+        let page = Page {
+            kicker: "Run",
+            title: "a < b".into(),
+            lead: html! { "x & y" },
+            sections: vec![section],
+            style: "",
+            script: "",
+        };
         let html = page.html();
         for part in
             ["<title>a &lt; b</title>", "x &amp; y", "R&amp;B &lt;i&gt;", ">12.5 %</td>", "data-value=\"0.125\""]

@@ -15,26 +15,27 @@ use crate::Result;
 use crate::data::Split;
 use crate::score::model::Model;
 
-/// The page; with a model it has heat maps. `out` is where it will lie, for links.
+/// The page, with so many covers in its `gallery` at most; with a model it has heat maps. `out` is where it will lie, for links.
 ///
 /// # Errors
 /// [`crate::Error::Run`] if something cannot be drawn.
-pub fn page(run: &Run, model: Option<&Model>, out: &Path) -> Result<Page> {
+pub fn page(run: &Run, model: Option<&Model>, gallery: usize, out: &Path) -> Result<Page> {
     let mut sections = vec![Section::new("data", "What was trained on what", data(run))];
     sections.push(Section::new("training", "How training went", curves::charts(run)?));
     if let Some(test) = &run.test {
         let body = html! { (scores::verdict(&test.metrics)) (scores::table(test)) };
         // The first thing to read after the title.
         sections.insert(0, Section::new("score", "The score", body));
-        let body = html! { (classes::confusion(&test.metrics)) (classes::scores(&test.metrics)) };
+        let (covers, cells) = Gallery::new(run, test, model)?.markup(gallery)?;
+        let body = html! { (classes::confusion(&test.metrics, &cells)) (classes::scores(&test.metrics)) };
         sections.push(Section::new("classes", "Class by class", body));
         sections.push(Section::new("probabilities", "What its probabilities are worth", scores::curves(test)?));
-        sections.push(Section::new("covers", "Covers, and where it looked", Gallery::new(run, test, model)?.markup()?));
+        sections.push(Section::new("covers", "Covers, and where it looked", covers));
     }
     sections.push(Section::new("maps", "Can the heat maps be believed?", heat_maps::markup(run)?));
     sections.push(Section::new("audit", "Shortcuts and leaks", audit(run, out)));
     sections.push(Section::new("again", "Settings, machine, and how to repeat it", again(run)?));
-    Ok(Page { kicker: "Training report", title: title(run), lead: lead(run), sections })
+    Ok(Page { kicker: "Training report", title: title(run), lead: lead(run), sections, style: "", script: "" })
 }
 
 fn title(run: &Run) -> String {

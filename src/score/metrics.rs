@@ -18,7 +18,7 @@ mod many;
 mod tests;
 
 pub use answer::{Answer, is_probability, predicted};
-pub use bootstrap::Intervals;
+pub use bootstrap::{Intervals, accuracy_of_groups};
 pub use calibration::Calibration;
 pub use confusion::{Confused, Mistake, WHOLE};
 pub use paired::{McNemar, holm};

@@ -46,10 +46,24 @@ impl Answered {
     ///
     /// # Errors
     /// The reason, if they are no probabilities.
-    fn new(path: PathBuf, hash: String, label: usize, row: &[f32]) -> Result<Self, String> {
+    pub(crate) fn new(path: PathBuf, hash: String, label: usize, row: &[f32]) -> Result<Self, String> {
         let answer = Answer::new(label, row)?;
         let kept = if row.len() <= WHOLE { Kept::All(row.to_vec()) } else { Kept::Top(top(row)) };
         Ok(Self { path, hash, answer, kept })
+    }
+}
+
+impl Answered {
+    /// Classes and their probabilities, as far as they were kept: of all classes, or of the true one and the most probable ones.
+    pub fn probabilities(&self) -> Vec<(usize, f32)> {
+        match &self.kept {
+            Kept::All(row) => row.iter().copied().enumerate().collect(),
+            Kept::Top(top) => {
+                let Answer { label, truth, .. } = self.answer;
+                let others = top.iter().copied().filter(|&(class, _)| class != label);
+                others.chain([(label, truth)]).collect()
+            }
+        }
     }
 }
 

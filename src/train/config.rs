@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use augmentation::Augmentation;
 pub use options::shown;
 
-use crate::data::{Columns, Fit, Labelling, PrepareOptions};
+use crate::data::{Columns, Fit, Fold, Labelling, PrepareOptions};
 use crate::nets::forward::{MEAN, STD};
 use crate::nets::{Freeze, Head, NetConfig};
 use crate::train::{LearningRate, Schedule};
@@ -85,6 +85,9 @@ pub struct Config {
     /// Train, validation and test, in percent or as fractions; without it 70, 15, 15 or what a data set brings along.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub split: Option<[f64; 3]>,
+    /// The fold to test on, such as 2/5, instead of a split: in each run of `--folds`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fold: Option<Fold>,
     /// Columns of a table.
     #[serde(flatten)]
     pub columns: Columns,
@@ -226,6 +229,7 @@ impl Default for Config {
             batch_norm: true,
             head: Head::Linear,
             split: None,
+            fold: None,
             columns: Columns::default(),
             labelling: Labelling::default(),
             seed: 1,
@@ -289,8 +293,9 @@ impl Config {
 
     /// How DATA becomes the run's data set.
     pub fn prepare_options(&self) -> PrepareOptions {
-        let Self { columns, split, seed, size, fit, .. } = self;
-        PrepareOptions { columns: columns.clone(), split: *split, seed: *seed, size: *size as u32, fit: *fit }
+        let Self { columns, split, fold, seed, size, fit, .. } = self;
+        let (columns, size) = (columns.clone(), *size as u32);
+        PrepareOptions { columns, split: *split, fold: *fold, seed: *seed, size, fit: *fit }
     }
 
     /// The network for `classes` classes.

@@ -1,6 +1,7 @@
 //! Training: the configuration, the recorded step, the loop, and the run folder.
 
 pub mod config;
+pub mod folds;
 pub mod log;
 pub mod needs;
 pub mod pretrained;
@@ -8,6 +9,7 @@ pub mod resume;
 pub mod run;
 pub mod schedule;
 pub mod seeds;
+pub mod several;
 pub mod start;
 pub mod step;
 pub mod tensorboard;

@@ -99,6 +99,16 @@ impl RunFolder {
         self.root.join("seeds.json")
     }
 
+    /// What several folds came to, in the folder of their runs.
+    pub fn folds(&self) -> PathBuf {
+        self.root.join("folds.json")
+    }
+
+    /// What the networks of several folds answered, each for the covers that it had not seen: for all covers.
+    pub fn out_of_fold(&self) -> PathBuf {
+        self.root.join("out-of-fold.csv")
+    }
+
     /// The folder of event files for TensorBoard.
     pub fn tensorboard(&self) -> PathBuf {
         self.root.join("tensorboard")
@@ -190,6 +200,7 @@ impl RunFolder {
         };
         Config::read(&self.config()).is_ok_and(|config| config.run.is_some())
             || self.seeds().is_file()
+            || self.folds().is_file()
             || (only_data() && is_ours(&self.data()))
     }
 

@@ -4,14 +4,13 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use gatefold_engine::file::cannot_read;
-use gatefold_engine::shown::path_text;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{Columns, Dataset};
 use crate::score::Metrics;
 use crate::train::run::{self, RunFolder};
-use crate::train::{Config, Event, Outcome, Starter, Trainer};
-use crate::weights::{Best, Checkpoint};
+use crate::train::{Config, Event, Outcome, Starter, Trainer, several};
+use crate::weights::Best;
 use crate::{Error, Result};
 
 /// What `seeds.json` in the folder of several runs says.
@@ -96,24 +95,8 @@ impl Seeds {
         out: &Path,
     ) -> Result<Self> {
         check_seeds(&seeds)?;
-        if let Some(file) = weights.filter(|file| file.to_str().is_none()) {
-            let file = path_text(file);
-            return Err(Error::input(format!(
-                "--weights {file}: --seeds keeps the path, which is not UTF-8: rename it"
-            )));
-        }
-        let run = RunFolder::new(out);
-        run::check_new(&run)?;
-        if Self::read(out)?.is_some() {
-            let out = out.display();
-            return Err(Error::input(format!(
-                "--out {out}: holds runs already; add --resume to go on with them, or name another folder"
-            )));
-        }
-        let intake = starter.open_data(data, &config)?;
-        let intake = starter.check(intake, config.clone(), weights)?.into_intake();
-        let run = run::create(&run)?;
-        starter.prepare(intake, &config, &run)?;
+        several::check_new("--seeds", Self::read(out)?.is_some(), weights, out)?;
+        several::prepare(starter, starter.open_data(data, &config)?, &config, weights, out)?;
         let data = std::path::absolute(data).unwrap_or_else(|_| data.to_owned());
         let all = Self { data, seeds, config, weights: weights.map(Path::to_owned), runs: vec![], spread: None };
         all.write(out)?;
@@ -161,13 +144,8 @@ impl Seeds {
                 continue;
             }
             let (root, config) = (Self::folder(out, seed), self.config(seed));
-            let run = RunFolder::new(&root);
-            let trainer = if run.last().is_file() {
-                starter.resume(&prepared, config, &run)?
-            } else {
-                starter.start(&prepared, config, self.weights.as_deref(), &root)?
-            };
-            let Outcome { best, test, .. } = train(&root, trainer)?;
+            let weights = self.weights.as_deref();
+            let (best, test) = several::train(starter, &prepared, config, weights, &root, &mut train)?;
             self.add(Finished { seed, run: root, best, test });
             self.write(out)?;
         }
@@ -190,27 +168,8 @@ impl Seeds {
     /// [`Error::Input`] if one of its files is damaged.
     pub fn finished(&self, folder: &Path, seed: u64) -> Result<Option<Finished>> {
         let root = Self::folder(folder, seed);
-        let run = RunFolder::new(&root);
-        if !run.last().is_file() {
-            return Ok(None);
-        }
-        let Some(header) = Checkpoint::read(&run.last())?.header else { return Ok(None) };
-        let stopped = |best: Best| self.config.patience.is_some_and(|patience| best.epoch + patience <= header.epoch);
-        if header.epoch < self.config.epochs && !header.best.is_some_and(stopped) {
-            return Ok(None);
-        }
-        let test = match std::fs::read_to_string(run.test()) {
-            Ok(text) => Some(serde_json::from_str(&text).map_err(|e| {
-                Error::input(format!(
-                    "{}: damaged ({e}); delete it, and --resume scores the run again",
-                    run.test().display()
-                ))
-            })?),
-            // Without a test set there is no score; with one, the run was killed before it was scored.
-            Err(_) if run::answers_missing(&run)? => return Ok(None),
-            Err(_) => None,
-        };
-        Ok(Some(Finished { seed, run: root, best: header.best, test }))
+        let ended = several::ended(&root, &self.config)?;
+        Ok(ended.map(|(best, test)| Finished { seed, run: root, best, test }))
     }
 }
 

@@ -26,3 +26,4 @@ mod similar;
 mod training;
 mod tuning;
 mod weights;
+mod wrong_labels;

@@ -31,7 +31,7 @@ const CMYK: [u8; 189] = [
 ];
 
 fn options() -> PrepareOptions {
-    PrepareOptions { columns: Columns::default(), split: None, seed: 1, size: 8, fit: Fit::Crop }
+    PrepareOptions { columns: Columns::default(), split: None, fold: None, seed: 1, size: 8, fit: Fit::Crop }
 }
 
 fn grouped(columns: &[&str]) -> PrepareOptions {

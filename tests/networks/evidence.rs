@@ -46,6 +46,7 @@ fn train(data: &Path, run: &Path, config: Config) -> Trained {
         &PrepareOptions {
             columns: config.columns.clone(),
             split: Some([65.0, 10.0, 25.0]),
+            fold: None,
             seed: config.seed,
             size: SIZE,
             fit: config.fit,

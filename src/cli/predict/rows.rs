@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use gatefold_engine::shown::path_text;
+use gatefold_engine::shown::{for_spreadsheet, path_text};
 use serde::Serialize;
 
 use crate::cli::console::{self, percent};
@@ -235,7 +235,7 @@ impl Shown<'_> {
     }
 
     fn cells(&self, row: &Row, raw: bool) -> Vec<String> {
-        let name = |text: &str| if raw { text.to_owned() } else { cell(text) };
+        let name = |text: &str| if raw { text.to_owned() } else { for_spreadsheet(text) };
         let mut cells = vec![name(&path_text(&row.item.path))];
         let numbers = |numbers: &[f32]| numbers.iter().map(f32::to_string).collect::<Vec<_>>();
         match &row.answer {
@@ -308,23 +308,4 @@ fn line(cells: Vec<String>) -> Result<String> {
     writer.write_record(cells).map_err(Error::run)?;
     let bytes = writer.into_inner().map_err(Error::run)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// Text as a cell of a spreadsheet, which takes one that begins so for a formula, and runs it.
-fn cell(text: &str) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn formulas_are_text() {
-        for (text, wanted) in
-            [("=1+1", "'=1+1"), ("-x", "'-x"), ("\tx", "'\tx"), ("a=b", "a=b"), ("", ""), ("'=x", "'=x")]
-        {
-            assert_eq!(cell(text), wanted);
-        }
-    }
 }

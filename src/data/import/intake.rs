@@ -2,11 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
+use blake3::Hash;
+
 use crate::data::import::prepare::{PrepareOptions, Prepared, Reuse};
 use crate::data::import::{ImportOptions, check_sizes, import_from};
 use crate::data::set::dataset::Dataset;
+use crate::data::set::folds;
 use crate::data::set::manifest::Manifest;
 use crate::data::set::names::MANIFEST;
+use crate::data::set::split::{Item, Items};
+use crate::data::set::strings::Strings;
+use crate::data::set::ties::Tie;
 use crate::data::source::{Columns, Labelling, Request, Source};
 use crate::{Error, Result};
 
@@ -97,6 +103,31 @@ impl Intake {
         }
     }
 
+    /// Fails unless all classes can be in each of so many folds. Of a source's pictures only their list is known yet.
+    ///
+    /// # Errors
+    /// As [`folds::check`].
+    pub fn check_folds(&self, count: usize, options: &PrepareOptions) -> Result<()> {
+        fn item<'a>(label: usize, strings: &'a Strings, ties: &'a [Tie]) -> Item<'a> {
+            Item { label, strings, ties, key: Hash::from_bytes([0; 32]), before: None }
+        }
+        let checked = match &self.read {
+            Read::Dataset(manifest) => {
+                let grouping = Reuse { data: &self.data, dir: &self.data, options }.grouping(manifest)?;
+                let (ties, covers) = (Tie::of(&manifest.group_columns, &grouping), &manifest.covers);
+                let items = Items::new(covers.len(), |i| item(covers[i].label, &covers[i].strings, &ties));
+                folds::check(self.classes(), &items, count)
+            }
+            Read::Source(surveyed) => {
+                let Source { group_columns, grouping, rows, .. } = &surveyed.source;
+                let ties = Tie::of(group_columns, grouping);
+                let items = Items::new(rows.len(), |i| item(rows[i].label, &rows[i].strings, &ties));
+                folds::check(self.classes(), &items, count)
+            }
+        };
+        checked.map_err(|e| Error::Input(format!("{}: {e}", self.data.display())))
+    }
+
     /// Makes a data set in `dir` (created if missing). Of a data-set folder the pack is used if it has one of the wished size and
     /// fit, and the split unless `options` name a split or groups. The columns are those that it was opened with.
     ///
@@ -113,7 +144,13 @@ impl Intake {
             Read::Dataset(_) => return Reuse { data: &self.data, dir, options }.run(progress),
             Read::Source(surveyed) => *surveyed,
         };
-        let PrepareOptions { split, seed, size, fit, .. } = *options;
+        let PrepareOptions { split, fold, seed, size, fit, .. } = *options;
+        if let Some(fold) = fold {
+            let data = self.data.display();
+            return Err(Error::input(format!(
+                "fold {fold}: folds are cut from a data set, and {data} is none yet: import it, and give the data set"
+            )));
+        }
         check_sizes(&[size])?;
         let options =
             ImportOptions { request, split, seed, sizes: vec![size], fit, harmonise: None, keep_duplicates: false };

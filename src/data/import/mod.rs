@@ -168,14 +168,16 @@ fn check_sizes(sizes: &[u32]) -> Result<()> {
 
 /// What decides the data set: the source's files, and the options except sizes.
 fn state(options: &ImportOptions, source: &str) -> Result<String> {
-    let genres = options.request.genres.as_ref().map(|file| read_text(file)).transpose().unwrap_or_default();
+    let text_of = |file: &Option<PathBuf>| file.as_ref().map(|file| read_text(file)).transpose().unwrap_or_default();
+    let (genres, corrections) = (text_of(&options.request.genres), text_of(&options.request.corrections));
     let ImportOptions { request, split, seed, fit, harmonise, keep_duplicates, .. } = options;
     // What is read otherwise than before has another number here.
     const RULES: u32 = 3;
     let Request { columns, labelling, .. } = request;
     let text = format!(
-        "{} {RULES} {source} {columns:?} {labelling:?} {genres:?} {split:?} {seed} {fit} {harmonise:?} {keep_duplicates}",
+        "{} {RULES} {source} {columns:?} {labelling:?} {genres:?} {split:?} {seed} {fit} {harmonise:?} {keep_duplicates}{}",
         env!("CARGO_PKG_VERSION"),
+        corrections.unwrap_or_default(),
     );
     Ok(blake3::hash(text.as_bytes()).to_hex().to_string())
 }

@@ -11,10 +11,11 @@ use crate::data::import::{build, decode, space};
 use crate::data::picture::fit::Fit;
 use crate::data::picture::harmonise::Pipeline;
 use crate::data::set::dataset::Dataset;
+use crate::data::set::folds::{self, Fold};
 use crate::data::set::manifest::{Cover, DUPLICATES, Manifest};
 use crate::data::set::names::{MANIFEST, PACK, PREVIEW, pack_of};
 use crate::data::set::report::{Report, Skipped, is_ours};
-use crate::data::set::split::{self, DEFAULT_RATIOS, Items, SplitReport};
+use crate::data::set::split::{self, DEFAULT_RATIOS, Items, Split, SplitReport};
 use crate::data::set::ties::Tie;
 use crate::data::source::Columns;
 use crate::{Error, Result};
@@ -27,7 +28,9 @@ pub struct PrepareOptions {
     /// Shares of train, val and test, as fractions, percent or any parts of a whole. Not given: 70, 15, 15, or the split
     /// that the source has.
     pub split: Option<[f64; 3]>,
-    /// Decides the split.
+    /// The fold to test on, instead of a split; of a data set only.
+    pub fold: Option<Fold>,
+    /// Decides the split, and the folds.
     pub seed: u64,
     /// Pixels on a side of the pack's pictures.
     pub size: u32,
@@ -63,20 +66,30 @@ impl Reuse<'_> {
         let Dataset { mut manifest, pack, .. } = Dataset::open(data)?;
         let mut told = Report::read(data)?;
         let grouping = self.grouping(&manifest)?;
-        let keep_split = options.split.is_none() && options.columns.group.is_empty();
+        let keep_split = options.split.is_none() && options.fold.is_none() && options.columns.group.is_empty();
         let with_pack = Dataset::open_at(data, options.size, options.fit)?;
         if keep_split && same_folder(data, dir) && with_pack.is_some() && pack.size() == options.size {
             return opened(dir);
         }
         if !keep_split {
-            let ratios = split::normalise(options.split.unwrap_or(DEFAULT_RATIOS))?;
             let ties = Tie::of(&manifest.group_columns, &grouping);
             let items = Items::new(manifest.covers.len(), |i| manifest.covers[i].item(&ties));
-            let splits = split::assign(&manifest.classes, &items, ratios, options.seed)
-                .map_err(|e| Error::Input(format!("{}: {e}", data.display())))?;
+            let (classes, seed) = (&manifest.classes, options.seed);
+            let (splits, ratios) = match options.fold {
+                Some(Fold { number, of }) => {
+                    let set = |fold: usize| if fold + 1 == number { Split::Test } else { Split::Train };
+                    let folds = folds::assign(classes, &items, of, seed);
+                    (folds.map(|folds| folds.into_iter().map(set).collect()), None)
+                }
+                None => {
+                    let ratios = split::normalise(options.split.unwrap_or(DEFAULT_RATIOS))?;
+                    (split::assign(classes, &items, ratios, seed), Some(ratios))
+                }
+            };
+            let splits: Vec<Split> = splits.map_err(|e| Error::Input(format!("{}: {e}", data.display())))?;
             drop(items);
             manifest.covers.iter_mut().zip(splits).for_each(|(cover, split)| cover.split = split);
-            (told.split, told.seed) = (Some(ratios), options.seed);
+            (told.split, told.seed) = (ratios, seed);
             told.grouped_by = grouping.iter().map(|&place| manifest.group_columns[place].clone()).collect();
         }
         if with_pack.is_none() {
@@ -124,7 +137,7 @@ impl Reuse<'_> {
 
     /// The places of the group columns that are named among a manifest's; all of them if none is named. Covers that look
     /// alike are never parted.
-    fn grouping(&self, manifest: &Manifest) -> Result<Vec<usize>> {
+    pub fn grouping(&self, manifest: &Manifest) -> Result<Vec<usize>> {
         let shown = self.data.display();
         for (given, own, option) in
             [(&self.options.columns.path, "path", "--path"), (&self.options.columns.label, "label", "--label")]

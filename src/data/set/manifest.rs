@@ -7,7 +7,7 @@ use blake3::Hash;
 use gatefold_engine::file::{cannot_read, write_atomically};
 
 use crate::data::set::hash::Parts;
-use crate::data::set::split::{Item, Split};
+use crate::data::set::split::{Item, Items, Split, join};
 use crate::data::set::strings::{Strings, StringsBuilder};
 use crate::data::set::ties::Tie;
 use crate::{Error, Result};
@@ -68,6 +68,13 @@ impl Manifest {
             counts[cover.label] += 1;
         }
         counts
+    }
+
+    /// For each cover the number of its group: covers that share a value in any group column are one, also through others.
+    pub fn groups(&self) -> Vec<usize> {
+        let columns: Vec<usize> = (0..self.group_columns.len()).collect();
+        let ties = Tie::of(&self.group_columns, &columns);
+        join(&Items::new(self.covers.len(), |i| self.covers[i].item(&ties)))
     }
 
     /// BLAKE3 over all that it says but where the files lay, so that a collection may move. The same from any program's CSV.

@@ -4,6 +4,7 @@ pub mod batch;
 pub mod dataset;
 pub mod disjoint;
 pub mod feed;
+pub mod folds;
 pub mod hash;
 pub mod manifest;
 pub mod names;

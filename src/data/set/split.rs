@@ -125,7 +125,8 @@ impl<'a> Items<'a> {
         (self.at)(i)
     }
 
-    fn iter(&self) -> impl Iterator<Item = Item<'a>> {
+    /// All of them, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = Item<'a>> {
         (0..self.count).map(|i| self.at(i))
     }
 }

@@ -172,6 +172,14 @@ fn remove(source: &mut Source, gone: usize) -> usize {
     before - source.rows.len()
 }
 
+/// Removes classes that have no covers left, with a note.
+pub(super) fn remove_empty(source: &mut Source) {
+    while let Some(gone) = counts(source).iter().position(|&(_, covers)| covers == 0) {
+        source.notes.push(format!("class `{}` has no covers left", source.classes[gone]));
+        remove(source, gone);
+    }
+}
+
 fn counts(source: &Source) -> Vec<(String, usize)> {
     let mut counts = vec![0; source.classes.len()];
     source.rows.iter().for_each(|row| counts[row.label] += 1);

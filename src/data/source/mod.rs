@@ -1,6 +1,7 @@
 //! Which pictures are there, and what is each labelled? Reads folders, tables and tags; decodes no picture.
 
 mod collect;
+pub mod corrections;
 mod find;
 mod folder;
 mod genres;
@@ -22,6 +23,7 @@ use gatefold_engine::hint::did_you_mean;
 use gatefold_engine::shown::path_text;
 use serde::{Deserialize, Serialize};
 
+use self::corrections::Corrections;
 pub use self::genres::{BUILT_IN as GENRES, GenreTable};
 pub use self::labelling::{Labelling, Multi, Rename};
 use self::table::Table;
@@ -80,6 +82,8 @@ pub struct Request {
     pub labelling: Labelling,
     /// A table of genres instead of the built-in one, for a music library.
     pub genres: Option<PathBuf>,
+    /// Labels that somebody has looked at, to keep, change or leave out.
+    pub corrections: Option<PathBuf>,
 }
 
 /// One labelled picture.
@@ -160,7 +164,7 @@ impl Request {
     /// Everything guessed.
     pub fn new(data: &Path, columns: &Columns) -> Self {
         let place = Place::One(data.to_owned());
-        Self { place, columns: columns.clone(), labelling: Labelling::default(), genres: None }
+        Self { place, columns: columns.clone(), labelling: Labelling::default(), genres: None, corrections: None }
     }
 
     /// The place, for messages.
@@ -292,7 +296,10 @@ impl Request {
         Ok(source)
     }
 
-    fn checked(&self, source: Source, least: usize) -> Result<Source> {
+    fn checked(&self, mut source: Source, least: usize) -> Result<Source> {
+        if let Some(file) = &self.corrections {
+            Corrections::read(file)?.apply(&mut source)?;
+        }
         self.labelling.apply(&self.shown(), source, least)
     }
 }

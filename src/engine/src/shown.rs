@@ -54,6 +54,19 @@ pub fn shortened(text: &str) -> String {
     short + rest
 }
 
+/// What a cell begins with that a spreadsheet takes for a formula, and runs.
+const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
+
+/// Text as a cell of a spreadsheet: an apostrophe stands before what would be taken for a formula.
+pub fn for_spreadsheet(text: &str) -> String {
+    if text.starts_with(FORMULA) { format!("'{text}") } else { text.to_owned() }
+}
+
+/// The text that [`for_spreadsheet`] made a cell of.
+pub fn from_spreadsheet(cell: &str) -> &str {
+    cell.strip_prefix('\'').filter(|text| text.starts_with(FORMULA)).unwrap_or(cell)
+}
+
 /// A path as text. If it is not UTF-8, `\xff` stands for a byte that belongs to no character, and `\\` for a backslash, so that
 /// nothing is lost.
 pub fn path_text(path: &Path) -> String {
@@ -92,6 +105,18 @@ mod tests {
         }
         assert_eq!(escaped_lines("a\nb\r"), "a\nb\\u{d}");
         assert_eq!(escaped(&escaped("\u{1b}")), escaped("\u{1b}"));
+    }
+
+    #[test]
+    fn formulas_are_text_in_a_spreadsheet_and_come_back() {
+        for (text, wanted) in
+            [("=1+1", "'=1+1"), ("-x", "'-x"), ("\tx", "'\tx"), ("a=b", "a=b"), ("", ""), ("'n'", "'n'")]
+        {
+            assert_eq!(for_spreadsheet(text), wanted);
+            assert_eq!(from_spreadsheet(wanted), text);
+        }
+        // An apostrophe of a name's own stays.
+        assert_eq!(for_spreadsheet("'=x"), "'=x");
     }
 
     #[test]

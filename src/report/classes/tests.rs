@@ -24,7 +24,7 @@ fn pages_of_two_thousand_and_of_fifty_thousand_classes_are_small() {
         let (metrics, answers) = scored(classes, classes + 17, letters);
         let counts = [vec![1; classes], vec![2; classes], vec![3; classes]];
         let parts = [
-            confusion(&metrics),
+            confusion(&metrics, &Cells::new()),
             scores(&metrics),
             covers(&metrics.labels, &counts),
             compared(&[Some(&metrics), Some(&metrics)], &[&metrics.labels, &metrics.labels], &["a".into(), "b".into()]),
@@ -40,7 +40,7 @@ fn pages_of_two_thousand_and_of_fifty_thousand_classes_are_small() {
 fn few_classes_have_all_of_their_numbers_and_no_words_of_others() {
     for classes in [2, 6, IN_MATRIX] {
         let (metrics, _) = scored(classes, 400, 3);
-        let matrix = confusion(&metrics).0;
+        let matrix = confusion(&metrics, &Cells::new()).0;
         assert_eq!(cells(&matrix), classes * (classes + 1));
         assert!(!matrix.contains("others") && !matrix.contains("wrong"));
         assert_eq!(scores(&metrics).0.matches("<tr>").count(), classes + 1);
@@ -57,20 +57,25 @@ fn the_matrix_of_many_classes_has_the_most_confused_ones() {
     answers.extend((10..30).map(|class| answer(class, class)));
     let metrics = Metrics::of(&answers, &names, &[1; 50]).unwrap();
     assert_eq!(most_confused(&metrics.mistakes()), [7, 8, 40, 49]);
-    let page = confusion(&metrics).0;
+    let page = confusion(&metrics, &Cells::new()).0;
     assert!(page.contains("all 50 classes") && page.contains("of the 4 classes"), "{page}");
     assert!(page.contains("3 of 3 k40 (100.0 %) answered k07") && page.contains("2 of 3 k08 (66.7 %) answered k08"));
     let list = page.split("The most frequent wrong answers.").nth(1).unwrap();
     assert!(list.find("k40").unwrap() < list.find("k08").unwrap());
+    // Cells that the page has covers of link to them, in the matrix and in the list.
+    let linked = confusion(&metrics, &Cells::from([(40, 7), (10, 10)])).0;
+    let link = "<a href=\"#cell-40-7\" data-truth=\"40\" data-answer=\"7\" data-count=\"3\">";
+    assert_eq!((linked.matches(link).count(), linked.matches("<a ").count()), (2, 2), "{linked}");
+    assert!(!page.contains("<a ") && linked.contains("A click on a number"));
     // What has no column is counted beside the matrix.
     let crowded: Vec<Answer> = (1..50).flat_map(|class| [answer(0, class), answer(0, 0)]).collect();
     let crowded = Metrics::of(&crowded, &names, &[1; 50]).unwrap();
     let shown = most_confused(&crowded.mistakes());
     assert_eq!((shown.len(), shown[0]), (IN_MATRIX, 0));
-    let page = confusion(&crowded).0;
+    let page = confusion(&crowded, &Cells::new()).0;
     assert!(page.contains("<td class=\"total\">20</td><td class=\"total\">98</td>"), "{page}");
     let right = Metrics::of(&[answer(1, 1)], &names, &[1; 50]).unwrap();
-    assert!(confusion(&right).0.contains("None of the 1 test covers was answered wrong."));
+    assert!(confusion(&right, &Cells::new()).0.contains("None of the 1 test covers was answered wrong."));
 }
 
 #[test]

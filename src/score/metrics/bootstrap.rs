@@ -93,9 +93,52 @@ impl Intervals {
     }
 }
 
+/// The 95 % interval of an accuracy where whole groups of covers are drawn again: covers of one artist are answered right or wrong
+/// together, so they say less than as many of others. `groups` has the number of each cover's group. All of 0 to 1 without covers.
+#[must_use]
+pub fn accuracy_of_groups(right: &[bool], groups: &[usize]) -> [f64; 2] {
+    let mut tallies = vec![(0_u64, 0_u64); groups.iter().max().map_or(0, |most| most + 1)];
+    for (&right, &group) in right.iter().zip(groups) {
+        tallies[group].0 += u64::from(right);
+        tallies[group].1 += 1;
+    }
+    tallies.retain(|&(_, covers)| covers > 0);
+    if tallies.is_empty() {
+        return [0.0, 1.0];
+    }
+    let draw = |draw| {
+        let mut rng = ChaCha8Rng::seed_from_u64(draw);
+        let drawn = (0..tallies.len()).map(|_| tallies[rng.random_range(0..tallies.len())]);
+        let (right, covers) = drawn.fold((0, 0), |(right, covers), (r, c)| (right + r, covers + c));
+        right as f64 / covers as f64
+    };
+    percentiles((0..DRAWS).into_par_iter().map(draw).collect())
+}
+
 /// The 2.5 and 97.5 % points.
 fn percentiles(mut values: Vec<f64>) -> [f64; 2] {
     values.sort_by(f64::total_cmp);
     let at = |share: f64| values[((values.len() - 1) as f64 * share).round() as usize];
     [at(0.025), at(0.975)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::score::metrics::wilson;
+
+    #[test]
+    fn an_interval_over_groups_is_that_of_covers_where_each_is_alone_and_wider_where_they_go_together() {
+        let right: Vec<bool> = (0..400).map(|i| i % 5 < 2).collect();
+        let alone: Vec<usize> = (0..400).collect();
+        let (drawn, formula) = (accuracy_of_groups(&right, &alone), wilson(160, 400));
+        assert!((drawn[0] - formula[0]).abs() < 0.01 && (drawn[1] - formula[1]).abs() < 0.01, "{drawn:?} {formula:?}");
+        // 40 groups of ten that are right or wrong as a whole.
+        let groups: Vec<usize> = (0..400).map(|i| i / 10).collect();
+        let right: Vec<bool> = groups.iter().map(|group| group % 5 < 2).collect();
+        let wide = accuracy_of_groups(&right, &groups);
+        let few = wilson(16, 40);
+        assert!((wide[0] - few[0]).abs() < 0.03 && (wide[1] - few[1]).abs() < 0.03, "{wide:?} {few:?}");
+        assert_eq!(accuracy_of_groups(&[], &[]), [0.0, 1.0]);
+    }
 }

@@ -40,6 +40,11 @@ fn of_many_classes_the_table_has_the_most_probable_and_still_all_that_scores_nee
     let covers = vec![answered("a.jpg", 3, &row), answered("b.jpg", 40, &row)];
     let predictions = Predictions { labels, covers };
     assert_eq!(predictions.covers[0].answer, Answer::new(3, &row).unwrap());
+    // Each class once, the true one among them.
+    let known = |cover: usize| predictions.covers[cover].probabilities();
+    assert_eq!(known(0), [(40, 0.4), (50, 0.2), (60, 0.2), (0, 0.06), (149, 0.04), (3, row[3])]);
+    assert_eq!(known(1), [(50, 0.2), (60, 0.2), (0, 0.06), (149, 0.04), (40, 0.4)]);
+    assert_eq!(answered("c.jpg", 1, &[0.25, 0.75]).probabilities(), [(0, 0.25), (1, 0.75)]);
     predictions.write(&path).unwrap();
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(text.lines().all(|line| line.len() < 300), "grows with the classes: {text}");

@@ -12,6 +12,8 @@ pub const BATCH: RangeInclusive<u64> = 1..=1 << 16;
 pub const ACCUMULATE: RangeInclusive<u64> = 1..=1 << 16;
 /// Epochs, and distances in epochs: more than anybody waits for, and few enough to be counted in steps.
 pub const EPOCHS: RangeInclusive<u64> = 1..=1_000_000;
+/// Parts that covers are cut into, one run each.
+pub const FOLDS: RangeInclusive<u64> = 2..=100;
 /// Optimiser steps of a warm-up.
 pub const WARMUP: RangeInclusive<u64> = 0..=u32::MAX as u64;
 /// Kernels draw from 32 bits.

@@ -2,8 +2,9 @@
 
 use super::Config;
 
-/// Fields that no option gives: recipes may leave batch-norm out, and only a run that was resumed begins its schedule later.
-const WITHOUT_OPTION: [&str; 2] = ["batch_norm", "schedule_from"];
+/// Fields that no option gives: recipes may leave batch-norm out, only a run that was resumed begins its schedule later, and only
+/// one of several runs has a fold.
+const WITHOUT_OPTION: [&str; 3] = ["batch_norm", "schedule_from", "fold"];
 
 impl Config {
     /// The options of `train` that make these settings from the defaults, weights aside; `None` if only a recipe can.
@@ -30,6 +31,25 @@ impl Config {
             }
         }
         Some(options)
+    }
+}
+
+impl Config {
+    /// In which settings `other` differs, as the options that give the ones here; where it came from does not count.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let table = |config: &Self| toml::Table::try_from(Self { run: None, ..config.clone() }).unwrap_or_default();
+        let (mine, theirs) = (table(self), table(other));
+        let told = |name: &String| {
+            let option = format!("--{}", name.replace('_', "-"));
+            match mine.get(name) {
+                Some(toml::Value::Boolean(true)) => option,
+                Some(toml::Value::Boolean(false)) | None => format!("no {option}"),
+                Some(toml::Value::Array(values)) if values.is_empty() => format!("no {option}"),
+                Some(value) => format!("{option} {}", shown(value)),
+            }
+        };
+        let names: std::collections::BTreeSet<&String> = mine.keys().chain(theirs.keys()).collect();
+        names.into_iter().filter(|name| mine.get(*name) != theirs.get(*name)).map(told).collect()
     }
 }
 

@@ -1,0 +1,232 @@
+//! The settings of a training run as options, which `train` and `labels` share.
+
+use clap::Args;
+
+use super::help::{Choice, DATA, FINE_TUNING, NETWORK, OPTIMISER, SCHEDULE, choice, net, three, whole};
+use crate::data::{Columns, Fit, Labelling, Multi};
+use crate::nets::{Freeze, Head};
+use crate::train::config::bounds;
+use crate::train::{Augmentation, ClassWeights, Config, Precision, Schedule};
+use crate::weights::Pictures;
+use crate::{Error, Result};
+
+/// All that a run is made of, but for its data and its folder.
+#[derive(Args)]
+pub struct Settings {
+    #[command(flatten)]
+    columns: Columns,
+    #[command(flatten)]
+    labelling: Labelling,
+    /// Height and width of the network's input in pixels
+    #[arg(long, value_name = "PX", help_heading = DATA, value_parser = whole::<usize>(bounds::SIZE))]
+    size: Option<usize>,
+    /// How pictures become squares; weights to start from bring their own rule
+    #[arg(long, visible_alias = "interpolation", value_parser = choice::<Fit>(), help_heading = DATA)]
+    fit: Option<Fit>,
+    /// Mean of red, green and blue that is taken off pixels of 0 to 1 [default: that of the weights to start from, else 0.5]
+    #[arg(long, value_name = "R,G,B", value_parser = three, help_heading = DATA)]
+    mean: Option<[f32; 3]>,
+    /// Standard deviation of red, green and blue that they are divided by [default: that of the weights to start from, else 0.25]
+    #[arg(long, value_name = "R,G,B", value_parser = three, help_heading = DATA)]
+    std: Option<[f32; 3]>,
+    /// Random changes in training, separated by commas: flip, shift=0.1 (of the side), colour=0.2 (brightness, contrast and
+    /// saturation), erase=0.25 (of the pictures lose a rectangle), or none
+    #[arg(long, value_name = "CHANGES", help_heading = DATA)]
+    augment: Option<Augmentation>,
+    /// Show each class equally often
+    #[arg(long, help_heading = DATA)]
+    balance: bool,
+
+    /// Recipe or TOML file with settings; other options override it
+    #[arg(long, value_name = "NAME|FILE", help_heading = NETWORK)]
+    pub recipe: Option<String>,
+    /// The network to train
+    #[arg(long, value_parser = net(), help_heading = NETWORK)]
+    net: Option<String>,
+    /// What stands on the trunk of torchvision's networks
+    #[arg(long, value_parser = choice::<Head>(), help_heading = NETWORK)]
+    head: Option<Head>,
+    /// Share that dropout layers drop
+    #[arg(long, value_name = "SHARE", help_heading = NETWORK)]
+    dropout: Option<f32>,
+
+    /// Pictures at a time
+    #[arg(long, value_name = "N", help_heading = OPTIMISER, value_parser = whole::<usize>(bounds::BATCH))]
+    batch: Option<usize>,
+    /// Batches per optimiser step: the gradient of a batch N times larger, in the memory of one (batch-norms see single batches)
+    #[arg(long, value_name = "N", help_heading = OPTIMISER, value_parser = whole::<usize>(bounds::ACCUMULATE))]
+    accumulate: Option<usize>,
+    /// Learning rate of Adam; the peak of a schedule
+    #[arg(long, value_name = "RATE", help_heading = OPTIMISER)]
+    lr: Option<f32>,
+    /// Decoupled weight decay
+    #[arg(long, value_name = "DECAY", help_heading = OPTIMISER)]
+    weight_decay: Option<f32>,
+    /// Scale the gradient down where its norm is larger than this [default: never]
+    #[arg(long, value_name = "NORM", help_heading = OPTIMISER)]
+    clip: Option<f32>,
+    /// Share of each label that is spread over all classes
+    #[arg(long, value_name = "SHARE", help_heading = OPTIMISER)]
+    label_smoothing: Option<f32>,
+    /// How much the loss counts covers
+    #[arg(long, value_parser = choice::<ClassWeights>(), help_heading = OPTIMISER)]
+    class_weights: Option<ClassWeights>,
+    /// In how many bits feature maps and their gradients are kept
+    #[arg(long, value_parser = choice::<Precision>(), help_heading = OPTIMISER)]
+    precision: Option<Precision>,
+    /// Decides the split, the first weights, the order, augmentation and dropout
+    #[arg(long, value_name = "N", help_heading = OPTIMISER, value_parser = whole::<u64>(bounds::SEED))]
+    pub seed: Option<u64>,
+
+    /// Times that all covers are shown
+    #[arg(long, value_name = "N", help_heading = SCHEDULE, value_parser = whole::<u64>(bounds::EPOCHS))]
+    epochs: Option<u64>,
+    /// Stop when the best epoch on the validation set lies this many epochs back [default: never]
+    #[arg(long, value_name = "EPOCHS", help_heading = SCHEDULE, value_parser = whole::<u64>(bounds::EPOCHS))]
+    patience: Option<u64>,
+    /// How the learning rate changes over the run
+    #[arg(long, value_parser = choice::<Schedule>(), help_heading = SCHEDULE)]
+    schedule: Option<Schedule>,
+    /// Optimiser steps over which the rate rises in a straight line; not for one-cycle, which rises by itself
+    #[arg(long, value_name = "STEPS", help_heading = SCHEDULE, value_parser = whole::<u64>(bounds::WARMUP))]
+    warmup: Option<u64>,
+    /// Epochs between two drops of the step schedule, for which it is required
+    #[arg(long, value_name = "EPOCHS", help_heading = SCHEDULE, value_parser = whole::<u64>(bounds::EPOCHS))]
+    step_every: Option<u64>,
+    /// What each drop of the step schedule multiplies the rate by
+    #[arg(long, value_name = "FACTOR", help_heading = SCHEDULE)]
+    step_factor: Option<f32>,
+
+    /// Leave the first layers as they are: `trunk`, or all up to a layer (`explain --layer list` prints the names). They cost
+    /// no backward pass and no gradient memory. Their batch-norms use their running statistics and leave them alone
+    /// [default: train all layers]
+    #[arg(long, value_name = "trunk|LAYER", help_heading = FINE_TUNING)]
+    freeze: Option<String>,
+    /// Let all batch-norms use their running statistics and leave them alone; what they scale and shift by is still trained
+    #[arg(long, help_heading = FINE_TUNING)]
+    freeze_statistics: bool,
+    /// What the rate is multiplied by for the trunk, all layers before the head; 0.1 is usual in fine-tuning
+    #[arg(long, value_name = "FACTOR", help_heading = FINE_TUNING)]
+    trunk_lr: Option<f32>,
+}
+
+impl Choice for Head {
+    const WHAT: &'static str = "head";
+    const VALUES: &'static [(&'static str, &'static str, Self)] = &[
+        ("linear", "Global average pooling and one linear layer", Self::Linear),
+        ("flatten", "Flatten and two dense layers, as \"Shazzzam Cam\" has it", Self::Flatten),
+    ];
+}
+
+impl Choice for Precision {
+    const WHAT: &'static str = "precision";
+    const VALUES: &'static [(&'static str, &'static str, Self)] = &[
+        ("f32", "All in 32 bits", Self::F32),
+        ("mixed", "16 bits, half the memory and traffic; parameters, sums and the loss stay in 32", Self::Mixed),
+    ];
+}
+
+impl Choice for ClassWeights {
+    const WHAT: &'static str = "rule";
+    const VALUES: &'static [(&'static str, &'static str, Self)] = &[
+        ("none", "All the same", Self::None),
+        ("auto", "Each class the same in all, so that a cover of a rare class counts more", Self::Auto),
+    ];
+}
+
+impl Choice for Schedule {
+    const WHAT: &'static str = "schedule";
+    const VALUES: &'static [(&'static str, &'static str, Self)] = &[
+        ("constant", "The same all the time", Self::Constant),
+        ("cosine", "Half a cosine from the rate down to 0", Self::Cosine),
+        ("one-cycle", "Up over the first 30 % of the steps, then down to almost 0", Self::OneCycle),
+        ("step", "Multiplied by a factor every so many epochs", Self::Step),
+    ];
+}
+
+impl Settings {
+    /// Defaults, then the recipe, then the options; not checked yet.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if there is no such recipe, or it is of a run whose schedule was restarted.
+    pub fn config(&self) -> Result<Config> {
+        let mut config = self.recipe.as_deref().map_or_else(|| Ok(Config::default()), Config::recipe)?;
+        config.run = None;
+        if config.schedule_from > 0 {
+            return Err(Error::input(
+                "--recipe: its schedule_from is of a run that was resumed and restarted its schedule; remove that line for a new run",
+            ));
+        }
+        self.override_in(&mut config);
+        // A recipe has said what differs from the defaults.
+        let usual = Config::default();
+        config.said = Pictures {
+            mean: self.mean.or((config.mean != usual.mean).then_some(config.mean)),
+            std: self.std.or((config.std != usual.std).then_some(config.std)),
+            fit: self.fit.or((config.fit != usual.fit).then_some(config.fit)),
+            crop: None,
+        };
+        Ok(config)
+    }
+
+    /// Puts what was given into a configuration.
+    pub fn override_in(&self, config: &mut Config) {
+        fn set<T: Clone>(to: &mut T, option: &Option<T>) {
+            if let Some(value) = option {
+                *to = value.clone();
+            }
+        }
+        set(&mut config.net, &self.net);
+        set(&mut config.head, &self.head);
+        set(&mut config.size, &self.size);
+        set(&mut config.fit, &self.fit);
+        set(&mut config.mean, &self.mean);
+        set(&mut config.std, &self.std);
+        set(&mut config.batch, &self.batch);
+        set(&mut config.accumulate, &self.accumulate);
+        set(&mut config.precision, &self.precision);
+        set(&mut config.epochs, &self.epochs);
+        set(&mut config.lr, &self.lr);
+        set(&mut config.schedule, &self.schedule);
+        set(&mut config.warmup, &self.warmup);
+        set(&mut config.trunk_lr, &self.trunk_lr);
+        config.freeze_statistics |= self.freeze_statistics;
+        config.balance |= self.balance;
+        set(&mut config.class_weights, &self.class_weights);
+        if let Some(layer) = &self.freeze {
+            config.freeze = Some(Freeze::from(layer.clone()));
+        }
+        set(&mut config.weight_decay, &self.weight_decay);
+        set(&mut config.label_smoothing, &self.label_smoothing);
+        set(&mut config.augment, &self.augment);
+        set(&mut config.dropout, &self.dropout);
+        set(&mut config.seed, &self.seed);
+        if !self.columns.group.is_empty() {
+            config.columns.group.clone_from(&self.columns.group);
+        }
+        fn set_if_given<T: Clone>(to: &mut Option<T>, option: &Option<T>) {
+            if option.is_some() {
+                to.clone_from(option);
+            }
+        }
+        set_if_given(&mut config.columns.path, &self.columns.path);
+        set_if_given(&mut config.columns.label, &self.columns.label);
+        set_if_given(&mut config.columns.split_column, &self.columns.split_column);
+        set_if_given(&mut config.columns.images, &self.columns.images);
+        let Labelling { map, without, min_covers, multi } = &self.labelling;
+        set_if_given(&mut config.labelling.min_covers, min_covers);
+        if !map.is_empty() {
+            config.labelling.map.clone_from(map);
+        }
+        if !without.is_empty() {
+            config.labelling.without.clone_from(without);
+        }
+        if *multi != Multi::default() {
+            config.labelling.multi = *multi;
+        }
+        set_if_given(&mut config.patience, &self.patience);
+        set_if_given(&mut config.step_every, &self.step_every);
+        set_if_given(&mut config.step_factor, &self.step_factor);
+        set_if_given(&mut config.clip, &self.clip);
+    }
+}
