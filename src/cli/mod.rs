@@ -17,6 +17,7 @@ mod needs;
 mod predict;
 mod report;
 mod sample;
+mod serve;
 mod shell;
 mod similar;
 mod train;
@@ -55,6 +56,7 @@ enum Command {
     Check(check::Arguments),
     Export(export::Arguments),
     Report(report::Arguments),
+    Serve(serve::Arguments),
     Demo(demo::Arguments),
     Completions(shell::CompletionArguments),
     Man(shell::ManArguments),
@@ -132,6 +134,7 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
+        Command::Serve(arguments) => serve::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Completions(arguments) => shell::completions(&arguments),
         Command::Man(arguments) => shell::man(&arguments),
