@@ -17,6 +17,7 @@ mod panics;
 pub mod report;
 pub mod sample;
 pub mod score;
+pub mod serve;
 pub mod train;
 pub mod weights;
 

@@ -8,7 +8,7 @@ use std::path::Path;
 const ENGINE: &[&str] = &["error", "file", "hint", "shown", "tensor", "gpu", "params", "tape", "ops", "plan"];
 const PROGRAM: &[&str] = &[
     "claim", "panics", "font", "sample", "data", "nets", "weights", "score", "train", "explain", "report", "audit",
-    "labels", "check", "cli",
+    "labels", "check", "serve", "cli",
 ];
 const DATA: &[&str] = &["picture", "set", "source", "import"];
 

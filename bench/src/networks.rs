@@ -1,6 +1,7 @@
 //! All that needs the networks, and with them the crate `gatefold`.
 
 mod compare;
+mod serve;
 mod session;
 mod step;
 
@@ -17,12 +18,14 @@ use session::{Load, check_precision};
 pub enum Command {
     Step(step::Arguments),
     Compare(compare::Arguments),
+    Serve(serve::Arguments),
 }
 
 pub fn run(command: &Command) -> Result<()> {
     match command {
         Command::Step(arguments) => step::run(arguments),
         Command::Compare(arguments) => compare::run(arguments),
+        Command::Serve(arguments) => serve::run(arguments),
     }
 }
 

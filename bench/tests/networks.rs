@@ -55,6 +55,9 @@ fn bad_input_is_one_line_and_exit_code_2() {
         &["step", "alexnet"],
         &["compare", "--only", "conv9d"],
         &["compare", "--without", "jax"],
+        &["serve", "no/such/run"],
+        &["serve", "no/such/run", "--clients", "0"],
+        &["serve", "no/such/run", "--picture", "0"],
     ] {
         assert_bad_input(arguments);
     }

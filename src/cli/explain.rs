@@ -67,13 +67,16 @@ const LIMIT: usize = 50;
 
 impl Choice for Method {
     const WHAT: &'static str = "method";
-    const VALUES: &'static [(&'static str, &'static str, Self)] = &[
-        ("grad-cam", "Channels weighted by their mean gradient", Self::GradCam),
-        ("grad-cam++", "Channels weighted by positive gradients", Self::GradCamPlusPlus),
-        ("hirescam", "Each cell by its own gradient", Self::HiResCam),
-        ("layercam", "Each cell by its own gradient where that is positive", Self::LayerCam),
-        ("score-cam", "Channels weighted by the answer to the picture masked by them; slow", Self::ScoreCam),
-    ];
+    const VALUES: &'static [(&'static str, &'static str, Self)] = &{
+        let mut values = [("", "", Self::GradCam); Self::ALL.len()];
+        let mut i = 0;
+        while i < values.len() {
+            let method = Self::ALL[i];
+            values[i] = (method.name(), method.about(), method);
+            i += 1;
+        }
+        values
+    };
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {

@@ -23,6 +23,7 @@ pub const OPTIMISER: &str = "Optimiser";
 pub const SCHEDULE: &str = "Schedule";
 pub const FINE_TUNING: &str = "Fine-tuning";
 pub const OUTPUT: &str = "Output";
+pub const SERVER: &str = "Server";
 pub const HARDWARE: &str = "Hardware";
 
 /// A setting with few values: each with its name and a sentence.

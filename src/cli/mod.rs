@@ -18,6 +18,7 @@ mod needs;
 mod predict;
 mod report;
 mod sample;
+mod serve;
 mod settings;
 mod shell;
 mod similar;
@@ -58,6 +59,7 @@ enum Command {
     Check(check::Arguments),
     Export(export::Arguments),
     Report(report::Arguments),
+    Serve(serve::Arguments),
     Demo(demo::Arguments),
     Completions(shell::CompletionArguments),
     Man(shell::ManArguments),
@@ -136,6 +138,7 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
+        Command::Serve(arguments) => serve::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Completions(arguments) => shell::completions(&arguments),
         Command::Man(arguments) => shell::man(&arguments),

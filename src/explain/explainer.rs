@@ -140,6 +140,22 @@ impl Explainer {
 
     /// The heat maps of one picture by all methods, in their order.
     pub fn explain_each(&mut self, picture: &[u8], class: Option<usize>) -> Result<Vec<Explanation>> {
+        let methods = self.methods.clone();
+        self.explain_by(&methods, picture, class, &|| true)
+    }
+
+    /// As [`Self::explain_each`] for some of the methods; those of gradients need not have been planned. `go_on` is asked between the
+    /// batches of a Score-CAM, which may take minutes.
+    ///
+    /// # Errors
+    /// [`Error::Run`] if a run fails, or is not to go on.
+    pub fn explain_by(
+        &mut self,
+        methods: &[Method],
+        picture: &[u8],
+        class: Option<usize>,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Vec<Explanation>> {
         let mut bytes = picture.to_vec();
         bytes.resize(bytes.len().next_multiple_of(4), 0);
         self.plan.write(self.pixels, &bytes)?;
@@ -162,14 +178,14 @@ impl Explainer {
         let probabilities = probabilities(&logits, outputs);
         let predicted = crate::score::metrics::predicted(&probabilities);
         let mut explanations = vec![];
-        for &method in &self.methods {
+        for &method in methods {
             let heat = match (method.of_gradient(&activation, &gradient, self.activation.shape)?, &mut self.scorer) {
                 (Some(heat), _) => heat,
                 (None, Some(scorer)) => {
                     let picture = normalised(&self.header, picture)?;
                     let size = self.header.net.size;
                     score_cam(&activation, self.activation.shape, &picture, size, &mut |count, draw| {
-                        let logits = scorer.logits(count, draw)?;
+                        let logits = scorer.logits_while(count, draw, go_on)?;
                         Ok(logits.chunks(outputs).map(|row| scorer::score(row, class)).collect())
                     })?
                 }

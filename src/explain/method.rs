@@ -57,13 +57,25 @@ impl Method {
 
     /// The name on the command line and in files.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::GradCam => "grad-cam",
             Self::GradCamPlusPlus => "grad-cam++",
             Self::HiResCam => "hirescam",
             Self::LayerCam => "layercam",
             Self::ScoreCam => "score-cam",
+        }
+    }
+
+    /// How it is made, in a few words.
+    #[must_use]
+    pub const fn about(self) -> &'static str {
+        match self {
+            Self::GradCam => "Channels weighted by their mean gradient",
+            Self::GradCamPlusPlus => "Channels weighted by positive gradients",
+            Self::HiResCam => "Each cell by its own gradient",
+            Self::LayerCam => "Each cell by its own gradient where that is positive",
+            Self::ScoreCam => "Channels weighted by the answer to the picture masked by them; slow",
         }
     }
 

@@ -64,10 +64,30 @@ impl Scorer {
     /// # Errors
     /// If a run fails.
     pub fn logits(&mut self, count: usize, draw: &(dyn Fn(usize, &mut [f32]) + Sync)) -> Result<Vec<f32>> {
+        self.logits_while(count, draw, &|| true)
+    }
+
+    /// As [`Self::logits`]; `go_on` is asked before each batch.
+    ///
+    /// # Errors
+    /// If a run fails, or is not to go on.
+    pub fn logits_while(
+        &mut self,
+        count: usize,
+        draw: &(dyn Fn(usize, &mut [f32]) + Sync),
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Vec<f32>> {
         let mut batch = vec![0.0_f32; self.pictures.shape.len()];
         let words = batch.len() / self.batch;
         let (mut logits, mut running) = (Vec::with_capacity(count * self.logits.shape.c), None);
         for start in (0..count).step_by(self.batch) {
+            if !go_on() {
+                // What is under way keeps its place until it is read.
+                if let Some(done) = running.take() {
+                    self.collect(done, &mut logits)?;
+                }
+                return Err(Error::run("nobody waits for this answer any more"));
+            }
             let here = self.batch.min(count - start);
             batch[..here * words].par_chunks_mut(words).enumerate().for_each(|(i, place)| draw(start + i, place));
             self.plan.write(self.pictures, &batch)?;

@@ -12,10 +12,12 @@ use gatefold_engine::file::write_atomically;
 use image::codecs::jpeg::JpegEncoder;
 use image::{ImageFormat, RgbImage};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use serde::Serialize;
 
 use crate::{Error, Result};
 
-const STYLE: &str = include_str!("page.css");
+/// The style, which pages of other kinds may take too.
+pub const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
 /// A whole page.
@@ -97,7 +99,8 @@ impl Page {
 }
 
 /// What a verdict means for the reader.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Tone {
     Good,
     Unsure,

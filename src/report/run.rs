@@ -2,6 +2,10 @@
 
 use std::path::Path;
 
+use serde::Serialize;
+use serde_json::Value;
+
+use super::page::Tone;
 use super::words::command;
 use crate::data::{Dataset, Split};
 use crate::score::metrics::{Calibration, Intervals};
@@ -51,12 +55,77 @@ impl Test {
         Ok(Self { metrics, intervals, calibration, predictions })
     }
 
+    /// What a run answered for its test set; none without one. If the table of answers is missing, they are made with `model` and
+    /// written down.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the table is damaged or not of this test set, or missing where there is no model.
+    pub fn of_run(
+        folder: &RunFolder,
+        dataset: &Dataset,
+        header: &Header,
+        model: Option<&Model>,
+    ) -> Result<Option<Self>> {
+        let (indices, path) = (dataset.manifest.indices(Split::Test), folder.predictions());
+        if indices.is_empty() {
+            return Ok(None);
+        }
+        let predictions = if path.is_file() {
+            Predictions::read(&path, &header.labels)?
+        } else {
+            let model = model.ok_or_else(|| {
+                let path = path.display();
+                Error::input(format!("{path}: is missing, and without an adapter it cannot be made anew"))
+            })?;
+            let made = evaluate::predictions(model, dataset, &indices)?;
+            made.write(&path)?;
+            made
+        };
+        let hash = |&i: &usize| dataset.manifest.covers[i].hash.to_string();
+        if !predictions.covers.iter().map(|c| c.hash.clone()).eq(indices.iter().map(hash)) {
+            let path = path.display();
+            return Err(Error::input(format!(
+                "{path}: is not of this run's test set; delete it, and report makes it anew"
+            )));
+        }
+        Self::new(predictions, &header.training_counts).map(Some)
+    }
+
     /// For two classes: the probability of class 1 for each cover, and whether it is of class 1.
     pub fn second_class(&self) -> Option<(Vec<bool>, Vec<f32>)> {
         let covers = &self.predictions.covers;
         (self.predictions.labels.len() == 2).then(|| {
             (covers.iter().map(|c| c.answer.label == 1).collect(), covers.iter().map(|c| c.answer.second).collect())
         })
+    }
+}
+
+/// A run folder's name, to tell runs apart.
+pub fn name(root: &Path) -> String {
+    let absolute = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
+    absolute.file_name().map_or_else(|| "run".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+/// What the audit of a run said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Audited {
+    pub verdict: String,
+    pub summary: String,
+    pub tone: Tone,
+}
+
+impl Audited {
+    /// Of a run's audit, if there was one.
+    pub fn read(folder: &RunFolder) -> Option<Self> {
+        let told: Value = serde_json::from_slice(&std::fs::read(folder.audit().join("audit.json")).ok()?).ok()?;
+        let text = |key: &str| told.get(key)?.as_str().map(str::to_owned);
+        let (verdict, summary) = (text("verdict")?, text("summary")?);
+        let tone = match &verdict {
+            v if v.contains("FOUND") => Tone::Bad,
+            v if v.contains("INCONCLUSIVE") => Tone::Unsure,
+            _ => Tone::Plain,
+        };
+        Some(Self { verdict, summary, tone })
     }
 }
 
@@ -85,33 +154,8 @@ impl Run {
         let dataset = Dataset::open(&folder.data())?;
         header.check_data(&checkpoint, &dataset)?;
         notes.extend(dataset.note());
-        let indices = dataset.manifest.indices(Split::Test);
-        let predictions = if indices.is_empty() {
-            None
-        } else if folder.predictions().is_file() {
-            Some(Predictions::read(&folder.predictions(), &header.labels)?)
-        } else {
-            let model = model.ok_or_else(|| {
-                let path = folder.predictions();
-                Error::input(format!("{}: is missing, and without an adapter it cannot be made anew", path.display()))
-            })?;
-            let made = evaluate::predictions(model, &dataset, &indices)?;
-            made.write(&folder.predictions())?;
-            Some(made)
-        };
-        let hash = |&i: &usize| dataset.manifest.covers[i].hash.to_string();
-        if let Some(of) = &predictions
-            && !of.covers.iter().map(|c| c.hash.clone()).eq(indices.iter().map(hash))
-        {
-            let path = folder.predictions();
-            return Err(Error::input(format!(
-                "{}: is not of this run's test set; delete it, and report makes it anew",
-                path.display()
-            )));
-        }
-        let test = predictions.map(|predictions| Test::new(predictions, &header.training_counts)).transpose()?;
-        let absolute = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
-        let name = absolute.file_name().map_or_else(|| "run".to_owned(), |name| name.to_string_lossy().into_owned());
+        let test = Test::of_run(&folder, &dataset, &header, model)?;
+        let name = name(root);
         Ok(Self { folder, name, config, origin, steps, epochs, dataset, header, test, notes })
     }
 

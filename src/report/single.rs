@@ -4,11 +4,10 @@ use std::path::Path;
 
 use gatefold_engine::plan::mib;
 use maud::{Markup, html};
-use serde_json::Value;
 
 use super::gallery::Gallery;
-use super::page::{self, Page, Section, Tone};
-use super::run::Run;
+use super::page::{self, Page, Section};
+use super::run::{Audited, Run};
 use super::words::{command, duration, list, network, percent, short, thousands};
 use super::{classes, curves, heat_maps, scores};
 use crate::Result;
@@ -98,27 +97,18 @@ fn data(run: &Run) -> Markup {
 
 /// What the audit of this run says, if there was one.
 fn audit(run: &Run, out: &Path) -> Markup {
-    let folder = run.folder.audit();
-    let told: Option<Value> =
-        std::fs::read(folder.join("audit.json")).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    let said = told.as_ref().and_then(|value| Some((value.get("verdict")?.as_str()?, value.get("summary")?.as_str()?)));
     let command = command(["gatefold", "audit", "--run", &run.folder.root().display().to_string()]);
-    let Some((verdict, summary)) = said else {
+    let Some(Audited { verdict, summary, tone }) = Audited::read(&run.folder) else {
         return html! {
             p { "Not audited yet. A good score can come from a shortcut, such as one class having been saved at another size or quality, or from copies of "
                 "training covers in the test set. This asks for both, and the next report shows what it found:" }
             (page::command(&command))
         };
     };
-    let tone = match verdict {
-        v if v.contains("FOUND") => Tone::Bad,
-        v if v.contains("INCONCLUSIVE") => Tone::Unsure,
-        _ => Tone::Plain,
-    };
-    let beside =
-        out.parent().is_some_and(|parent| same(parent, run.folder.root())) && folder.join("audit.html").is_file();
+    let beside = out.parent().is_some_and(|parent| same(parent, run.folder.root()))
+        && run.folder.audit().join("audit.html").is_file();
     html! {
-        (page::verdict(tone, verdict, &html! { (summary) }))
+        (page::verdict(tone, &verdict, &html! { (summary) }))
         @if beside { p { a href="audit/audit.html" { "The whole audit" } } }
     }
 }

@@ -96,6 +96,57 @@ impl Search {
     }
 }
 
+/// Covers that one core compares at least.
+const ALONE: usize = 4096;
+
+/// Covers that stay, to look among again and again. Memory for each: 4 bytes a feature, and 40 more.
+#[derive(Default)]
+pub struct Index {
+    /// Features of length 1, cover after cover.
+    units: Vec<f32>,
+    pictures: Vec<Hash>,
+}
+
+impl Index {
+    /// Adds one more cover.
+    pub fn add(&mut self, answer: &Answer) {
+        self.units.extend(unit(&answer.features));
+        self.pictures.push(answer.picture);
+    }
+
+    /// How many covers there are.
+    pub fn len(&self) -> usize {
+        self.pictures.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.pictures.is_empty()
+    }
+
+    /// The numbers of at most so many covers and their cosines, the nearest first, of equal ones that which was added first; and whether
+    /// the very same picture is here. It is not among the nearest.
+    pub fn nearest(&self, answer: &Answer, most: usize) -> (Vec<(usize, f32)>, bool) {
+        let asked = unit(&answer.features);
+        let width = asked.len().max(1);
+        let same = |place: &usize| self.pictures[*place] == answer.picture;
+        let mut found: Vec<(usize, f32)> = (0..self.len())
+            .into_par_iter()
+            // Fewer are done before another core would have begun.
+            .with_min_len(ALONE)
+            .filter(|place| !same(place))
+            .map(|place| (place, dot(&asked, &self.units[place * width..][..asked.len()])))
+            .collect();
+        let nearer = |a: &(usize, f32), b: &(usize, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
+        if found.len() > most && most > 0 {
+            found.select_nth_unstable_by(most - 1, nearer);
+        }
+        found.truncate(most);
+        found.sort_by(nearer);
+        (found, (0..self.len()).any(|place| same(&place)))
+    }
+}
+
 /// The vector with length 1; one of zeros stays as it is, and is like nothing.
 fn unit(features: &[f32]) -> Vec<f32> {
     let length = features.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
@@ -168,6 +219,27 @@ mod tests {
                 assert!((near - cosine(other)).abs() < 1e-5, "{near} {}", cosine(other));
             }
         }
+    }
+
+    #[test]
+    fn an_index_finds_what_a_search_finds() {
+        let (width, count) = (19, 400);
+        let (mut search, mut index) = (Search::new(7), Index::default());
+        let asked: Vec<Answer> =
+            [5, 399, 20_000].map(|number| answer(number, features(number, width))).into_iter().collect();
+        asked.iter().for_each(|answer| search.ask(answer));
+        for number in 0..count {
+            search.add(item(number), &answer(number, features(number, width)));
+            index.add(&answer(number, features(number, width)));
+        }
+        for (found, asked) in search.finish().into_iter().zip(&asked) {
+            let (nearest, itself) = index.nearest(asked, 7);
+            let told = |near: &Neighbour| (near.item.path.to_str().unwrap().parse().unwrap(), near.similarity);
+            assert_eq!((nearest, itself), (found.nearest.iter().map(told).collect(), found.itself));
+        }
+        assert_eq!(index.nearest(&asked[0], 0), (vec![], true));
+        assert_eq!(index.nearest(&asked[0], 1000).0.len(), count - 1);
+        assert_eq!(Index::default().nearest(&asked[0], 3), (vec![], false));
     }
 
     #[test]

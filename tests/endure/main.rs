@@ -3,6 +3,7 @@
 //!
 //! What must hold is written in docs/promises.md. A round that breaks it leaves its folder, and the exit code is 1.
 
+mod change;
 mod disk;
 mod kill;
 mod mutate;

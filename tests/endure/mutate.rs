@@ -4,32 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::Rng;
 
+use crate::change::change;
 use crate::tool::{Base, Verdict, below, run, text};
-
-/// Changes bytes as disks, copies and editors do.
-pub fn change(bytes: &mut Vec<u8>, rng: &mut ChaCha8Rng) {
-    for _ in 0..=below(rng, 3) {
-        if bytes.is_empty() {
-            return;
-        }
-        let at = below(rng, bytes.len());
-        let length = 1 + below(rng, 500).min(bytes.len() - at - 1);
-        match below(rng, 8) {
-            0..3 => bytes[at] ^= 1 << below(rng, 8),
-            3 => bytes.truncate(at),
-            4 => bytes[at..at + length].fill(0),
-            5 => bytes[at..at + length].fill_with(|| rng.next_u32() as u8),
-            6 => drop(bytes.drain(at..at + length)),
-            _ => {
-                let part = bytes[at..at + length].to_vec();
-                let to = below(rng, bytes.len());
-                bytes.splice(to..to, part);
-            }
-        }
-    }
-}
 
 /// Changes a file; whether it is another one now.
 fn spoil(path: &Path, rng: &mut ChaCha8Rng) -> Result<bool, String> {

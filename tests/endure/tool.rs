@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::Rng;
+pub use crate::change::below;
 
 /// What a round came to, in words that are counted, or what it broke.
 pub type Verdict = Result<&'static str, String>;
@@ -37,11 +36,6 @@ pub struct Done {
 
 pub fn text(path: &Path) -> &str {
     path.to_str().unwrap_or_default()
-}
-
-/// A number below `end`, which is not 0.
-pub fn below(rng: &mut ChaCha8Rng, end: usize) -> usize {
-    (rng.next_u64() % end as u64) as usize
 }
 
 pub fn command(words: &[&str]) -> Command {

@@ -182,3 +182,12 @@ fn choices(gpu: &Gpu, tape: &Tape, tune: When) -> Result<Choices> {
     }
     Ok(choices)
 }
+
+/// Memory of this process, in bytes.
+pub fn rss() -> Result<u64> {
+    let unknown = || Error::run("the system does not tell how much memory this process has");
+    let id = sysinfo::get_current_pid().map_err(|_| unknown())?;
+    let mut system = sysinfo::System::new().map_err(|_| unknown())?;
+    system.refresh_processes(sysinfo::ProcessesToUpdate::Some(&[id]), false);
+    system.process(id).map(sysinfo::Process::memory).ok_or_else(unknown)
+}

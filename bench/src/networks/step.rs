@@ -9,7 +9,7 @@ use gatefold::train::tuning::When;
 use gatefold_engine::{Error, Result};
 use serde::Serialize;
 
-use super::session::{Load, Session, StepSample};
+use super::session::{Load, Session, StepSample, rss};
 use crate::measure::median;
 use crate::roofline::Ceilings;
 use crate::{Common, json};
@@ -223,13 +223,4 @@ impl StepTime {
             profile.show();
         }
     }
-}
-
-/// Memory of this process, in bytes.
-fn rss() -> Result<u64> {
-    let unknown = || Error::run("the system does not tell how much memory this process has");
-    let id = sysinfo::get_current_pid().map_err(|_| unknown())?;
-    let mut system = sysinfo::System::new().map_err(|_| unknown())?;
-    system.refresh_processes(sysinfo::ProcessesToUpdate::Some(&[id]), false);
-    system.process(id).map(sysinfo::Process::memory).ok_or_else(unknown)
 }

@@ -16,4 +16,4 @@ mod tiff;
 pub use budget::Share;
 pub use fit::{BadPicture, Fit, MAX_SIZE, square};
 pub use harmonise::{Harmonise, Picture, Pipeline, load};
-pub use read::{decode_caught, fault, is_usable, load_hashed, load_rgb, read};
+pub use read::{decode_caught, decode_within, fault, is_usable, load_hashed, load_rgb, read};

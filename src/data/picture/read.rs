@@ -88,7 +88,16 @@ pub fn decode_caught(bytes: &[u8]) -> Result<RgbImage, BadPicture> {
 }
 
 fn decode_counted(bytes: &[u8]) -> Result<(RgbImage, Share), BadPicture> {
-    caught(|| decode(bytes)).unwrap_or_else(|| Err(BadPicture::new("damaged (the decoder gave up on it)")))
+    decode_within(bytes, MAX_PIXELS)
+}
+
+/// As [`decode_caught`] for a picture of at most `most` pixels, which are counted before any is decoded; with the memory that it counts
+/// for as long as it is held.
+///
+/// # Errors
+/// As [`load`](crate::data::picture::load).
+pub fn decode_within(bytes: &[u8], most: u64) -> Result<(RgbImage, Share), BadPicture> {
+    caught(|| decode(bytes, most)).unwrap_or_else(|| Err(BadPicture::new("damaged (the decoder gave up on it)")))
 }
 
 /// The format of a file that is not empty, not something else than a picture, and not plainly cut off.
@@ -107,7 +116,7 @@ fn check(bytes: &[u8]) -> Result<ImageFormat, BadPicture> {
     Ok(format)
 }
 
-fn decode(bytes: &[u8]) -> Result<(RgbImage, Share), BadPicture> {
+fn decode(bytes: &[u8], most: u64) -> Result<(RgbImage, Share), BadPicture> {
     let format = check(bytes)?;
     let explain = |e: ImageError| explain(format, &e);
 
@@ -120,10 +129,10 @@ fn decode(bytes: &[u8]) -> Result<(RgbImage, Share), BadPicture> {
     let mut decoder = reader.into_decoder().map_err(explain)?;
 
     let (width, height) = decoder.dimensions();
-    if u64::from(width) * u64::from(height) > MAX_PIXELS || decoder.total_bytes() > MAX_DECODED {
+    if u64::from(width) * u64::from(height) > most || decoder.total_bytes() > MAX_DECODED {
         return Err(BadPicture::new(format!(
             "{width}x{height} pixels: too large for a cover (at most {} million, and {} MB decoded), scale it down",
-            MAX_PIXELS / 1_000_000,
+            most / 1_000_000,
             MAX_DECODED / 1_000_000
         )));
     }

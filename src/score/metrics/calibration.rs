@@ -14,6 +14,8 @@ pub struct Bin {
     pub confidence: f64,
     /// The share of them that is right.
     pub accuracy: f64,
+    /// How many of them are right.
+    pub right: usize,
 }
 
 /// A reliability diagram (Niculescu-Mizil and Caruana 2005) and its summary.
@@ -27,13 +29,18 @@ pub struct Calibration {
 }
 
 impl Calibration {
+    /// The number of the bin that holds a probability.
+    #[must_use]
+    pub fn place(confidence: f32) -> usize {
+        // In f32: there 0.6 is 6 tenths, in f64 it is a little more.
+        ((confidence * BINS as f32).ceil() as usize).clamp(1, BINS) - 1
+    }
+
     /// From the answers for covers.
     pub fn new(answers: &[Answer]) -> Self {
         let mut sums = vec![(0_usize, 0.0_f64, 0_usize); BINS];
         for answer in answers {
-            // In f32: there 0.6 is 6 tenths, in f64 it is a little more.
-            let bin = ((answer.confidence * BINS as f32).ceil() as usize).clamp(1, BINS) - 1;
-            let (count, sum, right) = &mut sums[bin];
+            let (count, sum, right) = &mut sums[Self::place(answer.confidence)];
             (*count, *sum, *right) =
                 (*count + 1, *sum + f64::from(answer.confidence), *right + usize::from(answer.is_right()));
         }
@@ -41,7 +48,7 @@ impl Calibration {
             .into_iter()
             .map(|(count, sum, right)| {
                 let n = count.max(1) as f64;
-                Bin { count, confidence: sum / n, accuracy: right as f64 / n }
+                Bin { count, confidence: sum / n, accuracy: right as f64 / n, right }
             })
             .collect();
         let gaps = bins.iter().map(|bin| bin.count as f64 * (bin.accuracy - bin.confidence).abs());
