@@ -227,7 +227,10 @@ impl Checkpoint {
 
     /// Reads a file's bytes; `source` names it in messages.
     pub fn parse(source: &str, bytes: &[u8]) -> Result<Self> {
-        let import::Parsed { header, sealed, tensors, notes } = import::parse(source, bytes)?;
+        let import::Parsed { header, sealed, tensors, mut notes } = import::parse(source, bytes)?;
+        if header.is_some() && !sealed {
+            notes.push("an older version wrote it without a hash, so damage to it would go unnoticed".to_owned());
+        }
         if let Some(fault) = header.as_ref().and_then(Header::fault) {
             return Err(Error::input(format!("checkpoint {source}: {fault}")));
         }
@@ -246,11 +249,7 @@ impl Checkpoint {
 
     /// What the user should know of it.
     pub fn notes(&self) -> Vec<String> {
-        let unsealed = self.header.is_some() && !self.sealed;
-        let unsealed =
-            unsealed.then_some("an older version wrote it without a hash, so damage to it would go unnoticed");
-        let notes = self.notes.iter().map(String::as_str).chain(unsealed);
-        notes.map(|note| format!("checkpoint {}: {note}", self.source)).collect()
+        self.notes.iter().map(|note| format!("checkpoint {}: {note}", self.source)).collect()
     }
 
     /// Whether all its numbers are numbers.

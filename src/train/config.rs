@@ -36,9 +36,6 @@ pub struct Config {
     pub mean: [f32; 3],
     #[serde(alias = "deviation")]
     pub std: [f32; 3],
-    /// What of `fit`, `mean` and `std` was asked for, and so goes before what weights bring.
-    #[serde(skip)]
-    pub said: Pictures,
     pub batch: usize,
     /// Batches whose gradients together make one optimiser step, as one batch that many times larger would.
     pub accumulate: usize,
@@ -95,6 +92,10 @@ pub struct Config {
     #[serde(flatten)]
     pub labelling: Labelling,
     pub seed: u64,
+    /// What of `fit`, `mean` and `std` was asked for, and so goes before what weights bring; not in a run's own `config.toml`, where
+    /// all is decided.
+    #[serde(skip_serializing_if = "Pictures::is_nothing")]
+    pub said: Pictures,
     /// Where a run came from; only in a run's own `config.toml`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<Origin>,

@@ -189,7 +189,7 @@ impl Starter<'_> {
         let run = &run.claimed()?;
         let stored = Config::read(&run.config())?;
         // Several seeds share one configuration, each run says itself where it came from.
-        let config = Config { run: stored.run.clone(), ..config };
+        let config = Config { run: stored.run.clone(), said: Pictures::default(), ..config };
         let dataset = Dataset::open(&run.data())?;
         run::check_same_data(&self.open_data(data, &config)?, &dataset, run)?;
         let gpu = (self.open)()?;
@@ -242,6 +242,6 @@ fn write_config(
         peak_bytes: Some(needs.peak_bytes),
         weights,
     };
-    let text = Config { run: Some(origin), ..config.clone() }.to_toml()?;
+    let text = Config { run: Some(origin), said: Pictures::default(), ..config.clone() }.to_toml()?;
     write_atomically(&run.config(), |file| std::io::Write::write_all(file, text.as_bytes()))
 }

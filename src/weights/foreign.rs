@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use gatefold_engine::file::read_text;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::compare::layer;
 use super::{Checkpoint, FORMAT, Header};
@@ -26,13 +26,25 @@ pub struct About<'a> {
 }
 
 /// How pictures are made for a network, as far as somebody says it.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Pictures {
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub mean: Option<[f32; 3]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub std: Option<[f32; 3]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub fit: Option<Fit>,
     /// The share of the resized picture's shorter side that the network sees.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub crop: Option<f32>,
+}
+
+impl Pictures {
+    /// Whether nothing is said.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// How the published weights of a network want their pictures.

@@ -97,7 +97,8 @@ fn torchvisions_weights_come_in_go_out_and_come_in_again() {
     let (tensors, header) = load(Path::new(&out));
     assert!(tensors == drawn("resnet18", 4), "the numbers changed");
     assert!(near(&header["mean"], &[0.485, 0.456, 0.406]) && near(&header["std"], &[0.229, 0.224, 0.225]));
-    assert_eq!(header["crop"], 0.875);
+    // Of 32 / 0.875 pixels, rounded down, 32 are seen.
+    assert!((header["crop"].as_f64().unwrap() - 32.0 / 36.0).abs() < 1e-6);
     let bytes = fs::read(&out).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let count = file.tensor("layer4.1.bn2.num_batches_tracked").unwrap();
@@ -225,6 +226,8 @@ fn pytorchs_own_files_and_files_in_parts_answer_as_safetensors_do() {
         "{}",
         done.stderr
     );
+    // No file of ours, so no older version wrote it.
+    assert!(!done.stderr.contains("without a hash"), "{}", done.stderr);
     let run = folder.path().join("run");
     let done = good(&still(&three().data, &run, &pth));
     assert!(done.stderr.contains("the prefix _orig_mod.module."), "{}", done.stderr);
@@ -351,7 +354,7 @@ fn normalisation_belongs_to_the_weights() {
     assert!(near(&header["mean"], &[0.1, 0.2, 0.3]) && near(&header["std"], &[1.0, 2.0, 3.0]));
     assert_eq!((&header["fit"], header["crop"].as_f64()), (&"bicubic".into(), Some(0.5)));
     fs::write(folder.path().join("config.json"), cfg.replace("bilinear", "hamming")).unwrap();
-    let export = ["export", text(&weights), "--net", "small", "--out", &ours];
+    let export = ["export", text(&weights), "--net", "small", "--force", "--out", &ours];
     refused(&export, &["config.json", "\"hamming\"", "add --fit"]);
     for (option, value, part) in
         [("--mean", "1,2", "three numbers"), ("--std", "1,0,1", "above 0"), ("--crop-pct", "2", "0.05")]
@@ -359,7 +362,7 @@ fn normalisation_belongs_to_the_weights() {
         refused(&[&export[..], &[option, value]].concat(), &[option, part]);
     }
     fs::remove_file(folder.path().join("config.json")).unwrap();
-    good(&["export", text(&weights), "--net", "small", "--size", "32", "--out", &ours]);
+    good(&["export", text(&weights), "--net", "small", "--size", "32", "--force", "--out", &ours]);
     assert!(near(&load(Path::new(&ours)).1["mean"], &[0.5; 3]));
 
     // The same 40 pixels: one sees all of them, the other the central 32. A picture of one colour, normalised otherwise, gives

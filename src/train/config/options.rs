@@ -1,6 +1,7 @@
 //! Settings as the options that give them.
 
 use super::Config;
+use crate::weights::Pictures;
 
 /// Fields that no option gives: recipes may leave batch-norm out, only a run that was resumed begins its schedule later, and only
 /// one of several runs has a fold.
@@ -9,7 +10,8 @@ const WITHOUT_OPTION: [&str; 3] = ["batch_norm", "schedule_from", "fold"];
 impl Config {
     /// The options of `train` that make these settings from the defaults, weights aside; `None` if only a recipe can.
     pub fn options(&self) -> Option<Vec<String>> {
-        let table = |config: &Self| toml::Table::try_from(Self { run: None, ..config.clone() }).ok();
+        let table =
+            |config: &Self| toml::Table::try_from(Self { run: None, said: Pictures::default(), ..config.clone() }).ok();
         let (mine, default) = (table(self)?, table(&Self::default())?);
         let mut options = vec![];
         for (name, value) in mine.iter().filter(|(name, value)| default.get(*name) != Some(*value)) {
@@ -37,7 +39,9 @@ impl Config {
 impl Config {
     /// In which settings `other` differs, as the options that give the ones here; where it came from does not count.
     pub fn differences(&self, other: &Self) -> Vec<String> {
-        let table = |config: &Self| toml::Table::try_from(Self { run: None, ..config.clone() }).unwrap_or_default();
+        let table = |config: &Self| {
+            toml::Table::try_from(Self { run: None, said: Pictures::default(), ..config.clone() }).unwrap_or_default()
+        };
         let (mine, theirs) = (table(self), table(other));
         let told = |name: &String| {
             let option = format!("--{}", name.replace('_', "-"));

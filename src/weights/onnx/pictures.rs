@@ -17,22 +17,22 @@ pub(super) fn record(w: &mut Writer, header: &Header, fit: Fit) -> String {
     let x = w.node("Transpose", &[&x], &[("perm", Set::Ints(&[0, 3, 1, 2]))]);
     let shape = w.node("Shape", &[&x], &[("start", Set::Int(2))]);
     let least = w.node("ReduceMin", &[&shape], &[("keepdims", Set::Int(1))]);
-    let most = w.node("ReduceMax", &[&shape], &[("keepdims", Set::Int(1))]);
     let side = w.ints(&[square as i64]);
-    let two = w.ints(&[2]);
     let mut x = match fit {
         // The largest square around the centre.
         Fit::Crop => {
             let rest = w.node("Sub", &[&shape, &least], &[]);
+            let two = w.ints(&[2]);
             let start = w.node("Div", &[&rest, &two], &[]);
             let end = w.node("Add", &[&start, &least], &[]);
             let x = w.slice(&x, &start, &end, &AXES);
             let sizes = w.ints(&[square as i64; 2]);
-            resize(w, &x, &sizes, fit)
+            resize(w, &x, &sizes, &[2, 3], fit)
         }
         // Rounded to the next whole number, at least one pixel; then black around it.
         Fit::Pad => {
-            let twice = w.ints(&[2 * square as i64]);
+            let most = w.node("ReduceMax", &[&shape], &[("keepdims", Set::Int(1))]);
+            let (two, twice) = (w.ints(&[2]), w.ints(&[2 * square as i64]));
             let doubled = w.node("Mul", &[&shape, &twice], &[]);
             let doubled = w.node("Add", &[&doubled, &most], &[]);
             let divisor = w.node("Mul", &[&most, &two], &[]);
@@ -40,7 +40,7 @@ pub(super) fn record(w: &mut Writer, header: &Header, fit: Fit) -> String {
             let one = w.ints(&[1]);
             let rounded = w.node("Max", &[&rounded, &one], &[]);
             let sizes = w.node("Min", &[&rounded, &side], &[]);
-            let x = resize(w, &x, &sizes, fit);
+            let x = resize(w, &x, &sizes, &[2, 3], fit);
             let rest = w.node("Sub", &[&side, &sizes], &[]);
             let before = w.node("Div", &[&rest, &two], &[]);
             let after = w.node("Sub", &[&rest, &before], &[]);
@@ -52,7 +52,11 @@ pub(super) fn record(w: &mut Writer, header: &Header, fit: Fit) -> String {
         Fit::Bilinear | Fit::Bicubic | Fit::Lanczos => {
             let scaled = w.node("Mul", &[&shape, &side], &[]);
             let sizes = w.node("Div", &[&scaled, &least], &[]);
-            let x = resize(w, &x, &sizes, fit);
+            // Rows, then columns, with whole numbers between them, as Pillow does it.
+            let [none, one, both] = [0, 1, 2].map(|number| w.ints(&[number]));
+            let (height, width) = (w.slice(&sizes, &none, &one, &[0]), w.slice(&sizes, &one, &both, &[0]));
+            let x = resize(w, &x, &width, &[3], fit);
+            let x = resize(w, &x, &height, &[2], fit);
             let rest = w.node("Sub", &[&sizes, &side], &[]);
             let rest = w.node("Cast", &[&rest], &[("to", Set::Int(FLOAT.into()))]);
             let half = w.floats("half", &[1], &[0.5]);
@@ -75,12 +79,12 @@ pub(super) fn record(w: &mut Writer, header: &Header, fit: Fit) -> String {
     w.node("Add", &[&x, &offset], &[])
 }
 
-/// To `sizes`, anti-aliased as Pillow does it, and back to whole numbers of 0 to 255.
-fn resize(w: &mut Writer, x: &str, sizes: &str, fit: Fit) -> String {
+/// To `sizes` along these axes, anti-aliased as Pillow does it, and back to whole numbers of 0 to 255.
+fn resize(w: &mut Writer, x: &str, sizes: &str, axes: &[usize], fit: Fit) -> String {
     let mode = if fit == Fit::Bilinear { "linear" } else { "cubic" };
     let attributes = [
         ("antialias", Set::Int(1)),
-        ("axes", Set::Ints(&[2, 3])),
+        ("axes", Set::Ints(axes)),
         ("coordinate_transformation_mode", Set::Text("half_pixel")),
         ("cubic_coeff_a", Set::Float(-0.5)),
         ("exclude_outside", Set::Int(1)),

@@ -120,8 +120,9 @@ fn compute(node: &Node, inputs: &[&Array]) -> Array {
         }
         "Softmax" => {
             let row = |row: &[f64]| {
-                let sum: f64 = row.iter().map(|v| v.exp()).sum();
-                row.iter().map(|v| v.exp() / sum).collect::<Vec<f64>>()
+                let most = row.iter().copied().fold(f64::MIN, f64::max);
+                let sum: f64 = row.iter().map(|v| (v - most).exp()).sum();
+                row.iter().map(|v| (v - most).exp() / sum).collect::<Vec<f64>>()
             };
             (x.0.clone(), x.1.chunks(x.0[1]).flat_map(row).collect())
         }
