@@ -1,6 +1,7 @@
 //! Checkpoints and other programs' weights: safetensors files, and PyTorch's own, with PyTorch's names and layouts.
 
 mod compare;
+mod entry;
 mod export;
 mod foreign;
 mod formats;

@@ -4,6 +4,7 @@ mod build;
 pub mod densenet;
 pub mod forward;
 mod freeze;
+pub mod graph;
 mod head;
 pub mod inception;
 pub mod layers;

@@ -5,16 +5,9 @@ use std::borrow::Cow;
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
+use super::entry::Entry;
 use super::{Header, KEY, Tensors, UNSEALED, formats, seal, torch};
 use crate::{Error, Result};
-
-/// A tensor as it lies in a file, little endian.
-pub(super) struct Entry<'a> {
-    pub name: String,
-    pub shape: Vec<usize>,
-    pub dtype: Dtype,
-    pub data: Cow<'a, [u8]>,
-}
 
 /// What a file holds.
 pub(super) struct Parsed {

@@ -27,7 +27,8 @@ use serde::Serialize;
 
 use super::{Checkpoint, Exported, Header};
 use crate::data::Fit;
-use crate::nets::layers::{Graph, Layer, Op};
+use crate::nets::graph::Graph;
+use crate::nets::layers::{Layer, Op};
 use crate::{Error, Result};
 use proto::{Entry, Extent, FLOAT, FLOAT16, Model, OperatorSet, Set, UINT8, Value};
 use writer::Writer;

@@ -12,7 +12,7 @@ use std::io::Cursor;
 use safetensors::Dtype;
 use zip::{CompressionMethod, ZipArchive};
 
-use super::import::Entry;
+use super::entry::Entry;
 use pickle::{Id, Pickle, Storage, Tensor, Value};
 
 /// What the old form begins with, as a pickle of protocol 2: PROTO 2, LONG1, ten bytes.
