@@ -196,7 +196,10 @@ fn engines_logits(gpu: &Arc<Gpu>, file: &Checkpoint, pixels: &[u8]) -> Result<Ve
     let store = ParameterStore::new(gpu, recorded.tape.spec(), false)?;
     file.apply(gpu, &store, false)?;
     let mut plan = Plan::new(gpu, &recorded.tape, &store, &BufferPool::default())?;
-    plan.write(recorded.pixels, pixels)?;
+    // Pictures are packed into words.
+    let mut bytes = pixels.to_vec();
+    bytes.resize(pixels.len().next_multiple_of(4), 0);
+    plan.write(recorded.pixels, &bytes)?;
     plan.run()?.get(recorded.logits)
 }
 
