@@ -12,7 +12,7 @@ use gatefold_engine::plan::{Choice, Plan, Ticket};
 
 use crate::data::set::batch::even_weights;
 use crate::data::set::feed::{Batch, feed};
-use crate::data::{Dataset, Epoch, Fit, Split};
+use crate::data::{Dataset, Epoch, Split};
 use crate::score::metrics::Metrics;
 use crate::score::model::Inference;
 use crate::score::predictions::Predictions;
@@ -103,7 +103,7 @@ impl Trainer {
         let mut header = Header {
             format: FORMAT,
             labels: dataset.manifest.classes.clone(),
-            fit: if config.fit == Fit::Pad { "pad" } else { "crop" }.into(),
+            fit: config.fit.name().into(),
             harmonise: dataset.pack.pipeline().harmonise,
             mean: config.mean,
             std: config.std,
