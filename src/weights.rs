@@ -43,8 +43,8 @@ pub struct Header {
     pub net: NetConfig,
     /// Class names in the order of the logits.
     pub labels: Vec<String>,
-    /// How a picture becomes a square: the name of a [`Fit`].
-    pub fit: String,
+    /// How a picture becomes a square.
+    pub fit: Fit,
     /// What every picture is brought through first, if the data set was harmonised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub harmonise: Option<Harmonise>,
@@ -113,9 +113,6 @@ impl Header {
         }
         if self.net.size > MAX_SIZE as usize {
             return Some(format!("pictures of {} pixels; it is damaged", self.net.size));
-        }
-        if Fit::named(&self.fit).is_none() {
-            return Some(format!("pictures made square by {:?}, which this version does not know", self.fit));
         }
         if let Some(fault) = self.harmonise.and_then(Harmonise::fault) {
             return Some(format!("a harmonisation that cannot be ({fault}); it is damaged"));

@@ -8,7 +8,7 @@ use gatefold_engine::params::ParameterStore;
 use gatefold_engine::plan::{Plan, Ticket};
 use gatefold_engine::tensor::Tensor;
 
-use crate::data::{Fit, Pipeline};
+use crate::data::Pipeline;
 use crate::nets::forward::{Forward, Taps, recorded, spec};
 use crate::weights::{Checkpoint, Header};
 use crate::{Error, Result};
@@ -46,8 +46,7 @@ impl Model {
 
     /// How pictures become squares for this network.
     pub fn pipeline(&self) -> Pipeline {
-        let fit = Fit::named(&self.header.fit).unwrap_or_default();
-        Pipeline { fit, harmonise: self.header.harmonise }
+        Pipeline { fit: self.header.fit, harmonise: self.header.harmonise }
     }
 
     /// Height and width of the network's input.

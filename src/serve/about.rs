@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::limits::{ALL_BYTES, FILE_BYTES, PIXELS, WAITING};
 use super::training::Progress;
 use crate::Result;
-use crate::data::Dataset;
+use crate::data::{Dataset, Fit};
 use crate::explain::{CANNOT_SHOW, Method, choose_layer, layers};
 use crate::report::run::{Audited, Test, name};
 use crate::report::words::{network, percent, thousands};
@@ -107,7 +107,7 @@ pub struct Told<'a> {
     /// Of the network's input, in pixels.
     size: usize,
     /// How a picture becomes a square: `crop` or `pad`.
-    fit: &'a str,
+    fit: Fit,
     labels: &'a [String],
     /// Training covers of each class.
     training_counts: &'a [u64],
@@ -194,7 +194,7 @@ impl About {
             version: env!("CARGO_PKG_VERSION"),
             network: network(&header.net.net),
             size: header.net.size,
-            fit: &header.fit,
+            fit: header.fit,
             labels: &header.labels,
             training_counts: &header.training_counts,
             score: self.score(),

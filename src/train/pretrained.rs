@@ -36,20 +36,22 @@ impl Pretrained {
         let files = Files::read("--weights", path)?;
         let mut checkpoint = files.parse()?;
         let net = config.net_config(classes);
-        let Preprocessing { mut mean, mut std, mut fit, .. } = Preprocessing::of_file(&net.net, path, &config.said)?;
-
-        if let Some(header) = &checkpoint.header {
-            if header.net.net != net.net {
+        let (mean, std, fit) = match &checkpoint.header {
+            Some(header) if header.net.net != net.net => {
                 let (theirs, ours) = (&header.net.net, &net.net);
                 return Err(Error::input(format!(
                     "--weights {source}: is of another network, {theirs}, than the run's, {ours}; add --net {theirs}, or name \
                      another file"
                 )));
             }
-            let said = &config.said;
-            (mean, std) = (said.mean.unwrap_or(header.mean), said.std.unwrap_or(header.std));
-            fit = said.fit.or_else(|| Fit::named(&header.fit)).unwrap_or(fit);
-        }
+            Some(header) => (header.mean, header.std, header.fit),
+            None => {
+                let Preprocessing { mean, std, fit, .. } = Preprocessing::of_file(&net.net, path, config.said.fit)?;
+                (mean, std, fit)
+            }
+        };
+        let said = config.said;
+        let (mean, std, fit) = (said.mean.unwrap_or(mean), said.std.unwrap_or(std), said.fit.unwrap_or(fit));
         let spec = forward::spec_frozen(&net, config.freeze.as_ref())?;
         if checkpoint.header.is_none() {
             checkpoint.unwrap(&spec);

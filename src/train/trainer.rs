@@ -103,7 +103,7 @@ impl Trainer {
         let mut header = Header {
             format: FORMAT,
             labels: dataset.manifest.classes.clone(),
-            fit: config.fit.name().into(),
+            fit: config.fit,
             harmonise: dataset.pack.pipeline().harmonise,
             mean: config.mean,
             std: config.std,
@@ -171,7 +171,7 @@ impl Trainer {
         if header.fingerprint != fresh.fingerprint || header.labels != fresh.labels {
             return Err(wrong("was trained on another data set".into()));
         }
-        let picture = |header: &Header| (header.mean, header.std, header.crop, header.fit.clone(), header.harmonise);
+        let picture = |header: &Header| (header.mean, header.std, header.crop, header.fit, header.harmonise);
         if picture(&header) != picture(fresh) {
             return Err(wrong("crops or normalises pictures otherwise than the run's config.toml".into()));
         }

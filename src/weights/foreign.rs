@@ -74,36 +74,26 @@ impl Preprocessing {
         }
     }
 
-    /// [`Self::of`] a file's network, or what timm says in the `config.json` that it keeps beside its weights; and what the user says
-    /// goes before either.
+    /// [`Self::of`] a file's network, or what timm says in the `config.json` that it keeps beside its weights.
     ///
     /// # Errors
-    /// [`Error::Input`] if timm names a filter that is not known here, and the user none.
-    pub fn of_file(net: &str, file: &Path, said: &Pictures) -> Result<Self> {
+    /// [`Error::Input`] if timm names a filter that is not known here, and `said` none.
+    pub fn of_file(net: &str, file: &Path, said: Option<Fit>) -> Result<Self> {
         let usual = Self::of(net);
         let beside = file.with_file_name("config.json");
         let told = read_text(&beside).ok().and_then(|text| serde_json::from_str(&text).ok());
-        let mut found = usual;
-        if let Some(Timm { pretrained_cfg: cfg, .. }) = told.filter(|timm: &Timm| timm.architecture == net) {
-            (found.mean, found.std, found.crop) = (cfg.mean, cfg.std, cfg.crop_pct);
-            found.size = cfg.input_size.map(|[_, side, _]| side).or(usual.size);
-            found.fit = match cfg.interpolation.as_deref() {
-                None => Fit::Bicubic,
-                Some(name) => Fit::named(name).or(said.fit).ok_or_else(|| {
-                    Error::input(format!(
-                        "{}: pictures are resized by {name:?}, which is not known here; add --fit bilinear, bicubic or lanczos",
-                        beside.display()
-                    ))
-                })?,
-            };
-        }
-        Ok(Self {
-            mean: said.mean.unwrap_or(found.mean),
-            std: said.std.unwrap_or(found.std),
-            fit: said.fit.unwrap_or(found.fit),
-            crop: said.crop.unwrap_or(found.crop),
-            size: found.size,
-        })
+        let Some(Timm { pretrained_cfg: cfg, .. }) = told.filter(|timm: &Timm| timm.architecture == net) else {
+            return Ok(usual);
+        };
+        let name = cfg.interpolation.as_deref().unwrap_or("bicubic");
+        let fit = Fit::named(name).or(said).ok_or_else(|| {
+            Error::input(format!(
+                "{}: pictures are resized by {name:?}, which is not known here; add --fit bilinear, bicubic or lanczos",
+                beside.display()
+            ))
+        })?;
+        let size = cfg.input_size.map(|[_, side, _]| side).or(usual.size);
+        Ok(Self { mean: cfg.mean, std: cfg.std, fit, crop: cfg.crop_pct, size })
     }
 }
 
@@ -162,7 +152,7 @@ impl Checkpoint {
         nets::find(&header.net)?;
         let Pictures { mean, std, fit, crop } = about.pictures;
         (header.mean, header.std) = (mean.unwrap_or(header.mean), std.unwrap_or(header.std));
-        header.fit = fit.map_or_else(|| header.fit.clone(), |fit| fit.name().to_owned());
+        header.fit = fit.unwrap_or(header.fit);
         if let Some(crop) = crop {
             header.crop = crop_at(crop, header.net.size);
         }
@@ -181,7 +171,7 @@ impl Checkpoint {
                 known.join(", ")
             )));
         };
-        let preprocessing = Preprocessing::of_file(name, Path::new(&source), &about.pictures)?;
+        let preprocessing = Preprocessing::of_file(name, Path::new(&source), about.pictures.fit)?;
         let Some(size) = about.size.or(preprocessing.size) else {
             return Err(Error::input(format!(
                 "checkpoint {source}: says nothing of its input size; add --size PIXELS"
@@ -215,7 +205,7 @@ impl Checkpoint {
         Ok(Header {
             format: FORMAT,
             labels,
-            fit: preprocessing.fit.name().into(),
+            fit: preprocessing.fit,
             harmonise: None,
             mean: preprocessing.mean,
             std: preprocessing.std,

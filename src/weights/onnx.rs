@@ -27,6 +27,7 @@ use serde::Serialize;
 
 use super::{Checkpoint, Exported, Header};
 use crate::data::Fit;
+use crate::nets::forward;
 use crate::nets::graph::Graph;
 use crate::nets::layers::{Layer, Op};
 use crate::{Error, Result};
@@ -56,18 +57,15 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Input`] if the weights do not fit their network, or an option does not fit it.
     pub fn export_onnx(&self, path: &Path, options: Options) -> Result<Exported> {
-        let (model, parameters) = self.onnx(options)?;
+        let (header, model) = (self.described()?, self.onnx(options)?);
         let bytes = model.encode_to_vec();
         write_atomically(path, |file| file.write_all(&bytes))?;
-        let graph = model.graph.unwrap_or_default();
-        let header = self.described()?;
-        let (net, classes) = (header.net.net.clone(), header.net.classes);
         Ok(Exported {
             path: path_text(path),
-            net,
-            classes,
-            tensors: graph.initializer.len(),
-            parameters,
+            net: header.net.net.clone(),
+            classes: header.net.classes,
+            tensors: model.graph.map_or(0, |graph| graph.initializer.len()),
+            parameters: forward::spec(&header.net, false)?.parameter_count(),
             bytes: bytes.len(),
         })
     }
@@ -76,27 +74,24 @@ impl Checkpoint {
         self.header.as_ref().ok_or_else(|| Error::run(format!("checkpoint {} has no header", self.source)))
     }
 
-    fn onnx(&self, options: Options) -> Result<(Model, usize)> {
+    fn onnx(&self, options: Options) -> Result<Model> {
         let header = self.described()?;
         let graph = Graph::of(&header.net)?;
-        let mut export =
-            Export { file: self, graph: &graph, options, w: Writer::default(), values: HashMap::new(), parameters: 0 };
+        let mut export = Export { file: self, graph: &graph, options, w: Writer::default(), values: HashMap::new() };
         export.pictures(header)?;
         export.w.half = options.half;
         export.layers()?;
         export.answers(header)?;
-        let Export { mut w, parameters, .. } = export;
-        w.graph.name = header.net.net.clone();
-        let model = Model {
+        let graph = proto::Graph { name: header.net.net.clone(), ..export.w.graph };
+        Ok(Model {
             ir_version: IR_VERSION,
             producer_name: "gatefold".to_owned(),
             producer_version: env!("CARGO_PKG_VERSION").to_owned(),
             doc_string: format!("{} for {} classes of album covers", header.net.net, header.net.classes),
-            graph: Some(w.graph),
+            graph: Some(graph),
             opset_import: vec![OperatorSet { domain: String::new(), version: OPSET }],
             metadata_props: metadata(header)?,
-        };
-        Ok((model, parameters))
+        })
     }
 }
 
@@ -127,7 +122,6 @@ struct Export<'a> {
     w: Writer,
     /// Names of values that were written.
     values: HashMap<Tensor, String>,
-    parameters: usize,
 }
 
 fn open(name: &str) -> Extent {
@@ -138,23 +132,16 @@ fn fixed(extent: usize) -> Extent {
     Extent::Fixed(extent as i64)
 }
 
-impl Export<'_> {
-    /// Shape and numbers of a tensor of the file, on their way into the graph.
-    fn tensor(&mut self, name: &str) -> Result<(Vec<usize>, Vec<f32>)> {
-        let (shape, values) = self
-            .file
-            .tensors
-            .get(name)
-            .ok_or_else(|| Error::input(format!("checkpoint {}: {name} is missing", self.file.source)))?;
-        if !name.ends_with("running_mean") && !name.ends_with("running_var") {
-            self.parameters += values.len();
-        }
-        Ok((shape.clone(), values.clone()))
+impl<'a> Export<'a> {
+    /// Shape and numbers of a tensor of the file.
+    fn tensor(&self, name: &str) -> Result<&'a (Vec<usize>, Vec<f32>)> {
+        let missing = || Error::input(format!("checkpoint {}: {name} is missing", self.file.source));
+        self.file.tensors.get(name).ok_or_else(missing)
     }
 
     fn weights(&mut self, name: &str) -> Result<String> {
         let (shape, values) = self.tensor(name)?;
-        Ok(self.w.weights(name, &shape, &values))
+        Ok(self.w.weights(name, shape, values))
     }
 
     fn value(&self, of: Tensor) -> Result<String> {
@@ -165,18 +152,17 @@ impl Export<'_> {
     fn pictures(&mut self, header: &Header) -> Result<()> {
         let size = header.net.size;
         let mut x = if self.options.preprocessing {
-            let fit = Fit::named(&header.fit).unwrap_or_default();
             let refuse = |why: &str| Err(Error::input(format!("--with-preprocessing: {why}; leave it out")));
             if header.harmonise.is_some() {
                 return refuse("the run's pictures are compressed on their way, which ONNX cannot do");
             }
-            if fit == Fit::Lanczos {
+            if header.fit == Fit::Lanczos {
                 return refuse("ONNX does not resize by Lanczos' rule");
             }
             let extents = [open("batch"), open("height"), open("width"), fixed(3)];
             let doc = "pictures of any size, RGB of 0 to 255";
             self.w.graph.input.push(Value::tensor("pixels", UINT8, &extents, doc));
-            pictures::record(&mut self.w, header, fit)
+            pictures::record(&mut self.w, header)
         } else {
             let extents = [open("batch"), fixed(3), fixed(size), fixed(size)];
             let doc = "squares, RGB of 0 to 1, less the mean, divided by std";
@@ -285,21 +271,22 @@ impl Export<'_> {
 
     /// A convolution that does its batch-norm's work: each output channel times `weight / sqrt(var + eps)`, and what is left as its bias.
     fn folded(&mut self, x: &str, conv: &str, bias: bool, window: Window, norm: &str, eps: f32) -> Result<String> {
-        let (shape, mut values) = self.tensor(&format!("{conv}.weight"))?;
-        let mut part = |part: &str| Ok::<_, Error>(self.tensor(&format!("{norm}.{part}"))?.1);
-        let (gamma, beta, mean, variance) =
-            (part("weight")?, part("bias")?, part("running_mean")?, part("running_var")?);
-        let own = if bias { self.tensor(&format!("{conv}.bias"))?.1 } else { vec![0.0; gamma.len()] };
-        let scale: Vec<f64> =
-            gamma.iter().zip(&variance).map(|(&g, &v)| f64::from(g) / (f64::from(v) + f64::from(eps)).sqrt()).collect();
+        let part = |layer: &str, part: &str| self.tensor(&format!("{layer}.{part}"));
+        let (shape, values) = part(conv, "weight")?;
+        let (gamma, beta) = (&part(norm, "weight")?.1, &part(norm, "bias")?.1);
+        let (mean, variance) = (&part(norm, "running_mean")?.1, &part(norm, "running_var")?.1);
+        let own = if bias { Some(&part(conv, "bias")?.1) } else { None };
+        let scale = |c: usize| f64::from(gamma[c]) / (f64::from(variance[c]) + f64::from(eps)).sqrt();
+        let scale: Vec<f64> = (0..gamma.len()).map(scale).collect();
         let each = values.len() / scale.len().max(1);
-        for (value, place) in values.iter_mut().zip(0..) {
-            *value = (f64::from(*value) * scale[place / each]) as f32;
-        }
-        let shift = (0..scale.len())
-            .map(|c| (f64::from(beta[c]) + (f64::from(own[c]) - f64::from(mean[c])) * scale[c]) as f32)
-            .collect::<Vec<f32>>();
-        let weight = self.w.weights(&format!("{conv}.weight"), &shape, &values);
+        let scaled = |(place, &value): (usize, &f32)| (f64::from(value) * scale[place / each]) as f32;
+        let values: Vec<f32> = values.iter().enumerate().map(scaled).collect();
+        let shift = |c: usize| {
+            let own = own.map_or(0.0, |own| f64::from(own[c]));
+            (f64::from(beta[c]) + (own - f64::from(mean[c])) * scale[c]) as f32
+        };
+        let shift: Vec<f32> = (0..scale.len()).map(shift).collect();
+        let weight = self.w.weights(&format!("{conv}.weight"), shape, &values);
         let bias = self.w.weights(&format!("{conv}.bias"), &[shift.len()], &shift);
         Ok(self.conv(x, &weight, Some(&bias), window))
     }
@@ -349,12 +336,10 @@ impl Export<'_> {
         if inputs[..] != [pooling.output] {
             return Err(Error::run("a head with something between pooling and linear layer"));
         }
-        let (shape, mut rows) = self.tensor(&format!("{name}.weight"))?;
-        self.parameters -= rows.len();
-        if shape[0] == 1 {
-            // What speaks against the second class speaks for the first.
-            rows = rows.iter().map(|v| -v).chain(rows.iter().copied()).collect();
-        }
+        let (shape, rows) = self.tensor(&format!("{name}.weight"))?;
+        // What speaks against the second class speaks for the first.
+        let against = rows.iter().filter(|_| shape[0] == 1).map(|v| -v);
+        let rows: Vec<f32> = against.chain(rows.iter().copied()).collect();
         let (classes, channels) = (header.net.classes, map.shape.c);
         let weight = self.w.weights("cam.weight", &[classes, channels, 1, 1], &rows);
         let value = self.value(map)?;

@@ -6,7 +6,7 @@
 mod pickle;
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::io::Cursor;
 
 use safetensors::Dtype;
@@ -126,13 +126,11 @@ fn state<'a>(pickle: &Pickle, storages: &Storages<'a>, bytes: usize) -> Result<(
     let (mut dict, mut path) = (pickle.root(), vec![]);
     // A dictionary of tensors is a state; other things in it do not make it less of one.
     while !pickle.entries(dict).any(|(_, id)| matches!(pickle.get(id), Value::Tensor(_))) {
-        let held: HashMap<&str, Id> = pickle.entries(dict).collect();
+        let held: BTreeMap<&str, Id> = pickle.entries(dict).collect();
         let next =
             STATES.iter().find_map(|name| Some((*name, *held.get(name)?)).filter(|(_, id)| is_dict(pickle, *id)));
         let Some((name, id)) = next.filter(|_| path.len() < DEPTH) else {
-            let names: HashSet<&str> = held.into_keys().collect();
-            let mut names: Vec<&str> = names.into_iter().take(8).collect();
-            names.sort_unstable();
+            let names: Vec<&str> = held.into_keys().take(8).collect();
             let what = if names.is_empty() { "no dictionary".to_owned() } else { names.join(", ") };
             return Err(format!(
                 "a PyTorch file without a state_dict (it holds {what}); save it: torch.save(model.state_dict(), FILE)"
@@ -142,21 +140,11 @@ fn state<'a>(pickle: &Pickle, storages: &Storages<'a>, bytes: usize) -> Result<(
         dict = id;
     }
     // The last of a name counts, as in Python.
-    let mut tensors: HashMap<&str, &Tensor> = HashMap::new();
-    let mut order = vec![];
-    for (name, id) in pickle.entries(dict) {
-        if let Value::Tensor(tensor) = pickle.get(id)
-            && tensors.insert(name, tensor).is_none()
-        {
-            order.push(name);
-        }
-    }
+    let tensor = |(name, id)| if let Value::Tensor(tensor) = pickle.get(id) { Some((name, tensor)) } else { None };
+    let tensors: BTreeMap<&str, &Box<Tensor>> = pickle.entries(dict).filter_map(tensor).collect();
     let mut left = bytes.saturating_mul(VIEWS);
-    let mut entries = vec![];
-    for name in order {
-        let entry = entry(name, tensors[name], storages, &mut left)?;
-        entries.push(entry);
-    }
+    let entries = tensors.into_iter().map(|(name, tensor)| entry(name, tensor, storages, &mut left));
+    let entries = entries.collect::<Result<Vec<_>, _>>()?;
     let notes = (!path.is_empty()).then(|| format!("its entry {} is taken", path.join("."))).into_iter().collect();
     Ok((entries, notes))
 }

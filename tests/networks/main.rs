@@ -28,7 +28,7 @@ fn header(net: &str, size: usize, classes: usize) -> Header {
         format: FORMAT,
         net: NetConfig { net: net.into(), size, classes, dropout: 0.0, batch_norm: true, head: Head::Linear },
         labels: (0..classes).map(|c| c.to_string()).collect(),
-        fit: "crop".into(),
+        fit: gatefold::data::Fit::Crop,
         harmonise: None,
         mean: [0.5; 3],
         std: [0.25; 3],

@@ -48,16 +48,6 @@ impl Fit {
             Self::Lanczos => "lanczos",
         }
     }
-
-    /// The filter of those that resize the whole picture first.
-    fn of_others(self) -> Option<FilterType> {
-        match self {
-            Self::Crop | Self::Pad => None,
-            Self::Bilinear => Some(FilterType::Triangle),
-            Self::Bicubic => Some(FilterType::CatmullRom),
-            Self::Lanczos => Some(FilterType::Lanczos3),
-        }
-    }
 }
 
 impl fmt::Display for Fit {
@@ -94,7 +84,9 @@ pub fn square(picture: &RgbImage, size: u32, fit: Fit) -> RgbImage {
             imageops::replace(&mut out, &small, i64::from(x), i64::from(y));
             out
         }
-        Fit::Bilinear | Fit::Bicubic | Fit::Lanczos => shorter_side(picture, size, fit),
+        Fit::Bilinear => shorter_side(picture, size, FilterType::Triangle),
+        Fit::Bicubic => shorter_side(picture, size, FilterType::CatmullRom),
+        Fit::Lanczos => shorter_side(picture, size, FilterType::Lanczos3),
     }
 }
 
@@ -102,16 +94,15 @@ pub fn square(picture: &RgbImage, size: u32, fit: Fit) -> RgbImage {
 const LONGEST: u32 = 16;
 
 /// Resizes the picture so that its shorter side is `size`, and keeps the centre.
-fn shorter_side(picture: &RgbImage, size: u32, fit: Fit) -> RgbImage {
+fn shorter_side(picture: &RgbImage, size: u32, filter: FilterType) -> RgbImage {
     let (width, height) = picture.dimensions();
     let longest = LONGEST.saturating_mul(width.min(height));
     if width.max(height) > longest {
         let (w, h) = (width.min(longest), height.min(longest));
         let centre = imageops::crop_imm(picture, centred(width, w), centred(height, h), w, h);
-        return shorter_side(&centre.to_image(), size, fit);
+        return shorter_side(&centre.to_image(), size, filter);
     }
     let [w, h] = resized(width, height, size);
-    let filter = fit.of_others().unwrap_or(FILTER);
     // Rows, then columns, with whole numbers of 0 to 255 between them, as Pillow does it.
     let along = |picture: &RgbImage, w, h| {
         if (w, h) == picture.dimensions() { picture.clone() } else { imageops::resize(picture, w, h, filter) }

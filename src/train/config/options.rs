@@ -10,9 +10,7 @@ const WITHOUT_OPTION: [&str; 3] = ["batch_norm", "schedule_from", "fold"];
 impl Config {
     /// The options of `train` that make these settings from the defaults, weights aside; `None` if only a recipe can.
     pub fn options(&self) -> Option<Vec<String>> {
-        let table =
-            |config: &Self| toml::Table::try_from(Self { run: None, said: Pictures::default(), ..config.clone() }).ok();
-        let (mine, default) = (table(self)?, table(&Self::default())?);
+        let (mine, default) = (self.table()?, Self::default().table()?);
         let mut options = vec![];
         for (name, value) in mine.iter().filter(|(name, value)| default.get(*name) != Some(*value)) {
             if WITHOUT_OPTION.contains(&name.as_str()) {
@@ -34,15 +32,15 @@ impl Config {
         }
         Some(options)
     }
-}
 
-impl Config {
+    /// The settings alone: not where they came from.
+    fn table(&self) -> Option<toml::Table> {
+        toml::Table::try_from(Self { run: None, said: Pictures::default(), ..self.clone() }).ok()
+    }
+
     /// In which settings `other` differs, as the options that give the ones here; where it came from does not count.
     pub fn differences(&self, other: &Self) -> Vec<String> {
-        let table = |config: &Self| {
-            toml::Table::try_from(Self { run: None, said: Pictures::default(), ..config.clone() }).unwrap_or_default()
-        };
-        let (mine, theirs) = (table(self), table(other));
+        let [mine, theirs] = [self, other].map(|config| config.table().unwrap_or_default());
         let told = |name: &String| {
             let option = format!("--{}", name.replace('_', "-"));
             match mine.get(name) {

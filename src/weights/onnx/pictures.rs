@@ -11,8 +11,8 @@ use crate::weights::Header;
 const AXES: [i64; 2] = [2, 3];
 
 /// From `pixels`, `n x height x width x 3` of 0 to 255, to what the network takes, `n x 3 x size x size`.
-pub(super) fn record(w: &mut Writer, header: &Header, fit: Fit) -> String {
-    let (square, size) = (header.picture_size(), header.net.size);
+pub(super) fn record(w: &mut Writer, header: &Header) -> String {
+    let (square, size, fit) = (header.picture_size(), header.net.size, header.fit);
     let x = w.node("Cast", &["pixels"], &[("to", Set::Int(FLOAT.into()))]);
     let x = w.node("Transpose", &[&x], &[("perm", Set::Ints(&[0, 3, 1, 2]))]);
     let shape = w.node("Shape", &[&x], &[("start", Set::Int(2))]);

@@ -173,7 +173,7 @@ fn drawn(net: &str, size: usize, classes: usize, head: Head) -> Checkpoint {
     let header = Header {
         format: FORMAT,
         labels: (0..classes).map(|class| format!("class {class}")).collect(),
-        fit: "crop".into(),
+        fit: Fit::Crop,
         harmonise: None,
         mean: [0.5, 0.4, 0.45],
         std: [0.25, 0.3, 0.2],
@@ -232,7 +232,7 @@ fn every_network_answers_as_the_engine_does() {
         let image = (vec![1, 3, size, size], (0..3).flat_map(value).collect::<Vec<f64>>());
         let cam = head == Head::Linear && net != "prognet";
         for (fold, half, tolerance) in [(false, false, 2e-5), (true, false, 2e-5), (true, true, 2e-2)] {
-            let (onnx, _) = file.onnx(Options { fold, half, preprocessing: false, cam }).unwrap();
+            let onnx = file.onnx(Options { fold, half, preprocessing: false, cam }).unwrap();
             let values = run(&onnx, image.clone());
             let off = largest_difference(&values["logits"].1, &logits);
             assert!(off < tolerance, "{net}, fold {fold}, half {half}: {off}");
@@ -261,7 +261,7 @@ fn what_the_graph_cannot_do_is_refused() {
     assert!(said.contains("--with-cam: prognet's head") && said.contains("gatefold explain"), "{said}");
     let mut file = drawn("small", 32, 3, Head::Linear);
     let preprocessing = Options { preprocessing: true, ..Options::default() };
-    file.header.as_mut().unwrap().fit = "lanczos".into();
+    file.header.as_mut().unwrap().fit = Fit::Lanczos;
     assert!(refusal(&file, preprocessing).contains("Lanczos"));
     file.header.as_mut().unwrap().harmonise = Some("96,60".parse().unwrap());
     assert!(refusal(&file, preprocessing).contains("compressed on their way"));

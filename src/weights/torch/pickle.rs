@@ -150,7 +150,7 @@ struct Machine<'a> {
     stack: Vec<Id>,
     /// Heights of the stack.
     marks: Vec<usize>,
-    memo: HashMap<u32, Id>,
+    memo: HashMap<usize, Id>,
 }
 
 type Step<T> = Result<T, String>;
@@ -171,62 +171,27 @@ impl<'a> Machine<'a> {
                 b'(' => self.marks.push(self.stack.len()),
                 b'0' => drop(self.pop()?),
                 b'1' => drop(self.marked()?),
-                b'2' => self.push_again(|machine| machine.stack.last().copied())?,
+                b'2' => self.push_again(self.stack.last().copied())?,
                 // Numbers, texts, bytes.
                 b'N' | 0x88 | 0x89 => self.push(Value::Other)?,
                 b'J' => {
                     let number = i32::from_le_bytes(self.array()?);
                     self.push(Value::Number(number.into()))?;
                 }
-                b'K' => {
-                    let number = self.byte()?;
-                    self.push(Value::Number(number.into()))?;
+                b'K' => self.whole::<1>()?,
+                b'M' => self.whole::<2>()?,
+                0x8a => self.long::<1>()?,
+                0x8b => self.long::<4>()?,
+                b'G' => {
+                    self.take(8)?;
+                    self.push(Value::Other)?;
                 }
-                b'M' => {
-                    let number = u16::from_le_bytes(self.array()?);
-                    self.push(Value::Number(number.into()))?;
-                }
-                0x8a => {
-                    let len = self.byte()?;
-                    self.long(len.into())?;
-                }
-                0x8b => {
-                    let len = self.length4()?;
-                    self.long(len)?;
-                }
-                b'G' => self.other(8)?,
-                b'X' => {
-                    let len = self.length4()?;
-                    self.text(len)?;
-                }
-                0x8c => {
-                    let len = self.byte()?;
-                    self.text(len.into())?;
-                }
-                0x8d => {
-                    let len = self.length8()?;
-                    self.text(len)?;
-                }
-                b'U' => {
-                    let len = self.byte()?;
-                    self.text(len.into())?;
-                }
-                b'T' => {
-                    let len = self.length4()?;
-                    self.text(len)?;
-                }
-                b'C' => {
-                    let len = self.byte()?;
-                    self.other(len.into())?;
-                }
-                b'B' => {
-                    let len = self.length4()?;
-                    self.other(len)?;
-                }
-                0x8e | 0x96 => {
-                    let len = self.length8()?;
-                    self.other(len)?;
-                }
+                b'U' | 0x8c => self.text::<1>()?,
+                b'T' | b'X' => self.text::<4>()?,
+                0x8d => self.text::<8>()?,
+                b'C' => self.other::<1>()?,
+                b'B' => self.other::<4>()?,
+                0x8e | 0x96 => self.other::<8>()?,
                 // Containers.
                 b')' => self.push(Value::Tuple(vec![]))?,
                 b't' => {
@@ -266,23 +231,11 @@ impl<'a> Machine<'a> {
                     self.set(&items)?;
                 }
                 // What was there before.
-                b'q' => {
-                    let key = self.byte()?;
-                    self.remember(key.into())?;
-                }
-                b'r' => {
-                    let key = u32::from_le_bytes(self.array()?);
-                    self.remember(key)?;
-                }
-                0x94 => self.remember(self.memo.len() as u32)?,
-                b'h' => {
-                    let key = self.byte()?;
-                    self.push_again(|machine| machine.memo.get(&key.into()).copied())?;
-                }
-                b'j' => {
-                    let key = u32::from_le_bytes(self.array()?);
-                    self.push_again(|machine| machine.memo.get(&key).copied())?;
-                }
+                b'q' => self.remember::<1>()?,
+                b'r' => self.remember::<4>()?,
+                0x94 => self.keep(self.memo.len())?,
+                b'h' => self.recall::<1>()?,
+                b'j' => self.recall::<4>()?,
                 // Names, and what they make.
                 b'c' => {
                     let (module, name) = (self.line()?, self.line()?);
@@ -331,12 +284,11 @@ impl<'a> Machine<'a> {
         Ok(bytes)
     }
 
-    fn length4(&mut self) -> Step<usize> {
-        Ok(u32::from_le_bytes(self.array()?) as usize)
-    }
-
-    fn length8(&mut self) -> Step<usize> {
-        usize::try_from(u64::from_le_bytes(self.array()?)).map_err(|_| damaged())
+    /// What `N` bytes count, little endian.
+    fn length<const N: usize>(&mut self) -> Step<usize> {
+        let mut whole = [0; 8];
+        whole[..N].copy_from_slice(&self.array::<N>()?);
+        usize::try_from(u64::from_le_bytes(whole)).map_err(|_| damaged())
     }
 
     fn line(&mut self) -> Step<&'a str> {
@@ -361,9 +313,8 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn push_again(&mut self, find: impl FnOnce(&Self) -> Option<Id>) -> Step<()> {
-        let id = find(self).ok_or_else(damaged)?;
-        self.stack.push(id);
+    fn push_again(&mut self, id: Option<Id>) -> Step<()> {
+        self.stack.push(id.ok_or_else(damaged)?);
         Ok(())
     }
 
@@ -380,30 +331,52 @@ impl<'a> Machine<'a> {
         Ok(self.stack.split_off(mark))
     }
 
-    fn remember(&mut self, key: u32) -> Step<()> {
+    /// Keeps what is on top of the stack under a number.
+    fn keep(&mut self, number: usize) -> Step<()> {
         let id = *self.stack.last().ok_or_else(damaged)?;
-        self.memo.insert(key, id);
+        self.memo.insert(number, id);
         Ok(())
     }
 
-    fn other(&mut self, len: usize) -> Step<()> {
-        self.take(len)?;
+    fn remember<const N: usize>(&mut self) -> Step<()> {
+        let number = self.length::<N>()?;
+        self.keep(number)
+    }
+
+    fn recall<const N: usize>(&mut self) -> Step<()> {
+        let number = self.length::<N>()?;
+        self.push_again(self.memo.get(&number).copied())
+    }
+
+    fn whole<const N: usize>(&mut self) -> Step<()> {
+        let number = self.length::<N>()?;
+        self.push(Value::Number(number as i64))
+    }
+
+    /// Bytes after their count.
+    fn counted<const N: usize>(&mut self) -> Step<&'a [u8]> {
+        let len = self.length::<N>()?;
+        self.take(len)
+    }
+
+    fn other<const N: usize>(&mut self) -> Step<()> {
+        self.counted::<N>()?;
         self.push(Value::Other)
     }
 
-    fn text(&mut self, len: usize) -> Step<()> {
-        let text = std::str::from_utf8(self.take(len)?).map_err(|_| damaged())?;
+    fn text<const N: usize>(&mut self) -> Step<()> {
+        let text = std::str::from_utf8(self.counted::<N>()?).map_err(|_| damaged())?;
         self.push(Value::Text(text))
     }
 
     /// A whole number of any length, little endian, two's complement.
-    fn long(&mut self, len: usize) -> Step<()> {
-        let bytes = self.take(len)?;
+    fn long<const N: usize>(&mut self) -> Step<()> {
+        let bytes = self.counted::<N>()?;
         let value = match bytes.last() {
             None => Value::Number(0),
-            Some(last) if len <= 8 => {
+            Some(last) if bytes.len() <= 8 => {
                 let mut whole = [if last & 0x80 == 0 { 0 } else { 0xff }; 8];
-                whole[..len].copy_from_slice(bytes);
+                whole[..bytes.len()].copy_from_slice(bytes);
                 Value::Number(i64::from_le_bytes(whole))
             }
             Some(_) => Value::Other,
@@ -461,7 +434,7 @@ impl<'a> Machine<'a> {
                 None => self.push(Value::List(vec![])),
                 Some(_) => Err(damaged()),
             },
-            Callable::Same => self.push_again(|_| first),
+            Callable::Same => self.push_again(first),
             Callable::Other => self.push(Value::Other),
             Callable::Tensor => {
                 let &[storage, offset, shape, strides, ..] = &arguments[..] else { return Err(damaged()) };

@@ -6,7 +6,7 @@
 
 /// Bytes that this program can still get of the adapter's own memory.
 pub(super) fn free_memory(adapter: &wgpu::Adapter) -> Option<u64> {
-    #[cfg(any(windows, not(target_vendor = "apple")))]
+    #[cfg(not(target_vendor = "apple"))]
     if let Some(free) = vulkan(adapter) {
         return Some(free);
     }
