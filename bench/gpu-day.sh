@@ -85,7 +85,7 @@ part 02-kernels.txt 90 'kernels, as training runs them' "$here/kernels-tests" "$
 part 02-kernels-summary.json 60 'kernels, to paste' "$here/kernels-tests" --op relu,adam,conv2d --unchecked --summary "${adapter[@]}"
 
 # 3. How fast is a step, and how fast could it be?
-steps=('resnet50 64 224' 'prognet 256 260' 'densenet169 32 224' 'inception_v3 64 299')
+steps=('resnet50 64 224' 'prognet 128 260' 'densenet169 32 224' 'inception_v3 64 299')
 many=10 classes=15 seconds=0.3
 [ "$quick" ] && steps=('prognet 2 64') many=2 classes=5 seconds=0.02
 torch=
@@ -102,16 +102,7 @@ for step in "${steps[@]}"; do
     fi
 done
 
-# 4. Which launches are slow?
-read -r net batch size <<<"${steps[0]}"
-for precision in f32 mixed; do
-    part 05-launches.jsonl 60 "launches of $net, $precision" "$here/bench" kernels --net "$net" --batch "$batch" --size "$size" \
-        --op conv2d --seconds 0.05 --precision "$precision" --json "${adapter[@]}"
-done
-part 03-steps.txt 40 "profile of $net" "$here/bench" step "$net" --batch "$batch" --size "$size" --classes "$classes" --steps 3 \
-    --profile "${adapter[@]}"
-
-# 5. Does it learn, and the same twice?
+# 4. Does it learn, and the same twice?
 covers=$work/covers
 part 06-train.txt 30 'drawn covers' "$here/gatefold" sample "$covers"
 epochs=8
@@ -126,4 +117,13 @@ train mixed mixed
 if [ -e "$work/again/last.safetensors" ]; then
     cmp -s "$work/f32/last.safetensors" "$work/again/last.safetensors" && say 'a second run: the same bytes' || say 'a second run: OTHER BYTES'
 fi
+
+# 5. Which launches are slow?
+read -r net batch size <<<"${steps[0]}"
+for precision in f32 mixed; do
+    part 05-launches.jsonl 60 "launches of $net, $precision" "$here/bench" kernels --net "$net" --batch "$batch" --size "$size" \
+        --op conv2d --seconds 0.05 --precision "$precision" --json "${adapter[@]}"
+done
+part 03-steps.txt 40 "profile of $net" "$here/bench" step "$net" --batch "$batch" --size "$size" --classes "$classes" --steps 3 \
+    --profile "${adapter[@]}"
 say "done after $SECONDS s: $out"

@@ -80,11 +80,11 @@ struct Source {
 pub fn run(arguments: &Arguments) -> Result<()> {
     crate::check_seconds(arguments.seconds)?;
     arguments.op.as_deref().map(known_op).transpose()?;
-    let sources = match arguments.of.tapes()? {
+    let gpu = arguments.common.open()?;
+    let sources = match arguments.of.tapes(gpu.adapter())? {
         Some(tapes) => tapes.into_iter().map(|(name, tape)| Source { name, tape, only: None }).collect(),
         None => row_sources(arguments)?,
     };
-    let gpu = arguments.common.open()?;
     arguments.of.check(gpu.adapter())?;
     let ceilings = Ceilings::measure(&gpu, arguments.seconds)?;
     eprintln!(

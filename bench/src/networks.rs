@@ -52,7 +52,7 @@ const LARGE: [&str; 6] = ["prognet", "resnet18", "resnet50", "densenet121", "den
 
 impl Source {
     /// The training steps of the networks that were named; `None` if none was.
-    pub fn tapes(&self) -> Result<Option<Vec<(String, Tape)>>> {
+    pub fn tapes(&self, adapter: &AdapterSummary) -> Result<Option<Vec<(String, Tape)>>> {
         let Some(net) = &self.net else { return Ok(None) };
         let names: Vec<&str> = if net == "all" { LARGE.to_vec() } else { vec![net] };
         let tape = |name: &&str| {
@@ -64,7 +64,7 @@ impl Source {
             let config = load.config()?;
             let net_config = config.net_config(load.classes);
             nets::find(&net_config)?;
-            Ok(((*name).to_owned(), TrainingStep::record(&config, &net_config, config.batch)?.tape))
+            Ok(((*name).to_owned(), TrainingStep::record_for(adapter, &config, &net_config, config.batch)?.tape))
         };
         names.iter().map(tape).collect::<Result<_>>().map(Some)
     }

@@ -18,7 +18,7 @@ pub struct Source {}
 
 #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as the other module has it")]
 impl Source {
-    pub fn tapes(&self) -> Result<Option<Vec<(String, Tape)>>> {
+    pub fn tapes(&self, _: &AdapterSummary) -> Result<Option<Vec<(String, Tape)>>> {
         Ok(None)
     }
 

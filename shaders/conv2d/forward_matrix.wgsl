@@ -34,9 +34,9 @@ const X_ROW: u32 = matrix::DEPTH + matrix::GAP;
 const W_ROW: u32 = matrix::TILE + matrix::GAP;
 
 // Pixels x steps of the sum.
-var<workgroup> x_tile: array<f16, matrix::TILE * X_ROW>;
+var<workgroup> x_tile: array<matrix::Cell, matrix::TILE * X_ROW / matrix::CELL>;
 // Steps of the sum x output channels.
-var<workgroup> w_tile: array<f16, matrix::DEPTH * W_ROW>;
+var<workgroup> w_tile: array<matrix::Cell, matrix::DEPTH * W_ROW / matrix::CELL>;
 var<workgroup> corners: array<conv::Place, matrix::TILE>;
 
 // Where an output pixel's window begins.
@@ -57,34 +57,65 @@ fn seen(c: conv::Place, tap_row: u32, tap_column: u32, channel4: u32) -> vec4<f3
     return normalise::four(x[(params.source_offset + source * params.source_stride) / 4u + channel4], normalise::four_of(channel4));
 }
 
-// Loads DEPTH steps of the sum from `k` (in vec4 of taps times input channels) on.
-fn load(lane: u32, k: u32, first_column4: u32) {
-    let step = k + lane % DEPTH4;
+// Four factors of x: step `step` of the sum (in vec4 of taps times input channels).
+fn x_four(c: conv::Place, step: u32) -> vec4<f32> {
     let tap = step / CIN4;
     let tap_row = tap / KERNEL_W;
-    let tap_column = tap - tap_row * KERNEL_W;
-    for (var row = lane / DEPTH4; row < matrix::TILE; row += matrix::LANES / DEPTH4) {
-        var value = vec4<f32>(0.0);
-        if tap_row < KERNEL_H {
-            value = seen(corners[row], tap_row, tap_column, step - tap * CIN4);
-        }
-        let to = row * X_ROW + lane % DEPTH4 * 4u;
-        x_tile[to] = f16(value.x);
-        x_tile[to + 1u] = f16(value.y);
-        x_tile[to + 2u] = f16(value.z);
-        x_tile[to + 3u] = f16(value.w);
+    if tap_row >= KERNEL_H {
+        return vec4<f32>(0.0);
     }
-    let column4 = first_column4 + lane % matrix::SIDE;
-    for (var row = lane / matrix::SIDE; row < matrix::DEPTH; row += matrix::LANES / matrix::SIDE) {
-        var value = vec4<f32>(0.0);
-        if k * 4u + row < KERNEL_H * KERNEL_W * CIN4 * 4u && column4 < COUT4 {
-            value = weight[(k * 4u + row) * COUT4 + column4];
-        }
-        let to = row * W_ROW + lane % matrix::SIDE * 4u;
-        w_tile[to] = f16(value.x);
-        w_tile[to + 1u] = f16(value.y);
-        w_tile[to + 2u] = f16(value.z);
-        w_tile[to + 3u] = f16(value.w);
+    return seen(c, tap_row, tap - tap_row * KERNEL_W, step - tap * CIN4);
+}
+
+fn x_eight(item: u32, k: u32) -> matrix::Eight {
+    let c = corners[item / (DEPTH4 / 2u)];
+    let step = k + item % (DEPTH4 / 2u) * 2u;
+    return matrix::Eight(x_four(c, step), x_four(c, step + 1u));
+}
+
+fn weight_four(row: u32, column4: u32) -> vec4<f32> {
+    if row >= KERNEL_H * KERNEL_W * CIN4 * 4u || column4 >= COUT4 {
+        return vec4<f32>(0.0);
+    }
+    return weight[row * COUT4 + column4];
+}
+
+fn weight_eight(item: u32, k: u32, first_column4: u32) -> matrix::Eight {
+    let row = k * 4u + item / (matrix::SIDE / 2u);
+    let column4 = first_column4 + item % (matrix::SIDE / 2u) * 2u;
+    return matrix::Eight(weight_four(row, column4), weight_four(row, column4 + 1u));
+}
+
+fn keep(item: u32, value: matrix::Eight, factor: matrix::Eight) {
+    if item < matrix::FACTORS {
+        let to = item / (DEPTH4 / 2u) * X_ROW + item % (DEPTH4 / 2u) * 8u;
+#if SIDE == 16
+        x_tile[to / 4u] = vec4<f16>(value.a);
+        x_tile[to / 4u + 1u] = vec4<f16>(value.b);
+#else
+        x_tile[to] = f16(value.a.x);
+        x_tile[to + 1u] = f16(value.a.y);
+        x_tile[to + 2u] = f16(value.a.z);
+        x_tile[to + 3u] = f16(value.a.w);
+        x_tile[to + 4u] = f16(value.b.x);
+        x_tile[to + 5u] = f16(value.b.y);
+        x_tile[to + 6u] = f16(value.b.z);
+        x_tile[to + 7u] = f16(value.b.w);
+#endif
+        let at = item / (matrix::SIDE / 2u) * W_ROW + item % (matrix::SIDE / 2u) * 8u;
+#if SIDE == 16
+        w_tile[at / 4u] = vec4<f16>(factor.a);
+        w_tile[at / 4u + 1u] = vec4<f16>(factor.b);
+#else
+        w_tile[at] = f16(factor.a.x);
+        w_tile[at + 1u] = f16(factor.a.y);
+        w_tile[at + 2u] = f16(factor.a.z);
+        w_tile[at + 3u] = f16(factor.a.w);
+        w_tile[at + 4u] = f16(factor.b.x);
+        w_tile[at + 5u] = f16(factor.b.y);
+        w_tile[at + 6u] = f16(factor.b.z);
+        w_tile[at + 7u] = f16(factor.b.w);
+#endif
     }
 }
 
@@ -140,14 +171,32 @@ fn main(
         var c01 = matrix::Sum();
         var c10 = matrix::Sum();
         var c11 = matrix::Sum();
+        // The next step's factors are on their way while this one's are multiplied.
+        let item = lane % matrix::FACTORS;
+        let next = item + matrix::LANES;
+        var value = x_eight(item, 0u);
+        var factor = weight_eight(item, 0u, first_column4);
+        var second_value = value;
+        var second_factor = factor;
+        if matrix::ROUNDS == 2u {
+            second_value = x_eight(next, 0u);
+            second_factor = weight_eight(next, 0u, first_column4);
+        }
         for (var k = 0u; k < KERNEL_H * KERNEL_W * CIN4; k += DEPTH4) {
-            load(lane, k, first_column4);
+            keep(lane, value, factor);
+            keep(next, second_value, second_factor);
             workgroupBarrier();
+            value = x_eight(item, k + DEPTH4);
+            factor = weight_eight(item, k + DEPTH4, first_column4);
+            if matrix::ROUNDS == 2u {
+                second_value = x_eight(next, k + DEPTH4);
+                second_factor = weight_eight(next, k + DEPTH4, first_column4);
+            }
             for (var j = 0u; j < matrix::DEPTH; j += matrix::SIDE) {
-                let a0 = coopLoadT<matrix::Left>(&x_tile[down + j], X_ROW);
-                let a1 = coopLoadT<matrix::Left>(&x_tile[down + matrix::SIDE * X_ROW + j], X_ROW);
-                let b0 = coopLoadT<matrix::Right>(&w_tile[j * W_ROW + across], W_ROW);
-                let b1 = coopLoadT<matrix::Right>(&w_tile[j * W_ROW + across + matrix::SIDE], W_ROW);
+                let a0 = coopLoadT<matrix::Left>(&x_tile[(down + j) / matrix::CELL], X_ROW / matrix::CELL);
+                let a1 = coopLoadT<matrix::Left>(&x_tile[(down + matrix::SIDE * X_ROW + j) / matrix::CELL], X_ROW / matrix::CELL);
+                let b0 = coopLoadT<matrix::Right>(&w_tile[(j * W_ROW + across) / matrix::CELL], W_ROW / matrix::CELL);
+                let b1 = coopLoadT<matrix::Right>(&w_tile[(j * W_ROW + across + matrix::SIDE) / matrix::CELL], W_ROW / matrix::CELL);
                 c00 = coopMultiplyAdd(a0, b0, c00);
                 c01 = coopMultiplyAdd(a0, b1, c01);
                 c10 = coopMultiplyAdd(a1, b0, c10);

@@ -29,9 +29,9 @@ const DEPTH4: u32 = matrix::DEPTH / 4u;
 const ROW: u32 = matrix::DEPTH + matrix::GAP;
 
 // Pixels x steps of the sum.
-var<workgroup> dy_tile: array<f16, matrix::TILE * ROW>;
+var<workgroup> dy_tile: array<matrix::Cell, matrix::TILE * ROW / matrix::CELL>;
 // Input channels x steps of the sum.
-var<workgroup> w_tile: array<f16, matrix::TILE * ROW>;
+var<workgroup> w_tile: array<matrix::Cell, matrix::TILE * ROW / matrix::CELL>;
 var<workgroup> origins: array<conv::Place, matrix::TILE>;
 
 // An input pixel in padded coordinates.
@@ -57,32 +57,65 @@ fn upstream(p: conv::Place, tap_row: u32, tap_column: u32, channel4: u32) -> vec
     return dy[(params.source_offset + source * params.source_stride) / 4u + channel4];
 }
 
-// Loads DEPTH steps of the sum from `k` (in vec4 of taps times output channels) on.
-fn load(lane: u32, k: u32, first_column: u32) {
-    let step = k + lane % DEPTH4;
+// Four factors each of dy and of the weights: step `step` of the sum (in vec4 of taps times output channels).
+fn dy_four(p: conv::Place, step: u32) -> vec4<f32> {
     let tap = step / COUT4;
     let tap_row = tap / KERNEL_W;
-    let tap_column = tap - tap_row * KERNEL_W;
-    let channel4 = step - tap * COUT4;
-    for (var row = lane / DEPTH4; row < matrix::TILE; row += matrix::LANES / DEPTH4) {
-        let channel = first_column + row;
-        var value = vec4<f32>(0.0);
-        var factor = vec4<f32>(0.0);
-        if tap_row < KERNEL_H {
-            value = upstream(origins[row], tap_row, tap_column, channel4);
-            if channel < CIN4 * 4u {
-                factor = weight[(tap * CIN4 * 4u + channel) * COUT4 + channel4];
-            }
-        }
-        let to = row * ROW + lane % DEPTH4 * 4u;
-        dy_tile[to] = f16(value.x);
-        dy_tile[to + 1u] = f16(value.y);
-        dy_tile[to + 2u] = f16(value.z);
-        dy_tile[to + 3u] = f16(value.w);
-        w_tile[to] = f16(factor.x);
-        w_tile[to + 1u] = f16(factor.y);
-        w_tile[to + 2u] = f16(factor.z);
-        w_tile[to + 3u] = f16(factor.w);
+    if tap_row >= KERNEL_H {
+        return vec4<f32>(0.0);
+    }
+    return upstream(p, tap_row, tap - tap_row * KERNEL_W, step - tap * COUT4);
+}
+
+fn weight_four(channel: u32, step: u32) -> vec4<f32> {
+    let tap = step / COUT4;
+    if tap >= KERNEL_H * KERNEL_W || channel >= CIN4 * 4u {
+        return vec4<f32>(0.0);
+    }
+    return weight[(tap * CIN4 * 4u + channel) * COUT4 + (step - tap * COUT4)];
+}
+
+fn dy_eight(item: u32, k: u32) -> matrix::Eight {
+    let p = origins[item / (DEPTH4 / 2u)];
+    let step = k + item % (DEPTH4 / 2u) * 2u;
+    return matrix::Eight(dy_four(p, step), dy_four(p, step + 1u));
+}
+
+fn weight_eight(item: u32, k: u32, first_column: u32) -> matrix::Eight {
+    let channel = first_column + item / (DEPTH4 / 2u);
+    let step = k + item % (DEPTH4 / 2u) * 2u;
+    return matrix::Eight(weight_four(channel, step), weight_four(channel, step + 1u));
+}
+
+fn keep(item: u32, value: matrix::Eight, factor: matrix::Eight) {
+    if item < matrix::FACTORS {
+        let to = item / (DEPTH4 / 2u) * ROW + item % (DEPTH4 / 2u) * 8u;
+#if SIDE == 16
+        dy_tile[to / 4u] = vec4<f16>(value.a);
+        dy_tile[to / 4u + 1u] = vec4<f16>(value.b);
+#else
+        dy_tile[to] = f16(value.a.x);
+        dy_tile[to + 1u] = f16(value.a.y);
+        dy_tile[to + 2u] = f16(value.a.z);
+        dy_tile[to + 3u] = f16(value.a.w);
+        dy_tile[to + 4u] = f16(value.b.x);
+        dy_tile[to + 5u] = f16(value.b.y);
+        dy_tile[to + 6u] = f16(value.b.z);
+        dy_tile[to + 7u] = f16(value.b.w);
+#endif
+#if SIDE == 16
+        w_tile[to / 4u] = vec4<f16>(factor.a);
+        w_tile[to / 4u + 1u] = vec4<f16>(factor.b);
+#else
+        w_tile[to] = f16(factor.a.x);
+        w_tile[to + 1u] = f16(factor.a.y);
+        w_tile[to + 2u] = f16(factor.a.z);
+        w_tile[to + 3u] = f16(factor.a.w);
+        w_tile[to + 4u] = f16(factor.b.x);
+        w_tile[to + 5u] = f16(factor.b.y);
+        w_tile[to + 6u] = f16(factor.b.z);
+        w_tile[to + 7u] = f16(factor.b.w);
+#endif
     }
 }
 
@@ -138,14 +171,33 @@ fn main(
         var c01 = matrix::Sum();
         var c10 = matrix::Sum();
         var c11 = matrix::Sum();
+        // The next step's factors are on their way while this one's are multiplied.
+        let item = lane % matrix::FACTORS;
+        let next = item + matrix::LANES;
+        let first_column = first_column4 * 4u;
+        var value = dy_eight(item, 0u);
+        var factor = weight_eight(item, 0u, first_column);
+        var second_value = value;
+        var second_factor = factor;
+        if matrix::ROUNDS == 2u {
+            second_value = dy_eight(next, 0u);
+            second_factor = weight_eight(next, 0u, first_column);
+        }
         for (var k = 0u; k < KERNEL_H * KERNEL_W * COUT4; k += DEPTH4) {
-            load(lane, k, first_column4 * 4u);
+            keep(lane, value, factor);
+            keep(next, second_value, second_factor);
             workgroupBarrier();
+            value = dy_eight(item, k + DEPTH4);
+            factor = weight_eight(item, k + DEPTH4, first_column);
+            if matrix::ROUNDS == 2u {
+                second_value = dy_eight(next, k + DEPTH4);
+                second_factor = weight_eight(next, k + DEPTH4, first_column);
+            }
             for (var j = 0u; j < matrix::DEPTH; j += matrix::SIDE) {
-                let a0 = coopLoadT<matrix::Left>(&dy_tile[down + j], ROW);
-                let a1 = coopLoadT<matrix::Left>(&dy_tile[down + matrix::SIDE * ROW + j], ROW);
-                let b0 = coopLoad<matrix::Right>(&w_tile[across + j], ROW);
-                let b1 = coopLoad<matrix::Right>(&w_tile[across + matrix::SIDE * ROW + j], ROW);
+                let a0 = coopLoadT<matrix::Left>(&dy_tile[(down + j) / matrix::CELL], ROW / matrix::CELL);
+                let a1 = coopLoadT<matrix::Left>(&dy_tile[(down + matrix::SIDE * ROW + j) / matrix::CELL], ROW / matrix::CELL);
+                let b0 = coopLoad<matrix::Right>(&w_tile[(across + j) / matrix::CELL], ROW / matrix::CELL);
+                let b1 = coopLoad<matrix::Right>(&w_tile[(across + matrix::SIDE * ROW + j) / matrix::CELL], ROW / matrix::CELL);
                 c00 = coopMultiplyAdd(a0, b0, c00);
                 c01 = coopMultiplyAdd(a0, b1, c01);
                 c10 = coopMultiplyAdd(a1, b0, c10);

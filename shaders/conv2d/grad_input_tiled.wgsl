@@ -115,16 +115,33 @@ fn main(
     var r0 = vec4<f32>(0.0); var r1 = vec4<f32>(0.0); var r2 = vec4<f32>(0.0); var r3 = vec4<f32>(0.0);
     var r4 = vec4<f32>(0.0); var r5 = vec4<f32>(0.0); var r6 = vec4<f32>(0.0); var r7 = vec4<f32>(0.0);
 
+    // The next step's numbers are on their way while this one's are multiplied.
+    var next0 = gather(p0, load_k);
+    var next1 = gather(p1, load_k);
+    var next2 = gather(p2, load_k);
+    var next3 = gather(p3, load_k);
+    var next4 = weight_at(channel, load_k);
+    var next5 = weight_at(channel + 16u, load_k);
+    var next6 = weight_at(channel + 32u, load_k);
+    var next7 = weight_at(channel + 48u, load_k);
     for (var k = 0u; k < KERNEL_H * KERNEL_W * COUT4; k += 4u) {
-        dy_tile[load_row * 5u + load_k] = gather(p0, k + load_k);
-        dy_tile[(load_row + 16u) * 5u + load_k] = gather(p1, k + load_k);
-        dy_tile[(load_row + 32u) * 5u + load_k] = gather(p2, k + load_k);
-        dy_tile[(load_row + 48u) * 5u + load_k] = gather(p3, k + load_k);
-        w_tile[w_row * 5u + load_k] = weight_at(channel, k + load_k);
-        w_tile[(w_row + 4u) * 5u + load_k] = weight_at(channel + 16u, k + load_k);
-        w_tile[(w_row + 8u) * 5u + load_k] = weight_at(channel + 32u, k + load_k);
-        w_tile[(w_row + 12u) * 5u + load_k] = weight_at(channel + 48u, k + load_k);
+        dy_tile[load_row * 5u + load_k] = next0;
+        dy_tile[(load_row + 16u) * 5u + load_k] = next1;
+        dy_tile[(load_row + 32u) * 5u + load_k] = next2;
+        dy_tile[(load_row + 48u) * 5u + load_k] = next3;
+        w_tile[w_row * 5u + load_k] = next4;
+        w_tile[(w_row + 4u) * 5u + load_k] = next5;
+        w_tile[(w_row + 8u) * 5u + load_k] = next6;
+        w_tile[(w_row + 12u) * 5u + load_k] = next7;
         workgroupBarrier();
+        next0 = gather(p0, k + 4u + load_k);
+        next1 = gather(p1, k + 4u + load_k);
+        next2 = gather(p2, k + 4u + load_k);
+        next3 = gather(p3, k + 4u + load_k);
+        next4 = weight_at(channel, k + 4u + load_k);
+        next5 = weight_at(channel + 16u, k + 4u + load_k);
+        next6 = weight_at(channel + 32u, k + 4u + load_k);
+        next7 = weight_at(channel + 48u, k + 4u + load_k);
         for (var j = 0u; j < 4u; j++) {
             // Columns of these matrices are input channels, so a row vector times one is four dot products.
             let wl = across * 5u + j;

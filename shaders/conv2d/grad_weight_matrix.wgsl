@@ -30,9 +30,9 @@ override COUT4: u32 = 1u;  // output channels / 4
 const ROW: u32 = matrix::TILE + matrix::GAP;
 
 // Pixels x taps and input channels.
-var<workgroup> x_tile: array<f16, matrix::DEPTH * ROW>;
+var<workgroup> x_tile: array<matrix::Cell, matrix::DEPTH * ROW / matrix::CELL>;
 // Pixels x output channels.
-var<workgroup> dy_tile: array<f16, matrix::DEPTH * ROW>;
+var<workgroup> dy_tile: array<matrix::Cell, matrix::DEPTH * ROW / matrix::CELL>;
 var<workgroup> corners: array<conv::Place, matrix::DEPTH>;
 
 // Where an output pixel's window begins.
@@ -53,30 +53,71 @@ fn seen(c: conv::Place, tap_row: u32, tap_column: u32, channel4: u32) -> vec4<f3
     return normalise::four(x[(params.x_offset + source * params.x_stride) / 4u + channel4], normalise::four_of(channel4));
 }
 
-// Loads DEPTH pixels from `start` on, of a quad of taps and input channels and of one of output channels.
-fn load(lane: u32, start: u32, end: u32, row4: u32, column4: u32) {
+// Four factors of x: a quad of taps and input channels, seen from a pixel.
+fn x_four(c: conv::Place, row4: u32) -> vec4<f32> {
     let tap = row4 / CIN4;
     let tap_row = tap / KERNEL_W;
-    let tap_column = tap - tap_row * KERNEL_W;
-    for (var place = lane / matrix::SIDE; place < matrix::DEPTH; place += matrix::LANES / matrix::SIDE) {
-        let pixel = start + place;
-        var value = vec4<f32>(0.0);
-        var upstream = vec4<f32>(0.0);
-        if pixel < end && tap_row < KERNEL_H {
-            value = seen(corners[place], tap_row, tap_column, row4 - tap * CIN4);
-        }
-        if pixel < end && column4 < COUT4 {
-            upstream = dy[(params.dy_offset + pixel * params.dy_stride) / 4u + column4];
-        }
-        let to = place * ROW + lane % matrix::SIDE * 4u;
-        x_tile[to] = f16(value.x);
-        x_tile[to + 1u] = f16(value.y);
-        x_tile[to + 2u] = f16(value.z);
-        x_tile[to + 3u] = f16(value.w);
-        dy_tile[to] = f16(upstream.x);
-        dy_tile[to + 1u] = f16(upstream.y);
-        dy_tile[to + 2u] = f16(upstream.z);
-        dy_tile[to + 3u] = f16(upstream.w);
+    if tap_row >= KERNEL_H {
+        return vec4<f32>(0.0);
+    }
+    return seen(c, tap_row, tap - tap_row * KERNEL_W, row4 - tap * CIN4);
+}
+
+// Four factors of dy.
+fn dy_four(pixel: u32, column4: u32) -> vec4<f32> {
+    if column4 >= COUT4 {
+        return vec4<f32>(0.0);
+    }
+    return dy[(params.dy_offset + pixel * params.dy_stride) / 4u + column4];
+}
+
+fn x_eight(item: u32, start: u32, end: u32, first_row4: u32) -> matrix::Eight {
+    let place = item / (matrix::SIDE / 2u);
+    let row4 = first_row4 + item % (matrix::SIDE / 2u) * 2u;
+    if start + place >= end {
+        return matrix::Eight(vec4<f32>(0.0), vec4<f32>(0.0));
+    }
+    return matrix::Eight(x_four(corners[place], row4), x_four(corners[place], row4 + 1u));
+}
+
+fn dy_eight(item: u32, start: u32, end: u32, first_column4: u32) -> matrix::Eight {
+    let pixel = start + item / (matrix::SIDE / 2u);
+    let column4 = first_column4 + item % (matrix::SIDE / 2u) * 2u;
+    if pixel >= end {
+        return matrix::Eight(vec4<f32>(0.0), vec4<f32>(0.0));
+    }
+    return matrix::Eight(dy_four(pixel, column4), dy_four(pixel, column4 + 1u));
+}
+
+fn keep(item: u32, value: matrix::Eight, factor: matrix::Eight) {
+    if item < matrix::FACTORS {
+        let to = item / (matrix::SIDE / 2u) * ROW + item % (matrix::SIDE / 2u) * 8u;
+#if SIDE == 16
+        x_tile[to / 4u] = vec4<f16>(value.a);
+        x_tile[to / 4u + 1u] = vec4<f16>(value.b);
+#else
+        x_tile[to] = f16(value.a.x);
+        x_tile[to + 1u] = f16(value.a.y);
+        x_tile[to + 2u] = f16(value.a.z);
+        x_tile[to + 3u] = f16(value.a.w);
+        x_tile[to + 4u] = f16(value.b.x);
+        x_tile[to + 5u] = f16(value.b.y);
+        x_tile[to + 6u] = f16(value.b.z);
+        x_tile[to + 7u] = f16(value.b.w);
+#endif
+#if SIDE == 16
+        dy_tile[to / 4u] = vec4<f16>(factor.a);
+        dy_tile[to / 4u + 1u] = vec4<f16>(factor.b);
+#else
+        dy_tile[to] = f16(factor.a.x);
+        dy_tile[to + 1u] = f16(factor.a.y);
+        dy_tile[to + 2u] = f16(factor.a.z);
+        dy_tile[to + 3u] = f16(factor.a.w);
+        dy_tile[to + 4u] = f16(factor.b.x);
+        dy_tile[to + 5u] = f16(factor.b.y);
+        dy_tile[to + 6u] = f16(factor.b.z);
+        dy_tile[to + 7u] = f16(factor.b.w);
+#endif
     }
 }
 
@@ -138,18 +179,36 @@ fn main(
             corners[lane] = corner(start + lane);
         }
         workgroupBarrier();
+        // The next pixels' factors are on their way while these are multiplied.
+        let item = lane % matrix::FACTORS;
+        let next = item + matrix::LANES;
+        var value = x_eight(item, start, end, first_row4);
+        var factor = dy_eight(item, start, end, first_column4);
+        var second_value = value;
+        var second_factor = factor;
+        if matrix::ROUNDS == 2u {
+            second_value = x_eight(next, start, end, first_row4);
+            second_factor = dy_eight(next, start, end, first_column4);
+        }
+        workgroupBarrier();
         for (var pixel = start; pixel < end; pixel += matrix::DEPTH) {
-            load(lane, pixel, end, first_row4 + lane % matrix::SIDE, first_column4 + lane % matrix::SIDE);
-            workgroupBarrier();
-            // Those of the next pixels, which nobody reads before the barrier below.
+            keep(lane, value, factor);
+            keep(next, second_value, second_factor);
             if lane < matrix::DEPTH {
                 corners[lane] = corner(pixel + matrix::DEPTH + lane);
             }
+            workgroupBarrier();
+            value = x_eight(item, pixel + matrix::DEPTH, end, first_row4);
+            factor = dy_eight(item, pixel + matrix::DEPTH, end, first_column4);
+            if matrix::ROUNDS == 2u {
+                second_value = x_eight(next, pixel + matrix::DEPTH, end, first_row4);
+                second_factor = dy_eight(next, pixel + matrix::DEPTH, end, first_column4);
+            }
             for (var j = 0u; j < matrix::DEPTH; j += matrix::SIDE) {
-                let a0 = coopLoad<matrix::Left>(&x_tile[j * ROW + down], ROW);
-                let a1 = coopLoad<matrix::Left>(&x_tile[j * ROW + down + matrix::SIDE], ROW);
-                let b0 = coopLoadT<matrix::Right>(&dy_tile[j * ROW + across], ROW);
-                let b1 = coopLoadT<matrix::Right>(&dy_tile[j * ROW + across + matrix::SIDE], ROW);
+                let a0 = coopLoad<matrix::Left>(&x_tile[(j * ROW + down) / matrix::CELL], ROW / matrix::CELL);
+                let a1 = coopLoad<matrix::Left>(&x_tile[(j * ROW + down + matrix::SIDE) / matrix::CELL], ROW / matrix::CELL);
+                let b0 = coopLoadT<matrix::Right>(&dy_tile[(j * ROW + across) / matrix::CELL], ROW / matrix::CELL);
+                let b1 = coopLoadT<matrix::Right>(&dy_tile[(j * ROW + across + matrix::SIDE) / matrix::CELL], ROW / matrix::CELL);
                 c00 = coopMultiplyAdd(a0, b0, c00);
                 c01 = coopMultiplyAdd(a0, b1, c01);
                 c10 = coopMultiplyAdd(a1, b0, c10);

@@ -95,17 +95,35 @@ fn main(
 
     let first = split * params.lines_per_split * params.out_width;
     let end = min(first + params.lines_per_split * params.out_width, params.lines * params.out_width);
+    // The next step's numbers are on their way while this one's are multiplied.
+    var p = first + load_pixel;
+    var next0 = seen(p, end, tap_row, tap_column, channel4);
+    var next1 = seen(p + 4u, end, tap_row, tap_column, channel4);
+    var next2 = seen(p + 8u, end, tap_row, tap_column, channel4);
+    var next3 = seen(p + 12u, end, tap_row, tap_column, channel4);
+    var next4 = upstream(p, end, load_column4);
+    var next5 = upstream(p + 4u, end, load_column4);
+    var next6 = upstream(p + 8u, end, load_column4);
+    var next7 = upstream(p + 12u, end, load_column4);
     for (var start = first; start < end; start += 16u) {
-        let p = start + load_pixel;
-        x_tile[lane] = seen(p, end, tap_row, tap_column, channel4);
-        x_tile[lane + 64u] = seen(p + 4u, end, tap_row, tap_column, channel4);
-        x_tile[lane + 128u] = seen(p + 8u, end, tap_row, tap_column, channel4);
-        x_tile[lane + 192u] = seen(p + 12u, end, tap_row, tap_column, channel4);
-        dy_tile[lane] = upstream(p, end, load_column4);
-        dy_tile[lane + 64u] = upstream(p + 4u, end, load_column4);
-        dy_tile[lane + 128u] = upstream(p + 8u, end, load_column4);
-        dy_tile[lane + 192u] = upstream(p + 12u, end, load_column4);
+        x_tile[lane] = next0;
+        x_tile[lane + 64u] = next1;
+        x_tile[lane + 128u] = next2;
+        x_tile[lane + 192u] = next3;
+        dy_tile[lane] = next4;
+        dy_tile[lane + 64u] = next5;
+        dy_tile[lane + 128u] = next6;
+        dy_tile[lane + 192u] = next7;
         workgroupBarrier();
+        p = start + 16u + load_pixel;
+        next0 = seen(p, end, tap_row, tap_column, channel4);
+        next1 = seen(p + 4u, end, tap_row, tap_column, channel4);
+        next2 = seen(p + 8u, end, tap_row, tap_column, channel4);
+        next3 = seen(p + 12u, end, tap_row, tap_column, channel4);
+        next4 = upstream(p, end, load_column4);
+        next5 = upstream(p + 4u, end, load_column4);
+        next6 = upstream(p + 8u, end, load_column4);
+        next7 = upstream(p + 12u, end, load_column4);
         for (var j = 0u; j < 256u; j += 16u) {
             let bl = dy_tile[j + across];
             let br = dy_tile[j + across + 8u];

@@ -18,6 +18,26 @@ const DEPTH: u32 = 2u * SIDE;
 // Rows of factors lie 16 bytes further apart than they are long, so that neighbours fall into other banks.
 const GAP: u32 = 8u;
 
+// Factors lie in workgroup memory as Cells: four at a time where drivers load matrices from vectors, which tells them how a row is
+// aligned. Metal, which has the smaller matrices, loads them from numbers alone. (NVIDIA's compiler ends at vectors of u32.)
+#if SIDE == 16
+alias Cell = vec4<f16>;
+const CELL: u32 = 4u;
+#else
+alias Cell = f16;
+const CELL: u32 = 1u;
+#endif
+
+// Eight factors that follow each other in a row: what an invocation loads at a time. A tile has FACTORS of them.
+struct Eight {
+    a: vec4<f32>,
+    b: vec4<f32>,
+}
+const FACTORS: u32 = TILE * DEPTH / 8u;
+// Each invocation takes one or two of them.
+const ROUNDS: u32 = (FACTORS + LANES - 1u) / LANES;
+
+
 // A finished matrix of each quarter, on its way to storage.
 var<workgroup> finished: array<f32, QUARTERS * SIDE * SIDE>;
 const FINISHED: u32 = SIDE * SIDE / 4u;

@@ -91,11 +91,11 @@ impl Needs {
     }
 
     fn planned(config: &Config, net: &NetConfig, adapter: &AdapterSummary) -> Result<(Self, TrainingStep)> {
-        let step = match TrainingStep::record(config, net, config.batch) {
+        let step = match TrainingStep::record_for(adapter, config, net, config.batch) {
             Ok(step) => step,
             Err(e) => {
                 // What is wrong at any batch is no matter of the batch.
-                TrainingStep::record(config, net, 2)?;
+                TrainingStep::record_for(adapter, config, net, 2)?;
                 return Err(refusal(config, net, adapter, &e.to_string()));
             }
         };
@@ -179,7 +179,7 @@ fn refusal(config: &Config, net: &NetConfig, adapter: &AdapterSummary, why: &str
 fn fitting_batch(config: &Config, net: &NetConfig, adapter: &AdapterSummary) -> Option<usize> {
     let free = adapter.free_memory();
     let fits = |batch: usize| {
-        let step = TrainingStep::record(config, net, batch);
+        let step = TrainingStep::record_for(adapter, config, net, batch);
         step.is_ok_and(|step| Allocation::new(&step.tape, true).misfit(adapter, free).is_none())
     };
     // A batch-norm over maps of one pixel has no variance to take of a single picture.

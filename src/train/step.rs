@@ -1,5 +1,6 @@
 //! The recorded training step: input, network, loss, gradients, optimiser, as one flat list of launches.
 
+use gatefold_engine::gpu::AdapterSummary;
 use gatefold_engine::ops::adam::{Adam, Preparation, Segment, adam};
 use gatefold_engine::ops::grad_norm::grad_norm;
 use gatefold_engine::ops::input::{self, Augment, InputOp};
@@ -44,7 +45,21 @@ impl TrainingStep {
     /// # Errors
     /// [`Error::Input`] if the network does not exist or the settings do not fit it.
     pub fn record(config: &Config, net: &NetConfig, batch: usize) -> Result<Self> {
-        let mut step = Self::record_keeping(config, net, batch)?;
+        Self::record_on(Tape::new(), config, net, batch)
+    }
+
+    /// Like [`TrainingStep::record`], with reductions cut as this adapter likes them.
+    ///
+    /// # Errors
+    /// As [`TrainingStep::record`].
+    pub fn record_for(adapter: &AdapterSummary, config: &Config, net: &NetConfig, batch: usize) -> Result<Self> {
+        let mut tape = Tape::new();
+        tape.split_for(adapter);
+        Self::record_on(tape, config, net, batch)
+    }
+
+    fn record_on(tape: Tape, config: &Config, net: &NetConfig, batch: usize) -> Result<Self> {
+        let mut step = Self::kept_on(tape, config, net, batch)?;
         step.tape.fuse();
         step.tape.recompute();
         Ok(step)
@@ -56,7 +71,11 @@ impl TrainingStep {
     /// # Errors
     /// As [`TrainingStep::record`].
     pub fn record_keeping(config: &Config, net: &NetConfig, batch: usize) -> Result<Self> {
-        let (size, mut tape) = (config.size, Tape::new());
+        Self::kept_on(Tape::new(), config, net, batch)
+    }
+
+    fn kept_on(mut tape: Tape, config: &Config, net: &NetConfig, batch: usize) -> Result<Self> {
+        let size = config.size;
         let accumulates = config.accumulate > 1;
         if accumulates {
             tape.accumulate_parameter_gradients();

@@ -41,3 +41,22 @@ fn storage_is_reused_and_slots_are_hardly_more_than_what_lives_at_the_busiest_la
     let (slots, total) = (layout.memory().slots, layout.check(&tape).unwrap().total);
     assert!(slots < total * 3 / 4, "{slots} of {total} bytes");
 }
+
+/// A GPU's reductions are cut into more parts than a processor's, and come to the same.
+#[test]
+fn reductions_are_cut_for_the_adapter() {
+    let gpu = crate::gpu();
+    let mut of_gpus = gpu.adapter().clone();
+    of_gpus.software = false;
+    let config = Config { net: "small".into(), size: 32, batch: 4, ..Config::default() };
+    let net = config.net_config(5);
+    let parts = |step: &TrainingStep| {
+        let sums = step.tape.launches().iter().filter(|launch| launch.label().contains("sum_splits"));
+        sums.map(|launch| launch.shape()).collect::<Vec<_>>()
+    };
+    let narrow = TrainingStep::record(&config, &net, 4).unwrap();
+    let wide = TrainingStep::record_for(&of_gpus, &config, &net, 4).unwrap();
+    assert_ne!(parts(&narrow), parts(&wide));
+    let same = TrainingStep::record_for(gpu.adapter(), &config, &net, 4).unwrap();
+    assert_eq!(parts(&narrow), parts(&same));
+}

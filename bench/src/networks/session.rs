@@ -91,7 +91,7 @@ impl Session {
         let net_config = config.net_config(load.classes);
         let needs = Needs::of(&config, &net_config, gpu.adapter())?;
         let start = Instant::now();
-        let step = TrainingStep::record(&config, &net_config, load.batch)?;
+        let step = TrainingStep::record_for(gpu.adapter(), &config, &net_config, load.batch)?;
         let store = ParameterStore::new(gpu, step.tape.spec(), true)?;
         let (parameters, states) = step.tape.spec().initial(1);
         store.write(gpu, Arena::Parameters, &parameters)?;

@@ -17,7 +17,7 @@ mod kernels;
 mod splits;
 
 use candidates::Pass;
-use splits::{Splits, WANTED_INVOCATIONS};
+use splits::Splits;
 
 /// Slides `weight` over `x`.
 ///
@@ -204,7 +204,7 @@ impl Conv {
         let (x, y, weights) = (self.x, self.y.shape, self.weight.shape.len());
         let lines = y.n * y.h;
         let tiles = self.window.area() * self.cin().div_ceil(8) * self.cout().div_ceil(8);
-        let splits = Splits::new(lines, WANTED_INVOCATIONS.div_ceil(tiles), weights);
+        let splits = Splits::new(lines, tape.wanted_invocations().div_ceil(tiles), weights);
         let sums = splits.destination(tape, to);
         let launch = self.with_vectors(Launch::new("conv2d", "grad_weight").read(x).read(dy).write(sums));
         // The block is `conv::Weights`.
@@ -220,7 +220,7 @@ impl Conv {
 /// `db[c]` is the sum of `dy` over all pixels.
 fn grad_bias(tape: &mut Tape, dy: Tensor, to: GradDestination) {
     let (pixels, channels) = (dy.shape.pixels(), dy.shape.c);
-    let splits = Splits::at_least_two(pixels, (WANTED_INVOCATIONS / 4).div_ceil(channels), channels);
+    let splits = Splits::at_least_two(pixels, (tape.wanted_invocations() / 4).div_ceil(channels), channels);
     let sums = splits.destination(tape, to);
     let launch = Launch::new("conv2d", "grad_bias").read(dy).write(sums);
     let launch = launch.u32(pixels).u32(splits.each).u32(splits.count).view(dy);

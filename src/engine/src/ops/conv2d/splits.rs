@@ -5,9 +5,6 @@ use crate::shader;
 use crate::tape::{GradDestination, Launch, Tape};
 use crate::tensor::{Shape, Tensor};
 
-/// Invocations that keep any adapter busy; reductions are split until there are about as many.
-pub const WANTED_INVOCATIONS: usize = 1 << 14;
-
 /// Words of scratch that a split reduction may take (32 MiB).
 const MOST_SCRATCH: usize = 8 << 20;
 
