@@ -51,6 +51,15 @@ impl Ranked {
 /// How often the interval draws groups anew.
 const DRAWS: u64 = 1000;
 
+/// How often each of `count` groups is drawn if as many are drawn with replacement.
+pub fn drawn_again(count: usize, seed: u64, stream: u64) -> Vec<u32> {
+    let mut dice = ChaCha8Rng::seed_from_u64(seed);
+    dice.set_stream(stream);
+    let mut times = vec![0; count];
+    (0..count).for_each(|_| times[dice.random_range(0..count)] += 1);
+    times
+}
+
 /// Areas of `scores` if whole groups are drawn again with replacement, a list for each list of scores; the same draws for all, so
 /// that differences can be taken.
 pub fn bootstrap(scores: &[&[f64]], labels: &[bool], groups: &[usize], seed: u64) -> Vec<Vec<f64>> {
@@ -58,10 +67,7 @@ pub fn bootstrap(scores: &[&[f64]], labels: &[bool], groups: &[usize], seed: u64
     let count = groups.iter().max().map_or(0, |most| most + 1);
     let mut areas = vec![Vec::new(); scores.len()];
     for draw in 0..DRAWS {
-        let mut dice = ChaCha8Rng::seed_from_u64(seed);
-        dice.set_stream(draw);
-        let mut times = vec![0_u32; count];
-        (0..count).for_each(|_| times[dice.random_range(0..count)] += 1);
+        let times = drawn_again(count, seed, draw);
         let pictures = || labels.iter().zip(groups).map(|(&label, &group)| (label, times[group]));
         let drawn: Option<Vec<f64>> = ranked.iter().map(|ranked| ranked.auc(pictures())).collect();
         // A draw without one of the sides says nothing.

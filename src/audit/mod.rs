@@ -23,7 +23,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gatefold_engine::gpu::Gpu;
-use image::RgbImage;
 use serde::Serialize;
 
 use self::auc::quantile;
@@ -294,11 +293,7 @@ fn ask_files(
 /// Features of all squares after the same degradation.
 fn harmonised(dataset: &Dataset, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<Table> {
     let pack = &dataset.pack;
-    let small = |i: usize| {
-        let square = RgbImage::from_raw(pack.size(), pack.size(), pack.image(i)?.to_vec());
-        let square = square.ok_or_else(|| Error::run("a square of the pack has the wrong length"))?;
-        Ok(remake::harmonised(&square).map_err(Error::run)?.into_raw())
-    };
+    let small = |i: usize| Ok(remake::harmonised(&pack.picture(i)?).map_err(Error::run)?.into_raw());
     features::table(pack.size() as usize, pack.len(), small, progress)
 }
 

@@ -268,11 +268,8 @@ fn score(
         chosen.iter().map(|&(i, split)| Cover { split, ..dataset.manifest.covers[i].clone() }).collect();
     let manifest = Manifest { covers, ..dataset.manifest.clone() };
     manifest.write(&folder.path().join(MANIFEST))?;
-    let size = dataset.pack.size();
-    let squares = chosen.iter().map(|&(i, _)| {
-        let square = RgbImage::from_raw(size, size, dataset.pack.image(i)?.to_vec());
-        Ok(square.map(|square| view.of(&square, effort.side, seed, i as u64).into_raw()).unwrap_or_default())
-    });
+    let squares =
+        chosen.iter().map(|&(i, _)| Ok(view.of(&dataset.pack.picture(i)?, effort.side, seed, i as u64).into_raw()));
     let hashes = manifest.covers.iter().map(|cover| cover.hash);
     pack::write(&folder.path().join(PACK), effort.side, Fit::Crop.into(), squares, hashes)?;
     let config = Config {

@@ -306,7 +306,7 @@ fn randomise(model: &Model, question: &Question, pictures: &Pictures, out: &Path
     let at = |done: usize, total: usize| progress.at(done, total);
     let (found, maps) = randomisation::randomise(model, question, pictures, randomisation::SEED, &at)?;
     for (of, maps) in found.methods.iter().zip(maps) {
-        let covers = pictures.pixels.iter().map(|picture| gallery::seen(model, picture));
+        let covers = pictures.pixels.iter().map(|picture| gallery::seen(&model.header, picture));
         let rows = covers.zip(maps).map(|(cover, maps)| {
             let maps = maps.into_iter().map(|explanation| explanation.heat).collect();
             Ok(StripRow { cover: cover?, maps })

@@ -273,10 +273,7 @@ fn cell(item: &Item, number: String, label: String) -> Cell {
     // The file has more pixels than a square for a small network.
     let file = || picture::load(&item.path, CELL, Fit::Pad).ok().map(|picture| picture.pixels);
     let picture = match &item.pixels {
-        Pixels::Packed(dataset, place) => file().or_else(|| {
-            let (size, pixels) = (dataset.pack.size(), dataset.pack.image(*place).ok()?);
-            RgbImage::from_raw(size, size, pixels.to_vec())
-        }),
+        Pixels::Packed(dataset, place) => file().or_else(|| dataset.pack.picture(*place).ok()),
         Pixels::File => file(),
         Pixels::None(_) => None,
     };

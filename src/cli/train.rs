@@ -15,7 +15,7 @@ pub use arguments::{Arguments, TuningArguments};
 pub use folds::text as folds_text;
 pub use progress::{Limit, TrainingProgress};
 
-use super::console::{self, duration};
+use super::console::{self, duration, percent};
 use super::data::Console;
 use super::{GpuArguments, interrupt, report};
 use crate::score::Metrics;
@@ -92,6 +92,20 @@ pub fn shown(trainer: Trainer, mut progress: TrainingProgress) -> Result<Outcome
         console::say(format!("note: {note}"));
     }
     trainer.train(&mut progress)
+}
+
+/// Trains one of several runs in the folder `root`, and writes its report.
+fn one_of_several(root: &Path, trainer: Trainer, arguments: &Arguments) -> Result<Outcome> {
+    let gpu = trainer.gpu();
+    let outcome = train(trainer, !arguments.no_tensorboard, None)?;
+    report::after_training(root, &gpu);
+    Ok(outcome)
+}
+
+/// The scores of one of several runs, below "accuracy  balanced  macro-F1    loss".
+fn scores(m: &Metrics) -> String {
+    let Metrics { accuracy, balanced_accuracy, macro_f1, loss, .. } = m;
+    format!("{:>8}  {:>8}  {macro_f1:>8.3}  {loss:>6.3}", percent(*accuracy), percent(*balanced_accuracy))
 }
 
 #[derive(Serialize)]

@@ -15,6 +15,7 @@ use super::{CANNOT_SHOW, Explainer, Method, Question};
 use crate::data::picture::fit::{Region, centred, hundredths};
 use crate::data::picture::{Picture, load_rgb};
 use crate::score::model::Model;
+use crate::weights::Header;
 use crate::{Error, Result};
 
 /// The contact sheet's file name.
@@ -73,7 +74,7 @@ impl Original {
     fn of(model: &Model, picture: &Picture, peak: Option<(u32, u32)>) -> Self {
         let (width, height) = (picture.width, picture.height);
         let (size, whole) = (model.size(), model.picture_size());
-        let square = model.pipeline().region(width, height, whole).inner(centred(whole, size), size, whole);
+        let square = model.pipeline().region(width, height, whole).inner(size, whole);
         let place = |start: f64, length: f64, pixel: u32| start + (f64::from(pixel) + 0.5) / f64::from(size) * length;
         let peak =
             peak.map(|(x, y)| [place(square.x, square.width, x), place(square.y, square.height, y)].map(hundredths));
@@ -94,9 +95,12 @@ pub fn class_of(model: &Model, name: &str) -> Result<usize> {
     })
 }
 
-/// What the network sees of a picture (RGB bytes, the model's picture size squared x 3).
-pub fn seen(model: &Model, picture: &[u8]) -> Result<RgbImage> {
-    let (size, square) = (model.size(), model.picture_size());
+/// What a network sees of a picture (RGB bytes, [`Header::picture_size`] squared x 3): its centre.
+///
+/// # Errors
+/// If the picture has another size.
+pub fn seen(header: &Header, picture: &[u8]) -> Result<RgbImage> {
+    let [square, size] = [header.picture_size(), header.net.size].map(|pixels| pixels as u32);
     let whole = RgbImage::from_raw(square, square, picture.to_vec());
     let whole = whole.ok_or_else(|| Error::run("a picture of another size"))?;
     let edge = centred(square, size);
@@ -127,7 +131,8 @@ pub fn write(
         let pixels = picture.pixels.as_raw();
         let full = original.then(|| load_rgb(path)).transpose();
         let full = full.map_err(|e| Error::input(format!("{}: {e}", path.display())))?;
-        let cover = image::imageops::resize(&seen(model, pixels)?, side, side, image::imageops::FilterType::CatmullRom);
+        let cover =
+            image::imageops::resize(&seen(&model.header, pixels)?, side, side, image::imageops::FilterType::CatmullRom);
         let name = unique_name(path, &mut names);
         for explanation in explainer.explain_each(pixels, question.class)? {
             let method = explanation.method;

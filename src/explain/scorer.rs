@@ -86,7 +86,7 @@ impl Scorer {
                 if let Some(done) = running.take() {
                     self.collect(done, &mut logits)?;
                 }
-                return Err(Error::run("nobody waits for this answer any more"));
+                return Err(Error::run("the question was withdrawn"));
             }
             let here = self.batch.min(count - start);
             batch[..here * words].par_chunks_mut(words).enumerate().for_each(|(i, place)| draw(start + i, place));

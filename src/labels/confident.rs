@@ -4,8 +4,6 @@
 //! In the paper's letters: ỹ is the label that was given, y* the true one, p the probability that a network gives for a cover that was
 //! in none of its training. All sums run in the order of the covers, so the same answers give the same result.
 
-use std::cmp::Ordering;
-
 /// What a network says of one cover: its label, and the probabilities of classes. Those that are left out count as 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Opinion {
@@ -21,12 +19,8 @@ impl Opinion {
         self.of(self.label)
     }
 
-    /// Normalised margin: the label's probability less that of the most probable other class, between -1 and 1.
-    pub fn margin(&self) -> f32 {
-        self.margin_of(self.label)
-    }
-
-    /// The margin of any class, as if it were the label.
+    /// Normalised margin of a class as if it were the label: its probability less that of the most probable other class, between -1
+    /// and 1.
     pub fn margin_of(&self, label: usize) -> f32 {
         self.of(label) - self.best_but(label).map_or(0.0, |(_, p)| p)
     }
@@ -76,6 +70,8 @@ pub fn learn(opinions: &[Opinion], classes: usize) -> Confident {
         *sum += f64::from(opinion.self_confidence());
         *count += 1;
     }
+    let mut of_label: Vec<Vec<usize>> = vec![Vec::new(); classes];
+    opinions.iter().enumerate().for_each(|(i, opinion)| of_label[opinion.label].push(i));
     // A class without covers can be confidently nothing.
     let thresholds: Vec<f64> =
         sums.iter().map(|&(sum, count)| if count > 0 { sum / count as f64 } else { f64::INFINITY }).collect();
@@ -99,26 +95,18 @@ pub fn learn(opinions: &[Opinion], classes: usize) -> Confident {
         let confident: u64 = row.iter().map(|(_, count)| count).sum();
         // The joint is scaled so that its rows have as many covers as the labels do (equation 3).
         let scale = sums[label].1 as f64 / confident as f64;
-        let own: Vec<usize> = (0..opinions.len()).filter(|&i| opinions[i].label == label).collect();
         for &((_, class), count) in row.iter().filter(|((_, class), _)| *class != label) {
             let stands_for = count as f64 * scale;
             wrong += stands_for;
-            let lead = |i: usize| opinions[i].of(class) - opinions[i].self_confidence();
-            let mut order = own.clone();
-            order.sort_by(|&a, &b| lead(b).total_cmp(&lead(a)).then(a.cmp(&b)));
+            let lead = |&i: &usize| (opinions[i].of(class) - opinions[i].self_confidence(), i);
             // No cover is pruned for a class that the network finds less probable than its label.
-            let pruned = order.iter().take(stands_for.round() as usize).take_while(|&&i| lead(i) > 0.0);
-            pruned.for_each(|&i| suspects[i] = true);
+            let mut order: Vec<(f32, usize)> =
+                of_label[label].iter().map(lead).filter(|(lead, _)| *lead > 0.0).collect();
+            order.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+            order.iter().take(stands_for.round() as usize).for_each(|&(_, i)| suspects[i] = true);
         }
     }
     Confident { thresholds, counted, joint, suspects, wrong }
-}
-
-/// The order of suspicion: the first is the most likely wrong. Of equal ones the first cover comes first.
-pub fn ranked(suspicion: &[f64]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..suspicion.len()).collect();
-    order.sort_by(|&a, &b| suspicion[b].partial_cmp(&suspicion[a]).unwrap_or(Ordering::Equal).then(a.cmp(&b)));
-    order
 }
 
 #[cfg(test)]
@@ -146,8 +134,12 @@ mod tests {
         assert_eq!(found.joint, [((0, 0), 2), ((0, 1), 1), ((1, 0), 1), ((1, 1), 2)]);
         assert_eq!(found.suspects, [false, false, true, false, false, true]);
         assert!((found.wrong - 2.0).abs() < 1e-9);
-        assert!((opinions[2].self_confidence() - 0.2).abs() < 1e-6 && (opinions[2].margin() + 0.6).abs() < 1e-6);
-        assert_eq!(ranked(&opinions.map(|o| -f64::from(o.margin()))), [5, 2, 4, 1, 3, 0]);
+        assert!((opinions[2].self_confidence() - 0.2).abs() < 1e-6 && (opinions[2].margin_of(0) + 0.6).abs() < 1e-6);
+        let mut order: Vec<usize> = (0..6).collect();
+        order.sort_by(|&a, &b| {
+            opinions[a].margin_of(opinions[a].label).total_cmp(&opinions[b].margin_of(opinions[b].label))
+        });
+        assert_eq!(order, [5, 2, 4, 1, 3, 0]);
     }
 
     /// Both classes reach their thresholds, so the more probable counts; and a cover that reaches none counts nowhere, but the joint

@@ -62,8 +62,8 @@ pub struct Row {
     pub near: Vec<Near>,
     /// How many of them have the label, and the suggestion.
     pub near_labels: [usize; 2],
-    /// Covers that look alike from afar, or show the same, and have another label.
-    pub alike: Vec<usize>,
+    /// The first cover that looks alike from afar, or shows the same, and has another label.
+    pub alike: Option<usize>,
 }
 
 impl Found {
@@ -91,7 +91,7 @@ impl Found {
                 "; of the {all} most alike covers {near_suggestion} are {suggestion} and {near_label} {label}"
             );
         }
-        if let Some(&other) = row.alike.first() {
+        if let Some(other) = row.alike {
             let cover = &self.dataset.manifest.covers[other];
             let name = cover.strings.path().file_name().unwrap_or_default().to_string_lossy();
             why += &format!("; {name} looks alike and is {}", class(cover.label));
@@ -144,7 +144,7 @@ pub fn find(gpu: &Arc<Gpu>, folds: &Folds, answers: &Predictions, out: &Path, pr
                 suspect: trust.can_tell && confident.suspects[cover],
                 probabilities: [opinion.self_confidence(), opinion.of(suggestion)],
                 near_labels: [count(label), count(suggestion)],
-                alike: alike.get(&cover).cloned().unwrap_or_default(),
+                alike: alike.get(&cover).copied(),
                 near,
             }
         })
@@ -172,8 +172,8 @@ fn of_folds(gpu: &Arc<Gpu>, folds: &Folds, covers: usize, out: &Path, progress: 
     Ok(all)
 }
 
-/// For each cover those that look alike, by the column that keeps such together, and have another label.
-fn alike(dataset: &Dataset) -> HashMap<usize, Vec<usize>> {
+/// For each cover the first that looks alike, by the column that keeps such together, and has another label.
+fn alike(dataset: &Dataset) -> HashMap<usize, usize> {
     let manifest = &dataset.manifest;
     let Some(column) = manifest.group_columns.iter().position(|column| column == DUPLICATES) else {
         return HashMap::new();
@@ -189,9 +189,8 @@ fn alike(dataset: &Dataset) -> HashMap<usize, Vec<usize>> {
     let mut alike = HashMap::new();
     for group in groups.values() {
         for &i in group {
-            let others: Vec<usize> = group.iter().copied().filter(|&j| label(j) != label(i)).collect();
-            if !others.is_empty() {
-                alike.insert(i, others);
+            if let Some(&other) = group.iter().find(|&&j| label(j) != label(i)) {
+                alike.insert(i, other);
             }
         }
     }

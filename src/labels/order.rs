@@ -24,10 +24,10 @@ pub struct Order {
 }
 
 /// How much neighbours may count. By themselves they are worse than any network was.
-pub const VOTES: [f32; 3] = [0.0, 0.25, 0.5];
+const VOTES: [f32; 3] = [0.0, 0.25, 0.5];
 
 impl Order {
-    /// All that are tried, with each of [`VOTES`].
+    /// All that are tried, with each of `VOTES`.
     pub fn all() -> impl Iterator<Item = Self> {
         let measures = [Measure::SelfConfidence, Measure::NormalisedMargin];
         VOTES.into_iter().flat_map(move |vote| measures.map(|measure| Self { measure, vote }))

@@ -81,7 +81,7 @@
     row.radios.forEach((radio) => radio.addEventListener("change", changed));
     const [done, to] = kept[row.cover[0]] ?? [];
     const radio = row.radios.find((radio) => radio.value === done);
-    if (!radio || !(done !== "change" || classes.includes(to))) continue;
+    if (!radio || (done === "change" && !classes.includes(to))) continue;
     radio.checked = true;
     if (done === "change") { fill(); row.choice.value = to; }
   }

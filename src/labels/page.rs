@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use image::RgbImage;
 use image::imageops::{FilterType, resize};
 use maud::{Markup, PreEscaped, html};
+use rayon::prelude::*;
 
 use super::table::{contradicts, other_label};
 use super::{Found, Row};
@@ -31,11 +31,9 @@ const JOINT: usize = 30;
 /// # Errors
 /// [`Error::Run`] if a picture cannot be drawn; [`Error::Input`] if one in the pack is damaged.
 pub fn page(found: &Found, most: usize, name: &str) -> Result<Page> {
-    let mut number = 0;
     let mut sections = vec![];
-    let contradictions = contradictions(found, most, &mut number)?;
-    let left = most - number;
-    sections.push(Section::new("labels", "Labels that look wrong", labels(found, left, &mut number)?));
+    let (before, contradictions) = contradictions(found, most)?;
+    sections.push(Section::new("labels", "Labels that look wrong", labels(found, most - before, before)?));
     if let Some(body) = contradictions {
         sections.push(Section::new("same", "The same picture with several labels", body));
     }
@@ -66,12 +64,12 @@ fn sentence(text: &str) -> String {
     format!("{first}{}.", letters.as_str())
 }
 
-fn labels(found: &Found, most: usize, number: &mut usize) -> Result<Markup> {
+/// At most so many rows, after so many entries that are numbered already.
+fn labels(found: &Found, most: usize, before: usize) -> Result<Markup> {
     let shown = &found.rows[..most.min(found.rows.len())];
-    let mut items = vec![];
-    for row in shown {
-        items.push(item(found, row, number)?);
-    }
+    // Each reads several pictures from their files.
+    let items = shown.par_iter().enumerate().map(|(i, row)| item(found, row, before + i + 1));
+    let items: Vec<Markup> = items.collect::<Result<_>>()?;
     let suspects = found.suspects();
     let beyond = suspects.saturating_sub(shown.iter().filter(|row| row.suspect).count());
     Ok(html! {
@@ -100,7 +98,7 @@ fn json(value: &[String]) -> Result<String> {
     Ok(serde_json::to_string(value).map_err(Error::run)?.replace('<', "\\u003c"))
 }
 
-fn item(found: &Found, row: &Row, number: &mut usize) -> Result<Markup> {
+fn item(found: &Found, row: &Row, number: usize) -> Result<Markup> {
     let (manifest, classes) = (&found.dataset.manifest, found.classes());
     let cover = &manifest.covers[row.cover];
     let (path, label, suggestion) = (cover.strings.path_text(), &classes[row.label], &classes[row.suggestion]);
@@ -127,13 +125,12 @@ fn item(found: &Found, row: &Row, number: &mut usize) -> Result<Markup> {
 
 /// A cover with its label, what speaks against it, and what may be done.
 fn entry(
-    number: &mut usize,
+    number: usize,
     [path, label, suggestion]: [&str; 3],
     picture: &Markup,
     note: Option<&str>,
     body: &Markup,
 ) -> Markup {
-    *number += 1;
     let (name, file) = (format!("cover-{number}"), Path::new(path).file_name().unwrap_or_default().to_string_lossy());
     // As JSON, so that line breaks in names come back as they are.
     let told = serde_json::json!([path, label, suggestion]).to_string();
@@ -164,19 +161,15 @@ fn picture(found: &Found, cover: usize, side: u32, alt: &str) -> Result<Markup> 
     let path = found.dataset.manifest.covers[cover].strings.path();
     let drawn = match picture::load(path, side, Fit::Pad) {
         Ok(loaded) => loaded.pixels,
-        Err(_) => {
-            let (pack, size) = (&found.dataset.pack, found.dataset.pack.size());
-            let square = RgbImage::from_raw(size, size, pack.image(cover)?.to_vec());
-            resize(&square.ok_or_else(|| Error::run("a picture of another size"))?, side, side, FilterType::CatmullRom)
-        }
+        Err(_) => resize(&found.dataset.pack.picture(cover)?, side, side, FilterType::CatmullRom),
     };
     Ok(page::picture(&page::jpeg(&drawn, QUALITY)?, alt))
 }
 
-/// Pictures that were left out because the same picture has several labels.
-fn contradictions(found: &Found, most: usize, number: &mut usize) -> Result<Option<Markup>> {
+/// Pictures that were left out because the same picture has several labels, and how many of them are shown.
+fn contradictions(found: &Found, most: usize) -> Result<(usize, Option<Markup>)> {
     if found.contradictions.is_empty() {
-        return Ok(None);
+        return Ok((0, None));
     }
     let (mut items, mut all) = (vec![], 0);
     for (group, member) in found.contradictions.iter().flat_map(|group| group.members.iter().map(move |m| (group, m))) {
@@ -185,17 +178,24 @@ fn contradictions(found: &Found, most: usize, number: &mut usize) -> Result<Opti
         if items.len() < most.div_ceil(2) {
             let body = html! { p.why { (sentence(&contradicts(member))) } };
             let other = other_label(group, member);
-            items.push(entry(number, [&member.path, &member.label, &other], &member_picture(member)?, None, &body));
+            items.push(entry(
+                items.len() + 1,
+                [&member.path, &member.label, &other],
+                &member_picture(member)?,
+                None,
+                &body,
+            ));
         }
     }
-    Ok(Some(html! {
+    let body = html! {
         p {
             "These " (all) " pictures were left out when the data were read, since one of their labels must be wrong: the networks have not seen them. Change or drop "
             "the wrong ones, and an import with the corrections takes the others in."
             @if items.len() < all { " The first " (items.len()) " are here; labels.csv begins with all." }
         }
         ul.decide { @for item in &items { (item) } }
-    }))
+    };
+    Ok((items.len(), Some(body)))
 }
 
 fn member_picture(member: &ToldMember) -> Result<Markup> {

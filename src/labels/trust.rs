@@ -3,11 +3,12 @@
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 use serde::Serialize;
 
 use super::confident::Opinion;
-use super::order::{Measure, Order, VOTES};
-use crate::audit::auc::{Ranked, interval};
+use super::order::{Measure, Order};
+use crate::audit::auc::{Ranked, drawn_again, interval};
 use crate::train::folds::Score;
 
 /// A drawn label must look more wrong than a given one this often, by the lower end of the interval, before anything is called a
@@ -65,11 +66,7 @@ impl Trust {
         classes: usize,
         seed: u64,
     ) -> Self {
-        let beliefs = VOTES.map(|vote| (vote, believed(vote)));
-        let of_order = |order: Order| {
-            let own = beliefs.iter().find(|(vote, _)| *vote == order.vote);
-            own.map_or_else(Vec::new, |(_, beliefs)| drawn(order, beliefs, classes, seed))
-        };
+        let of_order = |order: Order| drawn(order, &believed(order.vote), classes, seed);
         let all = Order::all().map(|order| (order, mean(&of_order(order), |_| 1)));
         // The first of equals.
         let best = all.reduce(|best, other| if other.1 > best.1 { other } else { best });
@@ -122,15 +119,11 @@ fn drawn(order: Order, beliefs: &[Opinion], classes: usize, seed: u64) -> Vec<Of
 /// The area and its interval.
 fn measured(of_classes: &[OfClass], groups: &[usize], seed: u64) -> (f64, [f64; 2]) {
     let count = groups.iter().max().map_or(0, |most| most + 1);
-    let draws: Vec<f64> = (0..DRAWS)
-        .map(|draw| {
-            let mut dice = ChaCha8Rng::seed_from_u64(seed);
-            dice.set_stream(1 + draw);
-            let mut times = vec![0; count];
-            (0..count).for_each(|_| times[dice.random_range(0..count)] += 1);
-            mean(of_classes, |cover| times[groups[cover]])
-        })
-        .collect();
+    let draw = |draw: u64| {
+        let times = drawn_again(count, seed, 1 + draw);
+        mean(of_classes, |cover| times[groups[cover]])
+    };
+    let draws: Vec<f64> = (0..DRAWS).into_par_iter().map(draw).collect();
     (mean(of_classes, |_| 1), interval(&draws))
 }
 

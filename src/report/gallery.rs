@@ -4,15 +4,15 @@ mod choice;
 
 use std::collections::{BTreeSet, HashMap};
 
-use image::RgbImage;
-use image::imageops::{FilterType, crop_imm, resize};
+use image::imageops::{FilterType, resize};
 use maud::{Markup, html};
 
-use self::choice::{Choice, per_class};
+use self::choice::Choice;
 use super::page;
 use super::run::{Run, Test};
 use super::words::{percent, short};
 use crate::data::Split;
+use crate::explain::gallery::seen;
 use crate::explain::render::NO_EVIDENCE;
 use crate::explain::{CANNOT_SHOW, Explainer};
 use crate::score::metrics::Answer;
@@ -68,7 +68,7 @@ impl<'a> Gallery<'a> {
     /// [`Error::Run`] if a picture cannot be drawn.
     pub fn markup(mut self, most: usize) -> Result<(Markup, Cells)> {
         let (covers, classes) = (&self.test.predictions.covers, self.run.header.labels.len());
-        let Choice { hits, mistakes, more } = Choice::new(covers, classes, most);
+        let Choice { hits, mistakes, more, each } = Choice::new(covers, classes, most);
         let chosen: Vec<&Answered> = [&hits[..], &mistakes, &more].concat();
         let none = |right: bool| match right {
             _ if covers.iter().any(|cover| cover.answer.is_right() == right) => "",
@@ -83,7 +83,7 @@ impl<'a> Gallery<'a> {
         let layer = self.explainer.as_ref().map(|e| e.layer().to_owned());
         let body = html! {
             p {
-                "The most probable answers that were right, and those that were wrong, at most " (per_class(classes, hits.len())) " of each true class before others fill "
+                "The most probable answers that were right, and those that were wrong, at most " (each) " of each true class before others fill "
                 "up; then, in turn, the surest and the least sure of each cell of the confusion matrix. These are " (chosen.len()) " of " (covers.len()) " test covers. "
                 @if let Some(layer) = &layer {
                     "On each cover lies its Grad-CAM at layer " code { (layer) } ", which shows when the cover is pointed at: the warmer, the more that place speaks for the "
@@ -142,12 +142,7 @@ impl<'a> Gallery<'a> {
         let place =
             place.ok_or_else(|| Error::run(format!("{}: is not in the run's data", answered.path.display())))?;
         let bytes = self.run.dataset.pack.image(place)?;
-        let (square, size) = (self.run.header.picture_size() as u32, self.run.header.net.size as u32);
-        let cover = RgbImage::from_raw(square, square, bytes.to_vec())
-            .ok_or_else(|| Error::run("a picture of another size"))?;
-        // What the network sees of it.
-        let edge = (square - size) / 2;
-        let cover = resize(&*crop_imm(&cover, edge, edge, size, size), SIDE, SIDE, FilterType::CatmullRom);
+        let cover = resize(&seen(&self.run.header, bytes)?, SIDE, SIDE, FilterType::CatmullRom);
         let Answer { label, predicted: answer, confidence, truth, .. } = answered.answer;
         let overlay = match &mut self.explainer {
             Some(explainer) => Some(explainer.explain(bytes, Some(answer))?.heat.overlay(&cover)),

@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use gatefold_engine::file::write_atomically;
 use image::codecs::jpeg::JpegEncoder;
-use image::{ImageFormat, RgbImage};
+use image::{ImageBuffer, ImageFormat, PixelWithColorType, RgbImage};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde::Serialize;
 
@@ -200,23 +200,31 @@ pub fn picture(data: &str, alt: &str) -> Markup {
     html! { img src=(data) alt=(alt) loading="lazy"; }
 }
 
-/// A picture as a `data:` address, as a JPEG: for covers.
+/// A picture as a JPEG.
 ///
 /// # Errors
 /// [`Error::Run`] if it cannot be encoded.
-pub fn jpeg(picture: &RgbImage, quality: u8) -> Result<String> {
+pub fn jpeg_bytes(picture: &RgbImage, quality: u8) -> Result<Vec<u8>> {
     let mut bytes = vec![];
     JpegEncoder::new_with_quality(&mut bytes, quality)
         .encode_image(picture)
         .map_err(|e| Error::run(format!("a picture of the page cannot be encoded ({e})")))?;
-    Ok(format!("data:image/jpeg;base64,{}", STANDARD.encode(bytes)))
+    Ok(bytes)
+}
+
+/// A picture as a `data:` address, as a JPEG: for covers.
+///
+/// # Errors
+/// As [`jpeg_bytes`].
+pub fn jpeg(picture: &RgbImage, quality: u8) -> Result<String> {
+    Ok(format!("data:image/jpeg;base64,{}", STANDARD.encode(jpeg_bytes(picture, quality)?)))
 }
 
 /// A picture as a `data:` address, as a PNG: for drawings.
 ///
 /// # Errors
 /// [`Error::Run`] if it cannot be encoded.
-pub fn png(picture: &RgbImage) -> Result<String> {
+pub fn png<P: PixelWithColorType<Subpixel = u8>>(picture: &ImageBuffer<P, Vec<u8>>) -> Result<String> {
     let mut bytes = Cursor::new(vec![]);
     picture
         .write_to(&mut bytes, ImageFormat::Png)

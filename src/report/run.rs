@@ -81,8 +81,7 @@ impl Test {
             made.write(&path)?;
             made
         };
-        let hash = |&i: &usize| dataset.manifest.covers[i].hash.to_string();
-        if !predictions.covers.iter().map(|c| c.hash.clone()).eq(indices.iter().map(hash)) {
+        if !predictions.are_of(&dataset.manifest.covers, &indices) {
             let path = path.display();
             return Err(Error::input(format!(
                 "{path}: is not of this run's test set; delete it, and report makes it anew"

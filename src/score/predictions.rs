@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use gatefold_engine::file::write_atomically;
 
-use crate::data::Dataset;
+use crate::data::{Cover, Dataset};
 use crate::score::metrics::{Answer, Metrics, WHOLE, is_probability};
 use crate::score::model::{Inference, probabilities};
 use crate::{Error, Result};
@@ -97,6 +97,12 @@ fn columns(labels: &[String], all: bool) -> Vec<String> {
 }
 
 impl Predictions {
+    /// Whether these are the answers for the covers at `places`, in that order.
+    pub fn are_of(&self, covers: &[Cover], places: &[usize]) -> bool {
+        let hash = |&place: &usize| covers.get(place).map(|cover| cover.hash.to_string());
+        self.covers.iter().map(|cover| Some(cover.hash.clone())).eq(places.iter().map(hash))
+    }
+
     /// What a network answers for the covers `indices` of a data set with its classes, `labels`, and its picture size. Only what is
     /// kept of an answer stays in memory. `no_number` is the error for an answer that is not finite.
     ///

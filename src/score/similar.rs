@@ -137,13 +137,14 @@ impl Index {
             .filter(|place| !same(place))
             .map(|place| (place, dot(&asked, &self.units[place * width..][..asked.len()])))
             .collect();
+        let itself = found.len() < self.len();
         let nearer = |a: &(usize, f32), b: &(usize, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
         if found.len() > most && most > 0 {
             found.select_nth_unstable_by(most - 1, nearer);
         }
         found.truncate(most);
         found.sort_by(nearer);
-        (found, (0..self.len()).any(|place| same(&place)))
+        (found, itself)
     }
 }
 

@@ -182,7 +182,7 @@ struct Limits {
 const FEW: usize = 20;
 
 /// Said beside every answer where there is no test set.
-const UNTESTED: &str = "This run has no test set, so nobody knows how often such an answer is right.";
+const UNTESTED: &str = "This run has no test set, so it is not known how often such an answer is right.";
 
 impl About {
     /// Everything, for the page.
@@ -264,7 +264,7 @@ impl About {
         let between = format!("between {:.0} and {:.0} %", 100.0 * from, 100.0 * to);
         let text = match found.count {
             0 => format!(
-                "None of the {} test covers got an answer {between}, so nobody knows how often one is right.",
+                "None of the {} test covers got an answer {between}, so it is not known how often one is right.",
                 thousands(metrics.n as u64)
             ),
             count => {

@@ -15,7 +15,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use gatefold_engine::hint::did_you_mean;
 use serde::{Deserialize, Serialize};
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, oneshot};
 
 use super::about::{About, Trust};
 use super::device::{Ask, Job, Map};
@@ -26,27 +26,28 @@ use super::map::{Drawn, draw};
 use super::refusal::Refusal;
 use super::training::{Near, Training};
 use super::upload::{Door, Eye, Original, on_a_core};
+use crate::explain::gallery::seen;
 use crate::explain::{CANNOT_SHOW, Method};
 use crate::report::page::STYLE;
 use crate::score::metrics::predicted;
 
 /// What all requests share.
 pub struct Shared {
-    pub address: Arc<SocketAddr>,
     pub about: About,
     pub eye: Eye,
     pub folders: Arc<Folders>,
     pub training: Option<Arc<Training>>,
     pub jobs: SyncSender<Job>,
     pub door: Door,
+    /// One walk through folders at a time: one through a large collection takes seconds. Who waits for it takes no core.
+    pub walking: Arc<Mutex<()>>,
 }
 
 type Answered<T> = Result<T, Refusal>;
 type Asked<T> = Result<Query<T>, QueryRejection>;
 
 /// All addresses.
-pub fn router(shared: Shared) -> Router {
-    let own = Guard(Arc::clone(&shared.address));
+pub fn router(shared: Shared, address: SocketAddr) -> Router {
     const HTML: &str = "text/html; charset=utf-8";
     const CSS: &str = "text/css; charset=utf-8";
     const JS: &str = "text/javascript; charset=utf-8";
@@ -69,7 +70,7 @@ pub fn router(shared: Shared) -> Router {
         .method_not_allowed_fallback(async || {
             Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "this address takes another method; see /api/openapi.json")
         })
-        .layer(from_fn_with_state(own, guard))
+        .layer(from_fn_with_state(Guard(address), guard))
         .with_state(Arc::new(shared))
 }
 
@@ -157,7 +158,7 @@ async fn predict(
             nearest,
         }
     });
-    done.await.map(Json).map_err(|_| Refusal::gone())
+    done.await.map(Json)
 }
 
 #[derive(Deserialize)]
@@ -209,15 +210,15 @@ async fn explain(
         return Err(unknown("layer", &layer, did_you_mean(&layer, &known)));
     }
     let (square, place) = shared.door.square(shared.eye, &shared.folders, path, request).await?;
-    let (original, pixels, eye) = (square.original, square.pixels.clone(), shared.eye);
+    let (original, pixels, of) = (square.original, square.pixels.clone(), Arc::clone(&shared));
     let (reply, answer) = oneshot::channel();
     hand(&shared, Job::Explain(Box::new(Map { square: square.pixels, method, layer, class }), reply))?;
     let explained = in_time(answer).await??;
     let drawn = on_a_core(move || {
-        let seen = eye.seen(pixels).ok_or_else(|| crate::Error::run("a picture of another size"))?;
-        draw(&seen, &explained.heat).map(|drawn| (explained, drawn))
+        let drawn = draw(&seen(&of.about.header, &pixels)?, &explained.heat)?;
+        Ok::<_, crate::Error>((explained, drawn))
     });
-    let (explained, drawn) = drawn.await.map_err(|_| Refusal::gone())??;
+    let (explained, drawn) = drawn.await??;
     drop(place);
     Ok(Json(Explained {
         method: explained.method,
@@ -256,8 +257,9 @@ async fn cover(State(shared): State<Arc<Shared>>, Path(number): Path<String>) ->
     let none = || Refusal::new(StatusCode::NOT_FOUND, "there is no training cover of this number");
     let number: usize = number.parse().map_err(|_| none())?;
     let training = shared.training.clone().ok_or_else(none)?;
-    let made = on_a_core(move || training.thumbnail(number)).await.map_err(|_| Refusal::gone())?;
-    let made = made.map_err(|e| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))?;
+    let made = on_a_core(move || training.thumbnail(number))
+        .await?
+        .map_err(|e| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))?;
     Ok(([(header::CONTENT_TYPE, "image/jpeg")], made.ok_or_else(none)?).into_response())
 }
 
@@ -269,7 +271,11 @@ struct FolderQuery {
 
 async fn folder(State(shared): State<Arc<Shared>>, asked: Asked<FolderQuery>) -> Answered<Response> {
     let FolderQuery { path } = query(asked)?;
-    let folders = Arc::clone(&shared.folders);
-    let listed = on_a_core(move || folders.list(path.as_deref())).await.map_err(|_| Refusal::gone())?;
-    Ok(Json(listed?).into_response())
+    let (folders, turn) = (Arc::clone(&shared.folders), Arc::clone(&shared.walking).lock_owned().await);
+    let listed = on_a_core(move || {
+        let listed = folders.list(path.as_deref());
+        drop(turn);
+        listed
+    });
+    Ok(Json(listed.await??).into_response())
 }

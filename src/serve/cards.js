@@ -40,6 +40,7 @@ export class Card {
     const look = el("figure", { class: "look" }, this.stack, el("label", {}, "Map", strength), this.mapText);
     this.card = el("article", { class: "card", "aria-label": source.name, "aria-busy": "true" }, look, this.says);
     this.element = el("li", {}, this.card);
+    this.gone = new AbortController();
     if (source.file) {
       this.preview = URL.createObjectURL(source.file);
       // A kind of picture that the browser does not know is shown when the server has drawn it.
@@ -53,13 +54,14 @@ export class Card {
   /** Asks for the answer, then for the map. */
   async start() {
     try {
-      this.answer = await this.ask("predict", this.source, {});
+      this.answer = await this.ask("predict", this.source, {}, this.gone.signal);
       this.show();
       this.say(`${this.source.name}: ${this.answer.label}, ${percent(this.answer.probability)}`);
       await this.look();
       const { nearest } = this.run;
       if (this.answer.nearest === null && nearest && nearest.done === nearest.covers) await this.refresh();
     } catch (error) {
+      if (this.gone.signal.aborted) return;
       this.fail(error);
     }
     this.card.setAttribute("aria-busy", "false");
@@ -92,7 +94,7 @@ export class Card {
       el("h3", {}, named(this.source.name)),
       el("p", { class: "answer" }, named(answer.label), " ", el("span", {}, percent(answer.probability))),
       el("p", { class: "trust" }, kept(answer.trust_text)),
-      answer.in_training ? el("p", { class: "seen-before" }, "This very cover is in the training set: the network was told its class, so this answer proves nothing.") : "",
+      answer.in_training ? el("p", { class: "seen-before" }, "This very cover is in the training set: the network has learned its class, so this answer proves nothing.") : "",
       el("fieldset", {}, el("legend", {}, "Where does it see … (choose a class)"), el("div", { class: "bars" }, ...this.bars)),
       el("div", { class: "choices" }, this.otherClass(), el("label", {}, "Layer", layer)),
       el("fieldset", {}, el("legend", {}, "How the map is made"), el("div", { class: "methods" }, ...this.methods)),
@@ -142,7 +144,7 @@ export class Card {
   async refresh() {
     if (!this.answer || this.answer.nearest !== null) return;
     try {
-      const { nearest, in_training } = await this.ask("predict", this.source, {});
+      const { nearest, in_training } = await this.ask("predict", this.source, {}, this.gone.signal);
       Object.assign(this.answer, { nearest, in_training });
       this.showNear();
     } catch {
@@ -196,6 +198,7 @@ export class Card {
 
   /** Takes it away, and what is being asked for it. */
   remove() {
+    this.gone.abort();
     this.under?.abort();
     this.release();
     this.element.remove();

@@ -137,7 +137,7 @@ impl Device {
             }
             Err(e) => {
                 for (_, reply) in batch {
-                    let _ = reply.send(Err(same(&e)));
+                    let _ = reply.send(Err(e.clone()));
                 }
             }
         }
@@ -189,19 +189,18 @@ impl Device {
 
     fn explain(&mut self, map: &Map, reply: &oneshot::Sender<Result<Explanation>>) -> Result<Explanation> {
         if reply.is_closed() {
-            return Err(Error::run("nobody waits for this answer any more"));
+            return Err(Error::run("the question was withdrawn"));
         }
         let key = (map.layer.clone(), map.method == Method::ScoreCam);
-        let made = match self.explainers.iter().position(|(of, _)| *of == key) {
-            Some(place) => self.explainers.remove(place),
+        let place = self.explainers.iter().position(|(of, _)| *of == key);
+        let (key, mut explainer) = match place.and_then(|place| self.explainers.remove(place)) {
+            Some(kept) => kept,
             None => {
                 // Before another one is made, so that there are never more.
                 self.explainers.truncate(EXPLAINERS - 1);
-                let explainer = Explainer::with_methods(&self.model, &[map.method], Some(&map.layer))?;
-                Some((key, explainer))
+                (key, Explainer::with_methods(&self.model, &[map.method], Some(&map.layer))?)
             }
         };
-        let Some((key, mut explainer)) = made else { return Err(Error::run("no plan to explain by")) };
         let done = explainer.explain_by(&[map.method], &map.square, map.class, &|| !reply.is_closed());
         self.explainers.push_front((key, explainer));
         done?.pop().ok_or_else(|| Error::run("no method to explain by"))
@@ -227,14 +226,5 @@ impl Device {
         if training.is_done() || training.has_given_up() {
             self.training = None;
         }
-    }
-}
-
-/// The error once more, for others that it concerns too.
-fn same(error: &Error) -> Error {
-    match error {
-        Error::Input(text) => Error::Input(text.clone()),
-        Error::Run(text) => Error::Run(text.clone()),
-        Error::Unfinished(text) => Error::Unfinished(text.clone()),
     }
 }

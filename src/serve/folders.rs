@@ -1,7 +1,6 @@
 //! Pictures of this machine that may be named by their paths: those within the folders that `--allow-folder` names, and no others.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use axum::http::StatusCode;
 use serde::Serialize;
@@ -16,8 +15,6 @@ use crate::{Error, Result};
 pub struct Folders {
     /// As they were named, and with all links followed.
     roots: Vec<(PathBuf, PathBuf)>,
-    /// One walk at a time: one through a large collection takes seconds.
-    walking: Mutex<()>,
 }
 
 /// The pictures in a folder and below it.
@@ -46,7 +43,7 @@ impl Folders {
             }
             Ok((std::path::absolute(root).unwrap_or_else(|_| root.clone()), whole))
         });
-        Ok(Self { roots: each.collect::<Result<_>>()?, walking: Mutex::new(()) })
+        Ok(Self { roots: each.collect::<Result<_>>()? })
     }
 
     /// The folders' paths as text.
@@ -97,7 +94,6 @@ impl Folders {
         if !whole.is_dir() {
             return Err(Refusal::bad(format!("{folder}: is no folder; name the one that it lies in")));
         }
-        let _walking = self.walking.lock().unwrap_or_else(PoisonError::into_inner);
         let found = source::pictures(&whole)?;
         // Under the name that was given, which may be a link's.
         let named = |path: &PathBuf| Some(Path::new(folder).join(path.strip_prefix(&whole).ok()?).to_str()?.to_owned());

@@ -5,7 +5,6 @@
 //! browser still sends that name as the `Host`. So `Host` must be an address, or `localhost`.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -30,11 +29,11 @@ const HEADERS: [(HeaderName, HeaderValue); 6] = [
 
 /// The address that is listened at.
 #[derive(Clone)]
-pub struct Guard(pub Arc<SocketAddr>);
+pub struct Guard(pub SocketAddr);
 
 /// Lets a request through or refuses it; every answer gets the headers that keep a browser careful.
 pub async fn guard(State(Guard(own)): State<Guard>, request: Request, next: Next) -> Response {
-    let allowed = check(*own, request.method(), request.uri(), request.headers());
+    let allowed = check(own, request.method(), request.uri(), request.headers());
     let mut response = match allowed {
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal.into_response(),
@@ -69,7 +68,7 @@ fn check(own: SocketAddr, method: &Method, uri: &Uri, headers: &HeaderMap) -> Re
     Ok(())
 }
 
-fn shown(own: SocketAddr) -> String {
+pub fn shown(own: SocketAddr) -> String {
     if own.ip().is_unspecified() { format!("localhost:{}", own.port()) } else { own.to_string() }
 }
 

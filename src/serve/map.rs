@@ -1,14 +1,13 @@
 //! A heat map as the page shows it: a picture to lie over what the network sees, as transparent as there is no heat.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use image::imageops::{FilterType, resize};
 use image::{RgbImage, Rgba, RgbaImage};
 use serde::Serialize;
 
-use super::training::jpeg;
+use super::training::QUALITY;
+use crate::Result;
 use crate::explain::{HeatMap, colormap};
-use crate::{Error, Result};
+use crate::report::page;
 
 /// Both pictures have this many pixels a side, or the network's own size where that is larger.
 const LEAST_SIDE: u32 = 256;
@@ -38,16 +37,17 @@ pub struct Drawn {
 pub fn draw(seen: &RgbImage, heat: &HeatMap) -> Result<Drawn> {
     let side = seen.width().max(LEAST_SIDE);
     let large = resize(seen, side, side, FilterType::CatmullRom);
+    let shade = |value: f32| {
+        let [r, g, b] = colormap::heat(value);
+        Rgba([r, g, b, (255.0 * ALPHA * value).round() as u8])
+    };
     let map = heat.upsampled(side, side).map(|values| {
-        let pixels = values.iter().flat_map(|&value| {
-            let [r, g, b] = colormap::heat(value);
-            [r, g, b, (255.0 * ALPHA * value.clamp(0.0, 1.0)).round() as u8]
-        });
-        png(RgbaImage::from_raw(side, side, pixels.collect()))
+        let shades = RgbaImage::from_fn(side, side, |x, y| shade(values[(y * side + x) as usize]));
+        page::png(&shades)
     });
     let place = |pixel: u32| (f64::from(pixel) + 0.5) / f64::from(side);
     Ok(Drawn {
-        seen: format!("data:image/jpeg;base64,{}", STANDARD.encode(jpeg(&large)?)),
+        seen: page::jpeg(&large, QUALITY)?,
         heat: map.transpose()?,
         peak: heat.peak(side, side).map(|(x, y)| [place(x), place(y)]),
         resolution: [heat.width(), heat.height()],
@@ -55,16 +55,11 @@ pub fn draw(seen: &RgbImage, heat: &HeatMap) -> Result<Drawn> {
     })
 }
 
-fn png(picture: Option<image::ImageBuffer<Rgba<u8>, Vec<u8>>>) -> Result<String> {
-    let mut bytes = std::io::Cursor::new(Vec::new());
-    let failed = |why: String| Error::run(format!("a heat map cannot be drawn ({why})"));
-    let picture = picture.ok_or_else(|| failed("its size".to_owned()))?;
-    picture.write_to(&mut bytes, image::ImageFormat::Png).map_err(|e| failed(e.to_string()))?;
-    Ok(format!("data:image/png;base64,{}", STANDARD.encode(bytes.into_inner())))
-}
-
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
 
     #[test]

@@ -1,7 +1,7 @@
 //! A trained network as a local page and a JSON API: `gatefold serve`.
 //!
 //! One thread (`device.rs`) owns the network and all of the adapter; it takes questions from a queue, and answers those that wait together
-//! in one batch. Another thread runs the server (`api.rs`), and pictures are decoded on all cores. `guard.rs` lets in nobody but programs
+//! in one batch. Another thread runs the server (`api.rs`), and pictures are decoded on all cores. `guard.rs` lets in only programs
 //! of this machine and the page itself. `docs/serve.md` has the whole of it.
 
 mod about;
@@ -80,14 +80,15 @@ impl Server {
         let eye = Eye::new(&model.header, model.pipeline());
         let device = Device::new(model, training.clone(), queue)?;
         let (folders, door) = (Arc::new(folders), Door::default());
-        let shared = Shared { address: Arc::new(address), about, eye, folders, training, jobs, door };
+        let walking = Arc::default();
+        let shared = Shared { about, eye, folders, training, jobs, door, walking };
         let gone = Gone(ends.clone());
         let device = spawn("device", move || {
             let _gone = gone;
             Device::work(device);
         })?;
         let server = spawn("server", move || {
-            let done = serve(listener, api::router(shared), ended);
+            let done = serve(listener, api::router(shared, address), ended);
             // The router is gone, and with it the queue's only sender.
             let _ = device.join();
             done
@@ -102,11 +103,7 @@ impl Server {
 
     /// The address of the page.
     pub fn url(&self) -> String {
-        let Self { address, .. } = self;
-        match address.ip() {
-            ip if ip.is_unspecified() => format!("http://localhost:{}/", address.port()),
-            _ => format!("http://{address}/"),
-        }
+        format!("http://{}/", guard::shown(self.address))
     }
 
     /// Waits until it ends, which it does by itself only if the device fails for good.

@@ -223,7 +223,7 @@ async function follow() {
     run.nearest = (await fetched("api/run")).nearest;
     cards.forEach((card) => card.showNear());
   }
-  cards.forEach((card) => card.refresh());
+  cards.forEach((card) => queue.add(() => card.refresh()));
 }
 
 try {

@@ -1,17 +1,15 @@
 //! The covers that the network was trained on: those nearest to one that was asked about, and what they look like.
 
 use std::collections::{HashMap, VecDeque};
-use std::io::Cursor;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use axum::body::Bytes;
-use image::RgbImage;
-use image::codecs::jpeg::JpegEncoder;
 use image::imageops::{self, FilterType};
 use serde::Serialize;
 
 use super::limits::THUMBNAILS;
 use crate::data::{Dataset, Split};
+use crate::report::page;
 use crate::score::similar::Index;
 use crate::score::stream::Answer;
 use crate::{Error, Result};
@@ -19,7 +17,7 @@ use crate::{Error, Result};
 /// The side of a thumbnail, in pixels, unless its square is smaller.
 const SIDE: u32 = 192;
 /// Of JPEGs, from 1 to 100.
-const QUALITY: u8 = 85;
+pub const QUALITY: u8 = 85;
 
 /// The training covers of a run's data set.
 pub struct Training {
@@ -152,25 +150,13 @@ impl Training {
         if let Some(found) = kept().of.get(&number) {
             return Ok(Some(found.clone()));
         }
-        let (side, pixels) = (self.dataset.pack.size(), self.dataset.pack.image(number)?);
-        let square = RgbImage::from_raw(side, side, pixels.to_vec());
-        let square = square.ok_or_else(|| Error::run("a square of another size"))?;
-        let small = if side > SIDE { imageops::resize(&square, SIDE, SIDE, FilterType::CatmullRom) } else { square };
-        let made = Bytes::from(jpeg(&small)?);
+        let square = self.dataset.pack.picture(number)?;
+        let small =
+            if square.width() > SIDE { imageops::resize(&square, SIDE, SIDE, FilterType::CatmullRom) } else { square };
+        let made = Bytes::from(page::jpeg_bytes(&small, QUALITY)?);
         kept().keep(number, made.clone());
         Ok(Some(made))
     }
-}
-
-/// A picture as a JPEG.
-///
-/// # Errors
-/// [`Error::Run`] if it cannot be encoded.
-pub fn jpeg(picture: &RgbImage) -> Result<Vec<u8>> {
-    let mut bytes = Cursor::new(Vec::new());
-    let encoder = JpegEncoder::new_with_quality(&mut bytes, QUALITY);
-    picture.write_with_encoder(encoder).map_err(|e| Error::run(format!("a picture cannot be encoded ({e})")))?;
-    Ok(bytes.into_inner())
 }
 
 /// The last ones that were made.

@@ -1,12 +1,12 @@
 //! From a request to the square that the network sees: limits first, then the bytes, then the pixels.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
 use blake3::Hash;
-use image::RgbImage;
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -55,16 +55,8 @@ impl Eye {
         let (full, _share) = picture::decode_within(bytes, PIXELS).map_err(|bad| bad.reason)?;
         let (width, height) = full.dimensions();
         let pixels = pipeline.square(&full, whole).map_err(|bad| bad.reason)?.into_raw();
-        let square = pipeline.region(width, height, whole).inner((whole - size) / 2, size, whole).rounded();
+        let square = pipeline.region(width, height, whole).inner(size, whole).rounded();
         Ok(Square { hash: blake3::hash(&pixels), pixels, original: Original { width, height, square } })
-    }
-
-    /// The centre of a square, which is what the network sees.
-    pub fn seen(self, square: Vec<u8>) -> Option<RgbImage> {
-        let Self { whole, size, .. } = self;
-        let edge = (whole - size) / 2;
-        let square = RgbImage::from_raw(whole, whole, square)?;
-        Some(image::imageops::crop_imm(&square, edge, edge, size, size).to_image())
     }
 }
 
@@ -72,11 +64,6 @@ impl Eye {
 pub struct Door {
     questions: Arc<Semaphore>,
     kibibytes: Arc<Semaphore>,
-}
-
-/// A place among those in the works, until it is dropped.
-pub struct Place {
-    _question: OwnedSemaphorePermit,
 }
 
 impl Default for Door {
@@ -98,10 +85,9 @@ impl Door {
         folders: &Arc<Folders>,
         path: Option<String>,
         request: Request,
-    ) -> Result<(Square, Place), Refusal> {
-        let question = Arc::clone(&self.questions).try_acquire_owned().map_err(|_| Refusal::busy())?;
-        let place = Place { _question: question };
-        let work = if let Some(path) = path {
+    ) -> Result<(Square, OwnedSemaphorePermit), Refusal> {
+        let place = Arc::clone(&self.questions).try_acquire_owned().map_err(|_| Refusal::busy())?;
+        let square = if let Some(path) = path {
             let (folders, room) = (Arc::clone(folders), self.room(FILE_BYTES)?);
             on_a_core(move || {
                 let bytes = folders.read(&path)?;
@@ -109,6 +95,7 @@ impl Door {
                 drop(room);
                 square
             })
+            .await??
         } else {
             let length = length(request.headers())?;
             let room = self.room(length)?;
@@ -118,8 +105,9 @@ impl Door {
                 drop(room);
                 square
             })
+            .await??
         };
-        Ok((work.await.unwrap_or_else(|_| Err(Refusal::gone()))?, place))
+        Ok((square, place))
     }
 
     /// Room for a file of so many bytes.
@@ -129,16 +117,23 @@ impl Door {
     }
 }
 
-/// Hands work to the cores; what comes out can be awaited.
-pub fn on_a_core<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> oneshot::Receiver<T> {
+/// Has work done by the cores.
+///
+/// # Errors
+/// A refusal if it panicked, which is a fault of ours and ends nothing else.
+pub async fn on_a_core<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
     let (done, result) = oneshot::channel();
     rayon::spawn_fifo(move || {
-        // Whoever asked may have gone.
-        if !done.is_closed() {
-            let _ = done.send(work());
+        // Whoever asked may have gone. A panic that left here would end the program.
+        if !done.is_closed()
+            && let Ok(made) = catch_unwind(AssertUnwindSafe(work))
+        {
+            let _ = done.send(made);
         }
     });
-    result
+    result.await.map_err(|_| {
+        Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "this question met a fault of gatefold; others do not")
+    })
 }
 
 /// The length that a request tells of its body.

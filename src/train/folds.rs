@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use gatefold_engine::file::cannot_read;
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Columns, Dataset, Fold, Labelling, Split};
+use crate::data::set::report::Report;
+use crate::data::{Columns, Dataset, Fold, Labelling, Manifest, Split};
 use crate::score::metrics::accuracy_of_groups;
 use crate::score::{Metrics, Predictions};
 use crate::train::run::{self, RunFolder};
@@ -56,19 +56,17 @@ pub struct Score {
 }
 
 impl Score {
-    /// From the answers for all covers of a data set, in its order.
-    fn new(answers: &Predictions, dataset: &Dataset, spread: Spread) -> Result<Self> {
-        let manifest = &dataset.manifest;
-        let counts = Split::ALL.map(|split| manifest.counts(split));
-        let counts: Vec<u64> =
-            (0..manifest.classes.len()).map(|class| counts.iter().map(|c| c[class] as u64).sum()).collect();
-        let (all, groups) = (answers.metrics(&counts)?, manifest.groups());
+    /// From the answers for all covers of a data set, in its order, whose groups were kept whole.
+    fn new(answers: &Predictions, manifest: &Manifest, groups: &[usize], spread: Spread) -> Result<Self> {
+        let mut counts = vec![0; manifest.classes.len()];
+        manifest.covers.iter().for_each(|cover| counts[cover.label] += 1);
+        let all = answers.metrics(&counts)?;
         let count = groups.iter().max().map_or(0, |most| most + 1);
         let accuracy_ci = if count == groups.len() {
             all.accuracy_ci
         } else {
             let right: Vec<bool> = answers.covers.iter().map(|cover| cover.answer.is_right()).collect();
-            accuracy_of_groups(&right, &groups)
+            accuracy_of_groups(&right, groups)
         };
         Ok(Self { all, groups: count, accuracy_ci, spread })
     }
@@ -101,14 +99,7 @@ impl Folds {
     /// # Errors
     /// [`Error::Input`] if it is damaged.
     pub fn read(folder: &Path) -> Result<Option<Self>> {
-        let path = Self::file(folder);
-        if !path.is_file() {
-            return Ok(None);
-        }
-        let text = std::fs::read_to_string(&path).map_err(|e| cannot_read(&path, &e))?;
-        let folds: Self = serde_json::from_str(&text)
-            .map_err(|e| Error::input(format!("{}: damaged or of another version ({e})", path.display())))?;
-        Ok(Some(folds))
+        several::read(&Self::file(folder))
     }
 
     fn write(&self, folder: &Path) -> Result<()> {
@@ -179,7 +170,7 @@ impl Folds {
         mut train: impl FnMut(&Path, Trainer) -> Result<Outcome>,
     ) -> Result<Predictions> {
         let folder = RunFolder::new(out).claimed()?;
-        let mut runs = vec![];
+        (self.runs, self.score) = (vec![], None);
         for fold in 1..=self.folds {
             let say = |line: String| starter.listener.event(Event::Note(line));
             say(format!("\nfold {fold} of {}", self.folds));
@@ -193,15 +184,16 @@ impl Folds {
                 }
                 None => several::train(starter, &folder.data(), config, self.weights.as_deref(), &root, &mut train)?,
             };
-            runs.push(Finished { fold, run: root, best, test });
-            self.runs.clone_from(&runs);
+            self.runs.push(Finished { fold, run: root, best, test });
             self.write(out)?;
         }
         let dataset = Dataset::open(&folder.data())?;
         let answers = self.answers(out, &dataset)?;
         let tests: Vec<&Metrics> = self.runs.iter().filter_map(|run| run.test.as_ref()).collect();
         let spread = Spread::of(&tests).ok_or_else(|| Error::run("fewer than two folds have a score"))?;
-        self.score = Some(Score::new(&answers, &dataset, spread)?);
+        let grouped_by = Report::read(&RunFolder::new(&Self::folder(out, 1)).data())?.grouped_by;
+        let groups = dataset.manifest.groups_by(&grouped_by);
+        self.score = Some(Score::new(&answers, &dataset.manifest, &groups, spread)?);
         answers.write(&folder.out_of_fold())?;
         self.write(out)?;
         Ok(answers)
@@ -218,10 +210,7 @@ impl Folds {
             let run = RunFolder::new(&Self::folder(out, fold));
             let of_fold = Predictions::read(&run.predictions(), &dataset.manifest.classes)?;
             let tested = Dataset::open(&run.data())?.manifest.indices(Split::Test);
-            let same =
-                |(&i, hash): (&usize, &String)| covers.get(i).is_some_and(|cover| cover.hash.to_string() == *hash);
-            let hashes: Vec<String> = of_fold.covers.iter().map(|cover| cover.hash.clone()).collect();
-            if hashes.len() != tested.len() || !tested.iter().zip(&hashes).all(same) {
+            if !of_fold.are_of(covers, &tested) {
                 let path = run.predictions();
                 return Err(Error::input(format!(
                     "{}: is not of this fold's covers; delete it, and the same command scores the fold again",

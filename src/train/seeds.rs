@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use gatefold_engine::file::cannot_read;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{Columns, Dataset};
@@ -60,14 +59,7 @@ impl Seeds {
     /// # Errors
     /// [`Error::Input`] if it is damaged.
     pub fn read(folder: &Path) -> Result<Option<Self>> {
-        let path = Self::file(folder);
-        if !path.is_file() {
-            return Ok(None);
-        }
-        let text = std::fs::read_to_string(&path).map_err(|e| cannot_read(&path, &e))?;
-        let seeds: Self = serde_json::from_str(&text)
-            .map_err(|e| Error::input(format!("{}: damaged or of another version ({e})", path.display())))?;
-        Ok(Some(seeds))
+        several::read(&Self::file(folder))
     }
 
     /// Writes the file.

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
+use gatefold_engine::file::cannot_read;
 use gatefold_engine::shown::path_text;
+use serde::de::DeserializeOwned;
 
 use crate::data::Intake;
 use crate::score::Metrics;
@@ -13,6 +15,19 @@ use crate::{Error, Result};
 
 /// What one of several runs ended with: its best epoch, and its score on its test set.
 pub type Ended = (Option<Best>, Option<Metrics>);
+
+/// Reads the file that says what several runs came to; `None` if there is none.
+///
+/// # Errors
+/// [`Error::Input`] if it is damaged.
+pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string(path).map_err(|e| cannot_read(path, &e))?;
+    let damaged = |e| Error::input(format!("{}: damaged or of another version ({e})", path.display()));
+    serde_json::from_str(&text).map(Some).map_err(damaged)
+}
 
 /// Checks that a new call of several runs may write into `out`, whose own file (`seeds.json`, `folds.json`) is `there` or not.
 /// `option` starts such a call.

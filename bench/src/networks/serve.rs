@@ -147,10 +147,16 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         driver,
     };
     server.stop()?;
-    if arguments.common.json { json(&served) } else { told(&served) }
+    if arguments.common.json {
+        json(&served)?;
+    } else {
+        told(&served);
+    }
+    let failed: usize = served.clients.iter().map(|load| load.errors).sum();
+    if failed > 0 { Err(Error::run(format!("{failed} requests got no answer"))) } else { Ok(()) }
 }
 
-fn told(served: &Served) -> Result<()> {
+fn told(served: &Served) {
     println!(
         "{:>8} {:>9} {:>7} {:>9} {:>9} {:>9} {:>9}",
         "clients", "requests", "errors", "images/s", "p50 ms", "p90 ms", "p99 ms"
@@ -168,8 +174,6 @@ fn told(served: &Served) -> Result<()> {
         mib(served.rss_after_first),
         mib(served.rss_at_end)
     );
-    let failed: usize = served.clients.iter().map(|load| load.errors).sum();
-    if failed > 0 { Err(Error::run(format!("{failed} requests got no answer"))) } else { Ok(()) }
 }
 
 impl Round {

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use super::{Arguments, train};
+use super::{Arguments, one_of_several, scores};
 use crate::cli::console::{self, percent};
-use crate::cli::{interrupt, report};
+use crate::cli::interrupt;
 use crate::train::Starter;
 use crate::train::folds::{Folds, Score};
 use crate::train::run::RunFolder;
@@ -35,12 +35,7 @@ pub fn run(starter: &Starter, arguments: &Arguments, begun: Option<Folds>, data:
         }
     };
     interrupt::would_say(format!("interrupted; go on with: {}", arguments.go_on(data, out)));
-    all.train(starter, out, |root, trainer| {
-        let gpu = trainer.gpu();
-        let outcome = train(trainer, !arguments.no_tensorboard, None)?;
-        report::after_training(root, &gpu);
-        Ok(outcome)
-    })?;
+    all.train(starter, out, |root, trainer| one_of_several(root, trainer, arguments))?;
     if arguments.json {
         console::json(&all)?;
     } else {
@@ -54,15 +49,7 @@ pub fn text(all: &Folds, out: &Path) -> String {
     let mut text = String::from("\n  fold  covers  accuracy  balanced  macro-F1    loss\n");
     for run in &all.runs {
         if let Some(m) = &run.test {
-            text += &format!(
-                "{:>6}  {:>6}  {:>8}  {:>8}  {:>8.3}  {:>6.3}\n",
-                run.fold,
-                m.n,
-                percent(m.accuracy),
-                percent(m.balanced_accuracy),
-                m.macro_f1,
-                m.loss
-            );
+            text += &format!("{:>6}  {:>6}  {}\n", run.fold, m.n, scores(m));
         }
     }
     if let Some(Score { all, groups, accuracy_ci: [low, high], spread }) = &all.score {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Arguments, train};
+use super::{Arguments, one_of_several, scores};
 use crate::cli::console::{self, percent};
 use crate::cli::{interrupt, report};
 use crate::train::Starter;
@@ -33,12 +33,7 @@ pub fn run(starter: &Starter, arguments: &Arguments, begun: Option<Seeds>, data:
         }
     };
     interrupt::would_say(format!("interrupted; go on with: {}", arguments.go_on(data, out)));
-    all.train(starter, out, |root, trainer| {
-        let gpu = trainer.gpu();
-        let outcome = train(trainer, !arguments.no_tensorboard, None)?;
-        report::after_training(root, &gpu);
-        Ok(outcome)
-    })?;
+    all.train(starter, out, |root, trainer| one_of_several(root, trainer, arguments))?;
     if arguments.json {
         console::json(&all)?;
     } else {
@@ -52,18 +47,8 @@ pub fn run(starter: &Starter, arguments: &Arguments, begun: Option<Seeds>, data:
 fn text(all: &Seeds, out: &Path) -> String {
     let mut text = String::from("\n  seed  accuracy  balanced  macro-F1    loss\n");
     for run in &all.runs {
-        let scores = run.test.as_ref().map_or_else(
-            || "there is no test set, so there is no score".to_owned(),
-            |m| {
-                format!(
-                    "{:>8}  {:>8}  {:>8.3}  {:>6.3}",
-                    percent(m.accuracy),
-                    percent(m.balanced_accuracy),
-                    m.macro_f1,
-                    m.loss
-                )
-            },
-        );
+        let none = || "there is no test set, so there is no score".to_owned();
+        let scores = run.test.as_ref().map_or_else(none, scores);
         text += &format!("{:>6}  {scores}\n", run.seed);
     }
     if let Some(spread) = &all.spread {

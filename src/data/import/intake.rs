@@ -11,7 +11,6 @@ use crate::data::set::folds;
 use crate::data::set::manifest::Manifest;
 use crate::data::set::names::MANIFEST;
 use crate::data::set::split::{Item, Items};
-use crate::data::set::strings::Strings;
 use crate::data::set::ties::Tie;
 use crate::data::source::{Columns, Labelling, Request, Source};
 use crate::{Error, Result};
@@ -108,20 +107,21 @@ impl Intake {
     /// # Errors
     /// As [`folds::check`].
     pub fn check_folds(&self, count: usize, options: &PrepareOptions) -> Result<()> {
-        fn item<'a>(label: usize, strings: &'a Strings, ties: &'a [Tie]) -> Item<'a> {
-            Item { label, strings, ties, key: Hash::from_bytes([0; 32]), before: None }
-        }
         let checked = match &self.read {
             Read::Dataset(manifest) => {
                 let grouping = Reuse { data: &self.data, dir: &self.data, options }.grouping(manifest)?;
                 let (ties, covers) = (Tie::of(&manifest.group_columns, &grouping), &manifest.covers);
-                let items = Items::new(covers.len(), |i| item(covers[i].label, &covers[i].strings, &ties));
+                let items = Items::new(covers.len(), |i| covers[i].item(&ties));
                 folds::check(self.classes(), &items, count)
             }
             Read::Source(surveyed) => {
                 let Source { group_columns, grouping, rows, .. } = &surveyed.source;
                 let ties = Tie::of(group_columns, grouping);
-                let items = Items::new(rows.len(), |i| item(rows[i].label, &rows[i].strings, &ties));
+                // What they hash to is not known, and tells nothing of groups.
+                let key = Hash::from_bytes([0; 32]);
+                let item =
+                    |i: usize| Item { label: rows[i].label, strings: &rows[i].strings, ties: &ties, key, before: None };
+                let items = Items::new(rows.len(), item);
                 folds::check(self.classes(), &items, count)
             }
         };

@@ -50,8 +50,7 @@ pub fn draw(manifest: &Manifest, pack: &Pack) -> Result<RgbImage> {
         y += TITLE;
         for (place, &i) in covers.iter().enumerate() {
             let (column, row) = (place as u32 % IN_ROW, place as u32 / IN_ROW);
-            let Some(cover) = RgbImage::from_raw(pack.size(), pack.size(), pack.image(i)?.to_vec()) else { continue };
-            let small = imageops::resize(&cover, CELL, CELL, FilterType::CatmullRom);
+            let small = imageops::resize(&pack.picture(i)?, CELL, CELL, FilterType::CatmullRom);
             let (x, y) = (MARGIN + column * (CELL + GAP), y + row * (CELL + GAP));
             imageops::replace(&mut sheet, &small, i64::from(x), i64::from(y));
         }

@@ -129,10 +129,10 @@ pub struct Region {
 }
 
 impl Region {
-    /// The part that `size` of its `whole` pixels make, `edge` pixels from its left and its top.
+    /// The part that the middle `size` of its `whole` pixels make.
     #[must_use]
-    pub fn inner(self, edge: u32, size: u32, whole: u32) -> Self {
-        let [edge, size] = [edge, size].map(|pixels| f64::from(pixels) / f64::from(whole));
+    pub fn inner(self, size: u32, whole: u32) -> Self {
+        let [edge, size] = [centred(whole, size), size].map(|pixels| f64::from(pixels) / f64::from(whole));
         let Self { x, y, width, height } = self;
         Self { x: x + edge * width, y: y + edge * height, width: size * width, height: size * height }
     }
@@ -246,7 +246,7 @@ mod tests {
         // 3 of 8 rows are the picture's, two above are not: a row is 10/3 pixels.
         assert_eq!(of(30, 10, Fit::Pad).rounded(), all(0.0, -6.67, 30.0, 26.67));
         assert_eq!(of(8, 8, Fit::Pad), all(0.0, 0.0, 8.0, 8.0));
-        assert_eq!(all(0.0, -15.0, 40.0, 40.0).inner(1, 6, 8), all(5.0, -10.0, 30.0, 30.0));
+        assert_eq!(all(0.0, -15.0, 40.0, 40.0).inner(6, 8), all(5.0, -10.0, 30.0, 30.0));
         // A dot in the picture is where the region says.
         for (width, height, fit, (x, y)) in [(90, 30, Fit::Crop, (40, 20)), (30, 90, Fit::Pad, (20, 70))] {
             let mut dot = RgbImage::new(width, height);

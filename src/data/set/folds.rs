@@ -1,6 +1,7 @@
 //! Cutting covers into folds, each of which is scored by a network that learnt from all others: groups whole, classes spread evenly.
 
 use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -60,9 +61,9 @@ impl From<Fold> for String {
 /// # Errors
 /// As [`check`].
 pub fn assign(classes: &[String], items: &Items, folds: usize, seed: u64) -> Result<Vec<usize>> {
-    check(classes, items, folds)?;
-    let labels: Vec<usize> = items.iter().map(|item| item.label).collect();
-    Ok(deal(&labels, &join(items), classes.len(), folds, seed))
+    let (labels, groups) = labels_and_groups(items);
+    check_groups(classes, &labels, &groups, folds)?;
+    Ok(deal(&labels, &groups, classes.len(), folds, seed))
 }
 
 /// Checks that each class can be in every fold.
@@ -70,20 +71,22 @@ pub fn assign(classes: &[String], items: &Items, folds: usize, seed: u64) -> Res
 /// # Errors
 /// [`Error::Input`] naming the classes that have fewer groups than there are folds.
 pub fn check(classes: &[String], items: &Items, folds: usize) -> Result<()> {
-    let mut groups: Vec<Vec<usize>> = vec![Vec::new(); classes.len()];
+    let (labels, groups) = labels_and_groups(items);
+    check_groups(classes, &labels, &groups, folds)
+}
+
+fn labels_and_groups(items: &Items) -> (Vec<usize>, Vec<usize>) {
+    (items.iter().map(|item| item.label).collect(), join(items))
+}
+
+fn check_groups(classes: &[String], labels: &[usize], groups: &[usize], folds: usize) -> Result<()> {
+    let mut own: Vec<HashSet<usize>> = vec![HashSet::new(); classes.len()];
     let mut covers = vec![0; classes.len()];
-    for (item, group) in items.iter().zip(join(items)) {
-        groups[item.label].push(group);
-        covers[item.label] += 1;
+    for (&label, &group) in labels.iter().zip(groups) {
+        own[label].insert(group);
+        covers[label] += 1;
     }
-    let groups: Vec<usize> = groups
-        .into_iter()
-        .map(|mut groups| {
-            groups.sort_unstable();
-            groups.dedup();
-            groups.len()
-        })
-        .collect();
+    let groups: Vec<usize> = own.iter().map(HashSet::len).collect();
     let too_few: Vec<usize> = (0..classes.len()).filter(|&class| groups[class] < folds).collect();
     let Some(least) = too_few.iter().map(|&class| groups[class]).min() else { return Ok(()) };
     let told = |&class: &usize| match (covers[class], groups[class]) {

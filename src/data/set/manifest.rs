@@ -72,7 +72,13 @@ impl Manifest {
 
     /// For each cover the number of its group: covers that share a value in any group column are one, also through others.
     pub fn groups(&self) -> Vec<usize> {
-        let columns: Vec<usize> = (0..self.group_columns.len()).collect();
+        self.groups_by(&self.group_columns)
+    }
+
+    /// The same by some of the group columns alone.
+    pub fn groups_by(&self, columns: &[String]) -> Vec<usize> {
+        let columns: Vec<usize> =
+            (0..self.group_columns.len()).filter(|&place| columns.contains(&self.group_columns[place])).collect();
         let ties = Tie::of(&self.group_columns, &columns);
         join(&Items::new(self.covers.len(), |i| self.covers[i].item(&ties)))
     }

@@ -30,6 +30,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use blake3::Hash;
 use gatefold_engine::file::{self, cannot_read, cannot_write};
+use image::RgbImage;
 use memmap2::Mmap;
 use rayon::prelude::*;
 
@@ -175,6 +176,15 @@ impl Pack {
     /// Bytes of one picture: size × size × 3.
     pub fn image_bytes(&self) -> usize {
         bytes_of(self.size)
+    }
+
+    /// Picture `i`.
+    ///
+    /// # Errors
+    /// As [`Pack::image`].
+    pub fn picture(&self, i: usize) -> Result<RgbImage> {
+        let pixels = self.image(i)?.to_vec();
+        RgbImage::from_raw(self.size, self.size, pixels).ok_or_else(|| Error::run("a square of another size"))
     }
 
     /// The RGB bytes of picture `i`: size rows from top to bottom, of size pixels, of 3 bytes. Checked against its hash when

@@ -1,7 +1,7 @@
 //! One error type, sorted by whether the user can fix it.
 
 /// What went wrong. The text is one line that names the file or value, the cause and the remedy.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// Bad usage or bad input: the user can put it right. Exit code 2.
     #[error("{0}")]

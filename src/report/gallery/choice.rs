@@ -16,6 +16,8 @@ pub struct Choice<'a> {
     pub mistakes: Vec<&'a Answered>,
     /// Some of each cell of the confusion matrix, cell by cell: those of wrong answers first, of equals the larger first.
     pub more: Vec<&'a Answered>,
+    /// How many of one class the first two lists show before others fill them up.
+    pub each: usize,
 }
 
 impl<'a> Choice<'a> {
@@ -32,7 +34,7 @@ impl<'a> Choice<'a> {
         let left: Vec<&Answered> =
             sorted.into_iter().filter(|&cover| !taken.contains(&std::ptr::from_ref(cover))).collect();
         let more = of_cells(&left, most - hits.len() - mistakes.len());
-        Self { hits, mistakes, more }
+        Self { hits, mistakes, more, each: per_class(classes, room) }
     }
 }
 
@@ -60,7 +62,7 @@ fn of_cells<'a>(sorted: &[&'a Answered], most: usize) -> Vec<&'a Answered> {
 }
 
 /// How many covers of one class a list of `room` shows before others fill it up.
-pub fn per_class(classes: usize, room: usize) -> usize {
+fn per_class(classes: usize, room: usize) -> usize {
     room.div_ceil(classes.max(1)).max(2)
 }
 
@@ -115,7 +117,7 @@ mod tests {
             })
             .collect();
         for most in [0, 1, 3, 8, 20, 60, 500] {
-            let Choice { hits, mistakes, more } = Choice::new(&covers, 2, most);
+            let Choice { hits, mistakes, more, .. } = Choice::new(&covers, 2, most);
             let all: Vec<&Answered> = [&hits[..], &mistakes, &more].concat();
             assert_eq!(all.len(), most.min(covers.len()), "{most}");
             let names: HashSet<&String> = all.iter().map(|cover| &cover.hash).collect();
