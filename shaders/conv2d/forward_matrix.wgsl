@@ -33,10 +33,8 @@ const DEPTH4: u32 = matrix::DEPTH / 4u;
 const X_ROW: u32 = matrix::DEPTH + matrix::GAP;
 const W_ROW: u32 = matrix::TILE + matrix::GAP;
 
-// Pixels x steps of the sum.
-var<workgroup> x_tile: array<matrix::Cell, matrix::TILE * X_ROW / matrix::CELL>;
-// Steps of the sum x output channels.
-var<workgroup> w_tile: array<matrix::Cell, matrix::DEPTH * W_ROW / matrix::CELL>;
+// matrix::left: pixels x steps of the sum.
+// matrix::right: steps of the sum x output channels.
 var<workgroup> corners: array<conv::Place, matrix::TILE>;
 
 // Where an output pixel's window begins.
@@ -89,33 +87,9 @@ fn weight_eight(item: u32, k: u32, first_column4: u32) -> matrix::Eight {
 fn keep(item: u32, value: matrix::Eight, factor: matrix::Eight) {
     if item < matrix::FACTORS {
         let to = item / (DEPTH4 / 2u) * X_ROW + item % (DEPTH4 / 2u) * 8u;
-#if SIDE == 16
-        x_tile[to / 4u] = vec4<f16>(value.a);
-        x_tile[to / 4u + 1u] = vec4<f16>(value.b);
-#else
-        x_tile[to] = f16(value.a.x);
-        x_tile[to + 1u] = f16(value.a.y);
-        x_tile[to + 2u] = f16(value.a.z);
-        x_tile[to + 3u] = f16(value.a.w);
-        x_tile[to + 4u] = f16(value.b.x);
-        x_tile[to + 5u] = f16(value.b.y);
-        x_tile[to + 6u] = f16(value.b.z);
-        x_tile[to + 7u] = f16(value.b.w);
-#endif
+        matrix::keep_left(to, value);
         let at = item / (matrix::SIDE / 2u) * W_ROW + item % (matrix::SIDE / 2u) * 8u;
-#if SIDE == 16
-        w_tile[at / 4u] = vec4<f16>(factor.a);
-        w_tile[at / 4u + 1u] = vec4<f16>(factor.b);
-#else
-        w_tile[at] = f16(factor.a.x);
-        w_tile[at + 1u] = f16(factor.a.y);
-        w_tile[at + 2u] = f16(factor.a.z);
-        w_tile[at + 3u] = f16(factor.a.w);
-        w_tile[at + 4u] = f16(factor.b.x);
-        w_tile[at + 5u] = f16(factor.b.y);
-        w_tile[at + 6u] = f16(factor.b.z);
-        w_tile[at + 7u] = f16(factor.b.w);
-#endif
+        matrix::keep_right(at, factor);
     }
 }
 
@@ -193,10 +167,10 @@ fn main(
                 second_factor = weight_eight(next, k + DEPTH4, first_column4);
             }
             for (var j = 0u; j < matrix::DEPTH; j += matrix::SIDE) {
-                let a0 = coopLoadT<matrix::Left>(&x_tile[(down + j) / matrix::CELL], X_ROW / matrix::CELL);
-                let a1 = coopLoadT<matrix::Left>(&x_tile[(down + matrix::SIDE * X_ROW + j) / matrix::CELL], X_ROW / matrix::CELL);
-                let b0 = coopLoadT<matrix::Right>(&w_tile[(j * W_ROW + across) / matrix::CELL], W_ROW / matrix::CELL);
-                let b1 = coopLoadT<matrix::Right>(&w_tile[(j * W_ROW + across + matrix::SIDE) / matrix::CELL], W_ROW / matrix::CELL);
+                let a0 = coopLoadT<matrix::Left>(&matrix::left[(down + j) / matrix::CELL], X_ROW / matrix::CELL);
+                let a1 = coopLoadT<matrix::Left>(&matrix::left[(down + matrix::SIDE * X_ROW + j) / matrix::CELL], X_ROW / matrix::CELL);
+                let b0 = coopLoadT<matrix::Right>(&matrix::right[(j * W_ROW + across) / matrix::CELL], W_ROW / matrix::CELL);
+                let b1 = coopLoadT<matrix::Right>(&matrix::right[(j * W_ROW + across + matrix::SIDE) / matrix::CELL], W_ROW / matrix::CELL);
                 c00 = coopMultiplyAdd(a0, b0, c00);
                 c01 = coopMultiplyAdd(a0, b1, c01);
                 c10 = coopMultiplyAdd(a1, b0, c10);

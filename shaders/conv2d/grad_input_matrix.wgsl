@@ -28,10 +28,8 @@ override COUT4: u32 = 1u;  // output channels / 4
 const DEPTH4: u32 = matrix::DEPTH / 4u;
 const ROW: u32 = matrix::DEPTH + matrix::GAP;
 
-// Pixels x steps of the sum.
-var<workgroup> dy_tile: array<matrix::Cell, matrix::TILE * ROW / matrix::CELL>;
-// Input channels x steps of the sum.
-var<workgroup> w_tile: array<matrix::Cell, matrix::TILE * ROW / matrix::CELL>;
+// matrix::left: pixels x steps of the sum.
+// matrix::right: input channels x steps of the sum.
 var<workgroup> origins: array<conv::Place, matrix::TILE>;
 
 // An input pixel in padded coordinates.
@@ -90,32 +88,8 @@ fn weight_eight(item: u32, k: u32, first_column: u32) -> matrix::Eight {
 fn keep(item: u32, value: matrix::Eight, factor: matrix::Eight) {
     if item < matrix::FACTORS {
         let to = item / (DEPTH4 / 2u) * ROW + item % (DEPTH4 / 2u) * 8u;
-#if SIDE == 16
-        dy_tile[to / 4u] = vec4<f16>(value.a);
-        dy_tile[to / 4u + 1u] = vec4<f16>(value.b);
-#else
-        dy_tile[to] = f16(value.a.x);
-        dy_tile[to + 1u] = f16(value.a.y);
-        dy_tile[to + 2u] = f16(value.a.z);
-        dy_tile[to + 3u] = f16(value.a.w);
-        dy_tile[to + 4u] = f16(value.b.x);
-        dy_tile[to + 5u] = f16(value.b.y);
-        dy_tile[to + 6u] = f16(value.b.z);
-        dy_tile[to + 7u] = f16(value.b.w);
-#endif
-#if SIDE == 16
-        w_tile[to / 4u] = vec4<f16>(factor.a);
-        w_tile[to / 4u + 1u] = vec4<f16>(factor.b);
-#else
-        w_tile[to] = f16(factor.a.x);
-        w_tile[to + 1u] = f16(factor.a.y);
-        w_tile[to + 2u] = f16(factor.a.z);
-        w_tile[to + 3u] = f16(factor.a.w);
-        w_tile[to + 4u] = f16(factor.b.x);
-        w_tile[to + 5u] = f16(factor.b.y);
-        w_tile[to + 6u] = f16(factor.b.z);
-        w_tile[to + 7u] = f16(factor.b.w);
-#endif
+        matrix::keep_left(to, value);
+        matrix::keep_right(to, factor);
     }
 }
 
@@ -194,10 +168,10 @@ fn main(
                 second_factor = weight_eight(next, k + DEPTH4, first_column);
             }
             for (var j = 0u; j < matrix::DEPTH; j += matrix::SIDE) {
-                let a0 = coopLoadT<matrix::Left>(&dy_tile[(down + j) / matrix::CELL], ROW / matrix::CELL);
-                let a1 = coopLoadT<matrix::Left>(&dy_tile[(down + matrix::SIDE * ROW + j) / matrix::CELL], ROW / matrix::CELL);
-                let b0 = coopLoad<matrix::Right>(&w_tile[(across + j) / matrix::CELL], ROW / matrix::CELL);
-                let b1 = coopLoad<matrix::Right>(&w_tile[(across + matrix::SIDE * ROW + j) / matrix::CELL], ROW / matrix::CELL);
+                let a0 = coopLoadT<matrix::Left>(&matrix::left[(down + j) / matrix::CELL], ROW / matrix::CELL);
+                let a1 = coopLoadT<matrix::Left>(&matrix::left[(down + matrix::SIDE * ROW + j) / matrix::CELL], ROW / matrix::CELL);
+                let b0 = coopLoad<matrix::Right>(&matrix::right[(across + j) / matrix::CELL], ROW / matrix::CELL);
+                let b1 = coopLoad<matrix::Right>(&matrix::right[(across + matrix::SIDE * ROW + j) / matrix::CELL], ROW / matrix::CELL);
                 c00 = coopMultiplyAdd(a0, b0, c00);
                 c01 = coopMultiplyAdd(a0, b1, c01);
                 c10 = coopMultiplyAdd(a1, b0, c10);

@@ -29,10 +29,8 @@ override COUT4: u32 = 1u;  // output channels / 4
 
 const ROW: u32 = matrix::TILE + matrix::GAP;
 
-// Pixels x taps and input channels.
-var<workgroup> x_tile: array<matrix::Cell, matrix::DEPTH * ROW / matrix::CELL>;
-// Pixels x output channels.
-var<workgroup> dy_tile: array<matrix::Cell, matrix::DEPTH * ROW / matrix::CELL>;
+// matrix::left: pixels x taps and input channels.
+// matrix::right: pixels x output channels.
 var<workgroup> corners: array<conv::Place, matrix::DEPTH>;
 
 // Where an output pixel's window begins.
@@ -92,32 +90,8 @@ fn dy_eight(item: u32, start: u32, end: u32, first_column4: u32) -> matrix::Eigh
 fn keep(item: u32, value: matrix::Eight, factor: matrix::Eight) {
     if item < matrix::FACTORS {
         let to = item / (matrix::SIDE / 2u) * ROW + item % (matrix::SIDE / 2u) * 8u;
-#if SIDE == 16
-        x_tile[to / 4u] = vec4<f16>(value.a);
-        x_tile[to / 4u + 1u] = vec4<f16>(value.b);
-#else
-        x_tile[to] = f16(value.a.x);
-        x_tile[to + 1u] = f16(value.a.y);
-        x_tile[to + 2u] = f16(value.a.z);
-        x_tile[to + 3u] = f16(value.a.w);
-        x_tile[to + 4u] = f16(value.b.x);
-        x_tile[to + 5u] = f16(value.b.y);
-        x_tile[to + 6u] = f16(value.b.z);
-        x_tile[to + 7u] = f16(value.b.w);
-#endif
-#if SIDE == 16
-        dy_tile[to / 4u] = vec4<f16>(factor.a);
-        dy_tile[to / 4u + 1u] = vec4<f16>(factor.b);
-#else
-        dy_tile[to] = f16(factor.a.x);
-        dy_tile[to + 1u] = f16(factor.a.y);
-        dy_tile[to + 2u] = f16(factor.a.z);
-        dy_tile[to + 3u] = f16(factor.a.w);
-        dy_tile[to + 4u] = f16(factor.b.x);
-        dy_tile[to + 5u] = f16(factor.b.y);
-        dy_tile[to + 6u] = f16(factor.b.z);
-        dy_tile[to + 7u] = f16(factor.b.w);
-#endif
+        matrix::keep_left(to, value);
+        matrix::keep_right(to, factor);
     }
 }
 
@@ -205,10 +179,10 @@ fn main(
                 second_factor = dy_eight(next, pixel + matrix::DEPTH, end, first_column4);
             }
             for (var j = 0u; j < matrix::DEPTH; j += matrix::SIDE) {
-                let a0 = coopLoad<matrix::Left>(&x_tile[(j * ROW + down) / matrix::CELL], ROW / matrix::CELL);
-                let a1 = coopLoad<matrix::Left>(&x_tile[(j * ROW + down + matrix::SIDE) / matrix::CELL], ROW / matrix::CELL);
-                let b0 = coopLoadT<matrix::Right>(&dy_tile[(j * ROW + across) / matrix::CELL], ROW / matrix::CELL);
-                let b1 = coopLoadT<matrix::Right>(&dy_tile[(j * ROW + across + matrix::SIDE) / matrix::CELL], ROW / matrix::CELL);
+                let a0 = coopLoad<matrix::Left>(&matrix::left[(j * ROW + down) / matrix::CELL], ROW / matrix::CELL);
+                let a1 = coopLoad<matrix::Left>(&matrix::left[(j * ROW + down + matrix::SIDE) / matrix::CELL], ROW / matrix::CELL);
+                let b0 = coopLoadT<matrix::Right>(&matrix::right[(j * ROW + across) / matrix::CELL], ROW / matrix::CELL);
+                let b1 = coopLoadT<matrix::Right>(&matrix::right[(j * ROW + across + matrix::SIDE) / matrix::CELL], ROW / matrix::CELL);
                 c00 = coopMultiplyAdd(a0, b0, c00);
                 c01 = coopMultiplyAdd(a0, b1, c01);
                 c10 = coopMultiplyAdd(a1, b0, c10);

@@ -28,6 +28,10 @@ alias Cell = f16;
 const CELL: u32 = 1u;
 #endif
 
+// The factors of a step, on the left and on the right of the product; a kernel says how its rows lie.
+var<workgroup> left: array<Cell, TILE * (DEPTH + GAP) / CELL>;
+var<workgroup> right: array<Cell, TILE * (DEPTH + GAP) / CELL>;
+
 // Eight factors that follow each other in a row: what an invocation loads at a time. A tile has FACTORS of them.
 struct Eight {
     a: vec4<f32>,
@@ -37,6 +41,37 @@ const FACTORS: u32 = TILE * DEPTH / 8u;
 // Each invocation takes one or two of them.
 const ROUNDS: u32 = (FACTORS + LANES - 1u) / LANES;
 
+fn keep_left(to: u32, v: Eight) {
+#if SIDE == 16
+    left[to / 4u] = vec4<f16>(v.a);
+    left[to / 4u + 1u] = vec4<f16>(v.b);
+#else
+    left[to] = f16(v.a.x);
+    left[to + 1u] = f16(v.a.y);
+    left[to + 2u] = f16(v.a.z);
+    left[to + 3u] = f16(v.a.w);
+    left[to + 4u] = f16(v.b.x);
+    left[to + 5u] = f16(v.b.y);
+    left[to + 6u] = f16(v.b.z);
+    left[to + 7u] = f16(v.b.w);
+#endif
+}
+
+fn keep_right(to: u32, v: Eight) {
+#if SIDE == 16
+    right[to / 4u] = vec4<f16>(v.a);
+    right[to / 4u + 1u] = vec4<f16>(v.b);
+#else
+    right[to] = f16(v.a.x);
+    right[to + 1u] = f16(v.a.y);
+    right[to + 2u] = f16(v.a.z);
+    right[to + 3u] = f16(v.a.w);
+    right[to + 4u] = f16(v.b.x);
+    right[to + 5u] = f16(v.b.y);
+    right[to + 6u] = f16(v.b.z);
+    right[to + 7u] = f16(v.b.w);
+#endif
+}
 
 // A finished matrix of each quarter, on its way to storage.
 var<workgroup> finished: array<f32, QUARTERS * SIDE * SIDE>;

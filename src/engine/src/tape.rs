@@ -24,7 +24,7 @@ pub use launch::{Access, Launch};
 pub use layers::Layer;
 pub(crate) use statistics::{SharedStatistics, Statistics};
 
-use crate::gpu::{AdapterSummary, Binding, Kernel};
+use crate::gpu::{Binding, Kernel};
 use crate::params::{Arena, ParameterSpec, Spec, StateSpec};
 use crate::tensor::{Shape, Tensor};
 use crate::{Error, Result};
@@ -117,8 +117,8 @@ pub struct Tape {
     taps: Vec<String>,
     step: Option<Tensor>,
     streams: u32,
-    /// Reductions are cut into as many parts as a GPU keeps busy.
-    wide: bool,
+    /// Reductions are cut into as many parts as a GPU keeps busy; see [`Tape::split_for`].
+    pub(crate) wide: bool,
     /// The first value of more elements than kernels can count.
     too_large: Option<Shape>,
     /// Batch statistics of values that grow, by root.
@@ -128,17 +128,6 @@ pub struct Tape {
 impl Tape {
     pub fn new() -> Self {
         Self::default()
-    }
-
-    /// Cuts reductions that are recorded from here on into as many parts as this adapter keeps busy: a GPU many times more than a
-    /// processor. Sums are then added up in another order, so their last digits depend on it.
-    pub fn split_for(&mut self, adapter: &AdapterSummary) {
-        self.wide = !adapter.software;
-    }
-
-    /// Invocations that keep the adapter busy.
-    pub(crate) fn wanted_invocations(&self) -> usize {
-        if self.wide { 1 << 17 } else { 1 << 14 }
     }
 
     /// Parameters recorded from here on are constants: no gradient, no gradient memory. Frozen parameters come first, so that

@@ -1,9 +1,22 @@
 //! Reductions cut into parts, so that there is work for all of an adapter.
 
-use crate::gpu::Kernel;
+use crate::gpu::{AdapterSummary, Kernel};
 use crate::shader;
 use crate::tape::{GradDestination, Launch, Tape};
 use crate::tensor::{Shape, Tensor};
+
+impl Tape {
+    /// Cuts reductions that are recorded from here on into as many parts as this adapter keeps busy: a GPU many times more than a
+    /// processor. Sums are then added up in another order, so their last digits depend on it.
+    pub fn split_for(&mut self, adapter: &AdapterSummary) {
+        self.wide = !adapter.software;
+    }
+
+    /// Invocations that keep the adapter busy; reductions are split until there are about as many.
+    pub(super) fn wanted_invocations(&self) -> usize {
+        if self.wide { 1 << 17 } else { 1 << 14 }
+    }
+}
 
 /// Words of scratch that a split reduction may take (32 MiB).
 const MOST_SCRATCH: usize = 8 << 20;
