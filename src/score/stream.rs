@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use blake3::Hash;
@@ -65,6 +65,10 @@ const AHEAD: usize = 2;
 /// Pictures that cannot be read in a row, in batches, after which what is ready is sent off so that they do not pile up.
 const PILED: usize = 4;
 
+/// How long the list may give nothing before those that wait are answered in a batch that is not full: somebody who types names, or a
+/// program that writes one when it has one, wants the answer to it.
+const PATIENCE: Duration = Duration::from_millis(200);
+
 /// A square with its hash, or why there is none.
 type Square = std::result::Result<(Vec<u8>, Hash), String>;
 
@@ -104,7 +108,19 @@ pub fn answer(
     let outcome = (|| {
         loop {
             let asked = Instant::now();
-            let Ok(next) = pictures.recv() else { break };
+            // Only the list is short of time here: decoding is waited for below.
+            let next = match pictures.recv_timeout(PATIENCE) {
+                Ok(next) => next,
+                Err(RecvTimeoutError::Timeout) => {
+                    while !device.is_idle() {
+                        if device.go_on(&mut hand)?.is_break() {
+                            return Ok(());
+                        }
+                    }
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
             let (item, square) = next?;
             // Whoever was to decode it has given up if nothing comes.
             let square = square.recv().unwrap_or_else(|_| Err("damaged (the decoder gave up on it)".to_owned()));

@@ -156,6 +156,40 @@ fn a_kernel_that_ends_the_program_ends_it_once() {
     panic!("it never came through");
 }
 
+/// As NVIDIA's compiler does with what it cannot compile: the device is gone, the program is not.
+#[test]
+fn a_kernel_that_loses_the_device_is_done_without() {
+    let trained = three();
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let image = trained.image("Folk/00.png");
+    let predict = || {
+        let fault = [("GATEFOLD_CACHE", cache.to_str().unwrap()), ("GATEFOLD_FAULT", "compile:conv2d/subgroup")];
+        with(&["predict", trained.run(), &image], &fault)
+    };
+    let mut then = "start again: kernels will be compiled one after the other";
+    for _ in 0..8 {
+        let output = predict();
+        let text = said(&output);
+        if output.status.success() {
+            assert!(
+                then.ends_with("will not be used") && text.contains("done without, since earlier starts"),
+                "{text}"
+            );
+            return;
+        }
+        let errors: Vec<&str> = text.lines().filter(|line| line.starts_with("error:")).collect();
+        assert!(output.status.code() == Some(1) && errors.len() == 1 && errors[0].contains(then), "{text}");
+        if errors[0].contains("start again: kernel conv2d/subgroup") {
+            then = "will not be used";
+        } else {
+            assert!(then.starts_with("start again: kernels"), "{text}");
+            then = "start again: kernel conv2d/subgroup";
+        }
+    }
+    panic!("it never came through");
+}
+
 /// The tuner tries kernels one by one: one crash each, and none of what it found is lost.
 #[test]
 fn the_tuner_is_ended_once_by_each_kernel_in_all_shapes() {

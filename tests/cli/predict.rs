@@ -384,3 +384,26 @@ fn a_list_without_end_ends_with_its_reader() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
     writing.join().unwrap();
 }
+
+/// Who types names, or writes them one by one and waits for each answer, would wait for ever for a batch to fill.
+#[test]
+fn a_name_is_answered_while_the_list_is_open() {
+    use std::io::{BufRead, BufReader};
+    let trained = three();
+    let mut child = command(&["predict", trained.run(), "-", "--jsonl"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let (mut stdin, mut lines) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()).lines());
+    for name in ["Jazz/00.png", "Folk/03.png"] {
+        writeln!(stdin, "{}", trained.image(name)).unwrap();
+        stdin.flush().unwrap();
+        // With the list closed by nobody, only an answer ends this wait.
+        let row: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+        assert!(row["path"].as_str().unwrap().ends_with(name) && row["label"].is_string(), "{row}");
+    }
+    drop(stdin);
+    assert!(lines.next().is_none() && child.wait().unwrap().success());
+}

@@ -1,5 +1,6 @@
 //! What a driver did not survive. Before something is tried that has ended programs, it is written down. What is still written down
-//! when no living process tries it has ended one, and is done without from then on.
+//! when no living process tries it has ended one, and is done without from then on. So is a kernel that a driver refuses, or gives up
+//! the device for.
 //!
 //! A file `trying-…` in the cache folder belongs to the process that has it locked. `refused-….json` keeps what was learnt of one
 //! adapter with one driver; whoever deletes it has everything tried again.
@@ -135,6 +136,27 @@ impl Attempts {
             let _ = fs::remove_file(&path);
         }
         done
+    }
+
+    /// Takes over what the driver refused or gave up the device for, and says what the next start does about it.
+    pub fn failed(&self, attempt: &Attempt) -> Option<String> {
+        self.place.as_ref()?;
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let then = match attempt {
+            Attempt::Open(_) => return None,
+            Attempt::Kernel(variant) => {
+                refused.kernels.insert(variant.clone());
+                format!("start again: kernel {variant} will not be used")
+            }
+            // Nobody killed the program, so once is enough.
+            Attempt::Kernels => {
+                refused.ended = refused.ended.max(IN_A_ROW);
+                "start again: kernels will be compiled one after the other, which shows the one to do without"
+                    .to_owned()
+            }
+        };
+        self.save(&refused);
+        Some(then)
     }
 
     /// All kernels have been compiled, and nothing happened.

@@ -2,7 +2,8 @@
 //!
 //! `GATEFOLD_FAULT=lose:N` loses the device at the N-th submission, `abort:N` drops the N-th submission and says nothing of it,
 //! `late:N` lets it end half a second late, `refuse:N` refuses the N-th buffer, `device:N` panics when a device is asked for the N-th
-//! time, `crash:NAME` ends the program when a kernel with that in its name is compiled. Counts begin at 1.
+//! time, `crash:NAME` ends the program when a kernel with that in its name is compiled, `compile:NAME` loses the device then. Counts
+//! begin at 1.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -35,8 +36,8 @@ const KINDS: [(&str, Kind); 5] = [
 #[derive(Debug, Default)]
 pub struct Faults {
     wanted: Option<(Kind, u64)>,
-    /// Part of the name of a kernel.
-    crash: Option<String>,
+    /// Part of the name of a kernel, and whether the program ends with it, or the device alone.
+    kernel: Option<(String, bool)>,
     /// How often it could have gone wrong so far.
     calls: AtomicU64,
 }
@@ -50,11 +51,11 @@ impl Faults {
         let Ok(text) = std::env::var(VARIABLE) else { return Ok(Self::default()) };
         let unknown = || {
             let kinds = KINDS.map(|(name, _)| format!("{name}:N")).join(", ");
-            Error::input(format!("{VARIABLE}={text}: there are {kinds} and crash:NAME"))
+            Error::input(format!("{VARIABLE}={text}: there are {kinds}, crash:NAME and compile:NAME"))
         };
         let (kind, what) = text.split_once(':').ok_or_else(unknown)?;
-        if kind == "crash" {
-            return Ok(Self { crash: Some(what.to_owned()), ..Self::default() });
+        if kind == "crash" || kind == "compile" {
+            return Ok(Self { kernel: Some((what.to_owned(), kind == "crash")), ..Self::default() });
         }
         let (_, kind) = KINDS.into_iter().find(|(name, _)| *name == kind).ok_or_else(unknown)?;
         Ok(Self { wanted: Some((kind, what.parse().map_err(|_| unknown())?)), ..Self::default() })
@@ -70,29 +71,33 @@ impl Faults {
     pub(super) fn refuse_device(&self) {
         assert!(self.now(&[Kind::Device]).is_none(), "a test asked for it");
     }
-
-    /// Before a kernel is compiled.
-    pub(super) fn crash(&self, variant: &str) {
-        if self.crash.as_ref().is_some_and(|name| variant.contains(name)) {
-            std::process::abort();
-        }
-    }
 }
 
 impl Gpu {
     /// Before a submission; whether it is to be made at all.
     pub(super) fn fail_submission(&self) -> bool {
         match self.faults.now(&[Kind::Lose, Kind::Abort, Kind::Late]) {
-            Some(Kind::Lose) => {
-                let text = "the device was lost (a test asked for it); start again from what was saved last";
-                keep_first(&self.failure, text.to_owned());
-                self.device.destroy();
-            }
+            Some(Kind::Lose) => self.lose(),
             Some(Kind::Abort) => return false,
             Some(_) => std::thread::sleep(LATE),
             None => {}
         }
         true
+    }
+
+    /// Before a kernel is compiled.
+    pub(super) fn fail_compilation(&self, variant: &str) {
+        match &self.faults.kernel {
+            Some((name, true)) if variant.contains(name) => std::process::abort(),
+            Some((name, false)) if variant.contains(name) => self.lose(),
+            _ => {}
+        }
+    }
+
+    fn lose(&self) {
+        let text = "the device was lost (a test asked for it); start again from what was saved last";
+        keep_first(&self.failure, text.to_owned());
+        self.device.destroy();
     }
 
     /// Before a buffer is made.

@@ -231,7 +231,7 @@ fn poisoned<T>(_: std::sync::PoisonError<T>) -> Error {
 }
 
 fn compile(gpu: &Gpu, kernel: &Kernel, bindings: &[Binding], module: &wgpu::ShaderModule, label: &str) -> Pipeline {
-    gpu.faults.crash(label);
+    gpu.fail_compilation(label);
     let entry = |binding: usize, ty: wgpu::BufferBindingType| wgpu::BindGroupLayoutEntry {
         binding: binding as u32,
         visibility: wgpu::ShaderStages::COMPUTE,

@@ -73,6 +73,9 @@ pub struct Gpu {
 /// software adapters have none).
 const PATIENCE: Duration = Duration::from_secs(900);
 
+/// How what is said where memory ends begins.
+const OUT_OF_MEMORY: &str = "out of memory";
+
 /// For results that are there already.
 const HANDOVER: Duration = Duration::from_secs(60);
 
@@ -177,16 +180,19 @@ impl Gpu {
         let mut kernels: Vec<&(&Kernel, Vec<Binding>)> = kernels.iter().collect();
         kernels.retain(|(kernel, bindings)| seen.insert((kernel.shader, &kernel.defs, &kernel.constants, bindings)));
         let known = self.pipelines.len();
-        let compile =
-            |(kernel, bindings): &&(&Kernel, Vec<Binding>)| self.pipelines.get(self, kernel, bindings).map(drop);
+        let compile = |(kernel, bindings): &&(&Kernel, Vec<Binding>)| {
+            let made = self.pipelines.get(self, kernel, bindings).map(drop);
+            let refused = |e| self.failed(&Attempt::Kernel(kernel.variant()), e);
+            made.map_err(|e| if self.check().is_ok() { refused(e) } else { e })
+        };
         // What is new in drivers crashes them first, so such kernels are tried one by one.
         let one_by_one = self.attempts.refused().one_by_one();
         let (single, many): (Vec<_>, Vec<_>) =
             kernels.into_iter().partition(|(kernel, _)| one_by_one || kernel.needs.cooperative.is_some());
         for kernel in &single {
-            self.attempts.during(&Attempt::Kernel(kernel.0.variant()), || compile(kernel))?;
+            self.attempt(&Attempt::Kernel(kernel.0.variant()), || compile(kernel))?;
         }
-        self.attempts.during(&Attempt::Kernels, || many.par_iter().try_for_each(compile))?;
+        self.attempt(&Attempt::Kernels, || many.par_iter().try_for_each(compile))?;
         self.attempts.compiled();
         if let Some(compiled) = self.compiled.as_ref().filter(|_| self.pipelines.len() > known) {
             // Without the file the next start takes longer, and that is all.
@@ -195,9 +201,19 @@ impl Gpu {
         Ok(())
     }
 
-    /// Does what may end the program; then the next start knows.
-    pub(crate) fn attempt<T>(&self, attempt: &Attempt, work: impl FnOnce() -> T) -> T {
-        self.attempts.during(attempt, work)
+    /// Does what may end the program or the device; then the next start knows.
+    pub(crate) fn attempt<T>(&self, attempt: &Attempt, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let done = self.attempts.during(attempt, work);
+        // An error alone is for the caller to judge.
+        done.map_err(|e| if self.check().is_err() { self.failed(attempt, e) } else { e })
+    }
+
+    /// Has the next start do without what failed, and adds to the error what that means.
+    fn failed(&self, attempt: &Attempt, error: Error) -> Error {
+        let text = error.to_string();
+        // What only a full memory kept out is not to blame.
+        let then = if text.contains(OUT_OF_MEMORY) { None } else { self.attempts.failed(attempt) };
+        then.map_or(error, |then| Error::run(format!("{text}; {then}")))
     }
 
     /// Fails if the device was lost or an earlier call went wrong.
@@ -290,7 +306,7 @@ fn keep_first(slot: &Mutex<Option<String>>, text: String) {
 
 fn describe(error: &wgpu::Error) -> String {
     match error {
-        wgpu::Error::OutOfMemory { .. } => "out of memory; try a smaller batch or smaller inputs".to_owned(),
+        wgpu::Error::OutOfMemory { .. } => format!("{OUT_OF_MEMORY}; try a smaller batch or smaller inputs"),
         wgpu::Error::Validation { description, .. } | wgpu::Error::Internal { description, .. } => {
             let text = description.split_whitespace().collect::<Vec<_>>().join(" ");
             format!("{text}; a fault of gatefold or of the driver: please report this line")

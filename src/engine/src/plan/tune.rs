@@ -134,8 +134,8 @@ impl Tuner<'_> {
             let tried = self.gpu.attempt(&attempt, || bench.try_kernel(kernel, reference, half));
             match tried {
                 Ok(seconds) => times.push((variant, seconds)),
+                Err(why) if self.gpu.check().is_err() => return Err(why),
                 Err(why) => {
-                    self.gpu.check()?;
                     choices.refuse(key, &variant);
                     (self.listen)(Event::Refused { launch: launch.label(), variant, why: why.to_string() });
                 }
