@@ -2,7 +2,7 @@
 
 use gatefold_engine::Result;
 use gatefold_engine::ops::concat::concat;
-use gatefold_engine::ops::input::{Augment, InputOp, input, words};
+use gatefold_engine::ops::input::{Augment, InputOp, Mix, MixWords, input, input_mixed, words};
 use gatefold_engine::params::{ParameterStore, StepWords};
 use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::Shape;
@@ -36,6 +36,15 @@ fn more(sample: usize, which: u32) -> [u32; 3] {
     hash([sample as u32 | which << 30, STEP.step, seed_of(STEP, 1)])
 }
 
+/// As [`more`], from a stream of its own.
+fn beside(sample: usize, which: u32) -> [f64; 3] {
+    hash([sample as u32 | which << 30, STEP.step, seed_of(STEP, 1).wrapping_add(0x9e37_79b9)]).map(unit)
+}
+
+fn unit(bits: u32) -> f64 {
+    f64::from(bits >> 8) / f64::from(1 << 24)
+}
+
 fn below(bits: u32, count: usize) -> usize {
     ((u64::from(bits >> 16) * count as u64) >> 16) as usize
 }
@@ -46,8 +55,7 @@ fn recoloured(rgb: [f64; 3], sample: usize, colour: f32) -> [f64; 3] {
         return rgb;
     }
     let [b, k, s] = more(sample, 1).map(|bits| {
-        let unit = f64::from(bits >> 8) / f64::from(1 << 24);
-        1.0 + f64::from(colour) * (2.0 * unit - 1.0)
+        1.0 + f64::from(colour) * (2.0 * unit(bits) - 1.0)
     });
     let u = rgb.map(|v| (v * b - 127.5) * k + 127.5);
     let grey = 0.299 * u[0] + 0.587 * u[1] + 0.114 * u[2];
@@ -66,21 +74,76 @@ fn erased(sample: usize, (y, x): (usize, usize), (h, w): (usize, usize), share: 
         && (left..left + width).contains(&x)
 }
 
+/// Where the output shows what, in source pixels counted from the output's first one: a part of the picture, turned.
+fn warped(sample: usize, (y, x): (usize, usize), (h, w): (usize, usize), augment: Augment) -> (f64, f64) {
+    let ([area, ratio, angle], [right, down, _]) = (beside(sample, 0), beside(sample, 1));
+    let least = 1.0 - f64::from(augment.crop);
+    let area = least + (1.0 - least) * area;
+    let ratio = if least < 1.0 { (4.0f64 / 3.0).powf(2.0 * ratio - 1.0) } else { 1.0 };
+    let (wide, high) = ((area * ratio).sqrt().min(1.0), (area / ratio).sqrt().min(1.0));
+    let (sine, cosine) = (f64::from(augment.rotate).to_radians() * (2.0 * angle - 1.0)).sin_cos();
+    let side = |part: f64, side: usize, unit: f64| 0.5 * (1.0 - part) * side as f64 * (2.0 * unit - 1.0);
+    let (u, v) = ((x as f64 + 0.5 - 0.5 * w as f64) * wide, (y as f64 + 0.5 - 0.5 * h as f64) * high);
+    (
+        u * sine + v * cosine + side(high, h, down) + 0.5 * h as f64 - 0.5,
+        u * cosine - v * sine + side(wide, w, right) + 0.5 * w as f64 - 0.5,
+    )
+}
+
+/// What a sample alone shows.
+fn shown(sample: usize, (y, x): (usize, usize), op: &InputOp) -> [f64; 3] {
+    let ((sh, sw), (h, w), augment) = (op.source, op.size, op.augment);
+    if erased(sample, (y, x), (h, w), augment.erase) {
+        return [0.0; 3];
+    }
+    let (flip, dy, dx) = drawn(sample, augment);
+    let x = if flip { w - 1 - x } else { x };
+    let place = |at: i64, source: usize, size: usize, moved: i64| {
+        let centre = ((source as f64 - size as f64) / 2.0).round_ties_even() as i64;
+        (at + centre + moved).clamp(0, source as i64 - 1) as usize
+    };
+    let pixel = |y: i64, x: i64| {
+        [0, 1, 2].map(|c| f64::from(noise(sample, place(y, sh, h, dy), place(x, sw, w, dx), c)))
+    };
+    let rgb = if augment.crop > 0.0 || augment.rotate > 0.0 {
+        let (down, right) = warped(sample, (y, x), (h, w), augment);
+        let (y, x) = (down.floor() as i64, right.floor() as i64);
+        let (beneath, beside) = (down - down.floor(), right - right.floor());
+        let corners = [pixel(y, x), pixel(y, x + 1), pixel(y + 1, x), pixel(y + 1, x + 1)];
+        let shares = [
+            (1.0 - beneath) * (1.0 - beside),
+            (1.0 - beneath) * beside,
+            beneath * (1.0 - beside),
+            beneath * beside,
+        ];
+        [0, 1, 2].map(|c| corners.iter().zip(shares).map(|(corner, share)| corner[c] * share).sum())
+    } else {
+        pixel(y as i64, x as i64)
+    };
+    let value = recoloured(rgb, sample, augment.colour);
+    [0, 1, 2].map(|c| (value[c] / 255.0 - f64::from(op.mean[c])) / f64::from(op.std[c]))
+}
+
 fn expected(n: usize, op: &InputOp) -> Array {
-    let ((sh, sw), (h, w)) = (op.source, op.size);
-    Array::from_fn(Shape::new(n, h, w, 4), |n, y, x, c| {
-        if c == 3 || erased(n, (y, x), (h, w), op.augment.erase) {
+    let (h, w) = op.size;
+    Array::from_fn(Shape::new(n, h, w, 4), |n, y, x, c| if c == 3 { 0.0 } else { shown(n, (y, x), op)[c] })
+}
+
+/// The sample that one of `n` is mixed with.
+fn partner(sample: usize, n: usize) -> usize {
+    (7 * sample + 3) % n
+}
+
+fn expected_mixed(n: usize, op: &InputOp, mix: MixWords) -> Array {
+    let (h, w) = op.size;
+    Array::from_fn(Shape::new(n, h, w, 4), |sample, y, x, c| {
+        if c == 3 {
             return 0.0;
         }
-        let (flip, dy, dx) = drawn(n, op.augment);
-        let x = if flip { w - 1 - x } else { x };
-        let place = |at: usize, source: usize, size: usize, moved: i64| {
-            let centre = ((source as f64 - size as f64) / 2.0).round_ties_even() as i64;
-            (at as i64 + centre + moved).clamp(0, source as i64 - 1) as usize
-        };
-        let rgb = [0, 1, 2].map(|c| f64::from(noise(n, place(y, sh, h, dy), place(x, sw, w, dx), c)));
-        let value = recoloured(rgb, n, op.augment.colour)[c];
-        (value / 255.0 - f64::from(op.mean[c])) / f64::from(op.std[c])
+        let [own, other] = [sample, partner(sample, n)].map(|sample| shown(sample, (y, x), op)[c]);
+        let (down, right) = (mix.top as usize..(mix.top + mix.height) as usize, mix.left as usize..(mix.left + mix.width) as usize);
+        let share = if down.contains(&y) && right.contains(&x) { 0.0 } else { f64::from(mix.share) };
+        share * own + (1.0 - share) * other
     })
 }
 
@@ -113,6 +176,31 @@ fn row(name: &str, n: usize, op: InputOp, beside: usize) -> Row {
             Ok(vec![y])
         },
         move |_| vec![expected(n, &op)],
+    )
+}
+
+/// Showing a part, and turned.
+fn moved(op: InputOp, crop: f32, rotate: f32) -> InputOp {
+    InputOp { augment: Augment { crop, rotate, ..op.augment }, ..op }
+}
+
+/// A row whose samples are mixed.
+fn mixed(name: &str, n: usize, op: InputOp, words: MixWords) -> Row {
+    Row::new(
+        "input",
+        name,
+        vec![],
+        move |tape, _| {
+            let source = packed(n, op.source, noise);
+            let pixels = tape.constant(Shape::vector(source.len()), source);
+            let partners = (0..n).map(|sample| partner(sample, n) as u32).collect();
+            let mix = Mix {
+                partners: tape.constant(Shape::vector(n), partners),
+                words: tape.constant(Shape::vector(5), vec![words.share.to_bits(), words.top, words.left, words.height, words.width]),
+            };
+            Ok(vec![input_mixed(tape, pixels, n, &op, &mix)?])
+        },
+        move |_| vec![expected_mixed(n, &op, words)],
     )
 }
 
@@ -172,10 +260,28 @@ pub fn rows() -> Vec<Row> {
         row("erase in one pixel", 4, changed(operation((1, 1), (1, 1), false, 0), 0.0, 1.0), 0),
         row("all changes", 30, changed(operation((25, 23), (21, 22), true, 2), 0.3, 0.4), 0),
         row("all changes into a slice", 9, changed(operation((12, 12), (11, 11), true, 1), 0.3, 0.4), 3),
+        row("parts", 20, moved(operation((13, 11), (13, 11), false, 0), 0.7, 0.0), 0),
+        row("turned", 20, moved(operation((9, 12), (9, 12), false, 0), 0.0, 45.0), 0),
+        row("a part of one pixel", 4, moved(operation((1, 1), (1, 1), false, 0), 0.9, 45.0), 0),
+        row(
+            "parts, turned and changed, into a slice",
+            9,
+            moved(changed(operation((17, 15), (12, 11), true, 2), 0.3, 0.4), 0.5, 15.0),
+            3,
+        ),
+        mixed("mixed", 5, operation((6, 7), (6, 7), true, 1), MixWords { share: 0.7, ..MixWords::default() }),
+        mixed("a rectangle of another", 5, operation((6, 7), (6, 7), false, 0), MixWords { share: 1.0, top: 1, left: 2, height: 4, width: 3 }),
+        mixed(
+            "all changes, mixed",
+            7,
+            moved(changed(operation((12, 13), (11, 11), true, 2), 0.3, 0.4), 0.5, 15.0),
+            MixWords { share: 0.6, top: 9, left: 0, height: 2, width: 11 },
+        ),
         row("one pixel", 1, operation((1, 1), (1, 1), true, 1), 0),
         row("into an aligned slice", 4, operation((8, 8), (7, 7), true, 1), 4),
         row("into an unaligned slice", 4, operation((8, 8), (7, 7), true, 1), 3),
         Row::custom("input", "statistics (unit: 5 deviations)", statistics).tolerance(tolerance::ONE_UNIT),
         row("32 of 128x128", 32, operation((144, 144), (128, 128), true, 8), 0).bench(),
+        row("parts, turned, 32 of 128x128", 32, moved(operation((128, 128), (128, 128), true, 0), 0.5, 10.0), 0).bench(),
     ]
 }

@@ -29,8 +29,9 @@ pub struct Settings {
     /// Standard deviation of red, green and blue that they are divided by [default: that of the weights to start from, else 0.25]
     #[arg(long, value_name = "R,G,B", value_parser = three, help_heading = DATA)]
     std: Option<[f32; 3]>,
-    /// Random changes in training, separated by commas: flip, shift=0.1 (of the side), colour=0.2 (brightness, contrast and
-    /// saturation), erase=0.25 (of the pictures lose a rectangle), or none
+    /// Random changes in training, separated by commas: flip, shift=0.1 (of the side), crop=0.5 (up to half of the area is cut off),
+    /// rotate=10 (degrees), colour=0.2 (brightness, contrast and saturation), erase=0.25 (of the pictures lose a rectangle),
+    /// mixup=0.2 (pictures and labels are mixed), cutmix=1 (a rectangle is another picture's), or none
     #[arg(long, value_name = "CHANGES", help_heading = DATA)]
     augment: Option<Augmentation>,
     /// Show each class equally often

@@ -225,7 +225,7 @@ impl Default for Config {
             label_smoothing: 0.0,
             class_weights: ClassWeights::None,
             balance: false,
-            augment: Augmentation { flip: true, shift: 0.1, colour: 0.0, erase: 0.0 },
+            augment: Augmentation { flip: true, shift: 0.1, ..Augmentation::default() },
             dropout: 0.2,
             batch_norm: true,
             head: Head::Linear,

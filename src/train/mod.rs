@@ -3,6 +3,7 @@
 pub mod config;
 pub mod folds;
 pub mod log;
+pub mod mixing;
 pub mod needs;
 pub mod pretrained;
 pub mod resume;

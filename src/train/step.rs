@@ -3,7 +3,7 @@
 use gatefold_engine::gpu::AdapterSummary;
 use gatefold_engine::ops::adam::{Adam, Preparation, Segment, adam};
 use gatefold_engine::ops::grad_norm::grad_norm;
-use gatefold_engine::ops::input::{self, Augment, InputOp};
+use gatefold_engine::ops::input::{self, Augment, InputOp, Mix};
 use gatefold_engine::ops::loss::Targets;
 use gatefold_engine::ops::sigmoid_cross_entropy::sigmoid_cross_entropy;
 use gatefold_engine::ops::softmax_cross_entropy::softmax_cross_entropy;
@@ -30,10 +30,32 @@ pub struct TrainingStep {
     pub stats: Tensor,
     pub loss: Tensor,
     pub grad_norm: Tensor,
-    /// Where several batches make an optimiser step, or the loss is scaled: the gradient that flows into each loss, which is the
-    /// loss's part here times the batch's share in the step times the factor. The host writes it.
-    pub seeds: Vec<(Tensor, f32)>,
+    /// Where several batches make an optimiser step, the loss is scaled or pictures are mixed: the gradients that flow into the
+    /// losses. The host writes them.
+    pub seeds: Vec<Seed>,
+    /// Where pictures are mixed with others of their batch.
+    pub mixed: Option<Mixed>,
     pub notes: Vec<String>,
+}
+
+/// The gradient that flows into a loss: its part times the batch's share in the step times the loss's factor, and, where pictures are
+/// mixed, times how much its labels count.
+#[derive(Clone, Copy, Debug)]
+pub struct Seed {
+    pub value: Tensor,
+    pub part: f32,
+    /// Whether its labels are the partners'.
+    pub of_partners: bool,
+}
+
+/// What mixing adds: inputs, and the loss against the partners' labels.
+#[derive(Clone, Copy, Debug)]
+pub struct Mixed {
+    pub mix: Mix,
+    pub labels: Tensor,
+    pub weights: Tensor,
+    pub stats: Tensor,
+    pub loss: Tensor,
 }
 
 impl TrainingStep {
@@ -92,11 +114,17 @@ impl TrainingStep {
                 shift,
                 colour: config.augment.colour,
                 erase: config.augment.erase,
+                crop: config.augment.crop,
+                rotate: config.augment.rotate,
             },
         };
         let mixed = config.precision == Precision::Mixed;
         tape.keep_halves(mixed);
-        let pictures = input::input(&mut tape, pixels, batch, &op)?;
+        let mix = config.augment.mixes().then(|| Mix::inputs(&mut tape, batch));
+        let pictures = match &mix {
+            Some(mix) => input::input_mixed(&mut tape, pixels, batch, &op, mix)?,
+            None => input::input(&mut tape, pixels, batch, &op)?,
+        };
         let (recorded, trunk_words) =
             nets::record_for_training(&mut tape, pictures, net, config.freeze.as_ref(), config.freeze_statistics)?;
         tape.keep_halves(false);
@@ -104,29 +132,37 @@ impl TrainingStep {
             tape.keep_full(logits);
         }
         let segments = segments(&tape, config, trunk_words)?;
-        let targets = Targets { labels: tape.input(Shape::vector(batch)), weights: tape.input(Shape::vector(batch)) };
+        let targets = Targets::inputs(&mut tape, batch);
         let smoothing = config.label_smoothing;
-        let cross_entropy = |tape: &mut Tape, logits: Tensor| match net.outputs() {
-            1 => sigmoid_cross_entropy(tape, logits, &targets, None, smoothing),
-            _ => softmax_cross_entropy(tape, logits, &targets, None, smoothing),
+        let cross_entropy = |tape: &mut Tape, logits: Tensor, targets: &Targets| match net.outputs() {
+            1 => sigmoid_cross_entropy(tape, logits, targets, None, smoothing),
+            _ => softmax_cross_entropy(tape, logits, targets, None, smoothing),
         };
-        let loss = cross_entropy(&mut tape, recorded.logits)?;
-        let mut losses = vec![(loss.loss, 1.0)];
-        if let Some(logits) = recorded.auxiliary {
-            // It only adds its gradient. What is reported is the main head's loss, which can be compared with validation's.
-            losses.push((cross_entropy(&mut tape, logits)?.loss, AUXILIARY_WEIGHT));
-        }
         let (mut outputs, mut seeds) = (vec![], vec![]);
-        for (value, part) in losses {
-            let seed = if accumulates || mixed {
-                let seed = tape.input(value.shape);
-                seeds.push((seed, part));
-                seed
-            } else {
-                tape.constant(value.shape, vec![part.to_bits()])
-            };
-            outputs.push((value, seed));
-        }
+        // What is reported is the main head's loss, which can be compared with validation's. An auxiliary one only adds its gradient.
+        let mut losses = |tape: &mut Tape, targets: &Targets, of_partners: bool| {
+            let main = cross_entropy(tape, recorded.logits, targets)?;
+            let auxiliary = recorded.auxiliary.map(|logits| cross_entropy(tape, logits, targets)).transpose()?;
+            let parts = [(main.loss, 1.0)].into_iter().chain(auxiliary.map(|loss| (loss.loss, AUXILIARY_WEIGHT)));
+            for (value, part) in parts {
+                let seed = if accumulates || mixed || mix.is_some() {
+                    let seed = tape.input(value.shape);
+                    seeds.push(Seed { value: seed, part, of_partners });
+                    seed
+                } else {
+                    tape.constant(value.shape, vec![part.to_bits()])
+                };
+                outputs.push((value, seed));
+            }
+            Ok::<_, Error>(main)
+        };
+        let loss = losses(&mut tape, &targets, false)?;
+        let mixed_in = mix.map(|mix| {
+            let Targets { labels, weights } = Targets::inputs(&mut tape, batch);
+            let of_partners = losses(&mut tape, &Targets { labels, weights }, true)?;
+            Ok::<_, Error>(Mixed { mix, labels, weights, stats: of_partners.stats, loss: of_partners.loss })
+        });
+        let mixed_in = mixed_in.transpose()?;
         tape.backward(&outputs)?;
         if accumulates {
             tape.end_phase();
@@ -141,13 +177,15 @@ impl TrainingStep {
                 tape.fill(gradients, 0.0);
             }
         }
-        for kept in [loss.stats, loss.loss, grad_norm] {
+        let of_partners = mixed_in.iter().flat_map(|mixed| [mixed.stats, mixed.loss]);
+        for kept in [loss.stats, loss.loss, grad_norm].into_iter().chain(of_partners) {
             tape.keep(kept);
         }
         let Targets { labels, weights } = targets;
         let notes = recorded.notes;
         let net = net.clone();
-        Ok(Self { net, tape, pixels, labels, weights, stats: loss.stats, loss: loss.loss, grad_norm, seeds, notes })
+        let (stats, loss) = (loss.stats, loss.loss);
+        Ok(Self { net, tape, pixels, labels, weights, stats, loss, grad_norm, seeds, mixed: mixed_in, notes })
     }
 }
 

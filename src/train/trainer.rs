@@ -18,9 +18,10 @@ use crate::score::model::Inference;
 use crate::score::predictions::Predictions;
 use crate::train::config::check::{no_validation, warmup_within};
 use crate::train::log::{EpochReport, Line, Log, StepReport};
+use crate::train::mixing::Mixing;
 use crate::train::pretrained::Pretrained;
 use crate::train::run::RunFolder;
-use crate::train::step::TrainingStep;
+use crate::train::step::{Mixed, Seed, TrainingStep};
 use crate::train::tuning::Tuning;
 use crate::train::{ClassWeights, Config, LearningRate, Needs, Precision};
 use crate::weights::{Best, Checkpoint, FORMAT, Header, LossScale};
@@ -291,10 +292,11 @@ impl Trainer {
             if number == first {
                 factor = self.header.loss_scale.map_or(1.0, |scale| scale.factor);
             }
-            self.write_step(batch, self.header.epoch * batches as u64 + number as u64, rate, share, factor)?;
+            let draw = self.header.epoch * batches as u64 + number as u64;
+            let own = self.write_step(batch, draw, rate, share, factor)?;
             let ends = number == last;
             let ticket = if ends { self.plan.submit()? } else { self.plan.submit_phases(0..1)? };
-            let this = Submitted { ticket, step: self.header.step + 1, rate, share, ends };
+            let this = Submitted { ticket, step: self.header.step + 1, rate, share, own, ends };
             self.header.step += u64::from(ends);
             if let Some(before) = under_way.replace(this) {
                 self.look_at(before, &mut group, &mut totals, log, observer)?;
@@ -343,8 +345,9 @@ impl Trainer {
     }
 
     /// Sends a batch, which is `share` of an optimiser step, and the numbers of that step. `draw` counts batches: each one
-    /// draws random numbers of its own. `factor` is what the loss is multiplied by.
-    fn write_step(&self, batch: &Batch, draw: u64, rate: f32, share: f64, factor: f32) -> Result<()> {
+    /// draws random numbers of its own. `factor` is what the loss is multiplied by. Returns how much the labels count, which is less
+    /// than 1 where pictures are mixed.
+    fn write_step(&self, batch: &Batch, draw: u64, rate: f32, share: f64, factor: f32) -> Result<f64> {
         let [bias_correction1, bias_correction2] = Adam::default().bias_corrections(self.header.step as u32);
         let words = StepWords {
             step: draw as u32,
@@ -359,25 +362,52 @@ impl Trainer {
         if let Some(input) = self.step.tape.step_input() {
             self.plan.write(input, &[words])?;
         }
-        for &(seed, part) in &self.step.seeds {
-            self.plan.write(seed, &[(f64::from(part) * share * f64::from(factor)) as f32])?;
+        let own = match &self.step.mixed {
+            Some(mixed) => self.write_mixed(mixed, batch, draw)?,
+            None => 1.0,
+        };
+        for &Seed { value, part, of_partners } in &self.step.seeds {
+            let of_labels = if of_partners { 1.0 - own } else { own };
+            self.plan.write(value, &[(f64::from(part) * share * f64::from(factor) * of_labels) as f32])?;
         }
         self.plan.write(self.step.pixels, &batch.pixels)?;
         self.plan.write(self.step.labels, &batch.labels)?;
-        self.plan.write(self.step.weights, &batch.weights)
+        self.plan.write(self.step.weights, &batch.weights)?;
+        Ok(own)
+    }
+
+    /// Sends how a batch is mixed, and returns how much the samples' own labels count.
+    fn write_mixed(&self, mixed: &Mixed, batch: &Batch, draw: u64) -> Result<f64> {
+        let Config { augment, size, seed, .. } = &self.config;
+        let Mixing { words, share, partners } = Mixing::draw(augment, *size, &batch.weights, *seed, draw);
+        let of = |partner: &u32| *partner as usize;
+        let labels: Vec<u32> = partners.iter().map(|partner| batch.labels[of(partner)]).collect();
+        let weights: Vec<f32> = partners.iter().map(|partner| batch.weights[of(partner)]).collect();
+        self.plan.write(mixed.mix.partners, &partners)?;
+        self.plan.write(mixed.mix.words, &[words])?;
+        self.plan.write(mixed.labels, &labels)?;
+        self.plan.write(mixed.weights, &weights)?;
+        Ok(share)
     }
 
     fn look_at(
         &mut self,
-        Submitted { ticket, step, rate, share, ends }: Submitted,
+        Submitted { ticket, step, rate, share, own, ends }: Submitted,
         group: &mut Group,
         totals: &mut Totals,
         log: &mut Log,
         observer: &mut dyn Observer,
     ) -> Result<()> {
         let results = self.plan.results(ticket)?;
-        let stats: Vec<f64> = results.get(self.step.stats)?.into_iter().map(f64::from).collect();
-        group.loss += share * f64::from(results.get(self.step.loss)?[0]);
+        let numbers = |value| Ok::<Vec<f64>, Error>(results.get(value)?.into_iter().map(f64::from).collect());
+        let (mut stats, mut batch_loss) = (numbers(self.step.stats)?, numbers(self.step.loss)?[0]);
+        if let Some(mixed) = &self.step.mixed {
+            let between = |own_labels: f64, partners: f64| own * own_labels + (1.0 - own) * partners;
+            batch_loss = between(batch_loss, numbers(mixed.loss)?[0]);
+            let of_partners = numbers(mixed.stats)?;
+            stats.iter_mut().zip(of_partners).for_each(|(own, other)| *own = between(*own, other));
+        }
+        group.loss += share * batch_loss;
         group.correct += stats[2];
         group.weight += stats[1];
         // Before the last batch of a step the norm is that of the step before.
@@ -472,6 +502,8 @@ struct Submitted {
     rate: f32,
     /// Its share in the step's loss.
     share: f64,
+    /// How much the samples' own labels count.
+    own: f64,
     /// Whether the step is done with it.
     ends: bool,
 }

@@ -4,8 +4,9 @@ use gatefold::nets::densenet::DenseNet;
 use gatefold::nets::inception::Inception;
 use gatefold::nets::resnet::{Block, ResNet};
 use gatefold::nets::{Build, Freeze, NETS, NetConfig, Recorded};
-use gatefold::train::step::TrainingStep;
+use gatefold::train::step::{Seed, TrainingStep};
 use gatefold::train::{Augmentation, Config, Needs};
+use gatefold_engine::ops::input::MixWords;
 use gatefold_engine::ops::relu::relu;
 use gatefold_engine::params::{Arena, Layout, ParameterStore};
 use gatefold_engine::plan::{Plan, trains};
@@ -163,7 +164,7 @@ fn every_network_has_a_trunk_to_freeze_and_statistics_to_leave_alone() {
 fn an_auxiliary_head_takes_part_in_accumulated_steps_with_its_own_weight() {
     let config = Config { net: "inception_v3".into(), size: 299, batch: 2, accumulate: 2, ..Config::default() };
     let step = TrainingStep::record(&config, &config.net_config(5), 2).unwrap();
-    let parts: Vec<f32> = step.seeds.iter().map(|&(_, part)| part).collect();
+    let parts: Vec<f32> = step.seeds.iter().map(|seed| seed.part).collect();
     assert_eq!(parts, [1.0, 0.4]);
 }
 
@@ -257,6 +258,38 @@ fn plain(batch: usize, accumulate: usize) -> Config {
 }
 
 #[test]
+fn mixed_labels_give_the_mix_of_their_gradients() {
+    let augment = Augmentation { mixup: 1.0, ..Augmentation::default() };
+    let mut training = Training::new(&Config { augment, ..plain(4, 1) }, 5);
+    training.write(0..4);
+    training.write_step(0, 7);
+    let recorded = &training.recorded;
+    let mixed = recorded.mixed.unwrap();
+    let seeds = [false, true].map(|of_partners| {
+        let seed = recorded.seeds.iter().find(|seed| seed.of_partners == of_partners).unwrap();
+        assert_eq!(seed.part, 1.0);
+        seed.value
+    });
+    // The pictures are the same three times: half of each is its partner's. Only what the labels count changes.
+    training.plan.write(mixed.mix.words, &[MixWords { share: 0.5, ..MixWords::default() }]).unwrap();
+    training.plan.write(mixed.mix.partners, &[2_u32, 3, 0, 1]).unwrap();
+    training.plan.write(mixed.labels, &[4_u32, 0, 1, 1]).unwrap();
+    training.plan.write(mixed.weights, &[1.0_f32; 4]).unwrap();
+    let mut gradient = |own: f32| {
+        for (seed, share) in seeds.into_iter().zip([own, 1.0 - own]) {
+            training.plan.write(seed, &[share]).unwrap();
+        }
+        training.store.write(&gpu(), Arena::Parameters, &training.recorded.tape.spec().initial(1).0).unwrap();
+        training.phases(0..1);
+        training.read(Arena::Gradients)
+    };
+    let [own, partners, between] = [1.0, 0.0, 0.75].map(&mut gradient);
+    let expected: Vec<f32> = own.iter().zip(&partners).map(|(own, other)| 0.75 * own + 0.25 * other).collect();
+    assert!(relative_error(&own, &partners) > 0.1);
+    assert!(relative_error(&between, &expected) < 2e-6, "{:.1e}", relative_error(&between, &expected));
+}
+
+#[test]
 fn two_batches_give_the_gradient_of_one_twice_as_large() {
     let mut whole = Training::new(&plain(8, 1), 5);
     whole.write(0..8);
@@ -270,7 +303,7 @@ fn two_batches_give_the_gradient_of_one_twice_as_large() {
     assert_eq!((whole.recorded.tape.phases().len(), halves.recorded.tape.phases().len()), (1, 2));
     halves.write_step(0, 7);
     let seed = match halves.recorded.seeds[..] {
-        [(seed, 1.0)] => seed,
+        [Seed { value, part: 1.0, .. }] => value,
         ref seeds => panic!("{seeds:?}"),
     };
     // Twice, so that what the first step leaves behind would show.

@@ -1,6 +1,6 @@
 //! Training steps whose feature maps are kept in 16 bits.
 
-use gatefold::train::step::TrainingStep;
+use gatefold::train::step::{Seed, TrainingStep};
 use gatefold::train::{Augmentation, Config, Needs, Precision};
 use gatefold_engine::gpu::AdapterSummary;
 use gatefold_engine::params::Arena;
@@ -42,7 +42,7 @@ fn the_gradient_is_that_of_full_precision_but_for_rounding() {
             let mut training = Training::new(&Config { size: 64, batch: 8, ..config(net, precision) }, 3);
             training.write(0..8);
             let factor = if precision == Precision::Mixed { 1024.0 } else { 1.0 };
-            for &(seed, part) in &training.recorded.seeds {
+            for &Seed { value: seed, part, .. } in &training.recorded.seeds {
                 training.plan.write(seed, &[part * factor]).unwrap();
             }
             training.write_scaled_step(0, 1, 1.0 / factor);
@@ -77,7 +77,7 @@ fn training_on_matrix_units_goes_as_it_goes_without() {
         assert_eq!(with_matrices.count(), if number == 2 { 11 } else { 0 });
         let mut training = Training::with_choice(recorded, &config, Choice::Number(number));
         training.write(0..8);
-        for &(seed, part) in &training.recorded.seeds {
+        for &Seed { value: seed, part, .. } in &training.recorded.seeds {
             training.plan.write(seed, &[part * 1024.0]).unwrap();
         }
         let losses: Vec<f32> = (0..12)
@@ -114,7 +114,7 @@ fn a_gradient_beyond_half_precision_changes_nothing() {
     training.write(0..4);
     let arenas = [Arena::Parameters, Arena::Moment1, Arena::Moment2];
     let before = arenas.map(|arena| training.read(arena));
-    for &(seed, _) in &training.recorded.seeds {
+    for &Seed { value: seed, .. } in &training.recorded.seeds {
         training.plan.write(seed, &[1e12_f32]).unwrap();
     }
     training.write_scaled_step(0, 1, 1e-12);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gatefold::train::step::TrainingStep;
+use gatefold::train::step::{Seed, TrainingStep};
 use gatefold::train::tuning::{BUDGET, When};
 use gatefold::train::{Config, Needs, Precision};
 use gatefold::weights::LossScale;
@@ -131,7 +131,7 @@ impl Session {
         if let Some(input) = self.step.tape.step_input() {
             self.plan.write(input, &[words])?;
         }
-        for &(seed, part) in &self.step.seeds {
+        for &Seed { value: seed, part, .. } in &self.step.seeds {
             self.plan.write(seed, &[part * self.factor])?;
         }
         self.plan.write(self.step.pixels, &self.pixels)?;

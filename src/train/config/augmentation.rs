@@ -3,11 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
+use gatefold_engine::ops::input::{MOST_CROP, MOST_DEGREES};
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
 
-/// Random changes of the pictures in training, written `flip,shift=0.1,colour=0.2,erase=0.25` or `none`.
+/// Random changes of the pictures in training, written `flip,shift=0.1,colour=0.2,erase=0.25` and so on, or `none`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Augmentation {
@@ -19,11 +20,39 @@ pub struct Augmentation {
     pub colour: f32,
     /// Share of the pictures that lose a rectangle.
     pub erase: f32,
+    /// Show a part of each picture: up to this share of its area is cut off.
+    pub crop: f32,
+    /// Turn each picture by up to this many degrees.
+    pub rotate: f32,
+    /// Mix pictures and labels of a batch, by shares from Beta(mixup, mixup).
+    pub mixup: f32,
+    /// Replace a rectangle by another picture's, labels by the area, which is from Beta(cutmix, cutmix).
+    pub cutmix: f32,
 }
 
-const DEFAULT_SHIFT: f32 = 0.1;
-const DEFAULT_COLOUR: f32 = 0.2;
-const DEFAULT_ERASE: f32 = 0.25;
+/// The changes that have a number: name, what it is without one, the most it may be, and of what.
+const NUMBERS: [(&str, f32, f32, &str); 7] = [
+    ("shift", 0.1, 0.5, " of the side"),
+    ("crop", 0.5, MOST_CROP, " of the area"),
+    ("rotate", 10.0, MOST_DEGREES, " degrees"),
+    ("colour", 0.2, 1.0, ""),
+    ("erase", 0.25, 1.0, " of the pictures"),
+    ("mixup", 0.2, 10.0, ""),
+    ("cutmix", 1.0, 10.0, ""),
+];
+
+impl Augmentation {
+    /// Whether pictures of a batch are mixed with others of it.
+    pub fn mixes(&self) -> bool {
+        self.mixup > 0.0 || self.cutmix > 0.0
+    }
+
+    /// The fields that [`NUMBERS`] names, in its order.
+    fn numbers(&mut self) -> [&mut f32; 7] {
+        let Self { flip: _, shift, colour, erase, crop, rotate, mixup, cutmix } = self;
+        [shift, crop, rotate, colour, erase, mixup, cutmix]
+    }
+}
 
 impl FromStr for Augmentation {
     type Err = String;
@@ -32,20 +61,22 @@ impl FromStr for Augmentation {
         let mut augmentation = Self::default();
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty() && *part != "none") {
             let (name, value) = part.split_once('=').map_or((part, None), |(name, value)| (name, Some(value)));
-            let share = |default: f32, most: f32, of: &str| match value {
-                None => Ok(default),
+            if name == "flip" && value.is_none() {
+                augmentation.flip = true;
+                continue;
+            }
+            let Some(place) = NUMBERS.iter().position(|(known, ..)| *known == name) else {
+                let known = NUMBERS.map(|(known, ..)| known).join(", ");
+                return Err(format!("{part}: must be flip, none, or one of {known}, with =NUMBER or without"));
+            };
+            let (_, default, most, of) = NUMBERS[place];
+            *augmentation.numbers()[place] = match value {
+                None => default,
                 Some(text) => {
-                    let share = text.parse::<f32>().ok().filter(|share| (0.0..=most).contains(share));
-                    share.ok_or_else(|| format!("{name}={text}: must be from 0 to {most}{of}"))
+                    let number = text.parse::<f32>().ok().filter(|number| (0.0..=most).contains(number));
+                    number.ok_or_else(|| format!("{name}={text}: must be from 0 to {most}{of}"))?
                 }
             };
-            match name {
-                "flip" if value.is_none() => augmentation.flip = true,
-                "shift" => augmentation.shift = share(DEFAULT_SHIFT, 0.5, " of the side")?,
-                "colour" => augmentation.colour = share(DEFAULT_COLOUR, 1.0, "")?,
-                "erase" => augmentation.erase = share(DEFAULT_ERASE, 1.0, " of the pictures")?,
-                _ => return Err(format!("{part}: must be flip, shift, colour, erase (=SHARE) or none")),
-            }
         }
         Ok(augmentation)
     }
@@ -57,9 +88,10 @@ impl fmt::Display for Augmentation {
         if self.flip {
             parts.push("flip".to_owned());
         }
-        for (name, share) in [("shift", self.shift), ("colour", self.colour), ("erase", self.erase)] {
-            if share > 0.0 {
-                parts.push(format!("{name}={share}"));
+        let mut copy = *self;
+        for ((name, ..), &mut number) in NUMBERS.iter().zip(copy.numbers()) {
+            if number > 0.0 {
+                parts.push(format!("{name}={number}"));
             }
         }
         f.write_str(if parts.is_empty() { "none".into() } else { parts.join(",") }.as_str())
@@ -88,14 +120,20 @@ mod tests {
     fn unknown_changes_and_shifts_beyond_half_are_refused() {
         assert!("tilt".parse::<Augmentation>().is_err());
         assert!("shift=2".parse::<Augmentation>().is_err());
-        for wrong in ["flip=1", "colour=1.5", "erase=-1", "erase=x"] {
+        for wrong in ["flip=1", "colour=1.5", "erase=-1", "erase=x", "rotate=90", "crop=1", "mixup=NaN", "cutmix=11"] {
             assert!(wrong.parse::<Augmentation>().is_err(), "{wrong}");
         }
     }
 
     #[test]
     fn what_is_written_is_read_again() {
-        for text in ["none", "flip", "flip,shift=0.25", "shift=0.1,colour=0.2,erase=0.25"] {
+        for text in [
+            "none",
+            "flip",
+            "flip,shift=0.25",
+            "shift=0.1,colour=0.2,erase=0.25",
+            "crop=0.5,rotate=10,mixup=0.2,cutmix=1",
+        ] {
             assert_eq!(text.parse::<Augmentation>().unwrap().to_string(), text);
         }
         assert_eq!("colour,erase".parse::<Augmentation>().unwrap().to_string(), "colour=0.2,erase=0.25");

@@ -30,7 +30,47 @@ pub struct Augment {
     pub colour: f32,
     /// Share of the pictures that lose a rectangle.
     pub erase: f32,
+    /// Show only a part of each picture, of at least this much less than its area.
+    pub crop: f32,
+    /// Turn each picture by up to this many degrees, either way.
+    pub rotate: f32,
 }
+
+/// What a batch is mixed of (mixup: Zhang et al. 2018; CutMix: Yun et al. 2019). The host writes both inputs for each batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Mix {
+    /// For each sample the number of the one that it is mixed with, `u32`.
+    pub partners: Tensor,
+    /// [`MixWords`].
+    pub words: Tensor,
+}
+
+impl Mix {
+    /// Inputs for `n` samples.
+    pub fn inputs(tape: &mut Tape, n: usize) -> Self {
+        let words = tape.input(Shape::vector(size_of::<MixWords>() / 4));
+        Self { partners: tape.input(Shape::vector(n)), words }
+    }
+}
+
+/// How the samples of a batch are mixed with their partners, as the kernel reads it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C)]
+pub struct MixWords {
+    /// How much of a sample is its own outside the rectangle; inside, all is its partner's.
+    pub share: f32,
+    /// The rectangle, in pixels of the output.
+    pub top: u32,
+    pub left: u32,
+    pub height: u32,
+    pub width: u32,
+}
+
+/// The most that [`Augment::rotate`] may be, in degrees.
+pub const MOST_DEGREES: f32 = 45.0;
+
+/// The most that [`Augment::crop`] may be: a tenth of the area is left.
+pub const MOST_CROP: f32 = 0.9;
 
 /// Words that `n` packed RGB pictures take, three bytes to a pixel, little endian.
 pub const fn words(n: usize, h: usize, w: usize) -> usize {
@@ -48,12 +88,32 @@ pub const fn words(n: usize, h: usize, w: usize) -> usize {
 /// `grey = 0.299 r + 0.587 g + 0.114 b`. A rectangle that is erased has sides of a tenth to a half of the output's and is 0
 /// after normalisation: the mean colour.
 ///
+/// With `crop` or `rotate` above 0 the output shows a part of the picture, turned, by bilinear interpolation: the part's area is
+/// uniform from `1 - crop` to 1 and its sides' ratio from 3/4 to 4/3 (its logarithm uniform), as torchvision's
+/// `RandomResizedCrop` has it, except that a side that would be too long is the picture's; its place is uniform. The angle is
+/// uniform too.
+///
 /// All that is drawn is a function of the step's number, the seed, this op's stream and the sample's number in the batch.
 ///
 /// # Errors
 /// If there are too few words, a size is 0, a std is not above 0, the shift is 32,768 or more, `colour` or `erase` is not
-/// from 0 to 1, or there are 2^30 pictures.
+/// from 0 to 1, `crop` or `rotate` above [`MOST_CROP`] or [`MOST_DEGREES`], or there are 2^30 pictures.
 pub fn input(tape: &mut Tape, pixels: Tensor, n: usize, op: &InputOp) -> Result<Tensor> {
+    record(tape, pixels, n, op, None)
+}
+
+/// Like [`input`]; each sample is then mixed with its partner, which was changed as drawn for itself.
+///
+/// # Errors
+/// As [`input`], and if there are not `n` partners.
+pub fn input_mixed(tape: &mut Tape, pixels: Tensor, n: usize, op: &InputOp, mix: &Mix) -> Result<Tensor> {
+    if mix.partners.shape.len() != n {
+        return Err(Error::run(format!("input: {} partners for {n} pictures", mix.partners.shape.len())));
+    }
+    record(tape, pixels, n, op, Some(mix))
+}
+
+fn record(tape: &mut Tape, pixels: Tensor, n: usize, op: &InputOp, mix: Option<&Mix>) -> Result<Tensor> {
     let InputOp { source: (sh, sw), size: (h, w), mean, std, augment } = *op;
     if [n, sh, sw, h, w].contains(&0) {
         return Err(Error::run(format!("input: {n} pictures, {sh}x{sw} to {h}x{w}")));
@@ -68,6 +128,10 @@ pub fn input(tape: &mut Tape, pixels: Tensor, n: usize, op: &InputOp) -> Result<
         return Err(Error::run(format!("input: std {std:?}, shift {}", augment.shift)));
     }
     let share = |value: f32| (0.0..=1.0).contains(&value);
+    let warps = |most: f32, value: f32| (0.0..=most).contains(&value);
+    if !warps(MOST_CROP, augment.crop) || !warps(MOST_DEGREES, augment.rotate) {
+        return Err(Error::run(format!("input: {augment:?}")));
+    }
     let sides_fit = h.max(w) <= 1 << 16;
     if !share(augment.colour) || !share(augment.erase) || n >= 1 << 30 || (augment.erase > 0.0 && !sides_fit) {
         return Err(Error::run(format!("input: {n} pictures of {h}x{w}, {augment:?}")));
@@ -75,13 +139,18 @@ pub fn input(tape: &mut Tape, pixels: Tensor, n: usize, op: &InputOp) -> Result<
     let shape = Shape::new(n, h, w, 4);
     let (step, stream) = (tape.step(), tape.random_stream());
     let y = tape.output(shape, &[]);
-    let launch = Launch::new("input", "forward").read(pixels).read(step).write(y).u32(n).u32(scrambled(stream));
+    // Who does not mix never reads these bindings.
+    let [partners, words] = mix.map_or([step; 2], |mix| [mix.partners, mix.words]);
+    let launch = Launch::new("input", "forward").read(pixels).read(step).read_indices(partners).read(words).write(y);
+    let launch = launch.u32(n).u32(scrambled(stream));
     let channels = || mean.into_iter().zip(std).map(|(m, d)| (f64::from(m), f64::from(d)));
     let launch = channels().fold(launch, |launch, (_, d)| launch.f32((1.0 / (255.0 * d)) as f32));
     let launch = channels().fold(launch, |launch, (m, d)| launch.f32((-m / d) as f32));
     // A share of 1 has no 32 bits: all but one picture in four billion will do.
     let threshold = (f64::from(augment.erase) * f64::from(u32::MAX)) as u32;
-    let launch = launch.f32(augment.colour).u32(threshold as usize).view(y);
+    let launch = launch.f32(augment.colour).u32(threshold as usize);
+    let launch = launch.f32(1.0 - augment.crop).f32(augment.rotate.to_radians()).view(y);
+    let warp = augment.crop > 0.0 || augment.rotate > 0.0;
     // Half of what is left over, halves to the even neighbour.
     let centred = |source: usize, size: usize| ((source as f64 - size as f64) / 2.0).round_ties_even() as i64;
     let kernel = |width: u32| {
@@ -90,7 +159,8 @@ pub fn input(tape: &mut Tape, pixels: Tensor, n: usize, op: &InputOp) -> Result<
         let kernel = kernel.constant("HEIGHT", h as i64).constant("WIDTH", w as i64);
         let kernel = kernel.constant("TOP", centred(sh, h)).constant("LEFT", centred(sw, w));
         let kernel = kernel.constant("FLIP", augment.flip).constant("SHIFT", augment.shift as i64);
-        kernel.constant("COLOUR", augment.colour > 0.0).constant("ERASE", augment.erase > 0.0)
+        let kernel = kernel.constant("COLOUR", augment.colour > 0.0).constant("ERASE", augment.erase > 0.0);
+        kernel.constant("WARP", warp).constant("MIX", mix.is_some())
     };
     tape.launch(launch.kernel(kernel(4).aligned()).kernel(kernel(1)));
     Ok(y)
