@@ -103,6 +103,10 @@ pub struct Settings {
     /// [default: train all layers]
     #[arg(long, value_name = "trunk|LAYER", help_heading = FINE_TUNING)]
     freeze: Option<String>,
+    /// Compute what the frozen layers make of so many changed versions of each cover once, keep it, and take one version after the
+    /// other in later epochs, which then cost what is trained [default: 1 with --augment none, else anew in each epoch]
+    #[arg(long, value_name = "N", help_heading = FINE_TUNING, value_parser = whole::<u64>(bounds::VIEWS))]
+    views: Option<u64>,
     /// Let all batch-norms use their running statistics and leave them alone; what they scale and shift by is still trained
     #[arg(long, help_heading = FINE_TUNING)]
     freeze_statistics: bool,
@@ -194,6 +198,7 @@ impl Settings {
         config.freeze_statistics |= self.freeze_statistics;
         config.balance |= self.balance;
         set(&mut config.class_weights, &self.class_weights);
+        config.views = self.views.or(config.views);
         if let Some(layer) = &self.freeze {
             config.freeze = Some(Freeze::from(layer.clone()));
         }

@@ -36,7 +36,7 @@ pub struct Build<'a> {
     pub trunk_words: Option<usize>,
     /// What the trunk ends in.
     pub map: Option<Tensor>,
-    /// Where a tape that starts frozen thaws.
+    /// Where a tape that starts frozen thaws, or, in inference, what training leaves alone ends.
     pub freeze: Option<Freeze>,
     /// Batch-norms keep to their running statistics in training too.
     pub freeze_statistics: bool,
@@ -81,7 +81,7 @@ impl<'a> Build<'a> {
     pub fn name(&mut self, name: &str, x: Tensor) {
         self.tape.name(name, x);
         if matches!(&self.freeze, Some(Freeze::Layer(last)) if last == name) {
-            self.tape.thaw();
+            self.end_frozen_start();
         }
     }
 
@@ -91,8 +91,13 @@ impl<'a> Build<'a> {
         self.map = Some(map);
         self.trunk_words = Some(self.tape.spec().parameter_words());
         if self.freeze == Some(Freeze::Trunk) {
-            self.tape.thaw();
+            self.end_frozen_start();
         }
+    }
+
+    /// What follows is trained; in inference all stays frozen.
+    fn end_frozen_start(&mut self) {
+        if self.training { self.tape.thaw() } else { self.tape.end_frozen_start() }
     }
 
     /// Whether a batch-norm takes its statistics from the batch, and moves the running ones. Frozen layers do not: they would

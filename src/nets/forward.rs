@@ -19,6 +19,8 @@ pub struct Forward {
     pub logits: Tensor,
     /// With [`Taps::Features`].
     pub features: Option<Tensor>,
+    /// With [`Taps::Held`], where the start can be held.
+    pub held: Vec<Tensor>,
     pub default_layer: String,
 }
 
@@ -30,6 +32,9 @@ pub enum Taps<'a> {
     Layer(&'a str),
     /// No layer's; but what the trunk ends in is kept, its mean over the cells.
     Features,
+    /// No layer's; but what a fine-tuning leaves alone is a phase of its own: see
+    /// [`Tape::hold_frozen_start`](gatefold_engine::tape::Tape::hold_frozen_start).
+    Held(&'a Freeze),
 }
 
 /// Parameters and running statistics of a network, in training (with what only training has) or in inference.
@@ -66,16 +71,22 @@ pub fn recorded(
     let pixels = tape.input(Shape::vector(input::words(batch, picture, picture)));
     let op = InputOp { source: (picture, picture), size, mean, std, augment: Augment::default() };
     let pictures = input::input(&mut tape, pixels, batch, &op)?;
-    let (recorded, features) = if taps == Taps::Features {
-        let (recorded, features) = nets::record_with_features(&mut tape, pictures, net)?;
-        tape.keep(features);
-        (recorded, Some(features))
-    } else {
-        (nets::record(&mut tape, pictures, net, false)?, None)
+    let (recorded, features) = match taps {
+        Taps::Features => {
+            let (recorded, features) = nets::record_with_features(&mut tape, pictures, net)?;
+            tape.keep(features);
+            (recorded, Some(features))
+        }
+        Taps::Held(freeze) => (nets::record_after(&mut tape, pictures, net, freeze)?, None),
+        _ => (nets::record(&mut tape, pictures, net, false)?, None),
     };
+    let mut held = vec![];
     if !matches!(taps, Taps::Layer(_)) {
         tape.keep(recorded.logits);
+        if matches!(taps, Taps::Held(_)) {
+            held = tape.hold_frozen_start(batch);
+        }
         tape.fuse();
     }
-    Ok(Forward { tape, pixels, logits: recorded.logits, features, default_layer: recorded.default_layer })
+    Ok(Forward { tape, pixels, logits: recorded.logits, features, held, default_layer: recorded.default_layer })
 }

@@ -130,6 +130,17 @@ pub fn record(tape: &mut Tape, pictures: Tensor, config: &NetConfig, training: b
     (net.record)(&mut Build::new(tape, pictures, training), pictures, config)
 }
 
+/// As [`record`] for inference; the tape knows where the layers end that `freeze` leaves alone.
+///
+/// # Errors
+/// As there.
+pub fn record_after(tape: &mut Tape, pictures: Tensor, config: &NetConfig, freeze: &Freeze) -> Result<Recorded> {
+    let net = find(config)?;
+    let mut build = Build::new(tape, pictures, false);
+    build.freeze = Some(freeze.clone());
+    (net.record)(&mut build, pictures, config)
+}
+
 /// As [`record`] for inference, with the mean over the cells of the map that the trunk ends in: what the network has seen in each
 /// picture, before it is asked for classes. The networks with a linear head compute just that themselves.
 ///

@@ -8,8 +8,10 @@ use gatefold_engine::params::ParameterStore;
 use gatefold_engine::plan::{Plan, Ticket};
 use gatefold_engine::tensor::Tensor;
 
-use crate::data::Pipeline;
+use crate::data::{Dataset, Epoch, Pipeline, Split};
+use crate::nets::Freeze;
 use crate::nets::forward::{Forward, Taps, recorded, spec};
+use crate::score::features::Features;
 use crate::weights::{Checkpoint, Header};
 use crate::{Error, Result};
 
@@ -99,6 +101,8 @@ pub struct Inference {
     pixels: Tensor,
     logits: Tensor,
     features: Option<Tensor>,
+    /// What a fine-tuning's frozen layers end in; empty if they are no phase of their own.
+    held: Vec<Tensor>,
     batch: usize,
     image_bytes: usize,
 }
@@ -114,6 +118,19 @@ impl Inference {
         Self::recorded(gpu, header, store, pool, batch, Taps::None)
     }
 
+    /// Like [`Self::new`] for a network whose first layers stay as they are: what they make of pictures can be
+    /// [kept](Self::keep), where the network allows it.
+    pub fn after(
+        gpu: &Arc<Gpu>,
+        header: &Header,
+        store: &ParameterStore,
+        pool: &BufferPool,
+        batch: usize,
+        freeze: &Freeze,
+    ) -> Result<Self> {
+        Self::recorded(gpu, header, store, pool, batch, Taps::Held(freeze))
+    }
+
     fn recorded(
         gpu: &Arc<Gpu>,
         header: &Header,
@@ -122,9 +139,53 @@ impl Inference {
         batch: usize,
         taps: Taps,
     ) -> Result<Self> {
-        let Forward { tape, pixels, logits, features, .. } = forward(header, batch, taps)?;
+        let Forward { tape, pixels, logits, features, held, .. } = forward(header, batch, taps)?;
         let plan = Plan::new(gpu, &tape, store, pool)?;
-        Ok(Self { plan, pixels, logits, features, batch, image_bytes: header.picture_size().pow(2) * 3 })
+        Ok(Self { plan, pixels, logits, features, held, batch, image_bytes: header.picture_size().pow(2) * 3 })
+    }
+
+    /// Computes what the frozen layers make of a split's covers; `None` if it cannot be kept, or the split is empty.
+    ///
+    /// # Errors
+    /// As [`Features::take`].
+    pub fn keep(
+        &mut self,
+        dataset: &Dataset,
+        split: Split,
+        folder: &Path,
+        mut progress: impl FnMut(usize) -> Result<()>,
+    ) -> Result<Option<Features>> {
+        let order = Epoch::in_order(dataset, split, self.batch);
+        if self.held.is_empty() || order.is_empty() {
+            return Ok(None);
+        }
+        let features = Features::take(dataset, &order, 1, folder, |_, number, batch| {
+            self.plan.write(self.pixels, &batch.pixels)?;
+            let ticket = self.plan.submit_phases(0..1)?;
+            self.plan.results(ticket)?;
+            progress(((number + 1) * self.batch).min(order.len()))?;
+            self.held.iter().map(|&held| self.plan.read(held)).collect()
+        })?;
+        Ok(Some(features))
+    }
+
+    /// Like [`Self::batches`], from what [`Self::keep`] kept of these covers.
+    pub fn batches_of(
+        &mut self,
+        features: &Features,
+        covers: &[usize],
+        mut take: impl FnMut(&[f32]) -> Result<()>,
+    ) -> Result<()> {
+        let outputs = self.outputs();
+        for covers in covers.chunks(self.batch) {
+            for (&held, words) in self.held.iter().zip(features.batch(0, covers.iter().copied())?) {
+                self.plan.write(held, &words)?;
+            }
+            let ticket = self.plan.submit_phases(1..2)?;
+            let rows = self.plan.results(ticket)?.get(self.logits)?;
+            take(&rows[..covers.len() * outputs])?;
+        }
+        Ok(())
     }
 
     /// Logits for each picture.

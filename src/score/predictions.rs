@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use gatefold_engine::file::write_atomically;
 
 use crate::data::{Cover, Dataset};
+use crate::score::features::Features;
 use crate::score::metrics::{Answer, Metrics, WHOLE, is_probability};
 use crate::score::model::{Inference, probabilities};
 use crate::{Error, Result};
@@ -115,10 +116,41 @@ impl Predictions {
         labels: &[String],
         no_number: impl Fn(&Path) -> Error,
     ) -> Result<Self> {
-        let outputs = inference.outputs();
+        let pictures = dataset.pack.images(indices)?;
+        Self::collected(inference.outputs(), dataset, indices, labels, no_number, |take| {
+            inference.batches(pictures.into_iter(), take)
+        })
+    }
+
+    /// Like [`Self::of`], from what the network's frozen layers made of the covers.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn of_features(
+        inference: &mut Inference,
+        features: &Features,
+        dataset: &Dataset,
+        indices: &[usize],
+        labels: &[String],
+        no_number: impl Fn(&Path) -> Error,
+    ) -> Result<Self> {
+        Self::collected(inference.outputs(), dataset, indices, labels, no_number, |take| {
+            inference.batches_of(features, indices, take)
+        })
+    }
+
+    /// `run` hands over the logits of the covers, in their order.
+    fn collected(
+        outputs: usize,
+        dataset: &Dataset,
+        indices: &[usize],
+        labels: &[String],
+        no_number: impl Fn(&Path) -> Error,
+        run: impl FnOnce(&mut dyn FnMut(&[f32]) -> Result<()>) -> Result<()>,
+    ) -> Result<Self> {
         let mut covers = Vec::with_capacity(indices.len());
         let mut left = indices.iter().map(|&i| &dataset.manifest.covers[i]);
-        inference.batches(dataset.pack.images(indices)?.into_iter(), |logits| {
+        run(&mut |logits| {
             let rows = probabilities(logits, outputs);
             for ((logits, row), cover) in logits.chunks(outputs).zip(rows.chunks(labels.len())).zip(&mut left) {
                 let path = cover.strings.path();

@@ -65,6 +65,10 @@ pub struct Config {
     /// The first layers, which stay as they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub freeze: Option<Freeze>,
+    /// In how many changed versions of each cover what the frozen layers make of it is kept; without it one, if nothing is changed by
+    /// chance, else none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub views: Option<u64>,
     /// Batch-norms keep to their running statistics. Those of frozen layers always do.
     pub freeze_statistics: bool,
     /// Decoupled, as AdamW has it.
@@ -220,6 +224,7 @@ impl Default for Config {
             trunk_lr: 1.0,
             clip: None,
             freeze: None,
+            views: None,
             freeze_statistics: false,
             weight_decay: 0.01,
             label_smoothing: 0.0,
@@ -297,6 +302,12 @@ impl Config {
         let Self { columns, split, fold, seed, size, fit, .. } = self;
         let (columns, size) = (columns.clone(), *size as u32);
         PrepareOptions { columns, split: *split, fold: *fold, seed: *seed, size, fit: *fit }
+    }
+
+    /// In how many versions of each cover what the frozen layers make of it is kept, so that later epochs cost what is trained.
+    pub fn kept_views(&self) -> Option<u64> {
+        let same = || (self.augment == Augmentation::default()).then_some(1);
+        self.freeze.as_ref().and_then(|_| self.views.or_else(same))
     }
 
     /// The network for `classes` classes.

@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod folds;
+pub mod kept;
 pub mod log;
 pub mod mixing;
 pub mod needs;

@@ -1,5 +1,6 @@
 //! What a run needs, known before anything is allocated.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use gatefold_engine::gpu::{AdapterSummary, MemoryUse};
@@ -149,11 +150,15 @@ impl Needs {
     }
 }
 
-/// Launches and operations by op. The first phase runs `accumulate` times where there are several.
+/// Launches and operations by op. The phase of a batch runs `accumulate` times. What is held is computed once, before the first step.
 fn ops(step: &TrainingStep, accumulate: usize, needed: &[bool]) -> Vec<OpNeeds> {
     let mut ops: BTreeMap<&'static str, (usize, u64)> = BTreeMap::new();
     for (number, phase) in step.tape.phases().into_iter().enumerate() {
-        let times = if number == 0 { accumulate } else { 1 };
+        let times = match number.cmp(&step.batch_phase()) {
+            Ordering::Less => 0,
+            Ordering::Equal => accumulate,
+            Ordering::Greater => 1,
+        };
         let launches = step.tape.launches()[phase.clone()].iter().zip(&needed[phase]);
         for (launch, _) in launches.filter(|(_, needed)| **needed) {
             let (launches, flops) = ops.entry(launch.op).or_default();

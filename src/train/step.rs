@@ -35,6 +35,8 @@ pub struct TrainingStep {
     pub seeds: Vec<Seed>,
     /// Where pictures are mixed with others of their batch.
     pub mixed: Option<Mixed>,
+    /// What the frozen layers end in, where it is [kept](Config::kept_views): inputs, and the tape's first phase writes them.
+    pub held: Vec<Tensor>,
     pub notes: Vec<String>,
 }
 
@@ -59,6 +61,11 @@ pub struct Mixed {
 }
 
 impl TrainingStep {
+    /// The phase that runs for each batch; before it there is one for what is held.
+    pub fn batch_phase(&self) -> usize {
+        usize::from(!self.held.is_empty())
+    }
+
     /// Records the step for a batch of `batch` pictures.
     ///
     /// Where [`Config::accumulate`] is above 1 the tape has two phases: forward and backward pass, which add their gradients
@@ -184,8 +191,13 @@ impl TrainingStep {
         let Targets { labels, weights } = targets;
         let notes = recorded.notes;
         let net = net.clone();
+        let held = if config.kept_views().is_some() { tape.hold_frozen_start(batch) } else { vec![] };
+        if let (Some(views), true) = (config.views, held.is_empty()) {
+            let text = "what the frozen layers make of a cover cannot be kept: there is dropout in them";
+            return Err(Error::input(format!("--views {views}: {text}; leave it out, or freeze fewer layers")));
+        }
         let (stats, loss) = (loss.stats, loss.loss);
-        Ok(Self { net, tape, pixels, labels, weights, stats, loss, grad_norm, seeds, mixed: mixed_in, notes })
+        Ok(Self { net, tape, pixels, labels, weights, stats, loss, grad_norm, seeds, mixed: mixed_in, held, notes })
     }
 }
 

@@ -1,27 +1,27 @@
 //! The training loop: epochs of recorded steps, validation, checkpoints, and the final score.
 
+mod batches;
+
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use gatefold_engine::gpu::{BufferPool, Gpu};
-use gatefold_engine::ops::adam::Adam;
-use gatefold_engine::params::{ParameterStore, StepWords};
+use gatefold_engine::params::ParameterStore;
 use gatefold_engine::plan::{Choice, Plan, Ticket};
 
 use crate::data::set::batch::even_weights;
-use crate::data::set::feed::{Batch, feed};
 use crate::data::{Dataset, Epoch, Split};
 use crate::score::metrics::Metrics;
 use crate::score::model::Inference;
 use crate::score::predictions::Predictions;
 use crate::train::config::check::{no_validation, warmup_within};
+use crate::train::kept::{Kept, feed_epoch};
 use crate::train::log::{EpochReport, Line, Log, StepReport};
-use crate::train::mixing::Mixing;
 use crate::train::pretrained::Pretrained;
 use crate::train::run::RunFolder;
-use crate::train::step::{Mixed, Seed, TrainingStep};
+use crate::train::step::TrainingStep;
 use crate::train::tuning::Tuning;
 use crate::train::{ClassWeights, Config, LearningRate, Needs, Precision};
 use crate::weights::{Best, Checkpoint, FORMAT, Header, LossScale};
@@ -29,6 +29,15 @@ use crate::{Error, Result};
 
 /// Hears how training goes.
 pub trait Observer {
+    /// While what the frozen layers make of covers is computed: covers done, of so many.
+    ///
+    /// # Errors
+    /// Ends the run.
+    fn keeping(&mut self, _done: usize, _of: usize) -> Result<()> {
+        Ok(())
+    }
+    /// After it: bytes that are kept of the training set, and whether in memory or in a file.
+    fn kept(&mut self, _bytes: u64, _in_memory: bool) {}
     /// Before the first step: steps in an epoch, epochs in all, epochs done already.
     fn start(&mut self, steps: u64, epochs: u64, done: u64);
     /// # Errors
@@ -61,6 +70,8 @@ pub struct Trainer {
     plan: Plan,
     /// For validation and test; shares the training plan's storage.
     inference: Inference,
+    /// What the frozen layers make of covers, where it is kept.
+    kept: Option<Arc<Kept>>,
     /// Whether to write event files for TensorBoard.
     tensorboard: bool,
 }
@@ -129,7 +140,11 @@ impl Trainer {
         let pool = BufferPool::default();
         // Validation keeps to the rule, as `eval` does: both then give the same score.
         let plan = Plan::with_choice(gpu, &step.tape, &store, &pool, Choice::Tuned(&choices))?;
-        let inference = Inference::new(gpu, &header, &store, &pool, config.validation_batch())?;
+        let validation = config.validation_batch();
+        let inference = match config.freeze.as_ref().filter(|_| !step.held.is_empty()) {
+            Some(freeze) => Inference::after(gpu, &header, &store, &pool, validation, freeze)?,
+            None => Inference::new(gpu, &header, &store, &pool, validation)?,
+        };
         let trainer = Self {
             gpu: Arc::clone(gpu),
             config,
@@ -140,6 +155,7 @@ impl Trainer {
             step,
             plan,
             inference,
+            kept: None,
             tensorboard: true,
         };
         let rates = trainer.learning_rate();
@@ -252,6 +268,9 @@ impl Trainer {
     pub fn train(mut self, observer: &mut dyn Observer) -> Result<Outcome> {
         let start = Instant::now();
         let mut log = Log::open(&self.run, self.header.step, self.tensorboard)?;
+        if !self.step.held.is_empty() && self.header.epoch < self.config.epochs && !self.out_of_patience() {
+            self.kept = Some(Arc::new(self.keep(observer).map_err(|e| self.in_smaller_steps(e))?));
+        }
         observer.start(self.steps_per_epoch(), self.config.epochs, self.header.epoch);
         while self.header.epoch < self.config.epochs && !self.out_of_patience() {
             self.epoch(&mut log, observer).map_err(|e| self.in_smaller_steps(e))?;
@@ -284,7 +303,8 @@ impl Trainer {
         // It stays the same for all batches of a step, although it may change while they run.
         let mut factor = 1.0;
         let dataset = Arc::clone(&self.dataset);
-        let waited = feed(&dataset, &order, |number, batch| {
+        let (kept, epoch) = (self.kept.clone(), self.header.epoch);
+        let waited = feed_epoch(&dataset, &order, kept.as_deref().map(|kept| (kept, epoch)), |number, batch| {
             let first = number - number % self.config.accumulate;
             let last = (first + self.config.accumulate).min(batches) - 1;
             let share = weight(&order, number..=number) / weight(&order, first..=last);
@@ -295,7 +315,9 @@ impl Trainer {
             let draw = self.header.epoch * batches as u64 + number as u64;
             let own = self.write_step(batch, draw, rate, share, factor)?;
             let ends = number == last;
-            let ticket = if ends { self.plan.submit()? } else { self.plan.submit_phases(0..1)? };
+            let phase = self.step.batch_phase();
+            let all = self.step.tape.phases().len();
+            let ticket = self.plan.submit_phases(phase..if ends { all } else { phase + 1 })?;
             let this = Submitted { ticket, step: self.header.step + 1, rate, share, own, ends };
             self.header.step += u64::from(ends);
             if let Some(before) = under_way.replace(this) {
@@ -342,52 +364,6 @@ impl Trainer {
         last.write(&self.run.last())?;
         observer.epoch(&report, best);
         Ok(())
-    }
-
-    /// Sends a batch, which is `share` of an optimiser step, and the numbers of that step. `draw` counts batches: each one
-    /// draws random numbers of its own. `factor` is what the loss is multiplied by. Returns how much the labels count, which is less
-    /// than 1 where pictures are mixed.
-    fn write_step(&self, batch: &Batch, draw: u64, rate: f32, share: f64, factor: f32) -> Result<f64> {
-        let [bias_correction1, bias_correction2] = Adam::default().bias_corrections(self.header.step as u32);
-        let words = StepWords {
-            step: draw as u32,
-            seed: self.config.seed as u32,
-            learning_rate: rate,
-            weight_decay: self.config.weight_decay,
-            bias_correction1,
-            bias_correction2,
-            gradient_scale: 1.0 / factor,
-            reserved: 0,
-        };
-        if let Some(input) = self.step.tape.step_input() {
-            self.plan.write(input, &[words])?;
-        }
-        let own = match &self.step.mixed {
-            Some(mixed) => self.write_mixed(mixed, batch, draw)?,
-            None => 1.0,
-        };
-        for &Seed { value, part, of_partners } in &self.step.seeds {
-            let of_labels = if of_partners { 1.0 - own } else { own };
-            self.plan.write(value, &[(f64::from(part) * share * f64::from(factor) * of_labels) as f32])?;
-        }
-        self.plan.write(self.step.pixels, &batch.pixels)?;
-        self.plan.write(self.step.labels, &batch.labels)?;
-        self.plan.write(self.step.weights, &batch.weights)?;
-        Ok(own)
-    }
-
-    /// Sends how a batch is mixed, and returns how much the samples' own labels count.
-    fn write_mixed(&self, mixed: &Mixed, batch: &Batch, draw: u64) -> Result<f64> {
-        let Config { augment, size, seed, .. } = &self.config;
-        let Mixing { words, share, partners } = Mixing::draw(augment, *size, &batch.weights, *seed, draw);
-        let of = |partner: &u32| *partner as usize;
-        let labels: Vec<u32> = partners.iter().map(|partner| batch.labels[of(partner)]).collect();
-        let weights: Vec<f32> = partners.iter().map(|partner| batch.weights[of(partner)]).collect();
-        self.plan.write(mixed.mix.partners, &partners)?;
-        self.plan.write(mixed.mix.words, &[words])?;
-        self.plan.write(mixed.labels, &labels)?;
-        self.plan.write(mixed.weights, &weights)?;
-        Ok(share)
     }
 
     fn look_at(
@@ -456,8 +432,13 @@ impl Trainer {
         }
         // Not the method: the network is in use.
         let no_number = |_: &Path| diverged(&self.run, self.header.step, "an answer of the network");
-        let (dataset, labels) = (&self.dataset, &self.header.labels);
-        Predictions::of(&mut self.inference, dataset, &indices, labels, no_number).map(Some)
+        let (dataset, labels, network) = (&self.dataset, &self.header.labels, &mut self.inference);
+        let kept = self.kept.as_ref().and_then(|kept| kept.val.as_ref()).filter(|_| split == Split::Val);
+        let predictions = match kept {
+            Some(features) => Predictions::of_features(network, features, dataset, &indices, labels, no_number),
+            None => Predictions::of(network, dataset, &indices, labels, no_number),
+        };
+        predictions.map(Some)
     }
 
     /// The current weights' score on the validation set; `None` if it is empty.

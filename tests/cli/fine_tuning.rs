@@ -210,3 +210,57 @@ fn patience_needs_a_validation_set() {
     refused(&train(&data, &run, &["--patience", "2"]), &["--patience 2", "validation set"]);
     assert!(!run.join("last.safetensors").exists());
 }
+
+/// Shifts of less than half a pixel move nothing, but a run that shifts does not know: it computes the frozen layers anew.
+#[test]
+fn what_frozen_layers_make_of_covers_is_computed_once_and_changes_no_bit() {
+    let data = &three().data;
+    let out = tempfile::tempdir().unwrap();
+    for (number, options) in [
+        [&CONSTANT[..], &["--freeze", "trunk"]].concat(),
+        [&CONSTANT[..], &["--freeze", "conv2", "--accumulate", "2", "--balance"]].concat(),
+        [&CONSTANT[..], &["--freeze", "conv1", "--precision", "mixed"]].concat(),
+        [&["--net", "densenet121", "--freeze", "features.denseblock3"][..], &["--dropout", "0.1"]].concat(),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let [kept, plain] = ["kept", "plain"].map(|name| out.path().join(format!("{number}-{name}")));
+        let options = [&options[..], &["--epochs", "2"]].concat();
+        let told = good(&train(data, &kept, &[&options[..], &["--augment", "none"]].concat())).stderr;
+        assert!(told.contains("frozen layers make of covers is kept"), "{options:?}: {told}");
+        let told = good(&train(data, &plain, &[&options[..], &["--augment", "shift=0.001"]].concat())).stderr;
+        assert!(!told.contains("is kept"), "{told}");
+        same_files(&kept, &plain);
+    }
+}
+
+#[test]
+fn views_are_drawn_once_and_taken_in_turn() {
+    let data = &three().data;
+    let out = tempfile::tempdir().unwrap();
+    let [whole, part, one] = ["whole", "part", "one"].map(|name| out.path().join(name));
+    let options =
+        [&CONSTANT[..], &["--freeze", "conv2", "--augment", "flip,shift=0.2,crop=0.5", "--views", "2"]].concat();
+    good(&train(data, &whole, &[&options[..], &["--epochs", "3"]].concat()));
+    good(&train(data, &part, &[&options[..], &["--epochs", "1"]].concat()));
+    good(&["train", text(data), "--out", text(&part), "--resume", "--epochs", "3"]);
+    same_files(&whole, &part);
+    let fewer =
+        [&CONSTANT[..], &["--freeze", "conv2", "--augment", "flip,shift=0.2,crop=0.5", "--views", "1"]].concat();
+    good(&train(data, &one, &[&fewer[..], &["--epochs", "3"]].concat()));
+    let losses = |run: &Path| numbers(&lines(run, "epoch"), "train_loss");
+    assert!(losses(&whole)[0] == losses(&one)[0] && losses(&whole)[1] != losses(&one)[1]);
+
+    let no = out.path().join("no");
+    for (wrong, part) in [
+        (&["--views", "2"][..], "--freeze"),
+        (&["--freeze", "conv2", "--views", "2", "--augment", "mixup=0.2"], "mixup"),
+        (&["--freeze", "conv2", "--views", "2", "--augment", "none"], "all views are the same"),
+        (&["--freeze", "conv2", "--views", "0"], "from 1 to 1000"),
+        (&["--net", "prognet", "--freeze", "conv3", "--views", "2"], "dropout"),
+    ] {
+        refused(&train(data, &no, wrong), &["--views", part]);
+        assert!(!no.exists());
+    }
+}

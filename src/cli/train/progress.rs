@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use gatefold_engine::plan::mib;
 use indicatif::ProgressBar;
 
 use crate::cli::console::{self, duration, percent};
@@ -97,6 +98,33 @@ impl Drop for TrainingProgress {
 }
 
 impl Observer for TrainingProgress {
+    fn keeping(&mut self, done: usize, of: usize) -> Result<()> {
+        const WHAT: &str = "what the frozen layers make of covers";
+        if self.bar.is_none() {
+            self.bar = console::bar("{prefix} {bar:24} {pos}/{len}, {eta} left", of as u64);
+            if let Some(bar) = &self.bar {
+                bar.set_prefix(WHAT);
+            }
+        }
+        match &self.bar {
+            Some(bar) => bar.set_position(done as u64),
+            None if self.said.elapsed() >= EVERY => {
+                self.said = Instant::now();
+                console::say(format!("{WHAT}: {done}/{of}"));
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn kept(&mut self, bytes: u64, in_memory: bool) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+        let place = if in_memory { "in memory" } else { "in a file of the run folder" };
+        console::say(format!("what the frozen layers make of covers is kept: {} {place}", mib(bytes)));
+    }
+
     fn start(&mut self, steps: u64, epochs: u64, done: u64) {
         (self.steps, self.epochs, self.before, self.start) = (steps, epochs, done, Instant::now());
         self.done(done);

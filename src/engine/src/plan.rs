@@ -294,6 +294,17 @@ impl Plan {
         Ok(())
     }
 
+    /// Reads an input back, in words as [`Plan::write`] takes them, after all that was submitted before. Kernels write inputs where a
+    /// tape [holds](crate::tape::Tape::hold_frozen_start) what its start computes.
+    ///
+    /// # Errors
+    /// If the device fails, or the value is no input.
+    pub fn read(&self, input: Tensor) -> Result<Vec<u32>> {
+        let buffer = self.host.get(&input.id).ok_or_else(|| Error::run("a read of a value that is no input"))?;
+        let bytes = self.gpu.read_buffer(buffer, 0, buffer.size())?;
+        Ok(bytemuck::pod_collect_to_vec(&bytes))
+    }
+
     /// Fills all reused storage and all kept results with NaN, so that a test sees what no kernel wrote.
     pub fn poison(&self) {
         let kept = self.results.iter().map(|kept| &self.host[&kept.root]);

@@ -7,6 +7,7 @@
 
 mod fuse;
 mod gradients;
+mod hold;
 mod launch;
 mod layers;
 mod primitives;
@@ -105,6 +106,8 @@ pub struct Tape {
     first_trained: Option<usize>,
     /// A frozen parameter came after a trained one.
     mixed: bool,
+    /// Launches of the frozen start.
+    frozen_start: Option<usize>,
     /// Outputs of ops are kept in half precision.
     halves: bool,
     /// Parameters' gradients are added to what their buffer holds.
@@ -138,6 +141,7 @@ impl Tape {
 
     /// Parameters recorded from here on are trained.
     pub fn thaw(&mut self) {
+        self.end_frozen_start();
         self.frozen = false;
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
-use super::{ClassWeights, Config, bounds};
+use super::{Augmentation, ClassWeights, Config, bounds};
 use crate::train::Schedule;
 use crate::{Error, Result, nets};
 
@@ -51,6 +51,23 @@ impl Config {
                 &self.trunk_lr,
                 "a finite number above 0; to leave the trunk as it is say --freeze trunk",
             );
+        }
+        if let Some(views) = self.views {
+            within("views", views, &bounds::VIEWS)?;
+            let wrong = |what: &str| Err(Error::input(format!("--views {views}: {what}")));
+            if self.freeze.is_none() {
+                return wrong(
+                    "keeps what frozen layers make of covers, and none is frozen; say --freeze trunk, or leave it out",
+                );
+            }
+            if self.augment.mixes() {
+                return wrong(
+                    "mixup and cutmix mix covers anew in each step; take them out of --augment, or leave it out",
+                );
+            }
+            if views > 1 && self.augment == Augmentation::default() {
+                return wrong("--augment none changes no cover, so all views are the same; leave it out");
+            }
         }
         if let Some(clip) = self.clip.filter(|clip| !(clip.is_finite() && *clip > 0.0)) {
             return bad("clip", &clip, "a finite number above 0");

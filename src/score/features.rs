@@ -1,0 +1,150 @@
+//! What the frozen layers of a network make of covers, kept: it stays the same from epoch to epoch.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use gatefold_engine::file::cannot_write;
+use memmap2::Mmap;
+
+use crate::data::set::feed::{Batch, feed};
+use crate::data::{Dataset, Epoch};
+use crate::{Error, Result};
+
+/// More than this is kept in a file instead of memory.
+const IN_MEMORY: u64 = 1 << 30;
+
+/// For each of some covers what a tape [holds](gatefold_engine::tape::Tape::hold_frozen_start) of it.
+pub struct Features {
+    /// Words of one cover in each held value.
+    each: Vec<usize>,
+    /// Of each cover that is there.
+    rows: HashMap<usize, usize>,
+    words: Words,
+}
+
+enum Words {
+    Memory(Vec<u32>),
+    File(Mmap),
+}
+
+enum Sink {
+    Memory(Vec<u32>),
+    File(BufWriter<File>),
+}
+
+impl Features {
+    /// Goes through the covers of `order`, `views` times. `run` gives the words of each held value for a batch, all samples of it, and
+    /// hears the view and the batch's number. More than a gigabyte goes to a file in `folder` that has no name and ends with the
+    /// program.
+    ///
+    /// # Errors
+    /// Those of `run`, of damaged pictures, and of a disk that is full.
+    pub fn take(
+        dataset: &Dataset,
+        order: &Epoch,
+        views: usize,
+        folder: &Path,
+        mut run: impl FnMut(usize, usize, &Batch) -> Result<Vec<Vec<u32>>>,
+    ) -> Result<Self> {
+        let mut each = vec![];
+        let mut rows = HashMap::new();
+        let mut sink = Sink::Memory(vec![]);
+        for view in 0..views {
+            feed(dataset, order, |number, batch| {
+                let held = run(view, number, batch)?;
+                if each.is_empty() {
+                    each = held.iter().map(|words| words.len() / order.batch_size()).collect();
+                    let bytes = 4 * each.iter().sum::<usize>() as u64 * order.len() as u64 * views as u64;
+                    sink = Sink::for_bytes(bytes, folder)?;
+                }
+                // Those of weight 0 fill the last batch up, and were there before.
+                for (sample, (cover, _)) in order.batch(number).enumerate().filter(|(_, (_, weight))| *weight > 0.0) {
+                    let row = rows.len();
+                    if view == 0 {
+                        rows.insert(cover, row);
+                    }
+                    for (words, &each) in held.iter().zip(&each) {
+                        sink.write(&words[sample * each..][..each], folder)?;
+                    }
+                }
+                Ok::<(), Error>(())
+            })?;
+        }
+        Ok(Self { each, rows, words: sink.finish(folder)? })
+    }
+
+    /// Bytes of all of it, and whether they lie in memory.
+    pub fn bytes(&self) -> (u64, bool) {
+        match &self.words {
+            Words::Memory(words) => (4 * words.len() as u64, true),
+            Words::File(map) => (map.len() as u64, false),
+        }
+    }
+
+    /// The words of each held value for a batch of covers, in one of the views.
+    ///
+    /// # Errors
+    /// If a cover is not there.
+    pub fn batch(&self, view: usize, covers: impl Iterator<Item = usize>) -> Result<Vec<Vec<u32>>> {
+        let all: &[u32] = match &self.words {
+            Words::Memory(words) => words,
+            Words::File(map) => bytemuck::cast_slice(map),
+        };
+        let row_words: usize = self.each.iter().sum();
+        let mut held: Vec<Vec<u32>> = vec![vec![]; self.each.len()];
+        for cover in covers {
+            let row = self.rows.get(&cover).ok_or_else(|| Error::run(format!("cover {cover} has no features")))?;
+            let mut words = all[(view * self.rows.len() + row) * row_words..].iter().copied();
+            for (held, &each) in held.iter_mut().zip(&self.each) {
+                held.extend(words.by_ref().take(each));
+            }
+        }
+        Ok(held)
+    }
+}
+
+impl Sink {
+    fn for_bytes(bytes: u64, folder: &Path) -> Result<Self> {
+        if bytes <= IN_MEMORY {
+            return Ok(Self::Memory(Vec::with_capacity(bytes as usize / 4)));
+        }
+        if let Ok(free) = fs4::available_space(folder)
+            && fs4::total_space(folder).is_ok_and(|total| total > 0)
+            && free < bytes
+        {
+            let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+            let text = "free some space, name a folder on another disk with --out, freeze more layers, or take a smaller --size or fewer \
+                        --views";
+            return Err(Error::input(format!(
+                "{}: what the frozen layers make of the covers needs {:.1} GiB, and {:.1} GiB are free on its disk: {text}",
+                folder.display(),
+                gib(bytes),
+                gib(free)
+            )));
+        }
+        let file = tempfile::tempfile_in(folder).map_err(|e| cannot_write(folder, &e))?;
+        Ok(Self::File(BufWriter::with_capacity(1 << 20, file)))
+    }
+
+    fn write(&mut self, words: &[u32], folder: &Path) -> Result<()> {
+        match self {
+            Self::Memory(all) => all.extend_from_slice(words),
+            Self::File(file) => file.write_all(bytemuck::cast_slice(words)).map_err(|e| cannot_write(folder, &e))?,
+        }
+        Ok(())
+    }
+
+    fn finish(self, folder: &Path) -> Result<Words> {
+        match self {
+            Self::Memory(words) => Ok(Words::Memory(words)),
+            Self::File(file) => {
+                let file = file.into_inner().map_err(|e| cannot_write(folder, e.error()))?;
+                // SAFETY: the file has no name, so nobody else can change or shorten it.
+                let map = unsafe { Mmap::map(&file) }.map_err(|e| cannot_write(folder, &e))?;
+                Ok(Words::File(map))
+            }
+        }
+    }
+}
