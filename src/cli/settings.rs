@@ -82,6 +82,10 @@ pub struct Settings {
     /// Times that all covers are shown
     #[arg(long, value_name = "N", help_heading = SCHEDULE, value_parser = whole::<u64>(bounds::EPOCHS))]
     epochs: Option<u64>,
+    /// As many epochs as this time has room for, from what a few steps take at the start; decoding and the score count, the report does
+    /// not. The run's config.toml then says how many, and --resume keeps to it [default: --epochs]
+    #[arg(long, value_name = "MINUTES", conflicts_with = "epochs", help_heading = SCHEDULE)]
+    minutes: Option<f64>,
     /// Stop when the best epoch on the validation set lies this many epochs back [default: never]
     #[arg(long, value_name = "EPOCHS", help_heading = SCHEDULE, value_parser = whole::<u64>(bounds::EPOCHS))]
     patience: Option<u64>,
@@ -198,6 +202,10 @@ impl Settings {
         config.freeze_statistics |= self.freeze_statistics;
         config.balance |= self.balance;
         set(&mut config.class_weights, &self.class_weights);
+        config.minutes = self.minutes.or(config.minutes);
+        if self.epochs.is_some() {
+            config.minutes = None;
+        }
         config.views = self.views.or(config.views);
         if let Some(layer) = &self.freeze {
             config.freeze = Some(Freeze::from(layer.clone()));

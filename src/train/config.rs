@@ -41,6 +41,9 @@ pub struct Config {
     pub accumulate: usize,
     pub precision: Precision,
     pub epochs: u64,
+    /// A time that the epochs are to fill; a run replaces it by their number when it knows what one takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub minutes: Option<f64>,
     /// Stop when the best epoch lies this many epochs back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patience: Option<u64>,
@@ -214,6 +217,7 @@ impl Default for Config {
             accumulate: 1,
             precision: Precision::F32,
             epochs: 24,
+            minutes: None,
             patience: None,
             lr: 0.002,
             schedule: Schedule::OneCycle,

@@ -54,6 +54,11 @@ pub fn check_new(option: &str, there: bool, weights: Option<&Path>, out: &Path) 
 /// # Errors
 /// As [`Starter::check`] and [`Starter::prepare`].
 pub fn prepare(starter: &Starter, intake: Intake, config: &Config, weights: Option<&Path>, out: &Path) -> Result<()> {
+    if let Some(minutes) = config.minutes {
+        return Err(Error::input(format!(
+            "--minutes {minutes}: each of several runs would get other epochs, and they could not be compared; say --epochs"
+        )));
+    }
     let intake = starter.check(intake, config.clone(), weights)?.into_intake();
     let run = run::create(&RunFolder::new(out))?;
     starter.prepare(intake, config, &run)?;

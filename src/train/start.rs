@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use gatefold_engine::file::write_atomically;
 use gatefold_engine::gpu::Gpu;
@@ -90,7 +91,9 @@ impl Starter<'_> {
         let classes = intake.classes().len();
         // Fewer covers may be left to train on, so the trainer asks again; with more there would be more steps.
         let most = intake.covers().len().div_ceil(config.batch).div_ceil(config.accumulate) as u64 * config.epochs;
-        warmup_within(config.warmup, "has at most", most)?;
+        if config.minutes.is_none() {
+            warmup_within(config.warmup, "has at most", most)?;
+        }
         let (config, pretrained) = self.pretrained(config, weights, classes)?;
         let gpu = (self.open)()?;
         let (needs, step) = Needs::record(&config, &config.net_config(classes), gpu.adapter())?;
@@ -133,6 +136,7 @@ impl Starter<'_> {
         weights: Option<&Path>,
         claim: impl FnOnce() -> Result<RunFolder>,
     ) -> Result<Trainer> {
+        let began = Instant::now();
         let intake = self.open_data(data, &config)?;
         let Checked { intake, config, pretrained, gpu, needs, step } = self.check(intake, config, weights)?;
         let run = claim()?;
@@ -143,7 +147,8 @@ impl Starter<'_> {
         }
         let file = pretrained.as_ref().map(|pretrained| pretrained.file.clone());
         write_config(&run, &config, data, &gpu, &dataset, &needs, file)?;
-        let trainer = self.trainer(&gpu, config, &run, dataset, Some(step), false)?;
+        let mut trainer = self.trainer(&gpu, config, &run, dataset, Some(step), false)?;
+        trainer.since(began);
         if let Some(pretrained) = &pretrained {
             trainer.start_from(pretrained)?;
         }

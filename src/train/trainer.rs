@@ -1,11 +1,12 @@
 //! The training loop: epochs of recorded steps, validation, checkpoints, and the final score.
 
 mod batches;
+mod within;
 
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use gatefold_engine::gpu::{BufferPool, Gpu};
 use gatefold_engine::params::ParameterStore;
@@ -38,6 +39,8 @@ pub trait Observer {
     }
     /// After it: bytes that are kept of the training set, and whether in memory or in a file.
     fn kept(&mut self, _bytes: u64, _in_memory: bool) {}
+    /// Where a time was given: minutes, how many epochs they have room for, and what one takes.
+    fn fitted(&mut self, _minutes: f64, _epochs: u64, _each: Duration) {}
     /// Before the first step: steps in an epoch, epochs in all, epochs done already.
     fn start(&mut self, steps: u64, epochs: u64, done: u64);
     /// # Errors
@@ -74,6 +77,8 @@ pub struct Trainer {
     kept: Option<Arc<Kept>>,
     /// Whether to write event files for TensorBoard.
     tensorboard: bool,
+    /// When the command began, for a run that is given a time.
+    began: Instant,
 }
 
 impl Trainer {
@@ -157,10 +162,13 @@ impl Trainer {
             inference,
             kept: None,
             tensorboard: true,
+            began: Instant::now(),
         };
         let rates = trainer.learning_rate();
         let (warmup, steps) = (trainer.config.warmup, rates.steps().saturating_sub(rates.start));
-        warmup_within(warmup, "has", steps)?;
+        if trainer.config.minutes.is_none() {
+            warmup_within(warmup, "has", steps)?;
+        }
         Ok(trainer)
     }
 
@@ -207,6 +215,11 @@ impl Trainer {
     /// Leaves out the event files for TensorBoard. Before training.
     pub fn without_tensorboard(&mut self) {
         self.tensorboard = false;
+    }
+
+    /// When the time that the run was given began. Before training.
+    pub fn since(&mut self, began: Instant) {
+        self.began = began;
     }
 
     /// The adapter it runs on.
@@ -271,6 +284,7 @@ impl Trainer {
         if !self.step.held.is_empty() && self.header.epoch < self.config.epochs && !self.out_of_patience() {
             self.kept = Some(Arc::new(self.keep(observer).map_err(|e| self.in_smaller_steps(e))?));
         }
+        self.fit_epochs(observer).map_err(|e| self.in_smaller_steps(e))?;
         observer.start(self.steps_per_epoch(), self.config.epochs, self.header.epoch);
         while self.header.epoch < self.config.epochs && !self.out_of_patience() {
             self.epoch(&mut log, observer).map_err(|e| self.in_smaller_steps(e))?;
@@ -430,15 +444,19 @@ impl Trainer {
         if indices.is_empty() {
             return Ok(None);
         }
+        self.answers_of(split, &indices).map(Some)
+    }
+
+    /// What the current weights answer for some covers of a split.
+    fn answers_of(&mut self, split: Split, indices: &[usize]) -> Result<Predictions> {
         // Not the method: the network is in use.
         let no_number = |_: &Path| diverged(&self.run, self.header.step, "an answer of the network");
         let (dataset, labels, network) = (&self.dataset, &self.header.labels, &mut self.inference);
         let kept = self.kept.as_ref().and_then(|kept| kept.val.as_ref()).filter(|_| split == Split::Val);
-        let predictions = match kept {
-            Some(features) => Predictions::of_features(network, features, dataset, &indices, labels, no_number),
-            None => Predictions::of(network, dataset, &indices, labels, no_number),
-        };
-        predictions.map(Some)
+        match kept {
+            Some(features) => Predictions::of_features(network, features, dataset, indices, labels, no_number),
+            None => Predictions::of(network, dataset, indices, labels, no_number),
+        }
     }
 
     /// The current weights' score on the validation set; `None` if it is empty.

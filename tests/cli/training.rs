@@ -262,3 +262,36 @@ fn a_resumed_run_tells_what_becomes_of_the_rate_and_keeps_its_settings() {
     assert!(good(&["report", text(&out), "--out", text(&folder.path().join("r.html"))]).code == 0);
     refused(&["train", data, "--out", text(&folder.path().join("n")), "--restart-schedule"], &["--resume"]);
 }
+
+/// What is measured decides how many epochs there are, and nothing else: the same number by hand gives the same bytes.
+#[test]
+fn a_time_becomes_a_number_of_epochs() {
+    let data = &three().data;
+    let out = tempfile::tempdir().unwrap();
+    let [timed, counted, no] = ["timed", "counted", "no"].map(|name| out.path().join(name));
+    let options = ["--accumulate", "2", "--augment", "flip,mixup=0.2"];
+    let told = good(&train_anew(data, &timed, &[&options[..], &["--minutes", "0.15"]].concat())).stderr;
+    let config = fs::read_to_string(timed.join("config.toml")).unwrap();
+    let epochs = config.lines().find_map(|line| line.strip_prefix("epochs = ")).unwrap();
+    assert!(told.contains(&format!("the same again is --epochs {epochs}")), "{told}");
+    assert!(!config.contains("minutes") && config.contains("[run]"), "{config}");
+    good(&train_anew(data, &counted, &[&options[..], &["--epochs", epochs]].concat()));
+    assert!(fs::read(timed.join("last.safetensors")).unwrap() == fs::read(counted.join("last.safetensors")).unwrap());
+    for (wrong, part) in [
+        (&["--minutes", "3", "--epochs", "3"][..], "--epochs"),
+        (&["--minutes", "0"], "from 0.1"),
+        (&["--minutes", "3", "--seeds", "1,2"], "several runs"),
+        (&["--minutes", "3", "--folds", "3"], "several runs"),
+        (&["--minutes", "3", "--dry-run"], "--dry-run"),
+    ] {
+        refused(&train_anew(data, &no, wrong), &["--minutes", part]);
+        assert!(!no.exists());
+    }
+}
+
+/// Training without a number of epochs.
+fn train_anew<'a>(data: &'a Path, out: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
+    let small =
+        ["train", text(data), "--out", text(out), "--net", "small", "--size", "32", "--batch", "4", "--no-tune"];
+    [&small[..], more].concat()
+}

@@ -11,6 +11,11 @@ use crate::{Error, Result};
 /// Prints the plan, also one that does not fit; that then ends with the error.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let (config, wanted) = (arguments.config()?, arguments.classes);
+    if let Some(minutes) = config.minutes {
+        return Err(Error::input(format!(
+            "--minutes {minutes}: what an epoch takes is measured by training, which --dry-run does not; leave it out"
+        )));
+    }
     let (config, classes) = with_starter(&arguments.gpu, arguments.tuning.when(), wanted, |starter| {
         let classes = match (&arguments.data, wanted) {
             (Some(data), _) => starter.open_data(data, &config)?.classes().len(),

@@ -117,6 +117,11 @@ impl Observer for TrainingProgress {
         Ok(())
     }
 
+    fn fitted(&mut self, minutes: f64, epochs: u64, each: Duration) {
+        let (time, each) = (duration(60.0 * minutes), duration(each.as_secs_f64()));
+        console::say(format!("{time} have room for {epochs} epochs of {each}: the same again is --epochs {epochs}"));
+    }
+
     fn kept(&mut self, bytes: u64, in_memory: bool) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();

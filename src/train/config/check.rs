@@ -76,6 +76,9 @@ impl Config {
     }
 
     fn check_schedule(&self) -> Result<()> {
+        if let Some(minutes) = self.minutes.filter(|minutes| !(minutes.is_finite() && (0.1..=1e6).contains(minutes))) {
+            return bad("minutes", &minutes, "from 0.1 to 1000000");
+        }
         within("warmup", self.warmup, &bounds::WARMUP)?;
         if let Some(patience) = self.patience {
             within("patience", patience, &bounds::EPOCHS)?;

@@ -1,0 +1,81 @@
+//! As many epochs as a time has room for, from what a few steps take.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Observer, Trainer};
+use crate::Result;
+use crate::data::{Epoch, Split};
+use crate::train::config::check::warmup_within;
+use crate::train::kept::feed_epoch;
+use crate::train::{Config, resume};
+use crate::weights::Checkpoint;
+
+/// Optimiser steps before the clock runs, in which drivers finish what they put off, and those that are timed.
+const WARM_UP: usize = 2;
+const TIMED: usize = 6;
+
+/// Batches of pictures that validation is timed with, after one that is not.
+const VALIDATED: usize = 3;
+
+impl Trainer {
+    /// Replaces `--minutes` by the number of epochs, in the run's settings too: what is repeated or resumed later has that many,
+    /// whatever a step then takes. At least one.
+    pub(super) fn fit_epochs(&mut self, observer: &mut dyn Observer) -> Result<()> {
+        let Some(minutes) = self.config.minutes.filter(|_| self.header.step == 0) else { return Ok(()) };
+        let taken = Instant::now();
+        let before = Checkpoint::take(&self.gpu, &self.store, self.header.clone(), true)?;
+        let checkpoint = taken.elapsed();
+        let step = self.time_of_step()?;
+        let picture = self.time_of_picture()?;
+        before.apply(&self.gpu, &self.store, true)?;
+
+        let count = |split: Split| self.dataset.manifest.indices(split).len() as f64;
+        // The first and the last checkpoint of an epoch.
+        let epoch = step * self.steps_per_epoch() as f64 + picture * count(Split::Val) + 2.0 * checkpoint.as_secs_f64();
+        let left = 60.0 * minutes - self.began.elapsed().as_secs_f64() - picture * count(Split::Test);
+        let epochs = (left / epoch.max(1e-9)).floor().clamp(1.0, 1e6) as u64;
+        (self.config.epochs, self.config.minutes) = (epochs, None);
+        warmup_within(self.config.warmup, "has", self.learning_rate().steps())?;
+        // The run's own settings know where it came from, too.
+        let stored = Config::read(&self.run.config())?;
+        resume::keep(&self.run, &Config { epochs, minutes: None, ..stored })?;
+        observer.fitted(minutes, epochs, Duration::from_secs_f64(epoch));
+        Ok(())
+    }
+
+    /// Seconds of an optimiser step. What it learns is to be taken back.
+    fn time_of_step(&mut self) -> Result<f64> {
+        let (dataset, batch, accumulate) = (Arc::clone(&self.dataset), self.config.batch, self.config.accumulate);
+        let all = self.epoch_order(0);
+        let batches = all.batches().min((WARM_UP + TIMED) * accumulate).next_multiple_of(accumulate);
+        let covers =
+            (0..batches).flat_map(|number| all.batch(number % all.batches()).map(|(cover, _)| cover)).collect();
+        let order = Epoch::of(covers, batch);
+        let (kept, phases) = (self.kept.clone(), self.step.tape.phases().len());
+        let (phase, warm_up) = (self.step.batch_phase(), (WARM_UP * accumulate).min(batches - accumulate));
+        let mut start = Instant::now();
+        feed_epoch(&dataset, &order, kept.as_deref().map(|kept| (kept, 0)), |number, fed| {
+            if number == warm_up {
+                start = Instant::now();
+            }
+            self.write_step(fed, number as u64, self.config.lr, 1.0 / accumulate as f64, 1.0)?;
+            let ends = (number + 1).is_multiple_of(accumulate);
+            let ticket = self.plan.submit_phases(phase..if ends { phases } else { phase + 1 })?;
+            self.plan.results(ticket).map(drop)
+        })?;
+        Ok(start.elapsed().as_secs_f64() * accumulate as f64 / (batches - warm_up) as f64)
+    }
+
+    /// Seconds that validation takes for a picture.
+    fn time_of_picture(&mut self) -> Result<f64> {
+        let covers = self.dataset.manifest.indices(Split::Val);
+        let batch = self.config.validation_batch();
+        let Some(first) = covers.first().copied() else { return Ok(0.0) };
+        self.answers_of(Split::Val, &[first])?;
+        let some = &covers[..covers.len().min(VALIDATED * batch)];
+        let start = Instant::now();
+        self.answers_of(Split::Val, some)?;
+        Ok(start.elapsed().as_secs_f64() / some.len() as f64)
+    }
+}
