@@ -5,7 +5,9 @@ mod entry;
 mod export;
 mod foreign;
 mod formats;
+pub mod hub;
 mod import;
+pub mod known;
 mod loss_scale;
 pub mod onnx;
 mod parts;
@@ -22,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 pub use compare::LeftOut;
 pub use export::Exported;
-pub use foreign::{About, Pictures, Preprocessing};
+pub use foreign::{About, Pictures, Preprocessing, net_beside};
 pub use loss_scale::LossScale;
 pub use parts::Files;
 

@@ -33,7 +33,7 @@ pub struct Arguments {
     #[command(flatten)]
     settings: Settings,
     /// Start all networks from these weights, as `train --weights` does [default: random first values]
-    #[arg(long, value_name = "FILE", help_heading = FINE_TUNING)]
+    #[arg(long, value_name = "FILE|NAME", help_heading = FINE_TUNING)]
     weights: Option<PathBuf>,
     /// Folder to write: the folds' runs, out-of-fold.csv with their answers, labels.csv, labels.json and labels.html [default: DATA, if
     /// that is the folder of folds; else it is required]
@@ -53,6 +53,19 @@ pub struct Arguments {
 
 /// As usual: each network learns from four fifths.
 const FOLDS: usize = 5;
+
+impl Arguments {
+    /// With the file that --weights means, and the network that lies in it if none is named.
+    ///
+    /// # Errors
+    /// As `train`'s.
+    pub fn located(mut self: Box<Self>) -> Result<Box<Self>> {
+        if let Some(weights) = &self.weights {
+            self.weights = Some(self.settings.located(weights)?);
+        }
+        Ok(self)
+    }
+}
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     let Arguments { data, folds, .. } = arguments;

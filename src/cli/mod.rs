@@ -11,6 +11,7 @@ mod explain;
 mod export;
 mod genres;
 mod help;
+mod hub;
 mod import;
 mod interrupt;
 mod labels;
@@ -58,6 +59,7 @@ enum Command {
     Labels(Box<labels::Arguments>),
     Check(check::Arguments),
     Export(export::Arguments),
+    Weights(hub::Arguments),
     Report(report::Arguments),
     Serve(serve::Arguments),
     Demo(demo::Arguments),
@@ -128,13 +130,14 @@ pub fn main() -> ExitCode {
         Command::Sample(arguments) => sample::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
         Command::Genres(arguments) => genres::run(&arguments),
-        Command::Train(arguments) => train::run(&arguments),
+        Command::Weights(arguments) => hub::run(&arguments),
+        Command::Train(arguments) => arguments.located().and_then(|arguments| train::run(&arguments)),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Predict(arguments) => predict::run(&arguments),
         Command::Similar(arguments) => similar::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Audit(arguments) => return exit_code(audit::run(&arguments)),
-        Command::Labels(arguments) => labels::run(&arguments),
+        Command::Labels(arguments) => arguments.located().and_then(|arguments| labels::run(&arguments)),
         Command::Check(arguments) => check::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),

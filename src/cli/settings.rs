@@ -1,13 +1,16 @@
 //! The settings of a training run as options, which `train` and `labels` share.
 
+use std::path::{Path, PathBuf};
+
 use clap::Args;
 
 use super::help::{Choice, DATA, FINE_TUNING, NETWORK, OPTIMISER, SCHEDULE, choice, net, three, whole};
+use super::hub;
 use crate::data::{Columns, Fit, Labelling, Multi};
 use crate::nets::{Freeze, Head};
 use crate::train::config::bounds;
 use crate::train::{Augmentation, ClassWeights, Config, Precision, Schedule};
-use crate::weights::Pictures;
+use crate::weights::{Pictures, net_beside};
 use crate::{Error, Result};
 
 /// All that a run is made of, but for its data and its folder.
@@ -176,6 +179,18 @@ impl Settings {
             crop: None,
         };
         Ok(config)
+    }
+
+    /// The file that `--weights` means. If neither an option nor a recipe says which network, the one that lies in it is taken.
+    ///
+    /// # Errors
+    /// As [`hub::located`], and if its network is not known here.
+    pub fn located(&mut self, weights: &Path) -> Result<PathBuf> {
+        let file = hub::located(weights)?;
+        if self.net.is_none() && self.recipe.is_none() {
+            self.net = net_beside(&file)?;
+        }
+        Ok(file)
     }
 
     /// Puts what was given into a configuration.

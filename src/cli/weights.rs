@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::console;
 use super::help::{NETWORK, choice, net, three, whole};
+use super::hub::located;
 use crate::data::Fit;
 use crate::train::config::bounds::SIZE;
 use crate::train::run::RunFolder;
@@ -65,9 +66,9 @@ impl AboutArguments {
 /// A weights file instead of a run.
 #[derive(Args, Clone)]
 pub struct WeightsArguments {
-    /// Weights instead of a run: a checkpoint, an exported file, or one of torchvision's or timm's (safetensors or .pth) [default: the
-    /// run's best]
-    #[arg(long, value_name = "FILE", help_heading = NETWORK)]
+    /// Weights instead of a run: a checkpoint, an exported file, one of torchvision's or timm's (safetensors or .pth), or the name of a
+    /// repository of the Hugging Face Hub [default: the run's best]
+    #[arg(long, value_name = "FILE|NAME", help_heading = NETWORK)]
     pub weights: Option<PathBuf>,
     #[command(flatten)]
     about: AboutArguments,
@@ -77,7 +78,7 @@ impl WeightsArguments {
     /// The weights, and the paths that follow: all of `paths`, or those after the run.
     pub fn checkpoint<'p>(&self, paths: &'p [PathBuf]) -> Result<(Checkpoint, &'p [PathBuf])> {
         if let Some(file) = &self.weights {
-            return Ok((self.about.read(file)?, paths));
+            return Ok((self.about.read(&located(file)?)?, paths));
         }
         let AboutArguments { net, size, labels, .. } = &self.about;
         if net.is_some() || size.is_some() || labels.is_some() || self.about.pictures()? != Pictures::default() {

@@ -97,6 +97,15 @@ impl Preprocessing {
     }
 }
 
+/// The classes that timm's `config.json` beside a file of this network names.
+fn label_names(net: &str, file: &Path) -> Option<Vec<String>> {
+    let text = read_text(&file.with_file_name("config.json")).ok()?;
+    let timm: Timm = serde_json::from_str(&text).ok()?;
+    let mut seen = std::collections::HashSet::new();
+    let named = timm.label_names.iter().all(|label| !label.is_empty() && seen.insert(label));
+    (timm.architecture == net && named).then_some(timm.label_names)
+}
+
 /// [`Header::crop`] for a network that sees `size` pixels of pictures resized to `size / share`, rounded down as timm does.
 fn crop_at(share: f32, size: usize) -> f32 {
     // A share that was made of two whole numbers gives them back.
@@ -104,11 +113,44 @@ fn crop_at(share: f32, size: usize) -> f32 {
     size as f32 / side.max(size as f32)
 }
 
+/// The network that timm's `config.json` beside a file of weights names; `None` where there is none.
+///
+/// # Errors
+/// [`Error::Input`] if it is another one than ours.
+pub fn net_beside(file: &Path) -> Result<Option<String>> {
+    /// Others name classes of their own programs.
+    #[derive(Deserialize)]
+    struct Config {
+        architecture: Option<String>,
+        #[serde(default)]
+        architectures: Vec<String>,
+    }
+    let beside = file.with_file_name("config.json");
+    let Some(config) = read_text(&beside).ok().and_then(|text| serde_json::from_str::<Config>(&text).ok()) else {
+        return Ok(None);
+    };
+    let name = config.architecture.or_else(|| config.architectures.into_iter().next());
+    match name {
+        Some(name) if nets::NETS.iter().any(|net| net.name == name) => Ok(Some(name)),
+        Some(name) => {
+            let (beside, known) =
+                (beside.display(), nets::NETS.iter().map(|net| net.name).collect::<Vec<_>>().join(", "));
+            Err(Error::input(format!(
+                "{beside}: the weights are of {name}, which is none of the networks here ({known}); take others, or say --net if it is one"
+            )))
+        }
+        None => Ok(None),
+    }
+}
+
 /// The part of timm's `config.json` that concerns us.
 #[derive(Deserialize)]
 struct Timm {
     architecture: String,
     pretrained_cfg: TimmPreprocessing,
+    /// Of weights that somebody trained on classes of their own.
+    #[serde(default)]
+    label_names: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -164,7 +206,9 @@ impl Checkpoint {
 
     fn foreign_header(&mut self, about: &About, notes: &mut Vec<String>) -> Result<Header> {
         let source = self.source.clone();
-        let Some(name) = about.net else {
+        // Who names a network knows better than what happens to lie beside the file.
+        let beside = if about.net.is_none() { net_beside(Path::new(&source))? } else { None };
+        let Some(name) = about.net.or(beside.as_deref()) else {
             let known: Vec<_> = nets::NETS.iter().map(|net| net.name).collect();
             return Err(Error::input(format!(
                 "checkpoint {source}: says nothing of its network and classes; add --net NAME (there are: {})",
@@ -201,7 +245,10 @@ impl Checkpoint {
             // A head that is missing will be listed with whatever else is.
             _ => 2,
         };
-        let labels = (0..net.classes).map(|class| class.to_string()).collect();
+        let labels = match label_names(name, Path::new(&source)).filter(|labels| labels.len() == net.classes) {
+            Some(labels) => labels,
+            None => (0..net.classes).map(|class| class.to_string()).collect(),
+        };
         Ok(Header {
             format: FORMAT,
             labels,

@@ -79,7 +79,7 @@ impl Files {
 }
 
 /// The files that an index names.
-fn parts(bytes: &[u8]) -> Option<BTreeSet<String>> {
+pub(super) fn parts(bytes: &[u8]) -> Option<BTreeSet<String>> {
     if bytes.first() != Some(&b'{') {
         return None;
     }

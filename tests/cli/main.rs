@@ -14,6 +14,7 @@ mod faults;
 mod feeding;
 mod fine_tuning;
 mod harmonise;
+mod hub;
 mod interrupted;
 mod labels;
 mod names;

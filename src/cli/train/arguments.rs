@@ -13,6 +13,7 @@ use crate::train::Config;
 use crate::train::config::bounds;
 use crate::train::resume::{Wish, settings};
 use crate::train::tuning::When;
+use crate::weights::known::{KNOWN, usual};
 use crate::{Error, Result};
 
 /// Train a network and score it on the test set
@@ -45,10 +46,14 @@ pub struct Arguments {
     #[arg(long, requires = "resume", help_heading = SCHEDULE)]
     restart_schedule: bool,
 
-    /// Start from these weights: a checkpoint, an exported file, or one of torchvision's or timm's (safetensors or .pth). A head of
-    /// another class count is left out [default: random first values]
-    #[arg(long, value_name = "FILE", conflicts_with = "resume", help_heading = FINE_TUNING)]
+    /// Start from these weights: a checkpoint, an exported file, one of torchvision's or timm's (safetensors or .pth), or the name of a
+    /// repository of the Hugging Face Hub, such as timm/resnet50.tv_in1k (`gatefold weights` lists some), with @REVISION for a certain
+    /// version. A head of another class count is left out [default: random first values]
+    #[arg(long, value_name = "FILE|NAME", conflicts_with = "resume", help_heading = FINE_TUNING)]
     pub weights: Option<PathBuf>,
+    /// Start from the network's usual weights of ImageNet, the first of its own in `gatefold weights`
+    #[arg(long, conflicts_with_all = ["weights", "resume"], help_heading = FINE_TUNING)]
+    pretrained: bool,
 
     /// Run folder to write; required but for --dry-run
     #[arg(long, value_name = "RUN", required_unless_present = "dry_run", help_heading = OUTPUT)]
@@ -96,6 +101,26 @@ impl TuningArguments {
 }
 
 impl Arguments {
+    /// With the file that --weights or --pretrained means, and the network that lies in it if none is named.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if there is no such file and none can be loaded, or its network is not known here.
+    pub fn located(mut self: Box<Self>) -> Result<Box<Self>> {
+        if self.pretrained {
+            let net = self.settings.config()?.net;
+            let known = usual(&net).ok_or_else(|| {
+                let nets: Vec<_> = KNOWN.iter().map(|known| known.net).collect();
+                let nets = nets.join(", ");
+                Error::input(format!("--pretrained: nobody has published weights for {net}; these have some: {nets}"))
+            })?;
+            self.weights = Some(known.repo.into());
+        }
+        if let Some(weights) = &self.weights {
+            self.weights = Some(self.settings.located(weights)?);
+        }
+        Ok(self)
+    }
+
     /// Whether a seed was named.
     pub fn has_seed(&self) -> bool {
         self.settings.seed.is_some()
