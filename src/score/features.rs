@@ -57,7 +57,7 @@ impl Features {
                 if each.is_empty() {
                     each = held.iter().map(|words| words.len() / order.batch_size()).collect();
                     let bytes = 4 * each.iter().sum::<usize>() as u64 * order.len() as u64 * views as u64;
-                    sink = Sink::for_bytes(bytes, folder)?;
+                    sink = Sink::new(bytes, IN_MEMORY, folder)?;
                 }
                 // Those of weight 0 fill the last batch up, and were there before.
                 for (sample, (cover, _)) in order.batch(number).enumerate().filter(|(_, (_, weight))| *weight > 0.0) {
@@ -106,8 +106,9 @@ impl Features {
 }
 
 impl Sink {
-    fn for_bytes(bytes: u64, folder: &Path) -> Result<Self> {
-        if bytes <= IN_MEMORY {
+    /// For so many bytes, in memory if those are `most` or fewer.
+    fn new(bytes: u64, most: u64, folder: &Path) -> Result<Self> {
+        if bytes <= most {
             return Ok(Self::Memory(Vec::with_capacity(bytes as usize / 4)));
         }
         if let Ok(free) = fs4::available_space(folder)
@@ -146,5 +147,34 @@ impl Sink {
                 Ok(Words::File(map))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_holds_what_memory_would_and_leaves_no_trace() {
+        let folder = tempfile::tempdir().unwrap();
+        let rows: Vec<Vec<u32>> = (0..3_000).map(|row| (0..100).map(|word| row * 100 + word).collect()).collect();
+        let features = |most: u64| {
+            let mut sink = Sink::new(4 * 300_000, most, folder.path()).unwrap();
+            rows.iter().for_each(|row| sink.write(row, folder.path()).unwrap());
+            let covers = (0..1_500).map(|row| (7 * row, row)).collect();
+            Features { each: vec![64, 36], rows: covers, words: sink.finish(folder.path()).unwrap() }
+        };
+        let (memory, file) = (features(1 << 30), features(1 << 20));
+        assert_eq!((memory.bytes(), file.bytes()), ((1_200_000, true), (1_200_000, false)));
+        for view in 0..2 {
+            let batch = |features: &Features| features.batch(view, [7, 0, 10_493].into_iter()).unwrap();
+            assert_eq!(batch(&memory), batch(&file));
+            // Row after row, value after value, and the second view behind all of the first.
+            assert_eq!(batch(&file)[1][36 - 1], (view as u32 * 1_500 + 1) * 100 + 99);
+        }
+        assert!(file.batch(0, [1].into_iter()).is_err());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        let refused = Sink::new(u64::MAX, 0, folder.path()).err().unwrap();
+        assert!(refused.exit_code() == 2 && refused.to_string().contains("--views"), "{refused}");
     }
 }

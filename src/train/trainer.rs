@@ -1,17 +1,18 @@
 //! The training loop: epochs of recorded steps, validation, checkpoints, and the final score.
 
 mod batches;
+mod totals;
 mod within;
 
-use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gatefold_engine::gpu::{BufferPool, Gpu};
 use gatefold_engine::params::ParameterStore;
-use gatefold_engine::plan::{Choice, Plan, Ticket};
+use gatefold_engine::plan::{Choice, Plan};
 
+use self::totals::{Group, Submitted, Totals, weight};
 use crate::data::set::batch::even_weights;
 use crate::data::{Dataset, Epoch, Split};
 use crate::score::metrics::Metrics;
@@ -491,38 +492,4 @@ fn training_counts(dataset: &Dataset) -> Vec<u64> {
         counts[dataset.manifest.covers[index].label] += 1;
     }
     counts
-}
-
-/// A batch whose numbers have not been looked at yet.
-struct Submitted {
-    ticket: Ticket,
-    /// Optimiser steps done when its own is.
-    step: u64,
-    rate: f32,
-    /// Its share in the step's loss.
-    share: f64,
-    /// How much the samples' own labels count.
-    own: f64,
-    /// Whether the step is done with it.
-    ends: bool,
-}
-
-/// What the batches of an optimiser step have shown so far.
-#[derive(Default)]
-struct Group {
-    loss: f64,
-    correct: f64,
-    weight: f64,
-}
-
-/// How much these batches count: a loss is the mean over its batch's weights, so a batch is worth their sum.
-fn weight(order: &Epoch, batches: RangeInclusive<usize>) -> f64 {
-    batches.flat_map(|number| order.batch(number)).map(|(_, weight)| f64::from(weight)).sum()
-}
-
-#[derive(Default)]
-struct Totals {
-    loss: f64,
-    weight: f64,
-    correct: f64,
 }
