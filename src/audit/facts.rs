@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use super::table::{Column, Nature, Table};
 use crate::data::picture;
+use crate::panics::caught;
 
 /// What one file tells.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,7 +38,8 @@ pub struct FileFacts {
 impl FileFacts {
     /// Reads a picture file's header, or that of the cover embedded in an audio file. None if the file is gone or unreadable.
     pub fn read(path: &Path) -> Option<Self> {
-        Self::of(&picture::read(path).ok()?)
+        let bytes = picture::read(path).ok()?;
+        caught(|| Self::of(&bytes))?
     }
 
     fn of(bytes: &[u8]) -> Option<Self> {
