@@ -46,7 +46,7 @@ struct Row {
     name: &'static str,
     licence: &'static str,
     megabytes: u32,
-    imagenet_top1_percent: f32,
+    imagenet_top1_percent: Option<f32>,
     cached: bool,
     pretrained: bool,
 }
@@ -75,7 +75,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     for Row { net, name, licence, megabytes, imagenet_top1_percent: top1, cached, .. } in rows {
         let cached = if cached { "in the cache" } else { "" };
         let size = format!("{megabytes} MB");
-        let _ = writeln!(text, "{:<13} {:<28} {:<13} {:>6}  {:>12.1} %  {}", net, name, licence, size, top1, cached);
+        let top1 = top1.map_or_else(|| "-".to_owned(), |top1| format!("{top1:.1} %"));
+        let _ = writeln!(text, "{:<13} {:<28} {:<13} {:>6}  {:>14}  {}", net, name, licence, size, top1, cached);
     }
     let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
     console::show(&(lines.join("\n") + "\n"));

@@ -8,10 +8,11 @@ pub struct Known {
     pub net: &'static str,
     /// On the Hugging Face Hub.
     pub repo: &'static str,
+    /// As timm states it.
     pub licence: &'static str,
     pub megabytes: u32,
-    /// What its authors report on ImageNet's validation set, in percent.
-    pub top1: f32,
+    /// What its authors report on ImageNet's validation set, in percent, where they do.
+    pub top1: Option<f32>,
 }
 
 impl Known {
@@ -20,18 +21,35 @@ impl Known {
     }
 }
 
-const fn torchvision(net: &'static str, repo: &'static str, megabytes: u32, top1: f32) -> Known {
-    Known { net, repo, licence: "BSD-3-Clause", megabytes, top1 }
+const fn known(
+    net: &'static str,
+    repo: &'static str,
+    licence: &'static str,
+    megabytes: u32,
+    top1: Option<f32>,
+) -> Known {
+    Known { net, repo, licence, megabytes, top1 }
 }
 
-/// torchvision's weights of ImageNet (`IMAGENET1K_V1`), as timm keeps them on the Hub. The scores are torchvision's
-/// (<https://docs.pytorch.org/vision/stable/models.html>). The first one of a network is what `--pretrained` takes.
+const BSD: &str = "BSD-3-Clause";
+const APACHE: &str = "Apache-2.0";
+
+/// Weights of ImageNet that timm keeps on the Hub: torchvision's first and second, GluonCV's, TensorFlow's, and timm's own (`ra`). The
+/// scores are torchvision's (<https://docs.pytorch.org/vision/stable/models.html>). The first one of a network is what `--pretrained`
+/// takes.
 pub const KNOWN: &[Known] = &[
-    torchvision("resnet18", "timm/resnet18.tv_in1k", 47, 69.758),
-    torchvision("resnet50", "timm/resnet50.tv_in1k", 102, 76.13),
-    torchvision("densenet121", "timm/densenet121.tv_in1k", 32, 74.434),
-    torchvision("densenet169", "timm/densenet169.tv_in1k", 57, 75.6),
-    torchvision("inception_v3", "timm/inception_v3.tv_in1k", 95, 77.294),
+    known("resnet18", "timm/resnet18.tv_in1k", BSD, 47, Some(69.758)),
+    known("resnet18", "timm/resnet18.gluon_in1k", APACHE, 47, None),
+    known("resnet50", "timm/resnet50.tv_in1k", BSD, 102, Some(76.13)),
+    known("resnet50", "timm/resnet50.tv2_in1k", BSD, 102, Some(80.858)),
+    known("resnet50", "timm/resnet50.a1_in1k", APACHE, 102, None),
+    known("resnet50", "timm/resnet50.gluon_in1k", APACHE, 102, None),
+    known("densenet121", "timm/densenet121.tv_in1k", APACHE, 32, Some(74.434)),
+    known("densenet121", "timm/densenet121.ra_in1k", APACHE, 32, None),
+    known("densenet169", "timm/densenet169.tv_in1k", APACHE, 57, Some(75.6)),
+    known("inception_v3", "timm/inception_v3.tv_in1k", APACHE, 95, Some(77.294)),
+    known("inception_v3", "timm/inception_v3.gluon_in1k", APACHE, 95, None),
+    known("inception_v3", "timm/inception_v3.tf_in1k", APACHE, 95, None),
 ];
 
 /// What `--pretrained` takes for a network; `None` if there is nothing.
