@@ -12,6 +12,7 @@ mod loss_scale;
 pub mod onnx;
 mod parts;
 mod seal;
+pub mod timm;
 mod torch;
 mod wrappers;
 
@@ -235,6 +236,14 @@ impl Checkpoint {
             return Err(Error::input(format!("checkpoint {source}: {fault}")));
         }
         Ok(Self { header, tensors, sealed, notes, source: source.to_owned() })
+    }
+
+    /// What it says of itself.
+    ///
+    /// # Errors
+    /// [`Error::Run`] if it is of another program, and nobody has said it either.
+    pub fn described(&self) -> Result<&Header> {
+        self.header.as_ref().ok_or_else(|| Error::run(format!("checkpoint {} has no header", self.source)))
     }
 
     /// Where it came from.

@@ -1,11 +1,14 @@
 //! Results as pages that can be sent to a friend: one file each, no network.
 
+pub mod card;
 mod chart;
 mod classes;
 pub mod compare;
 mod curves;
 pub mod gallery;
 mod heat_maps;
+mod markdown;
+pub mod model_folder;
 pub mod neighbours;
 pub mod page;
 pub mod run;

@@ -109,6 +109,11 @@ impl Checkpoint {
     pub fn has_auxiliary(&self) -> bool {
         self.tensors.keys().any(|name| is_auxiliary(name))
     }
+
+    /// Leaves Inception's auxiliary head out, which only training needs.
+    pub fn drop_auxiliary(&mut self) {
+        self.tensors.retain(|name, _| !is_auxiliary(name));
+    }
 }
 
 impl Differences {

@@ -70,10 +70,6 @@ impl Checkpoint {
         })
     }
 
-    fn described(&self) -> Result<&Header> {
-        self.header.as_ref().ok_or_else(|| Error::run(format!("checkpoint {} has no header", self.source)))
-    }
-
     fn onnx(&self, options: Options) -> Result<Model> {
         let header = self.described()?;
         let graph = Graph::of(&header.net)?;

@@ -101,6 +101,7 @@ fn writers<'a>(data: &'a str, image: &'a str, out: &'a str) -> Vec<Vec<&'a str>>
         vec!["audit", data, "--out", out],
         vec!["explain", run, image, "--out", out],
         vec!["explain", run, "--faithfulness", "--out", out],
+        vec!["export", run, "--out", out],
         vec!["sample", out],
         vec!["man", "--out", out],
     ]
@@ -122,12 +123,15 @@ fn a_file_for_a_folder_has_the_same_words_and_code_everywhere() {
         refused(&["demo", "--out", out], &[out, "lies in a file: name a folder"]);
     }
     let trained = three();
-    for arguments in [["report", trained.run(), "--out"], ["export", trained.run(), "--out"]] {
-        refused(&[&arguments[..], &[text(&data)]].concat(), &[text(&data), "is a folder: name a file"]);
-        refused(&[&arguments[..], &[text(&below)]].concat(), &[text(&below)]);
-        refused(&[&arguments[..], &[text(&set.join("y"))]].concat(), &["make its folder first"]);
+    refused(&["report", trained.run(), "--out", text(&data)], &[text(&data), "is a folder: name a file"]);
+    for command in ["report", "export"] {
+        refused(&[command, trained.run(), "--out", text(&below)], &[text(&below)]);
+        refused(&[command, trained.run(), "--out", text(&set.join("y.onnx"))], &["make its folder first"]);
     }
-    refused(&["export", trained.run(), "--force", "--out", text(&data)], &["is a folder: name a file"]);
+    refused(
+        &["export", trained.run(), "--force", "--out", text(&data)],
+        &["holds other files", "no model of Gatefold"],
+    );
     assert_eq!(fs::read_to_string(&file).unwrap(), "my own");
 }
 

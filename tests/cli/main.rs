@@ -10,6 +10,7 @@ mod claims;
 mod common;
 mod damage;
 mod explain;
+mod export;
 mod faults;
 mod feeding;
 mod fine_tuning;
