@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use hf_hub::api::Progress;
-use hf_hub::api::sync::{ApiBuilder, ApiError, ApiRepo};
+use hf_hub::api::sync::{Api, ApiBuilder, ApiError};
 use hf_hub::{Cache, Repo, RepoType};
 use sha2::{Digest, Sha256};
 
@@ -135,13 +135,21 @@ pub fn fetch(name: &Name, progress: &mut dyn FnMut(&str, u64, u64)) -> Result<Fo
         let path = cached(&cache, name).ok_or_else(|| about(text))?;
         return checked(path, vec![]);
     }
-    // The crate takes some answers of a server for impossible.
-    let asked = caught(|| {
-        let api = builder(&cache).build()?;
-        let info = api.repo(name.at(&name.revision)).info()?;
-        Ok::<_, ApiError>((api, info))
-    });
-    let (api, info) = match asked.unwrap_or(Err(ApiError::InvalidResume)) {
+    let ask = |token: Option<String>| {
+        // The crate takes some answers of a server for impossible.
+        let asked = caught(|| {
+            let api = builder(&cache).with_token(token).build()?;
+            let info = api.repo(name.at(&name.revision)).info()?;
+            Ok::<_, ApiError>((api, info))
+        });
+        asked.unwrap_or(Err(ApiError::InvalidResume))
+    };
+    // The crate sends a token on to where the Hub keeps large files. So it goes only where nothing is to be had without.
+    let asked = match ask(None) {
+        Err(e) if matches!(status(&e), Some(401 | 403 | 404)) => token().map_or(Err(e), |token| ask(Some(token))),
+        asked => asked,
+    };
+    let (api, info) = match asked {
         Ok(asked) => asked,
         Err(e) => {
             // As the Hub's own tools do: what is there is of use without the Hub.
@@ -166,8 +174,7 @@ pub fn fetch(name: &Name, progress: &mut dyn FnMut(&str, u64, u64)) -> Result<Fo
             let _ = cache.repo(repo.clone()).create_ref(&info.sha);
             return Ok(path);
         }
-        let tracked = Tracked { file, done: 0, of: 0, progress };
-        download(&api.repo(repo.clone()), file, tracked).map_err(|e| about(format!("{file}: {}", told(&e, name))))
+        download(&api, &cache, &repo, file, progress).map_err(|e| about(format!("{file}: {}", told(&e, name))))
     };
     if names.contains(&CONFIG) {
         get(CONFIG)?;
@@ -185,17 +192,41 @@ fn builder(cache: &Cache) -> ApiBuilder {
     if let Some(endpoint) = set("HF_ENDPOINT") {
         builder = builder.with_endpoint(endpoint.trim_end_matches('/').to_owned());
     }
+    builder
+}
+
+/// What the Hub knows its user by, from where its own tools keep it.
+fn token() -> Option<String> {
     // Where the cache lies elsewhere, the token does not.
     let home = || Some(set(HOME).map_or(dirs::home_dir()?.join(".cache/huggingface"), PathBuf::from));
     let stored = || set("HF_TOKEN_PATH").map(PathBuf::from).or_else(|| home().map(|home| home.join("token")));
     let read = || stored().and_then(|path| gatefold_engine::file::read_text(&path).ok());
     let token = set(TOKEN).or_else(read).map(|token| token.trim().to_owned());
-    builder.with_token(token.filter(|token| !token.is_empty()))
+    token.filter(|token| !token.is_empty())
 }
 
-fn download(repo: &ApiRepo, file: &str, tracked: Tracked) -> Result<PathBuf, ApiError> {
-    let done = caught(|| repo.download_with_progress(file, tracked));
-    done.unwrap_or(Err(ApiError::InvalidResume))
+fn download(
+    api: &Api,
+    cache: &Cache,
+    repo: &Repo,
+    file: &str,
+    progress: &mut dyn FnMut(&str, u64, u64),
+) -> Result<PathBuf, ApiError> {
+    let from = api.repo(repo.clone());
+    let mut load = || {
+        let tracked = Tracked { file, done: 0, of: 0, progress: &mut *progress };
+        caught(|| from.download_with_progress(file, tracked)).unwrap_or(Err(ApiError::InvalidResume))
+    };
+    let done = load();
+    match &done {
+        // A program that was ended between its last byte and the file's name left a part to which nothing can be added.
+        Err(e) if matches!(cause(e), ApiError::InvalidResume) || status(e) == Some(416) => {
+            let about = api.metadata(&from.url(file))?;
+            let _ = std::fs::remove_file(cache.repo(repo.clone()).blob_path(about.etag()).with_extension("part"));
+            load()
+        }
+        _ => done,
+    }
 }
 
 /// The file of weights among those of a repository.
@@ -276,6 +307,17 @@ fn cause(error: &ApiError) -> &ApiError {
     match error {
         ApiError::TooManyRetries(inner) => cause(inner),
         other => other,
+    }
+}
+
+/// The status that a server answered with.
+fn status(error: &ApiError) -> Option<u16> {
+    match cause(error) {
+        ApiError::RequestError(e) => match **e {
+            ureq::Error::StatusCode(code) => Some(code),
+            _ => None,
+        },
+        _ => None,
     }
 }
 
