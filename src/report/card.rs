@@ -15,7 +15,7 @@ use crate::data::{Dataset, Fit, Split};
 use crate::score::metrics::ClassScore;
 use crate::train::Config;
 use crate::train::run::{RunFolder, answers_missing};
-use crate::weights::{Exported, Header, onnx, timm};
+use crate::weights::{Exported, Header, hub, onnx, timm};
 
 /// A table of classes has at most so many rows; `config.json` names all.
 const ROWS: usize = 200;
@@ -40,10 +40,11 @@ impl Trained {
         header.check_data(&folder.checkpoint()?, &dataset)?;
         let test = if answers_missing(folder)? { None } else { Test::of_run(folder, &dataset, header, None)? };
         let origin = Config::read(&folder.config())?.run;
-        // The rest of the path is nobody's business.
-        let began_with = origin
-            .and_then(|origin| origin.weights)
-            .and_then(|weights| Some(weights.path.file_name()?.to_string_lossy().into_owned()));
+        // A name on the Hub says all; of another path the folders are nobody's business.
+        let began_with = origin.and_then(|origin| origin.weights).and_then(|weights| {
+            let file = || Some(weights.path.file_name()?.to_string_lossy().into_owned());
+            hub::name_of(&weights.path).or_else(file)
+        });
         Ok(Self { dataset, test, audited: Audited::read(folder), began_with })
     }
 
