@@ -53,6 +53,15 @@ pub const SCORE_CAM: f64 = 2e-4;
 /// enough that the maps show the same.
 pub const ON_PURPOSE: f64 = 0.12;
 
+/// An exported network in another runtime in f32, logits and probabilities: another order of sums, and batch-norms folded into weights.
+pub const ONNX: f64 = 1e-5;
+
+/// Its heat maps: what cancels in the weighted sum of the trunk's channels.
+pub const ONNX_CAM: f64 = 1e-4;
+
+/// Probabilities from pictures that the exported graph has resized itself: some pixels are rounded to the other side.
+pub const PREPARED: f64 = 1e-3;
+
 /// ROAD's filled pixels, number by number: the library solves the same equations with another solver, to about 1e-4.
 pub const FILLED: f32 = 1e-3;
 

@@ -175,7 +175,7 @@ fn names_of_classes_do_nothing_to_the_card() {
     }
     fs::write(data.join("covers.csv"), table).unwrap();
     let (run, out) = (dir.path().join("run"), dir.path().join("model"));
-    let more = ["--label", "label", "--net", "small", "--epochs", "1"];
+    let more = ["--label", "label", "--net", "small", "--epochs", "1", "--multi", "keep"];
     good(&train(&data.join("covers.csv"), &run, &more));
     good(&["export", text(&run), "--out", text(&out)]);
     let names = config(&out)["label_names"].as_array().unwrap().len();

@@ -10,6 +10,7 @@ use gatefold_engine::gpu::{Gpu, GpuOptions};
 mod cam;
 mod evidence;
 mod linear;
+mod onnx;
 mod shaders;
 mod stream;
 mod torchvision;

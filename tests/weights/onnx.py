@@ -30,7 +30,7 @@ for row in json.load(open(sys.argv[2])):
     else:
         side = metadata["picture_size"]
         assert picture.size == (side, side), "without the graph's own preprocessing the pictures must be squares of the network's size"
-        edge = (side - metadata["size"]) // 2
+        edge = round((side - metadata["size"]) / 2)  # Halves to the even neighbour, as torchvision cuts.
         square = np.asarray(picture, np.float32)[edge : edge + metadata["size"], edge : edge + metadata["size"]] / 255
         image = {"image": ((square - metadata["mean"]) / metadata["std"]).astype(np.float32).transpose(2, 0, 1)[None]}
     logits, probabilities = session.run(["logits", "probabilities"], image)

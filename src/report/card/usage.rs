@@ -3,6 +3,7 @@
 use super::Card;
 use crate::Result;
 use crate::data::Fit;
+use crate::data::picture::fit::centred;
 use crate::weights::{onnx, timm};
 
 impl Card<'_> {
@@ -37,11 +38,8 @@ impl Card<'_> {
             Fit::Lanczos => "LANCZOS",
         };
         let make = if self.header.fit == Fit::Pad { "pad" } else { "fit" };
-        let edge = (side - size) / 2;
-        let cut = match edge {
-            0 if side == size => String::new(),
-            _ => format!(".crop(({edge}, {edge}, {0}, {0}))", edge + size),
-        };
+        let edge = centred(side as u32, size as u32) as usize;
+        let cut = if side == size { String::new() } else { format!(".crop(({edge}, {edge}, {0}, {0}))", edge + size) };
         let [mean, std] = [self.header.mean, self.header.std].map(|numbers| numbers.map(|n| n.to_string()).join(", "));
         format!(
             "{head}\nfrom PIL import Image, ImageOps\n\n{session}\n\
