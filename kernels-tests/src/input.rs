@@ -54,9 +54,7 @@ fn recoloured(rgb: [f64; 3], sample: usize, colour: f32) -> [f64; 3] {
     if colour == 0.0 {
         return rgb;
     }
-    let [b, k, s] = more(sample, 1).map(|bits| {
-        1.0 + f64::from(colour) * (2.0 * unit(bits) - 1.0)
-    });
+    let [b, k, s] = more(sample, 1).map(|bits| 1.0 + f64::from(colour) * (2.0 * unit(bits) - 1.0));
     let u = rgb.map(|v| (v * b - 127.5) * k + 127.5);
     let grey = 0.299 * u[0] + 0.587 * u[1] + 0.114 * u[2];
     u.map(|v| (grey + (v - grey) * s).clamp(0.0, 255.0))
@@ -102,20 +100,15 @@ fn shown(sample: usize, (y, x): (usize, usize), op: &InputOp) -> [f64; 3] {
         let centre = ((source as f64 - size as f64) / 2.0).round_ties_even() as i64;
         (at + centre + moved).clamp(0, source as i64 - 1) as usize
     };
-    let pixel = |y: i64, x: i64| {
-        [0, 1, 2].map(|c| f64::from(noise(sample, place(y, sh, h, dy), place(x, sw, w, dx), c)))
-    };
+    let pixel =
+        |y: i64, x: i64| [0, 1, 2].map(|c| f64::from(noise(sample, place(y, sh, h, dy), place(x, sw, w, dx), c)));
     let rgb = if augment.crop > 0.0 || augment.rotate > 0.0 {
         let (down, right) = warped(sample, (y, x), (h, w), augment);
         let (y, x) = (down.floor() as i64, right.floor() as i64);
         let (beneath, beside) = (down - down.floor(), right - right.floor());
         let corners = [pixel(y, x), pixel(y, x + 1), pixel(y + 1, x), pixel(y + 1, x + 1)];
-        let shares = [
-            (1.0 - beneath) * (1.0 - beside),
-            (1.0 - beneath) * beside,
-            beneath * (1.0 - beside),
-            beneath * beside,
-        ];
+        let shares =
+            [(1.0 - beneath) * (1.0 - beside), (1.0 - beneath) * beside, beneath * (1.0 - beside), beneath * beside];
         [0, 1, 2].map(|c| corners.iter().zip(shares).map(|(corner, share)| corner[c] * share).sum())
     } else {
         pixel(y as i64, x as i64)
@@ -141,7 +134,8 @@ fn expected_mixed(n: usize, op: &InputOp, mix: MixWords) -> Array {
             return 0.0;
         }
         let [own, other] = [sample, partner(sample, n)].map(|sample| shown(sample, (y, x), op)[c]);
-        let (down, right) = (mix.top as usize..(mix.top + mix.height) as usize, mix.left as usize..(mix.left + mix.width) as usize);
+        let (down, right) =
+            (mix.top as usize..(mix.top + mix.height) as usize, mix.left as usize..(mix.left + mix.width) as usize);
         let share = if down.contains(&y) && right.contains(&x) { 0.0 } else { f64::from(mix.share) };
         share * own + (1.0 - share) * other
     })
@@ -196,7 +190,10 @@ fn mixed(name: &str, n: usize, op: InputOp, words: MixWords) -> Row {
             let partners = (0..n).map(|sample| partner(sample, n) as u32).collect();
             let mix = Mix {
                 partners: tape.constant(Shape::vector(n), partners),
-                words: tape.constant(Shape::vector(5), vec![words.share.to_bits(), words.top, words.left, words.height, words.width]),
+                words: tape.constant(
+                    Shape::vector(5),
+                    vec![words.share.to_bits(), words.top, words.left, words.height, words.width],
+                ),
             };
             Ok(vec![input_mixed(tape, pixels, n, &op, &mix)?])
         },
@@ -270,7 +267,12 @@ pub fn rows() -> Vec<Row> {
             3,
         ),
         mixed("mixed", 5, operation((6, 7), (6, 7), true, 1), MixWords { share: 0.7, ..MixWords::default() }),
-        mixed("a rectangle of another", 5, operation((6, 7), (6, 7), false, 0), MixWords { share: 1.0, top: 1, left: 2, height: 4, width: 3 }),
+        mixed(
+            "a rectangle of another",
+            5,
+            operation((6, 7), (6, 7), false, 0),
+            MixWords { share: 1.0, top: 1, left: 2, height: 4, width: 3 },
+        ),
         mixed(
             "all changes, mixed",
             7,
@@ -282,6 +284,7 @@ pub fn rows() -> Vec<Row> {
         row("into an unaligned slice", 4, operation((8, 8), (7, 7), true, 1), 3),
         Row::custom("input", "statistics (unit: 5 deviations)", statistics).tolerance(tolerance::ONE_UNIT),
         row("32 of 128x128", 32, operation((144, 144), (128, 128), true, 8), 0).bench(),
-        row("parts, turned, 32 of 128x128", 32, moved(operation((128, 128), (128, 128), true, 0), 0.5, 10.0), 0).bench(),
+        row("parts, turned, 32 of 128x128", 32, moved(operation((128, 128), (128, 128), true, 0), 0.5, 10.0), 0)
+            .bench(),
     ]
 }

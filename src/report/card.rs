@@ -34,7 +34,7 @@ impl Trained {
     /// Reads a run's folder.
     ///
     /// # Errors
-    /// [`Error::Input`] if a file is damaged, or the data are no longer those that it was trained on.
+    /// [`Error::Input`](crate::Error::Input) if a file is damaged, or the data are no longer those that it was trained on.
     pub fn read(folder: &RunFolder, header: &Header) -> Result<Self> {
         let dataset = Dataset::open(&folder.data())?;
         header.check_data(&folder.checkpoint()?, &dataset)?;
@@ -74,7 +74,7 @@ impl Card<'_> {
     /// The whole file.
     ///
     /// # Errors
-    /// [`Error::Input`] if there is no such network.
+    /// [`Error::Input`](crate::Error::Input) if there is no such network.
     pub fn text(&self) -> Result<String> {
         let header = self.header;
         let title = network(&header.net.net);

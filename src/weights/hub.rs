@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use hf_hub::api::Progress;
 use hf_hub::api::sync::{Api, ApiBuilder, ApiError};
@@ -65,8 +66,9 @@ const HUB_CACHE: &str = "HF_HUB_CACHE";
 const OFFLINE: &str = "HF_HUB_OFFLINE";
 const TOKEN: &str = "HF_TOKEN";
 
-/// After so many connections that broke a download is given up; what has come stays for the next try.
-const TRIES: usize = 4;
+/// After so many connections that broke a download is given up; what has come stays for the next time.
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(300);
 
 fn set(variable: &str) -> Option<String> {
     std::env::var(variable).ok().filter(|value| !value.trim().is_empty())
@@ -187,7 +189,8 @@ pub fn fetch(name: &Name, progress: &mut dyn FnMut(&str, u64, u64)) -> Result<Fo
 }
 
 fn builder(cache: &Cache) -> ApiBuilder {
-    let mut builder = ApiBuilder::from_env().with_progress(false).with_retries(TRIES);
+    // Its own tries again begin at the first byte, and add to what is there.
+    let mut builder = ApiBuilder::from_env().with_progress(false).with_retries(0);
     builder = builder.with_cache_dir(cache.path().clone()).with_user_agent("gatefold", env!("CARGO_PKG_VERSION"));
     if let Some(endpoint) = set("HF_ENDPOINT") {
         builder = builder.with_endpoint(endpoint.trim_end_matches('/').to_owned());
@@ -217,15 +220,23 @@ fn download(
         let tracked = Tracked { file, done: 0, of: 0, progress: &mut *progress };
         caught(|| from.download_with_progress(file, tracked)).unwrap_or(Err(ApiError::InvalidResume))
     };
-    let done = load();
-    match &done {
+    let mut tries = 0;
+    loop {
+        let done = load();
+        let Err(e) = &done else { return done };
+        tries += 1;
+        if tries == TRIES {
+            return done;
+        }
         // A program that was ended between its last byte and the file's name left a part to which nothing can be added.
-        Err(e) if matches!(cause(e), ApiError::InvalidResume) || status(e) == Some(416) => {
+        if matches!(cause(e), ApiError::InvalidResume) || status(e) == Some(416) {
             let about = api.metadata(&from.url(file))?;
             let _ = std::fs::remove_file(cache.repo(repo.clone()).blob_path(about.etag()).with_extension("part"));
-            load()
+        } else if is_unreachable(e) {
+            std::thread::sleep(PAUSE * tries);
+        } else {
+            return done;
         }
-        _ => done,
     }
 }
 

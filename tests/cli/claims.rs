@@ -117,6 +117,8 @@ fn a_file_for_a_folder_has_the_same_words_and_code_everywhere() {
     let (below, set) = (file.join("deep"), data.join("x"));
     for (out, what) in [(text(&file), "is a file: name a folder"), (text(&below), "lies in a file: name a folder")] {
         for arguments in writers(text(&data), text(&image), out) {
+            // It writes files too, and this one is there.
+            let what = if arguments[0] == "export" && out == text(&file) { "is there already" } else { what };
             refused(&arguments, &[out, what]);
         }
         // What it makes is in folders of its own.
