@@ -11,6 +11,7 @@ pub mod known;
 mod loss_scale;
 pub mod onnx;
 mod parts;
+mod recognise;
 mod seal;
 pub mod timm;
 mod torch;
@@ -25,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 pub use compare::LeftOut;
 pub use export::Exported;
-pub use foreign::{About, Pictures, Preprocessing, net_beside};
+pub use foreign::{About, Pictures, Preprocessing};
 pub use loss_scale::LossScale;
 pub use parts::Files;
 

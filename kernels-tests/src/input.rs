@@ -5,7 +5,7 @@ use gatefold_engine::ops::concat::concat;
 use gatefold_engine::ops::input::{Augment, InputOp, Mix, MixWords, input, input_mixed, words};
 use gatefold_engine::params::{ParameterStore, StepWords};
 use gatefold_engine::tape::Tape;
-use gatefold_engine::tensor::Shape;
+use gatefold_engine::tensor::{Shape, Tensor};
 
 use crate::dropout::{hash, seed_of};
 use crate::{Array, Checked, Row, Runner, STEP, tolerance};
@@ -153,6 +153,12 @@ fn changed(op: InputOp, colour: f32, erase: f32) -> InputOp {
     InputOp { augment: Augment { colour, erase, ..op.augment }, ..op }
 }
 
+/// The pictures of a row, as a constant.
+fn pixels(tape: &mut Tape, n: usize, op: &InputOp) -> Tensor {
+    let source = packed(n, op.source, noise);
+    tape.constant(Shape::vector(source.len()), source)
+}
+
 /// `beside` channels before it in a concatenation.
 fn row(name: &str, n: usize, op: InputOp, beside: usize) -> Row {
     Row::new(
@@ -160,8 +166,7 @@ fn row(name: &str, n: usize, op: InputOp, beside: usize) -> Row {
         name,
         vec![],
         move |tape, _| {
-            let source = packed(n, op.source, noise);
-            let pixels = tape.constant(Shape::vector(source.len()), source);
+            let pixels = pixels(tape, n, &op);
             let y = input(tape, pixels, n, &op)?;
             if beside > 0 {
                 let neighbour = tape.input(y.shape.with_c(beside));
@@ -185,8 +190,7 @@ fn mixed(name: &str, n: usize, op: InputOp, words: MixWords) -> Row {
         name,
         vec![],
         move |tape, _| {
-            let source = packed(n, op.source, noise);
-            let pixels = tape.constant(Shape::vector(source.len()), source);
+            let pixels = pixels(tape, n, &op);
             let partners = (0..n).map(|sample| partner(sample, n) as u32).collect();
             let mix = Mix {
                 partners: tape.constant(Shape::vector(n), partners),

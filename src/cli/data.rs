@@ -142,6 +142,7 @@ impl Listener for Console {
                 }
                 console::say(line.trim_start_matches('\n'));
             }
+            Event::Chosen(chosen) => chosen.lines().iter().for_each(console::say),
             Event::Prepared(prepared) => show(prepared),
             Event::Planned(planned) => console::say(needs::line(planned)),
             Event::Resumed(epochs) => console::say(format!("resuming after epoch {epochs}")),

@@ -56,6 +56,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         // Few covers: small batches make more steps of them.
         batch: 16,
         lr: 0.004,
+        label_smoothing: 0.0,
         columns: Columns { group: vec!["artist".into()], label: Some("genre".into()), ..Columns::default() },
         ..Config::default()
     };

@@ -16,9 +16,9 @@ use crate::{Error, Result};
 /// Score a run or a weights file with baselines and intervals
 #[derive(Args)]
 pub struct Arguments {
-    /// Run folder (not with --weights), then other labelled covers, matched by class name; they need --split all [default: the
-    /// run's own data]
-    #[arg(required = true, num_args = 1..=2, value_name = "[RUN] DATA")]
+    /// Run folder, or several, which answer together by the means of their probabilities (not with --weights), then other labelled
+    /// covers, matched by class name; they need --split all [default: the runs' own data]
+    #[arg(required = true, value_name = "[RUN...] DATA")]
     paths: Vec<PathBuf>,
     #[command(flatten)]
     weights: WeightsArguments,
@@ -29,6 +29,9 @@ pub struct Arguments {
     /// [default: none]
     #[arg(long, value_name = "THEIRS=OURS", help_heading = DATA)]
     map: Vec<Rename>,
+    /// Show each picture mirrored too: probabilities are the means of both
+    #[arg(long, help_heading = OUTPUT)]
+    tta: bool,
     #[command(flatten)]
     columns: Columns,
     /// Print one JSON object
@@ -64,11 +67,16 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         Which::All => None,
     };
     let from_run = arguments.weights.weights.is_none();
-    let data = arguments.paths.get(usize::from(from_run));
-    if !from_run && arguments.paths.len() > 1 {
-        return Err(Error::input("a run and --weights FILE: name one of them, and DATA"));
+    let runs = arguments.paths.iter().take_while(|path| RunFolder::new(path).is_trained()).count();
+    // The first is a run, or there is an error to be told about it.
+    let data = &arguments.paths[if from_run { runs.max(1) } else { 0 }..];
+    if data.len() > 1 {
+        let (first, second) = (data[0].display(), data[1].display());
+        let text =
+            if from_run { "name runs, and one DATA after them" } else { "name one DATA; --weights stands for the run" };
+        return Err(Error::input(format!("{first} and {second}: {text}")));
     }
-    let evaluation = match data {
+    let evaluation = match data.first() {
         None => {
             if !arguments.map.is_empty() {
                 return Err(Error::input("--map renames classes of other data; name DATA too"));
@@ -78,10 +86,14 @@ pub fn run(arguments: &Arguments) -> Result<()> {
                     "--images is the folder of other data's pictures; name DATA too, the table of their labels",
                 ));
             }
-            let run = RunFolder::open(&arguments.paths[0])?;
-            let checkpoint = run.checkpoint()?;
-            let mut own = evaluate::own(&arguments.gpu.open()?, &checkpoint, &run.data(), split)?;
-            own.notes.extend(run.takes_last());
+            let (mut of, mut notes) = (vec![], vec![]);
+            for root in &arguments.paths {
+                let run = RunFolder::open(root)?;
+                notes.extend(run.takes_last());
+                of.push(evaluate::Run { checkpoint: run.checkpoint()?, data: run.data() });
+            }
+            let mut own = evaluate::own(&arguments.gpu.open()?, &of, split, arguments.tta)?;
+            own.notes.extend(notes);
             own
         }
         Some(data) => {
@@ -89,11 +101,15 @@ pub fn run(arguments: &Arguments) -> Result<()> {
                 let data = data.display();
                 return Err(Error::input(format!("{data}: other data has no split of this network; add --split all")));
             }
-            let (checkpoint, _) = arguments.weights.checkpoint(&arguments.paths)?;
-            let model = Model::from_checkpoint(&arguments.gpu.open()?, &checkpoint)?;
+            let (checkpoints, _) = arguments.weights.checkpoints(&arguments.paths)?;
+            let gpu = arguments.gpu.open()?;
+            let models = checkpoints
+                .iter()
+                .map(|checkpoint| Model::from_checkpoint(&gpu, checkpoint))
+                .collect::<Result<Vec<_>>>()?;
             let progress = console::Progress::new("decoding", "pictures");
             let others = Others { data, columns: &arguments.columns, renames: &arguments.map };
-            evaluate::other(&model, &others, &|done, total| progress.at(done, total))?
+            evaluate::other(&models, &others, arguments.tta, &|done, total| progress.at(done, total))?
         }
     };
     console::skipped(&evaluation.skipped);

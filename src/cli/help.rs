@@ -87,7 +87,7 @@ fn is_number(arg: &Arg) -> bool {
 }
 
 /// Options whose text begins with a number.
-const LIKE_NUMBERS: [&str; 4] = ["adapter", "split", "harmonise", "augment"];
+const LIKE_NUMBERS: [&str; 5] = ["adapter", "split", "harmonise", "augment", "lr"];
 
 /// Values with names and sentences.
 #[derive(Clone)]
@@ -124,13 +124,14 @@ impl<T: Clone + Send + Sync + 'static> TypedValueParser for Named<T> {
 pub fn command() -> Command {
     let settings = toml::Table::try_from(Config::default()).unwrap_or_default();
     let with_default = |arg: Arg| match (default_of(arg.get_id().as_str(), &settings), arg.get_help()) {
-        (Some(default), Some(help)) => {
+        // Where it depends on something, the help says it itself.
+        (Some(default), Some(help)) if !help.to_string().contains("[default: ") => {
             let help = format!("{help} [default: {default}]");
             arg.help(help)
         }
         _ => arg,
     };
-    let takes_settings = |sub: &Command| matches!(sub.get_name(), "train" | "labels");
+    let takes_settings = |sub: &Command| matches!(sub.get_name(), "train" | "labels" | "lr");
     let with_defaults = |sub: Command| if takes_settings(&sub) { sub.mut_args(&with_default) } else { sub };
     let with_numbers = |arg: Arg| {
         let negative = is_number(&arg) || LIKE_NUMBERS.contains(&arg.get_id().as_str());
@@ -257,8 +258,10 @@ mod tests {
         for heading in [DATA, NETWORK, OPTIMISER, SCHEDULE, FINE_TUNING, OUTPUT, HARDWARE] {
             assert!(help.contains(&format!("\n{heading}:\n")), "{heading}: {help}");
         }
-        let Config { epochs, lr, batch, .. } = Config::default();
-        for default in [format!("[default: {epochs}]"), format!("[default: {lr}]"), format!("[default: {batch}]")] {
+        let Config { dropout, lr, batch, .. } = Config::default();
+        for default in
+            [format!("[default: {dropout}]"), format!("[default: {lr}]"), format!("[default: {batch}, of few")]
+        {
             assert!(help.contains(&default), "{default}: {help}");
         }
         assert!(NETS.iter().all(|net| help.contains(net.name)) && RECIPES.iter().all(|recipe| help.contains(recipe.0)));

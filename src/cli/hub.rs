@@ -10,7 +10,7 @@ use super::console;
 use super::help::OUTPUT;
 use crate::Result;
 use crate::weights::hub::{self, Name};
-use crate::weights::known::KNOWN;
+use crate::weights::known::{KNOWN, usual};
 
 /// The file that `--weights` means: a path, or else a name on the Hugging Face Hub, whose file is loaded if it is not there yet.
 ///
@@ -52,19 +52,14 @@ struct Row {
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let mut seen = vec![];
-    let rows = KNOWN.iter().map(|known| {
-        let pretrained = !seen.contains(&known.net);
-        seen.push(known.net);
-        Row {
-            net: known.net,
-            name: known.repo,
-            licence: known.licence,
-            megabytes: known.megabytes,
-            imagenet_top1_percent: known.top1,
-            cached: hub::is_cached(&known.name()),
-            pretrained,
-        }
+    let rows = KNOWN.iter().map(|known| Row {
+        net: known.net,
+        name: known.repo,
+        licence: known.licence,
+        megabytes: known.megabytes,
+        imagenet_top1_percent: known.top1,
+        cached: hub::is_cached(&known.name()),
+        pretrained: usual(known.net).is_ok_and(|usual| usual.repo == known.repo),
     });
     let rows: Vec<Row> = rows.collect();
     if arguments.json {

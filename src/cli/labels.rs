@@ -12,6 +12,7 @@ use super::{GpuArguments, console, interrupt};
 use crate::labels::table::{self, Summary};
 use crate::labels::{Found, find, page};
 use crate::train::Config;
+use crate::train::config::Open;
 use crate::train::config::bounds;
 use crate::train::folds::Folds;
 use crate::train::run::RunFolder;
@@ -136,7 +137,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 impl Arguments {
     /// Whether nothing was said of how to train; `config` is what came of the options.
     fn says_nothing(&self, config: &Config) -> bool {
-        *config == Config::default() && self.folds.is_none() && self.weights.is_none()
+        *config == Config { open: Open::ALL, ..Config::default() } && self.folds.is_none() && self.weights.is_none()
     }
 }
 
@@ -152,7 +153,10 @@ fn check_same(all: &Folds, config: &Config, folds: Option<usize>, weights: Optio
     if all.weights.as_deref() != weights {
         return begun(all.weights.as_ref().map_or("no --weights".to_owned(), |w| format!("--weights {}", w.display())));
     }
-    let changed = all.config.differences(config);
+    if config.open.lr {
+        return begun(format!("--lr {}", all.config.lr));
+    }
+    let changed = all.config.differences(&Open::as_chosen(config, weights.is_some(), &all.config));
     if !changed.is_empty() {
         return begun(changed.join(" "));
     }

@@ -15,6 +15,7 @@ mod hub;
 mod import;
 mod interrupt;
 mod labels;
+mod lr;
 mod needs;
 mod predict;
 mod report;
@@ -51,6 +52,7 @@ enum Command {
     Import(import::Arguments),
     Genres(genres::Arguments),
     Train(Box<train::Arguments>),
+    Lr(Box<lr::Arguments>),
     Eval(eval::Arguments),
     Predict(predict::Arguments),
     Similar(similar::Arguments),
@@ -132,6 +134,7 @@ pub fn main() -> ExitCode {
         Command::Genres(arguments) => genres::run(&arguments),
         Command::Weights(arguments) => hub::run(&arguments),
         Command::Train(arguments) => arguments.located().and_then(|arguments| train::run(&arguments)),
+        Command::Lr(arguments) => arguments.located().and_then(|arguments| lr::run(&arguments)),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Predict(arguments) => predict::run(&arguments),
         Command::Similar(arguments) => similar::run(&arguments),

@@ -37,9 +37,9 @@ use crate::{Error, Result};
 /// folder.
 #[derive(Args)]
 pub struct Arguments {
-    /// Run folder (not with --weights), then pictures, folders, tables, music libraries, data sets, or - for a list of pictures on
+    /// Run folder, or several, which answer together by the means of their probabilities (not with --weights), then pictures, folders, tables, music libraries, data sets, or - for a list of pictures on
     /// standard input, one a line
-    #[arg(required = true, value_name = "[RUN] DATA")]
+    #[arg(required = true, value_name = "[RUN...] DATA")]
     paths: Vec<PathBuf>,
     #[command(flatten)]
     weights: WeightsArguments,
@@ -104,11 +104,18 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if let Some(given) = confidence.filter(|least| !(0.0..=1.0).contains(least)) {
         return Err(Error::input(format!("--min-confidence {given}: must be from 0 to 1, such as 0.8")));
     }
-    let (checkpoint, paths) = arguments.weights.checkpoint(&arguments.paths)?;
+    let (checkpoints, paths) = arguments.weights.checkpoints(&arguments.paths)?;
     if paths.is_empty() {
         return Err(Error::input("no picture to predict; name at least one, or a folder, a table or a music library"));
     }
-    let model = Model::from_checkpoint(&arguments.gpu.open()?, &checkpoint)?;
+    if checkpoints.len() > 1 && arguments.embeddings.is_some() {
+        return Err(Error::input("--embeddings: are of one network; name one run"));
+    }
+    let gpu = arguments.gpu.open()?;
+    let models =
+        checkpoints.iter().map(|checkpoint| Model::from_checkpoint(&gpu, checkpoint)).collect::<Result<Vec<_>>>()?;
+    // They are checked to be of one kind before the first picture is decoded.
+    let model = &models[0];
     let labels = &model.header.labels;
     let columns = Columns { path: arguments.path.clone(), images: arguments.images.clone(), ..Columns::default() };
     let reading = Reading {
@@ -142,7 +149,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     });
     let (mut rows, mut seen) = (Rows::new(shown), Seen::default());
     let options = Options { mirrored: arguments.tta, features: embeddings.is_some() };
-    let timing = stream::answer(&model, listing, options, |item, answer| {
+    let timing = stream::answer(&models, listing, options, |item, answer| {
         seen.add(&item, answer.as_ref().err());
         let row = Row { item, answer };
         if let Some(embeddings) = &mut embeddings {

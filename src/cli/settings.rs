@@ -7,10 +7,11 @@ use clap::Args;
 use super::help::{Choice, DATA, FINE_TUNING, NETWORK, OPTIMISER, SCHEDULE, choice, net, three, whole};
 use super::hub;
 use crate::data::{Columns, Fit, Labelling, Multi};
-use crate::nets::{Freeze, Head};
+use crate::nets::{Freeze, Head, names};
+use crate::train::config::Open;
 use crate::train::config::bounds;
 use crate::train::{Augmentation, ClassWeights, Config, Precision, Schedule};
-use crate::weights::{Pictures, net_beside};
+use crate::weights::{Files, Pictures, timm};
 use crate::{Error, Result};
 
 /// All that a run is made of, but for its data and its folder.
@@ -20,7 +21,7 @@ pub struct Settings {
     columns: Columns,
     #[command(flatten)]
     labelling: Labelling,
-    /// Height and width of the network's input in pixels
+    /// Height and width of the network's input in pixels [default: chosen by what the adapter does in the time]
     #[arg(long, value_name = "PX", help_heading = DATA, value_parser = whole::<usize>(bounds::SIZE))]
     size: Option<usize>,
     /// How pictures become squares; weights to start from bring their own rule
@@ -44,7 +45,7 @@ pub struct Settings {
     /// Recipe or TOML file with settings; other options override it
     #[arg(long, value_name = "NAME|FILE", help_heading = NETWORK)]
     pub recipe: Option<String>,
-    /// The network to train
+    /// The network to train [default: that of the weights to start from, else chosen by what the adapter does in the time]
     #[arg(long, value_parser = net(), help_heading = NETWORK)]
     net: Option<String>,
     /// What stands on the trunk of torchvision's networks
@@ -54,15 +55,15 @@ pub struct Settings {
     #[arg(long, value_name = "SHARE", help_heading = NETWORK)]
     dropout: Option<f32>,
 
-    /// Pictures at a time
+    /// Pictures at a time [default: 32, of few covers 16]
     #[arg(long, value_name = "N", help_heading = OPTIMISER, value_parser = whole::<usize>(bounds::BATCH))]
     batch: Option<usize>,
     /// Batches per optimiser step: the gradient of a batch N times larger, in the memory of one (batch-norms see single batches)
     #[arg(long, value_name = "N", help_heading = OPTIMISER, value_parser = whole::<usize>(bounds::ACCUMULATE))]
     accumulate: Option<usize>,
-    /// Learning rate of Adam; the peak of a schedule
-    #[arg(long, value_name = "RATE", help_heading = OPTIMISER)]
-    lr: Option<f32>,
+    /// Learning rate of Adam, the peak of a schedule; `auto` tries rates first, for less than a minute, as `gatefold lr` does
+    #[arg(long, value_name = "RATE|auto", value_parser = rate, help_heading = OPTIMISER)]
+    lr: Option<Rate>,
     /// Decoupled weight decay
     #[arg(long, value_name = "DECAY", help_heading = OPTIMISER)]
     weight_decay: Option<f32>,
@@ -82,7 +83,7 @@ pub struct Settings {
     #[arg(long, value_name = "N", help_heading = OPTIMISER, value_parser = whole::<u64>(bounds::SEED))]
     pub seed: Option<u64>,
 
-    /// Times that all covers are shown
+    /// Times that all covers are shown [default: chosen, by the covers and what 35 minutes have room for]
     #[arg(long, value_name = "N", help_heading = SCHEDULE, value_parser = whole::<u64>(bounds::EPOCHS))]
     epochs: Option<u64>,
     /// As many epochs as this time has room for, from what a few steps take at the start; decoding and the score count, the report does
@@ -120,6 +121,20 @@ pub struct Settings {
     /// What the rate is multiplied by for the trunk, all layers before the head; 0.1 is usual in fine-tuning
     #[arg(long, value_name = "FACTOR", help_heading = FINE_TUNING)]
     trunk_lr: Option<f32>,
+}
+
+/// A learning rate, or that one is to be found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Rate {
+    Of(f32),
+    Auto,
+}
+
+fn rate(text: &str) -> Result<Rate, String> {
+    match text {
+        "auto" => Ok(Rate::Auto),
+        _ => text.parse().map(Rate::Of).map_err(|_| "must be a number above 0, such as 0.002, or auto".to_owned()),
+    }
 }
 
 impl Choice for Head {
@@ -170,6 +185,17 @@ impl Settings {
             ));
         }
         self.override_in(&mut config);
+        if self.recipe.is_none() {
+            config.open = Open {
+                net: self.net.is_none(),
+                size: self.size.is_none(),
+                batch: self.batch.is_none(),
+                epochs: self.epochs.is_none() && self.minutes.is_none(),
+                tuning: !self.says_tuning(),
+                lr: false,
+            };
+        }
+        config.open.lr = self.wants_rate();
         // A recipe has said what differs from the defaults.
         let usual = Config::default();
         config.said = Pictures {
@@ -181,14 +207,40 @@ impl Settings {
         Ok(config)
     }
 
-    /// The file that `--weights` means. If neither an option nor a recipe says which network, the one that lies in it is taken.
+    /// Whether a rate is to be found.
+    pub fn wants_rate(&self) -> bool {
+        self.lr == Some(Rate::Auto)
+    }
+
+    /// Whether anything is said of how weights to start from are trained further.
+    fn says_tuning(&self) -> bool {
+        let numbers = [self.trunk_lr, self.weight_decay, self.label_smoothing, self.dropout];
+        numbers.iter().any(Option::is_some)
+            || self.lr.is_some()
+            || self.freeze.is_some()
+            || self.freeze_statistics
+            || self.views.is_some()
+            || self.augment.is_some()
+    }
+
+    /// The file that `--weights` means. If neither an option nor a recipe says which network, the one that lies in it is taken: as
+    /// the file beside it says, or as its names and shapes do.
     ///
     /// # Errors
     /// As [`hub::located`], and if its network is not known here.
     pub fn located(&mut self, weights: &Path) -> Result<PathBuf> {
         let file = hub::located(weights)?;
         if self.net.is_none() && self.recipe.is_none() {
-            self.net = net_beside(&file)?;
+            self.net = match timm::net_beside(&file)? {
+                Some(net) => Some(net),
+                None => Some(Files::read("--weights", &file)?.parse()?.network()?.ok_or_else(|| {
+                    let (file, known) = (file.display(), names());
+                    Error::input(format!(
+                        "--weights {file}: its layers are those of none of the networks here ({known}); take others, or say --net to \
+                         see in what they differ"
+                    ))
+                })?),
+            };
         }
         Ok(file)
     }
@@ -210,7 +262,9 @@ impl Settings {
         set(&mut config.accumulate, &self.accumulate);
         set(&mut config.precision, &self.precision);
         set(&mut config.epochs, &self.epochs);
-        set(&mut config.lr, &self.lr);
+        if let Some(Rate::Of(lr)) = self.lr {
+            config.lr = lr;
+        }
         set(&mut config.schedule, &self.schedule);
         set(&mut config.warmup, &self.warmup);
         set(&mut config.trunk_lr, &self.trunk_lr);

@@ -153,12 +153,17 @@ fn each(
         Some(_) => console::Progress::new(what, "covers"),
         None => console::Progress::without_end(what, "covers"),
     };
-    stream::answer(model, listing, Options { features: true, ..Options::default() }, |item, answer| {
-        take(item, answer)?;
-        done += 1;
-        progress.at(done, count);
-        Ok(ControlFlow::Continue(()))
-    })?;
+    stream::answer(
+        std::slice::from_ref(model),
+        listing,
+        Options { features: true, ..Options::default() },
+        |item, answer| {
+            take(item, answer)?;
+            done += 1;
+            progress.at(done, count);
+            Ok(ControlFlow::Continue(()))
+        },
+    )?;
     Ok(())
 }
 

@@ -94,4 +94,18 @@ impl WeightsArguments {
         }
         Ok((checkpoint, rest))
     }
+
+    /// Like [`Self::checkpoint`], of several runs that are to answer together: all of `paths` up to the first that is no run.
+    pub fn checkpoints<'p>(&self, paths: &'p [PathBuf]) -> Result<(Vec<Checkpoint>, &'p [PathBuf])> {
+        let (first, mut rest) = self.checkpoint(paths)?;
+        let mut all = vec![first];
+        if self.weights.is_none() {
+            while rest.first().is_some_and(|path| RunFolder::new(path).is_trained()) {
+                let (next, others) = self.checkpoint(rest)?;
+                all.push(next);
+                rest = others;
+            }
+        }
+        Ok((all, rest))
+    }
 }

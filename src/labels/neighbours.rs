@@ -69,7 +69,7 @@ fn each(
     let items = Box::new(places.into_iter().map(item));
     let listing = Listing { items, count, about: false, library: false, notes: Vec::new() };
     let options = Options { mirrored: false, features: true };
-    stream::answer(model, listing, options, |item, answer| {
+    stream::answer(std::slice::from_ref(model), listing, options, |item, answer| {
         let answer = answer.map_err(|why| Error::input(format!("{}: {why}", item.path.display())))?;
         take(item, answer);
         Ok(std::ops::ControlFlow::Continue(()))

@@ -95,6 +95,11 @@ pub const NETS: &[Net] = &[
     Net::torchvision("inception_v3", 75, |build, x, config| inception::INCEPTION_V3.record(build, x, config)),
 ];
 
+/// The names of all networks.
+pub fn names() -> String {
+    NETS.iter().map(|net| net.name).collect::<Vec<_>>().join(", ")
+}
+
 /// Looks a network up and checks that it takes pictures of this size, and the other settings.
 pub fn find(config: &NetConfig) -> Result<&'static Net> {
     let names = |of: fn(&&Net) -> bool| NETS.iter().filter(of).map(|net| net.name).collect::<Vec<_>>().join(", ");

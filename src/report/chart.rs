@@ -118,6 +118,18 @@ impl Chart {
         })
     }
 
+    /// The chart alone, as a file.
+    ///
+    /// # Errors
+    /// [`Error::Run`] if it cannot be drawn.
+    pub fn svg(&self) -> Result<String> {
+        let [x, y] = [self.range(self.x_range, |p| p.0, false), self.range(self.y_range, |p| p.1, true)];
+        let (svg, _) = self.draw(x, y).map_err(|e| Error::run(format!("a chart cannot be drawn ({e})")))?;
+        let size =
+            format!("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{}\" height=\"{}\"", 2 * WIDTH, 2 * HEIGHT);
+        Ok(svg.replacen("<svg", &size, 1))
+    }
+
     /// The given range, else the one that all there is to draw takes up, with some air for y.
     fn range(&self, given: Option<[f64; 2]>, of: fn(&Point) -> f64, air: bool) -> [f64; 2] {
         if let Some(range) = given {

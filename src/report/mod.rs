@@ -1,7 +1,7 @@
 //! Results as pages that can be sent to a friend: one file each, no network.
 
 pub mod card;
-mod chart;
+pub mod chart;
 mod classes;
 pub mod compare;
 mod curves;

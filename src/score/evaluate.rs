@@ -1,7 +1,7 @@
 //! Scoring a trained network: on its own sets, or on any other labelled covers by class name.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gatefold_engine::gpu::Gpu;
@@ -28,35 +28,66 @@ pub struct Evaluation {
     pub notes: Vec<String>,
 }
 
-/// Scores a run's checkpoint on one of the sets that lie in its data folder; `None` takes all covers.
+/// A run, as far as scoring needs it.
+pub struct Run {
+    pub checkpoint: PathBuf,
+    pub data: PathBuf,
+}
+
+/// Scores runs together, by the means of their probabilities, on one of the sets that lie in their data folders; `None` takes all
+/// covers. With `mirrored` each cover is shown mirrored too.
 ///
 /// # Errors
-/// [`Error::Input`] if the two do not belong together or the set is empty.
-pub fn own(gpu: &Arc<Gpu>, checkpoint: &Path, data: &Path, split: Option<Split>) -> Result<Evaluation> {
-    let read = Checkpoint::read(checkpoint)?;
-    let model = Model::from_checkpoint(gpu, &read)?;
-    let dataset = Dataset::open(data)?;
-    model.header.check_data(checkpoint, &dataset)?;
-    let indices = match split {
-        Some(split) => dataset.manifest.indices(split),
-        None => (0..dataset.manifest.covers.len()).collect(),
-    };
-    if indices.is_empty() {
-        let (name, data) = (split.map_or("all", Split::name), data.display());
-        return Err(Error::input(format!("--split {name}: {data} has no covers in it; name another set")));
+/// [`Error::Input`] if a checkpoint and its data do not belong together, the set is empty, or the runs have other sets.
+pub fn own(gpu: &Arc<Gpu>, runs: &[Run], split: Option<Split>, mirrored: bool) -> Result<Evaluation> {
+    let (mut all, mut notes, mut counts) = (vec![], vec![], vec![]);
+    for Run { checkpoint, data } in runs {
+        let read = Checkpoint::read(checkpoint)?;
+        let model = Model::from_checkpoint(gpu, &read)?;
+        let dataset = Dataset::open(data)?;
+        model.header.check_data(checkpoint, &dataset)?;
+        let indices = match split {
+            Some(split) => dataset.manifest.indices(split),
+            None => (0..dataset.manifest.covers.len()).collect(),
+        };
+        if indices.is_empty() {
+            let (name, data) = (split.map_or("all", Split::name), data.display());
+            return Err(Error::input(format!("--split {name}: {data} has no covers in it; name another set")));
+        }
+        notes.extend(read.notes().into_iter().chain(dataset.note()));
+        for mirrored in views(mirrored) {
+            all.push(seen(&model, &dataset, &indices, mirrored)?);
+        }
+        if !all[0].is_of(all.last().unwrap_or(&all[0])) {
+            let (this, first) = (checkpoint.display(), runs[0].checkpoint.display());
+            return Err(Error::input(format!(
+                "{this}: its set has other covers or classes than that of {first}; runs are scored together on one split, as those \
+                 of train --seeds have it"
+            )));
+        }
+        counts = model.header.training_counts.clone();
     }
-    let mut notes: Vec<String> = read.notes().into_iter().chain(dataset.note()).collect();
     if split != Some(Split::Test) {
         notes.push("these covers took part in training or in choosing the checkpoint: the score flatters".to_owned());
     }
-    let counts = &model.header.training_counts;
-    let metrics = predictions(&model, &dataset, &indices)?.metrics(counts)?;
+    let metrics = Predictions::mean(&all).map_err(Error::input)?.metrics(&counts)?;
     Ok(Evaluation { metrics, skipped: vec![], notes })
+}
+
+/// Whether pictures are mirrored, for each time that they are shown.
+fn views(mirrored: bool) -> impl Iterator<Item = bool> {
+    [false].into_iter().chain(mirrored.then_some(true))
 }
 
 /// What a network answers for the covers `indices` of a data set with its classes and its picture size; there must be one.
 pub fn predictions(model: &Model, dataset: &Dataset, indices: &[usize]) -> Result<Predictions> {
-    let mut inference = model.inference_that_fits(BATCH.min(indices.len()), false)?;
+    seen(model, dataset, indices, false)
+}
+
+/// [`predictions`], of the covers as they are or mirrored.
+fn seen(model: &Model, dataset: &Dataset, indices: &[usize], mirrored: bool) -> Result<Predictions> {
+    let inference = model.inference_that_fits(BATCH.min(indices.len()), false)?;
+    let mut inference = if mirrored { inference.mirrored() } else { inference };
     Predictions::of(&mut inference, dataset, indices, &model.header.labels, |cover| {
         Error::run(format!("{}: the network's answer is not a number", cover.display()))
     })
@@ -71,12 +102,20 @@ pub struct Others<'a> {
     pub renames: &'a [Rename],
 }
 
-/// Scores a network on other labelled covers, matched by class name. They may be of fewer classes than it has.
+/// Scores networks together, by the means of their probabilities, on other labelled covers, matched by class name. They may be of fewer
+/// classes than the networks have. With `mirrored` each cover is shown mirrored too.
 ///
 /// # Errors
-/// [`Error::Input`] if a class is unknown to the network or nothing is left.
-pub fn other(model: &Model, others: &Others, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<Evaluation> {
+/// [`Error::Input`] if the networks have other classes, a class is unknown to them, or nothing is left.
+pub fn other(
+    models: &[Model],
+    others: &Others,
+    mirrored: bool,
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> Result<Evaluation> {
     let Others { data, columns, renames } = *others;
+    let Some(model) = models.first() else { return Err(Error::input("there is no network to score")) };
+    check_labels(models)?;
     let source = Request::new(data, columns).read_to_score()?;
     let place = places(data, &source.classes, &model.header.labels, renames)?;
     let rows: Vec<_> = source
@@ -88,20 +127,23 @@ pub fn other(model: &Model, others: &Others, progress: &(dyn Fn(usize, usize) + 
         return Err(Error::input(format!("{}: no cover is left of the run's classes", data.display())));
     }
     let folder = WorkFolder::new()?;
-    let path = folder.path().join("images.pack");
     let paths: Vec<_> = rows.iter().map(|(path, _)| path.clone()).collect();
-    let mut built = build::build(&path, &paths, model.picture_size(), model.pipeline(), progress)?;
-    let (mut labels, mut skipped) = (vec![], source.left_out);
-    for (picture, (path, label)) in std::mem::take(&mut built.pictures).into_iter().zip(rows) {
-        match picture {
-            Ok(_) => labels.push(label),
-            Err(bad) => skipped.push(Skipped { path: path.display().to_string(), reason: bad.reason }),
+    let (mut packs, mut labels, mut skipped) = (vec![], vec![], source.left_out);
+    for (number, model) in models.iter().enumerate() {
+        let path = folder.path().join(format!("images-{number}.pack"));
+        let mut built = build::build(&path, &paths, model.picture_size(), model.pipeline(), progress)?;
+        // The same can be read each time.
+        if number == 0 {
+            for (picture, (path, label)) in std::mem::take(&mut built.pictures).into_iter().zip(&rows) {
+                match picture {
+                    Ok(_) => labels.push(*label),
+                    Err(bad) => skipped.push(Skipped { path: path.display().to_string(), reason: bad.reason }),
+                }
+            }
         }
+        built.commit()?;
+        packs.push(Pack::open(&path)?);
     }
-    built.commit()?;
-    let pack = Pack::open(&path)?;
-    let pictures: Vec<_> =
-        labels.iter().enumerate().map(|(i, &label)| Ok((pack.image(i)?, label))).collect::<Result<_>>()?;
     let mut notes = source.notes;
     notes.extend(absent(&labels, &model.header.labels));
     if !knows_training(model) {
@@ -109,7 +151,22 @@ pub fn other(model: &Model, others: &Others, progress: &(dyn Fn(usize, usize) + 
             "these weights do not tell what they were trained on: the majority class is these covers' own".into(),
         );
     }
-    Ok(Evaluation { metrics: score(model, &pictures)?, skipped, notes })
+    Ok(Evaluation { metrics: score(models, &packs, &labels, mirrored)?, skipped, notes })
+}
+
+/// Fails where networks that are to answer together have other classes, or the same in another order.
+///
+/// # Errors
+/// [`Error::Input`] with both lists.
+pub fn check_labels(models: &[Model]) -> Result<()> {
+    let labels = |model: &Model| model.header.labels.clone();
+    let differs = models.windows(2).find(|pair| labels(&pair[0]) != labels(&pair[1]));
+    differs.map_or(Ok(()), |pair| {
+        let (first, second) = (few(&labels(&pair[0])), few(&labels(&pair[1])));
+        Err(Error::input(format!(
+            "these networks cannot answer together: one has the classes {first}, another {second}"
+        )))
+    })
 }
 
 /// For each of their classes the network's; none for those left out.
@@ -199,23 +256,35 @@ fn absent(labels: &[usize], known: &[String]) -> Option<String> {
     })
 }
 
-fn score(model: &Model, pictures: &[(&[u8], usize)]) -> Result<Metrics> {
-    let mut inference = model.inference_that_fits(BATCH.min(pictures.len()), false)?;
-    let (outputs, classes) = (inference.outputs(), model.header.labels.len());
-    let mut answers = Vec::with_capacity(pictures.len());
-    inference.batches(pictures.iter().map(|(bytes, _)| *bytes), |logits| {
-        for row in probabilities(logits, outputs).chunks(classes) {
-            let (number, (_, label)) = (answers.len(), pictures[answers.len()]);
-            let answer = Answer::new(label, row);
-            answers.push(answer.map_err(|why| Error::run(format!("cover number {number}: {why}")))?);
+fn score(models: &[Model], packs: &[Pack], labels: &[usize], mirrored: bool) -> Result<Metrics> {
+    let mut eyes = vec![];
+    for (model, pack) in models.iter().zip(packs) {
+        for mirrored in views(mirrored) {
+            let inference = model.inference_that_fits(BATCH.min(labels.len()), false)?;
+            eyes.push((if mirrored { inference.mirrored() } else { inference }, pack));
         }
-        Ok(())
-    })?;
-    let mut counts = model.header.training_counts.clone();
-    if !knows_training(model) {
+    }
+    let header = &models[0].header;
+    let (outputs, classes) = (header.net.outputs(), header.labels.len());
+    let mut answers: Vec<Answer> = Vec::with_capacity(labels.len());
+    // A batch at a time: the probabilities of all covers for very many classes are more than memory holds.
+    for batch in (0..labels.len()).collect::<Vec<_>>().chunks(BATCH) {
+        let mut sums = vec![0.0_f64; batch.len() * classes];
+        for (inference, pack) in &mut eyes {
+            let logits = inference.logits(pack.images(batch)?.into_iter(), |_| {})?;
+            sums.iter_mut().zip(probabilities(&logits, outputs)).for_each(|(sum, p)| *sum += f64::from(p));
+        }
+        let means: Vec<f32> = sums.into_iter().map(|sum| (sum / eyes.len() as f64) as f32).collect();
+        for (&cover, row) in batch.iter().zip(means.chunks(classes)) {
+            let answer = Answer::new(labels[cover], row);
+            answers.push(answer.map_err(|why| Error::run(format!("cover number {cover}: {why}")))?);
+        }
+    }
+    let mut counts = header.training_counts.clone();
+    if !knows_training(&models[0]) {
         answers.iter().for_each(|answer| counts[answer.label] += 1);
     }
-    Metrics::of(&answers, &model.header.labels, &counts)
+    Metrics::of(&answers, &header.labels, &counts)
 }
 
 /// Whether the weights tell how many covers of each class they were trained on.

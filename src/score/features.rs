@@ -6,8 +6,10 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use gatefold_engine::file::cannot_write;
+use gatefold_engine::plan::mib;
 use memmap2::Mmap;
 
+use crate::data::import::space;
 use crate::data::set::feed::{Batch, feed};
 use crate::data::{Dataset, Epoch};
 use crate::{Error, Result};
@@ -32,6 +34,23 @@ enum Words {
 enum Sink {
     Memory(Vec<u32>),
     File(BufWriter<File>),
+}
+
+/// Whether features of so many bytes can be kept, in memory or in a file in `folder`.
+///
+/// # Errors
+/// [`Error::Input`] naming the folder, what is needed and what is free.
+pub fn room(bytes: u64, folder: &Path) -> Result<()> {
+    match space::less_than(bytes, folder).filter(|_| bytes > IN_MEMORY) {
+        Some(free) => Err(Error::input(format!(
+            "{}: what the frozen layers make of the covers needs {}, and {} are free on its disk: free some space, name a folder on \
+             another disk with --out, freeze more layers, or take a smaller --size or fewer --views",
+            folder.display(),
+            mib(bytes),
+            mib(free)
+        ))),
+        None => Ok(()),
+    }
 }
 
 impl Features {
@@ -111,20 +130,6 @@ impl Sink {
         if bytes <= most {
             return Ok(Self::Memory(Vec::with_capacity(bytes as usize / 4)));
         }
-        if let Ok(free) = fs4::available_space(folder)
-            && fs4::total_space(folder).is_ok_and(|total| total > 0)
-            && free < bytes
-        {
-            let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
-            let text = "free some space, name a folder on another disk with --out, freeze more layers, or take a smaller --size or fewer \
-                        --views";
-            return Err(Error::input(format!(
-                "{}: what the frozen layers make of the covers needs {:.1} GiB, and {:.1} GiB are free on its disk: {text}",
-                folder.display(),
-                gib(bytes),
-                gib(free)
-            )));
-        }
         let file = tempfile::tempfile_in(folder).map_err(|e| cannot_write(folder, &e))?;
         Ok(Self::File(BufWriter::with_capacity(1 << 20, file)))
     }
@@ -174,7 +179,8 @@ mod tests {
         }
         assert!(file.batch(0, [1].into_iter()).is_err());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
-        let refused = Sink::new(u64::MAX, 0, folder.path()).err().unwrap();
+        room(IN_MEMORY, folder.path()).unwrap();
+        let refused = room(u64::MAX, folder.path()).unwrap_err();
         assert!(refused.exit_code() == 2 && refused.to_string().contains("--views"), "{refused}");
     }
 }

@@ -105,6 +105,8 @@ pub struct Inference {
     held: Vec<Tensor>,
     batch: usize,
     image_bytes: usize,
+    /// Pictures are shown with left and right changed.
+    mirrored: bool,
 }
 
 impl Inference {
@@ -141,7 +143,21 @@ impl Inference {
     ) -> Result<Self> {
         let Forward { tape, pixels, logits, features, held, .. } = forward(header, batch, taps)?;
         let plan = Plan::new(gpu, &tape, store, pool)?;
-        Ok(Self { plan, pixels, logits, features, held, batch, image_bytes: header.picture_size().pow(2) * 3 })
+        Ok(Self {
+            plan,
+            pixels,
+            logits,
+            features,
+            held,
+            batch,
+            image_bytes: header.picture_size().pow(2) * 3,
+            mirrored: false,
+        })
+    }
+
+    /// The same, which shows [`Self::batches`] with left and right changed.
+    pub fn mirrored(self) -> Self {
+        Self { mirrored: true, ..self }
     }
 
     /// Computes what the frozen layers make of a split's covers; `None` if it cannot be kept, or the split is empty.
@@ -153,7 +169,7 @@ impl Inference {
         dataset: &Dataset,
         split: Split,
         folder: &Path,
-        mut progress: impl FnMut(usize) -> Result<()>,
+        mut progress: impl FnMut(usize),
     ) -> Result<Option<Features>> {
         let order = Epoch::in_order(dataset, split, self.batch);
         if self.held.is_empty() || order.is_empty() {
@@ -163,7 +179,7 @@ impl Inference {
             self.plan.write(self.pixels, &batch.pixels)?;
             let ticket = self.plan.submit_phases(0..1)?;
             self.plan.results(ticket)?;
-            progress(((number + 1) * self.batch).min(order.len()))?;
+            progress(((number + 1) * self.batch).min(order.len()));
             self.held.iter().map(|&held| self.plan.read(held)).collect()
         })?;
         Ok(Some(features))
@@ -263,7 +279,11 @@ impl Inference {
         while pictures.peek().is_some() {
             let mut count = 0;
             for (slot, picture) in bytes.chunks_mut(self.image_bytes).zip(pictures.by_ref().take(self.batch)) {
-                slot.copy_from_slice(picture);
+                if self.mirrored {
+                    mirror(picture, (self.image_bytes / 3).isqrt(), slot);
+                } else {
+                    slot.copy_from_slice(picture);
+                }
                 count += 1;
             }
             let ticket = self.submit(&bytes)?;
@@ -293,6 +313,16 @@ pub fn probabilities(logits: &[f32], outputs: usize) -> Vec<f32> {
         powers.into_iter().map(move |p| (p / sum) as f32).collect::<Vec<_>>()
     })
     .collect()
+}
+
+/// The square of RGB pixels, left and right changed.
+pub(super) fn mirror(square: &[u8], side: usize, into: &mut [u8]) {
+    const RGB: usize = 3;
+    for (row, to) in square.chunks_exact(RGB * side).zip(into.chunks_exact_mut(RGB * side)) {
+        for (pixel, to) in row.chunks_exact(RGB).zip(to.chunks_exact_mut(RGB).rev()) {
+            to.copy_from_slice(pixel);
+        }
+    }
 }
 
 #[cfg(test)]

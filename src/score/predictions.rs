@@ -165,6 +165,42 @@ impl Predictions {
         Ok(Self { labels: labels.to_vec(), covers })
     }
 
+    /// Whether `other` is of the same covers, in the same order, and of the same classes.
+    pub fn is_of(&self, other: &Self) -> bool {
+        let hashes = |of: &Self| of.covers.iter().map(|cover| cover.hash.clone()).collect::<Vec<_>>();
+        self.labels == other.labels && hashes(self) == hashes(other)
+    }
+
+    /// The means of several networks' probabilities for the same covers, or of one network's for several views of them.
+    ///
+    /// # Errors
+    /// The reason, if they are of other covers or classes, or of too many classes: of more than [`WHOLE`] not all are kept.
+    pub fn mean(all: &[Self]) -> Result<Self, String> {
+        let Some((first, others)) = all.split_first() else {
+            return Err("there is nothing to take a mean of".to_owned());
+        };
+        if others.is_empty() {
+            return Ok(first.clone());
+        }
+        if !others.iter().all(|other| first.is_of(other)) {
+            return Err("they are not of the same covers and classes".to_owned());
+        }
+        let mut covers = Vec::with_capacity(first.covers.len());
+        let mut row = vec![0.0; first.labels.len()];
+        for (place, cover) in first.covers.iter().enumerate() {
+            row.fill(0.0_f64);
+            for of in all {
+                let Kept::All(probabilities) = &of.covers[place].kept else {
+                    return Err(format!("of more than {WHOLE} classes not all probabilities are kept"));
+                };
+                row.iter_mut().zip(probabilities).for_each(|(sum, &p)| *sum += f64::from(p));
+            }
+            let mean: Vec<f32> = row.iter().map(|sum| (sum / all.len() as f64) as f32).collect();
+            covers.push(Answered::new(cover.path.clone(), cover.hash.clone(), cover.answer.label, &mean)?);
+        }
+        Ok(Self { labels: first.labels.clone(), covers })
+    }
+
     /// The answers, cover after cover.
     pub fn answers(&self) -> Vec<Answer> {
         self.covers.iter().map(|cover| cover.answer).collect()

@@ -17,8 +17,8 @@ use gatefold_engine::plan::Ticket;
 use crate::data::source::listing::Pixels;
 use crate::data::{Item, Listing, Pipeline, picture};
 use crate::panics::caught;
-use crate::score::evaluate::BATCH;
-use crate::score::model::{Inference, Model, probabilities};
+use crate::score::evaluate::{BATCH, check_labels};
+use crate::score::model::{Inference, Model, mirror, probabilities};
 use crate::{Error, Result};
 
 /// How to answer.
@@ -72,23 +72,40 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// A square with its hash, or why there is none.
 type Square = std::result::Result<(Vec<u8>, Hash), String>;
 
-/// Answers for all pictures of a list, in its order. `take` gets each with its answer, or with the reason why there is none, and may
+/// Answers for all pictures of a list, in its order: the means of these networks' probabilities and logits. `take` gets each with its answer, or with the reason why there is none, and may
 /// end it.
 ///
 /// The bits of an answer do not depend on which pictures share its batch.
 ///
 /// # Errors
-/// Those of the list and of `take`, and [`Error::Run`] if the device fails or an answer is not finite.
+/// Those of the list and of `take`, [`Error::Input`] if the networks have other classes or see pictures otherwise, and [`Error::Run`]
+/// if the device fails or an answer is not finite.
 pub fn answer(
-    model: &Model,
+    models: &[Model],
     listing: Listing,
     options: Options,
     mut take: impl FnMut(Item, std::result::Result<Answer, String>) -> Result<ControlFlow<()>>,
 ) -> Result<Timing> {
     let views = if options.mirrored { 2 } else { 1 };
     let most = listing.count.map_or(BATCH, |count| (count * views).clamp(views, BATCH));
-    let inference = model.inference_that_fits(most, options.features)?;
-    if inference.batch() < views {
+    let Some(model) = models.first() else { return Err(Error::input("there is no network to answer")) };
+    check_labels(models)?;
+    let pictures = |model: &Model| (model.picture_size(), model.pipeline());
+    if let Some(other) = models.iter().find(|other| pictures(other) != pictures(model)) {
+        let (first, second) = (model.picture_size(), other.picture_size());
+        return Err(Error::input(format!(
+            "networks that answer together must see the same pictures: one takes them {first} px wide, another {second}, or makes them \
+             square otherwise"
+        )));
+    }
+    let mut inferences = vec![];
+    let mut most = most;
+    for model in models {
+        let inference = model.inference_that_fits(most, options.features)?;
+        most = inference.batch();
+        inferences.push(inference);
+    }
+    if most < views {
         return Err(Error::input(
             "the adapter has no room for a picture and its mirror image at a time; leave --tta out",
         ));
@@ -96,9 +113,9 @@ pub fn answer(
     let start = Instant::now();
     let decoding = Arc::new(AtomicU64::new(0));
     let cores = rayon::current_num_threads();
-    let ahead = AHEAD * inference.batch() + cores;
+    let ahead = AHEAD * most + cores;
     let pictures = squares(listing, model.picture_size(), model.pipeline(), ahead, &decoding);
-    let mut device = Device::new(model, inference, views);
+    let mut device = Device::new(model, inferences, most, views);
     let mut timing = Timing { cores, ..Timing::default() };
     let mut answered = 0;
     let mut hand = |item: Item, answer: std::result::Result<Answer, String>| {
@@ -111,14 +128,10 @@ pub fn answer(
             // Only the list is short of time here: decoding is waited for below.
             let next = match pictures.recv_timeout(PATIENCE) {
                 Ok(next) => next,
-                Err(RecvTimeoutError::Timeout) => {
-                    while !device.is_idle() {
-                        if device.go_on(&mut hand)?.is_break() {
-                            return Ok(());
-                        }
-                    }
-                    continue;
-                }
+                Err(RecvTimeoutError::Timeout) => match device.finish(&mut hand)? {
+                    ControlFlow::Continue(()) => continue,
+                    ControlFlow::Break(()) => return Ok(()),
+                },
                 Err(RecvTimeoutError::Disconnected) => break,
             };
             let (item, square) = next?;
@@ -130,12 +143,7 @@ pub fn answer(
                 return Ok(());
             }
         }
-        while !device.is_idle() {
-            if device.go_on(&mut hand)?.is_break() {
-                break;
-            }
-        }
-        Ok(())
+        device.finish(&mut hand).map(drop)
     })();
     timing.waited_for_device = device.waited;
     timing.pictures = answered;
@@ -204,20 +212,24 @@ struct Queue {
 
 /// Batches on their way: one that is filled, and at most one that the device works on.
 struct Device<'a> {
+    /// The first; the others see pictures as it does.
     model: &'a Model,
-    inference: Inference,
+    inferences: Vec<Inference>,
+    /// Pictures at a time, mirrored ones counted.
+    batch: usize,
     views: usize,
     bytes: Vec<u8>,
     filling: Queue,
-    started: VecDeque<(Option<Ticket>, Queue)>,
+    /// A ticket of each network, none if there are no pictures to look at.
+    started: VecDeque<(Vec<Ticket>, Queue)>,
     waited: Duration,
 }
 
 impl<'a> Device<'a> {
-    fn new(model: &'a Model, inference: Inference, views: usize) -> Self {
-        let bytes = vec![0; inference.bytes().0];
-        let (filling, started) = (Queue::default(), VecDeque::new());
-        Self { model, inference, views, bytes, filling, started, waited: Duration::ZERO }
+    fn new(model: &'a Model, inferences: Vec<Inference>, batch: usize, views: usize) -> Self {
+        let most = inferences.iter().map(|inference| inference.bytes().0).max().unwrap_or_default();
+        let (bytes, filling, started) = (vec![0; most], Queue::default(), VecDeque::new());
+        Self { model, inferences, batch, views, bytes, filling, started, waited: Duration::ZERO }
     }
 
     fn add(&mut self, item: Item, square: Square) {
@@ -225,7 +237,7 @@ impl<'a> Device<'a> {
         match square {
             Err(reason) => items.push((item, Some(reason))),
             Ok((square, hash)) => {
-                let (_, each) = self.inference.bytes();
+                let each = square.len();
                 let place = squares.len() * self.views * each;
                 self.bytes[place..][..each].copy_from_slice(&square);
                 if self.views > 1 {
@@ -239,11 +251,7 @@ impl<'a> Device<'a> {
 
     fn is_full(&self) -> bool {
         let Queue { items, squares } = &self.filling;
-        (squares.len() + 1) * self.views > self.inference.batch() || items.len() >= PILED * self.inference.batch()
-    }
-
-    fn is_idle(&self) -> bool {
-        self.filling.items.is_empty() && self.started.is_empty()
+        (squares.len() + 1) * self.views > self.batch || items.len() >= PILED * self.batch
     }
 
     /// Starts what was filled, and hands out the batch that was started before it; or, if nothing was filled, the last one.
@@ -256,19 +264,19 @@ impl<'a> Device<'a> {
             let queue = std::mem::take(&mut self.filling);
             // Software adapters compute while a batch is handed to them.
             let asked = Instant::now();
-            let ticket = if !queue.squares.is_empty() { Some(self.inference.submit(&self.bytes)?) } else { None };
+            let mut tickets = vec![];
+            for inference in self.inferences.iter_mut().filter(|_| !queue.squares.is_empty()) {
+                tickets.push(inference.submit(&self.bytes[..inference.bytes().0])?);
+            }
             self.waited += asked.elapsed();
-            self.started.push_back((ticket, queue));
+            self.started.push_back((tickets, queue));
         }
         if more && self.started.len() < 2 {
             return Ok(ControlFlow::Continue(()));
         }
-        let Some((ticket, queue)) = self.started.pop_front() else { return Ok(ControlFlow::Continue(())) };
+        let Some((tickets, queue)) = self.started.pop_front() else { return Ok(ControlFlow::Continue(())) };
         let asked = Instant::now();
-        let answers = match ticket {
-            Some(ticket) => self.answers(ticket, &queue.squares)?,
-            None => Vec::new(),
-        };
+        let answers = self.answers(tickets, &queue.squares)?;
         self.waited += asked.elapsed();
         let mut answers = answers.into_iter();
         for (item, fault) in queue.items {
@@ -283,10 +291,45 @@ impl<'a> Device<'a> {
         Ok(ControlFlow::Continue(()))
     }
 
-    fn answers(&self, ticket: Ticket, pictures: &[Hash]) -> Result<Vec<Answer>> {
-        let (outputs, labels) = (self.inference.outputs(), self.model.header.labels.len());
-        let (logits, features) = self.inference.answers(ticket, pictures.len() * self.views)?;
-        let (probabilities, width) = (probabilities(&logits, outputs), self.inference.features());
+    /// Hands out all that was filled or started.
+    fn finish(
+        &mut self,
+        hand: &mut impl FnMut(Item, std::result::Result<Answer, String>) -> Result<ControlFlow<()>>,
+    ) -> Result<ControlFlow<()>> {
+        while !(self.filling.items.is_empty() && self.started.is_empty()) {
+            if self.go_on(hand)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// What all networks say of a batch that was started; nothing, if it was not.
+    fn answers(&self, tickets: Vec<Ticket>, pictures: &[Hash]) -> Result<Vec<Answer>> {
+        let said =
+            self.inferences.iter().zip(tickets).map(|(inference, ticket)| self.said(inference, ticket, pictures));
+        let mut said = said.collect::<Result<Vec<_>>>()?;
+        if said.len() < 2 {
+            return Ok(said.pop().unwrap_or_default());
+        }
+        let together = |place: usize, of: fn(&Answer) -> &Vec<f32>| {
+            let rows: Vec<f32> = said.iter().flat_map(|answers| of(&answers[place])).copied().collect();
+            mean(&rows, rows.len() / said.len())
+        };
+        let answer = |(place, &picture): (usize, &Hash)| Answer {
+            logits: together(place, |answer| &answer.logits),
+            probabilities: together(place, |answer| &answer.probabilities),
+            features: together(place, |answer| &answer.features),
+            picture,
+        };
+        Ok(pictures.iter().enumerate().map(answer).collect())
+    }
+
+    /// What one of the networks says.
+    fn said(&self, inference: &Inference, ticket: Ticket, pictures: &[Hash]) -> Result<Vec<Answer>> {
+        let (outputs, labels) = (inference.outputs(), self.model.header.labels.len());
+        let (logits, features) = inference.answers(ticket, pictures.len() * self.views)?;
+        let (probabilities, width) = (probabilities(&logits, outputs), inference.features());
         let mut features = features.chunks(width.max(1) * self.views);
         let of_views = logits.chunks(outputs * self.views).zip(probabilities.chunks(labels * self.views));
         Ok(of_views
@@ -309,16 +352,6 @@ fn mean(rows: &[f32], each: usize) -> Vec<f32> {
     }
     let sum = |place: usize| rows.iter().skip(place).step_by(each).map(|&v| f64::from(v)).sum::<f64>();
     (0..each).map(|place| (sum(place) / count as f64) as f32).collect()
-}
-
-/// The square of RGB pixels, left and right changed.
-fn mirror(square: &[u8], side: usize, into: &mut [u8]) {
-    const RGB: usize = 3;
-    for (row, to) in square.chunks_exact(RGB * side).zip(into.chunks_exact_mut(RGB * side)) {
-        for (pixel, to) in row.chunks_exact(RGB).zip(to.chunks_exact_mut(RGB).rev()) {
-            to.copy_from_slice(pixel);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod augmentation;
 pub mod bounds;
 pub(super) mod check;
+mod open;
 mod options;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use gatefold_engine::hint::did_you_mean;
 use serde::{Deserialize, Serialize};
 
 pub use augmentation::Augmentation;
+pub use open::Open;
 pub use options::shown;
 
 use crate::data::{Columns, Fit, Fold, Labelling, PrepareOptions};
@@ -103,6 +105,9 @@ pub struct Config {
     /// all is decided.
     #[serde(skip_serializing_if = "Pictures::is_nothing")]
     pub said: Pictures,
+    /// What is left to [`choose`](crate::train::choice::choose); nothing in a recipe or a run's own `config.toml`.
+    #[serde(skip)]
+    pub open: Open,
     /// Where a run came from; only in a run's own `config.toml`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<Origin>,
@@ -231,7 +236,7 @@ impl Default for Config {
             views: None,
             freeze_statistics: false,
             weight_decay: 0.01,
-            label_smoothing: 0.0,
+            label_smoothing: 0.1,
             class_weights: ClassWeights::None,
             balance: false,
             augment: Augmentation { flip: true, shift: 0.1, ..Augmentation::default() },
@@ -243,6 +248,7 @@ impl Default for Config {
             columns: Columns::default(),
             labelling: Labelling::default(),
             seed: 1,
+            open: Open::default(),
             run: None,
         }
     }

@@ -137,7 +137,7 @@ impl Folds {
         let config = Config { split: Some([1.0 - 1.0 / folds as f64, 0.0, 1.0 / folds as f64]), ..config };
         let intake = starter.open_data(data, &config)?;
         intake.check_folds(folds, &config.prepare_options())?;
-        several::prepare(starter, intake, &config, weights, out)?;
+        let config = several::prepare(starter, intake, &config, weights, out)?;
         // Near-duplicates that decoding found are groups too.
         let (prepared, again) = (RunFolder::new(out).data(), of_prepared(&config));
         starter.open_data(&prepared, &again)?.check_folds(folds, &again.prepare_options())?;

@@ -16,6 +16,16 @@ pub struct Kept {
     pub val: Option<Features>,
 }
 
+/// Where it is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    Memory,
+    /// Of the run folder, without a name.
+    File,
+    /// There is no room: it is computed in each epoch.
+    Nowhere,
+}
+
 /// A batch for the device.
 pub struct Fed<'a> {
     pub pictures: Pictures<'a>,

@@ -1,5 +1,6 @@
 //! Training: the configuration, the recorded step, the loop, and the run folder.
 
+pub mod choice;
 pub mod config;
 pub mod folds;
 pub mod kept;
@@ -18,6 +19,7 @@ pub mod tensorboard;
 pub mod trainer;
 pub mod tuning;
 
+pub use choice::Chosen;
 pub use config::{Augmentation, ClassWeights, Config, Precision};
 pub use log::{EpochReport, StepReport};
 pub use needs::Needs;

@@ -192,6 +192,12 @@ impl RunFolder {
         self.root.is_dir() && !self.last().exists() && (claim::may_be_claimed(&self.root, RUN) || self.is_ours())
     }
 
+    /// Whether a run lies here that can answer.
+    pub fn is_trained(&self) -> bool {
+        (self.best().is_file() || self.last().is_file())
+            && Config::read(&self.config()).is_ok_and(|config| config.run.is_some())
+    }
+
     /// Whether an older version made it, which left no mark: its settings say so, or nothing is in it but a run's data set.
     fn is_ours(&self) -> bool {
         let only_data = || {

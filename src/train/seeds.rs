@@ -88,7 +88,7 @@ impl Seeds {
     ) -> Result<Self> {
         check_seeds(&seeds)?;
         several::check_new("--seeds", Self::read(out)?.is_some(), weights, out)?;
-        several::prepare(starter, starter.open_data(data, &config)?, &config, weights, out)?;
+        let config = several::prepare(starter, starter.open_data(data, &config)?, &config, weights, out)?;
         let data = std::path::absolute(data).unwrap_or_else(|_| data.to_owned());
         let all = Self { data, seeds, config, weights: weights.map(Path::to_owned), runs: vec![], spread: None };
         all.write(out)?;

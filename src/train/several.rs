@@ -49,20 +49,33 @@ pub fn check_new(option: &str, there: bool, weights: Option<&Path>, out: &Path) 
     Ok(())
 }
 
-/// Checks the runs, all with `config`, and prepares the covers that they share in `out`.
+/// Checks the runs, all with `config`, and prepares the covers that they share in `out`. Gives the settings with what was left open.
 ///
 /// # Errors
 /// As [`Starter::check`] and [`Starter::prepare`].
-pub fn prepare(starter: &Starter, intake: Intake, config: &Config, weights: Option<&Path>, out: &Path) -> Result<()> {
+pub fn prepare(
+    starter: &Starter,
+    intake: Intake,
+    config: &Config,
+    weights: Option<&Path>,
+    out: &Path,
+) -> Result<Config> {
     if let Some(minutes) = config.minutes {
         return Err(Error::input(format!(
             "--minutes {minutes}: each of several runs would get other epochs, and they could not be compared; say --epochs"
         )));
     }
-    let intake = starter.check(intake, config.clone(), weights)?.into_intake();
+    if config.open.lr {
+        return Err(Error::input(
+            "--lr auto: each of several runs would find another, and they could not be compared; ask `gatefold lr`, and say --lr RATE",
+        ));
+    }
+    let (intake, chosen) = starter.check(intake, config.clone(), weights)?.into_parts();
+    // Each run finds anew how its weights want pictures.
+    let chosen = Config { mean: config.mean, std: config.std, fit: config.fit, ..chosen };
     let run = run::create(&RunFolder::new(out))?;
-    starter.prepare(intake, config, &run)?;
-    Ok(())
+    starter.prepare(intake, &chosen, &run)?;
+    Ok(chosen)
 }
 
 /// Starts one of the runs in the folder `root`, or goes on with it.

@@ -9,6 +9,7 @@ use gatefold_engine::gpu::Gpu;
 
 use crate::Result;
 use crate::data::{Dataset, Intake, Prepared};
+use crate::train::choice::choose;
 use crate::train::config::check::warmup_within;
 use crate::train::config::{Origin, WeightsFile};
 use crate::train::resume;
@@ -16,13 +17,15 @@ use crate::train::run::{self, RunFolder};
 use crate::train::step::TrainingStep;
 use crate::train::trainer::Trainer;
 use crate::train::tuning::{BUDGET, Tuning, When};
-use crate::train::{Config, Needs, Pretrained};
+use crate::train::{Chosen, Config, Needs, Pretrained};
 use crate::weights::Pictures;
 
 /// What happens before the first step.
 pub enum Event<'a> {
     /// A line for the user.
     Note(String),
+    /// What was left open is chosen.
+    Chosen(&'a Chosen),
     /// The data set is there.
     Prepared(&'a Prepared),
     /// What the run needs.
@@ -62,9 +65,9 @@ pub struct Checked {
 }
 
 impl Checked {
-    /// The covers alone.
-    pub fn into_intake(self) -> Intake {
-        self.intake
+    /// The covers and the settings alone.
+    pub fn into_parts(self) -> (Intake, Config) {
+        (self.intake, self.config)
     }
 }
 
@@ -88,16 +91,41 @@ impl Starter<'_> {
     /// # Errors
     /// [`Error::Input`](crate::Error::Input) if the weights do not fit the network or the run does not fit the adapter.
     pub fn check(&self, intake: Intake, config: Config, weights: Option<&Path>) -> Result<Checked> {
-        let classes = intake.classes().len();
+        let (began, classes) = (Instant::now(), intake.classes().len());
         // Fewer covers may be left to train on, so the trainer asks again; with more there would be more steps.
-        let most = intake.covers().len().div_ceil(config.batch).div_ceil(config.accumulate) as u64 * config.epochs;
-        if config.minutes.is_none() {
-            warmup_within(config.warmup, "has at most", most)?;
+        let steps = |config: &Config| {
+            let most = intake.covers().len().div_ceil(config.batch).div_ceil(config.accumulate) as u64 * config.epochs;
+            if config.minutes.is_none() { warmup_within(config.warmup, "has at most", most) } else { Ok(()) }
+        };
+        if !config.open.epochs {
+            steps(&config)?;
         }
         let (config, pretrained) = self.pretrained(config, weights, classes)?;
         let gpu = (self.open)()?;
+        let config = self.chosen(&gpu, config, pretrained.is_some(), &intake, began)?;
+        steps(&config)?;
         let (needs, step) = Needs::record(&config, &config.net_config(classes), gpu.adapter())?;
         Ok(Checked { intake, config, pretrained, gpu, needs, step })
+    }
+
+    /// Chooses what is left open.
+    ///
+    /// # Errors
+    /// As [`choose`].
+    pub fn chosen(
+        &self,
+        gpu: &Arc<Gpu>,
+        config: Config,
+        weights: bool,
+        intake: &Intake,
+        since: Instant,
+    ) -> Result<Config> {
+        if !config.open.any() {
+            return Ok(config);
+        }
+        let chosen = choose(gpu, config, weights, &intake.counts(), since)?;
+        self.listener.event(Event::Chosen(&chosen));
+        Ok(chosen.config)
     }
 
     /// Reads the weights to start from, says what is left out of them, and takes over their normalisation.

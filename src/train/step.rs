@@ -1,5 +1,7 @@
 //! The recorded training step: input, network, loss, gradients, optimiser, as one flat list of launches.
 
+use std::ops::Range;
+
 use gatefold_engine::gpu::AdapterSummary;
 use gatefold_engine::ops::adam::{Adam, Preparation, Segment, adam};
 use gatefold_engine::ops::grad_norm::grad_norm;
@@ -64,6 +66,23 @@ impl TrainingStep {
     /// The phase that runs for each batch; before it there is one for what is held.
     pub fn batch_phase(&self) -> usize {
         usize::from(!self.held.is_empty())
+    }
+
+    /// What runs for a batch: without the first phase where what it makes is `kept`, and with the optimiser's where the batch `ends`
+    /// a step.
+    pub fn phases(&self, kept: bool, ends: bool) -> Range<usize> {
+        let batch = self.batch_phase();
+        let end = if ends { self.tape.phases().len() } else { batch + 1 };
+        if kept { batch..end } else { 0..end }
+    }
+
+    /// Bytes of what is held of so many training covers and of so many others, whose maps validation keeps in 32 bits.
+    pub fn held_bytes(&self, training: u64, others: u64) -> u64 {
+        let each = |tensor: &Tensor| {
+            let full = 4 * tensor.shape.len() as u64;
+            (training * self.tape.bytes(*tensor) + others * full) / tensor.shape.n as u64
+        };
+        self.held.iter().map(each).sum()
     }
 
     /// Records the step for a batch of `batch` pictures.

@@ -1,6 +1,7 @@
 //! The training loop: epochs of recorded steps, validation, checkpoints, and the final score.
 
 mod batches;
+mod rates;
 mod totals;
 mod within;
 
@@ -12,6 +13,7 @@ use gatefold_engine::gpu::{BufferPool, Gpu};
 use gatefold_engine::params::ParameterStore;
 use gatefold_engine::plan::{Choice, Plan};
 
+pub use self::rates::{Rates, Tried};
 use self::totals::{Group, Submitted, Totals, weight};
 use crate::data::set::batch::even_weights;
 use crate::data::{Dataset, Epoch, Split};
@@ -19,7 +21,7 @@ use crate::score::metrics::Metrics;
 use crate::score::model::Inference;
 use crate::score::predictions::Predictions;
 use crate::train::config::check::{no_validation, warmup_within};
-use crate::train::kept::{Kept, feed_epoch};
+use crate::train::kept::{Kept, Place, feed_epoch};
 use crate::train::log::{EpochReport, Line, Log, StepReport};
 use crate::train::pretrained::Pretrained;
 use crate::train::run::RunFolder;
@@ -32,14 +34,12 @@ use crate::{Error, Result};
 /// Hears how training goes.
 pub trait Observer {
     /// While what the frozen layers make of covers is computed: covers done, of so many.
-    ///
-    /// # Errors
-    /// Ends the run.
-    fn keeping(&mut self, _done: usize, _of: usize) -> Result<()> {
-        Ok(())
-    }
-    /// After it: bytes that are kept of the training set, and whether in memory or in a file.
-    fn kept(&mut self, _bytes: u64, _in_memory: bool) {}
+    fn keeping(&mut self, _done: usize, _of: usize) {}
+    /// After it, or instead: bytes of the training set's, and where they are.
+    fn kept(&mut self, _bytes: u64, _place: Place) {}
+    /// While learning rates are tried: steps done, of so many; and what was found.
+    fn trying_rates(&mut self, _done: usize, _of: usize) {}
+    fn found_rate(&mut self, _rate: f32) {}
     /// Where a time was given: minutes, how many epochs they have room for, and what one takes.
     fn fitted(&mut self, _minutes: f64, _epochs: u64, _each: Duration) {}
     /// Before the first step: steps in an epoch, epochs in all, epochs done already.
@@ -283,8 +283,9 @@ impl Trainer {
         let start = Instant::now();
         let mut log = Log::open(&self.run, self.header.step, self.tensorboard)?;
         if !self.step.held.is_empty() && self.header.epoch < self.config.epochs && !self.out_of_patience() {
-            self.kept = Some(Arc::new(self.keep(observer).map_err(|e| self.in_smaller_steps(e))?));
+            self.kept = self.keep(observer).map_err(|e| self.in_smaller_steps(e))?.map(Arc::new);
         }
+        self.find_rate(observer).map_err(|e| self.in_smaller_steps(e))?;
         self.fit_epochs(observer).map_err(|e| self.in_smaller_steps(e))?;
         observer.start(self.steps_per_epoch(), self.config.epochs, self.header.epoch);
         while self.header.epoch < self.config.epochs && !self.out_of_patience() {
@@ -330,9 +331,7 @@ impl Trainer {
             let draw = self.header.epoch * batches as u64 + number as u64;
             let own = self.write_step(batch, draw, rate, share, factor)?;
             let ends = number == last;
-            let phase = self.step.batch_phase();
-            let all = self.step.tape.phases().len();
-            let ticket = self.plan.submit_phases(phase..if ends { all } else { phase + 1 })?;
+            let ticket = self.plan.submit_phases(self.step.phases(kept.is_some(), ends))?;
             let this = Submitted { ticket, step: self.header.step + 1, rate, share, own, ends };
             self.header.step += u64::from(ends);
             if let Some(before) = under_way.replace(this) {

@@ -171,7 +171,7 @@ pub(super) fn layer(name: &str) -> &str {
     name.rsplit_once('.').map_or(name, |(layer, _)| layer)
 }
 
-fn is_head(name: &str) -> bool {
+pub(super) fn is_head(name: &str) -> bool {
     HEADS.contains(&name.split('.').next().unwrap_or_default())
 }
 

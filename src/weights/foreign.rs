@@ -6,6 +6,7 @@ use gatefold_engine::file::read_text;
 use serde::{Deserialize, Serialize};
 
 use super::compare::layer;
+use super::timm::{self, Beside};
 use super::{Checkpoint, FORMAT, Header};
 use crate::data::Fit;
 use crate::data::picture::fit::MAX_SIZE;
@@ -80,16 +81,12 @@ impl Preprocessing {
     /// [`Error::Input`] if timm names a filter that is not known here, and `said` none.
     pub fn of_file(net: &str, file: &Path, said: Option<Fit>) -> Result<Self> {
         let usual = Self::of(net);
-        let beside = file.with_file_name("config.json");
-        let told = read_text(&beside).ok().and_then(|text| serde_json::from_str(&text).ok());
-        let Some(Timm { pretrained_cfg: cfg, .. }) = told.filter(|timm: &Timm| timm.architecture == net) else {
-            return Ok(usual);
-        };
+        let Some(cfg) = Beside::of(net, file).and_then(|beside| beside.pretrained_cfg) else { return Ok(usual) };
         let name = cfg.interpolation.as_deref().unwrap_or("bicubic");
         let fit = Fit::named(name).or(said).ok_or_else(|| {
             Error::input(format!(
                 "{}: pictures are resized by {name:?}, which is not known here; add --fit bilinear, bicubic or lanczos",
-                beside.display()
+                timm::beside(file).display()
             ))
         })?;
         let size = cfg.input_size.map(|[_, side, _]| side).or(usual.size);
@@ -97,71 +94,11 @@ impl Preprocessing {
     }
 }
 
-/// The classes that timm's `config.json` beside a file of this network names.
-fn label_names(net: &str, file: &Path) -> Option<Vec<String>> {
-    let text = read_text(&file.with_file_name("config.json")).ok()?;
-    let timm: Timm = serde_json::from_str(&text).ok()?;
-    let mut seen = std::collections::HashSet::new();
-    let named = timm.label_names.iter().all(|label| !label.is_empty() && seen.insert(label));
-    (timm.architecture == net && named).then_some(timm.label_names)
-}
-
 /// [`Header::crop`] for a network that sees `size` pixels of pictures resized to `size / share`, rounded down as timm does.
 fn crop_at(share: f32, size: usize) -> f32 {
     // A share that was made of two whole numbers gives them back.
     let side = (size as f32 / share + 1e-3).floor();
     size as f32 / side.max(size as f32)
-}
-
-/// The network that timm's `config.json` beside a file of weights names; `None` where there is none.
-///
-/// # Errors
-/// [`Error::Input`] if it is another one than ours.
-pub fn net_beside(file: &Path) -> Result<Option<String>> {
-    /// Others name classes of their own programs.
-    #[derive(Deserialize)]
-    struct Config {
-        architecture: Option<String>,
-        #[serde(default)]
-        architectures: Vec<String>,
-    }
-    let beside = file.with_file_name("config.json");
-    let Some(config) = read_text(&beside).ok().and_then(|text| serde_json::from_str::<Config>(&text).ok()) else {
-        return Ok(None);
-    };
-    let name = config.architecture.or_else(|| config.architectures.into_iter().next());
-    match name {
-        Some(name) if nets::NETS.iter().any(|net| net.name == name) => Ok(Some(name)),
-        Some(name) => {
-            let (beside, known) =
-                (beside.display(), nets::NETS.iter().map(|net| net.name).collect::<Vec<_>>().join(", "));
-            Err(Error::input(format!(
-                "{beside}: the weights are of {name}, which is none of the networks here ({known}); take others, or say --net if it is one"
-            )))
-        }
-        None => Ok(None),
-    }
-}
-
-/// The part of timm's `config.json` that concerns us.
-#[derive(Deserialize)]
-struct Timm {
-    architecture: String,
-    pretrained_cfg: TimmPreprocessing,
-    /// Of weights that somebody trained on classes of their own.
-    #[serde(default)]
-    label_names: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct TimmPreprocessing {
-    mean: [f32; 3],
-    std: [f32; 3],
-    #[serde(default = "super::whole")]
-    crop_pct: f32,
-    /// Channels, height, width.
-    input_size: Option<[usize; 3]>,
-    interpolation: Option<String>,
 }
 
 impl Checkpoint {
@@ -207,12 +144,11 @@ impl Checkpoint {
     fn foreign_header(&mut self, about: &About, notes: &mut Vec<String>) -> Result<Header> {
         let source = self.source.clone();
         // Who names a network knows better than what happens to lie beside the file.
-        let beside = if about.net.is_none() { net_beside(Path::new(&source))? } else { None };
+        let beside = if about.net.is_none() { timm::net_beside(Path::new(&source))? } else { None };
         let Some(name) = about.net.or(beside.as_deref()) else {
-            let known: Vec<_> = nets::NETS.iter().map(|net| net.name).collect();
             return Err(Error::input(format!(
                 "checkpoint {source}: says nothing of its network and classes; add --net NAME (there are: {})",
-                known.join(", ")
+                nets::names()
             )));
         };
         let preprocessing = Preprocessing::of_file(name, Path::new(&source), about.pictures.fit)?;
@@ -245,7 +181,7 @@ impl Checkpoint {
             // A head that is missing will be listed with whatever else is.
             _ => 2,
         };
-        let labels = match label_names(name, Path::new(&source)).filter(|labels| labels.len() == net.classes) {
+        let labels = match Beside::of(name, Path::new(&source)).and_then(|beside| beside.labels(net.classes)) {
             Some(labels) => labels,
             None => (0..net.classes).map(|class| class.to_string()).collect(),
         };

@@ -13,6 +13,8 @@ use hf_hub::api::sync::{Api, ApiBuilder, ApiError};
 use hf_hub::{Cache, Repo, RepoType};
 use sha2::{Digest, Sha256};
 
+use gatefold_engine::file::cannot_write;
+
 use crate::panics::caught;
 use crate::{Error, Result};
 
@@ -44,7 +46,10 @@ impl Name {
                 && !part.starts_with(['.', '-'])
                 && !part.contains("..")
         };
-        let named = good(owner, "-_.") && good(name, "-_.") && good(revision, "-_./");
+        let named = !FILE_ENDINGS.iter().any(|ending| text.ends_with(ending))
+            && good(owner, "-_.")
+            && good(name, "-_.")
+            && good(revision, "-_./");
         named.then(|| Self { repo: repo.to_owned(), revision: revision.to_owned() })
     }
 
@@ -59,6 +64,9 @@ const FILES: [&str; 4] =
 
 /// What says how a network wants its pictures; not every repository has it.
 const CONFIG: &str = "config.json";
+
+/// What ends so is a file that is not there, and no repository.
+const FILE_ENDINGS: [&str; 8] = [".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".onnx", ".json", ".zip"];
 
 /// Where the settings of the Hub's own tools are.
 const HOME: &str = "HF_HOME";
@@ -156,7 +164,7 @@ pub fn fetch(name: &Name, progress: &mut dyn FnMut(&str, u64, u64)) -> Result<Fo
         Err(e) => {
             // As the Hub's own tools do: what is there is of use without the Hub.
             let path = cached(&cache, name).filter(|_| is_unreachable(&e));
-            let path = path.ok_or_else(|| about(told(&e, name)))?;
+            let path = path.ok_or_else(|| told(&e, name, &name.repo, &cache))?;
             let note = format!(
                 "{}: the Hub could not be asked for a newer version ({}); the cache's is taken",
                 name.repo,
@@ -176,7 +184,8 @@ pub fn fetch(name: &Name, progress: &mut dyn FnMut(&str, u64, u64)) -> Result<Fo
             let _ = cache.repo(repo.clone()).create_ref(&info.sha);
             return Ok(path);
         }
-        download(&api, &cache, &repo, file, progress).map_err(|e| about(format!("{file}: {}", told(&e, name))))
+        download(&api, &cache, &repo, file, progress)
+            .map_err(|e| told(&e, name, &format!("{}: {file}", name.repo), &cache))
     };
     if names.contains(&CONFIG) {
         get(CONFIG)?;
@@ -230,7 +239,7 @@ fn download(
         }
         // A program that was ended between its last byte and the file's name left a part to which nothing can be added.
         if matches!(cause(e), ApiError::InvalidResume) || status(e) == Some(416) {
-            let about = api.metadata(&from.url(file))?;
+            let about = caught(|| api.metadata(&from.url(file))).unwrap_or(Err(ApiError::InvalidResume))?;
             let _ = std::fs::remove_file(cache.repo(repo.clone()).blob_path(about.etag()).with_extension("part"));
         } else if is_unreachable(e) {
             std::thread::sleep(PAUSE * tries);
@@ -266,7 +275,7 @@ fn checked(path: PathBuf, notes: Vec<String>) -> Result<Found> {
             let _ = std::fs::remove_file(&blob);
             let text = format!(
                 "{}: its SHA-256 is {hash}, and not what the Hub says: it was damaged on the way or on the disk, and is deleted; \
-                                start again to load it anew",
+                 start again to load it once more",
                 file.display()
             );
             return Err(Error::input(text));
@@ -336,9 +345,27 @@ fn status(error: &ApiError) -> Option<u16> {
 fn is_unreachable(error: &ApiError) -> bool {
     match cause(error) {
         ApiError::RequestError(e) => !matches!(**e, ureq::Error::StatusCode(code) if code < 500 && code != 429),
-        ApiError::IoError(e) => e.kind() != io::ErrorKind::StorageFull,
+        ApiError::IoError(e) => !is_of_the_disk(e),
         _ => false,
     }
+}
+
+/// Whether the cache's folder is at fault, and not the connection: the crate has one error for both.
+fn is_of_the_disk(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        error.kind(),
+        Kind::AlreadyExists
+            | Kind::FileTooLarge
+            | Kind::InvalidFilename
+            | Kind::IsADirectory
+            | Kind::NotADirectory
+            | Kind::NotFound
+            | Kind::PermissionDenied
+            | Kind::QuotaExceeded
+            | Kind::ReadOnlyFilesystem
+            | Kind::StorageFull
+    )
 }
 
 fn short(error: &ApiError) -> String {
@@ -348,21 +375,32 @@ fn short(error: &ApiError) -> String {
     }
 }
 
-/// What went wrong, and what to do.
-fn told(error: &ApiError, name: &Name) -> String {
+/// What went wrong with `what`, and what to do.
+fn told(error: &ApiError, name: &Name, what: &str, cache: &Cache) -> Error {
+    match cause(error) {
+        ApiError::IoError(e) if is_of_the_disk(e) => match cannot_write(cache.path(), e) {
+            Error::Input(text) => Error::input(format!("{what}: the cache {text}")),
+            other => Error::run(format!("{what}: the cache {other}")),
+        },
+        _ => Error::input(format!("{what}: {}", told_of_the_hub(error, name))),
+    }
+}
+
+fn told_of_the_hub(error: &ApiError, name: &Name) -> String {
     let Name { repo, revision } = name;
     let page = format!("https://huggingface.co/{repo}");
     match cause(error) {
         ApiError::RequestError(e) => match **e {
             ureq::Error::StatusCode(401) => format!(
-                "the Hub has no such repository, or it is private (HTTP 401): check the name, or set {TOKEN} to a token that may read it"
+                "there is no such file here, and the Hub has no such repository, or it is private (HTTP 401): check the name, or set {TOKEN} to a token that may read it"
             ),
             ureq::Error::StatusCode(403) => format!(
                 "the Hub keeps it for those who were let in (HTTP 403): accept its terms on {page}, and set {TOKEN} to your token"
             ),
             ureq::Error::StatusCode(404) => {
                 format!(
-                    "the Hub has no such repository, or no revision {revision} of it (HTTP 404): check the name on {page}"
+                    "there is no such file here, and the Hub has no such repository, or no revision {revision} of it (HTTP 404): check the \
+                     name on {page}"
                 )
             }
             ureq::Error::StatusCode(429) => "the Hub asks to wait (HTTP 429): start again in some minutes".to_owned(),
@@ -377,14 +415,6 @@ fn told(error: &ApiError, name: &Name) -> String {
             ureq::Error::InvalidProxyUrl => format!("the proxy's address cannot be used ({e}): check HTTPS_PROXY"),
             _ => format!("the Hub cannot be asked ({e}): check HF_ENDPOINT and the proxy's settings"),
         },
-        ApiError::IoError(e) if e.kind() == io::ErrorKind::StorageFull => {
-            format!("the disk is full ({e}): free some space, or set {HOME} to a folder on another disk")
-        }
-        ApiError::IoError(e)
-            if matches!(e.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) =>
-        {
-            format!("the cache cannot be written ({e}): set {HOME} to a folder that you may write to")
-        }
         ApiError::IoError(e) => {
             format!("the connection broke again and again ({e}): start again; what has come is kept")
         }
@@ -419,9 +449,21 @@ mod tests {
         let name = Name::parse("timm/resnet50.tv_in1k@v1.0/x").unwrap();
         assert_eq!((name.repo.as_str(), name.revision.as_str()), ("timm/resnet50.tv_in1k", "v1.0/x"));
         assert_eq!(Name::parse("timm/resnet50.tv_in1k").unwrap().revision, "main");
-        for path in
-            ["resnet50.pth", "/a/b", "./a/b", "../a", "a/b/c", "a/", "a/b c", "a/..", "a/b@", "a/b@../c", "C:\\a/b"]
-        {
+        for path in [
+            "resnet50.pth",
+            "/a/b",
+            "./a/b",
+            "../a",
+            "a/b/c",
+            "a/",
+            "a/b c",
+            "a/..",
+            "a/b@",
+            "a/b@../c",
+            "C:\\a/b",
+            "runs/best.safetensors",
+            "a/b.pth",
+        ] {
             assert_eq!(Name::parse(path), None, "{path}");
         }
     }

@@ -1,6 +1,7 @@
 //! Weights of others that are known to fit our networks.
 
 use super::hub::Name;
+use crate::{Error, Result};
 
 /// Weights that a network can start from.
 #[derive(Clone, Copy, Debug)]
@@ -52,9 +53,18 @@ pub const KNOWN: &[Known] = &[
     known("inception_v3", "timm/inception_v3.tf_in1k", APACHE, 95, None),
 ];
 
-/// What `--pretrained` takes for a network; `None` if there is nothing.
-pub fn usual(net: &str) -> Option<&'static Known> {
-    KNOWN.iter().find(|known| known.net == net)
+/// What `--pretrained` takes for a network.
+///
+/// # Errors
+/// [`Error::Input`] with the networks that have weights, if this one has none.
+pub fn usual(net: &str) -> Result<&'static Known> {
+    KNOWN.iter().find(|known| known.net == net).ok_or_else(|| {
+        let mut nets: Vec<&str> = KNOWN.iter().map(|known| known.net).collect();
+        // Those of one network stand together.
+        nets.dedup();
+        let nets = nets.join(", ");
+        Error::input(format!("--pretrained: no weights are published for {net}; these have some: {nets}"))
+    })
 }
 
 #[cfg(test)]
@@ -64,8 +74,10 @@ mod tests {
     #[test]
     fn each_of_torchvisions_networks_has_weights_by_a_name_that_can_be_one() {
         for net in crate::nets::NETS {
-            assert_eq!(usual(net.name).is_some(), net.torchvision, "{}", net.name);
+            assert_eq!(usual(net.name).is_ok(), net.torchvision, "{}", net.name);
         }
+        let told = usual("small").unwrap_err().to_string();
+        assert!(told.ends_with("resnet18, resnet50, densenet121, densenet169, inception_v3"), "{told}");
         for known in KNOWN {
             assert_eq!(Name::parse(known.repo), Some(known.name()));
         }

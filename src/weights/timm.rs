@@ -1,13 +1,83 @@
-//! `config.json` as timm keeps it beside weights, so that it and the Hub know what they are of.
+//! `config.json` as timm keeps it beside weights, so that it and the Hub know what they are of: read and written.
 
-use serde::Serialize;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use gatefold_engine::file::read_text;
+use serde::{Deserialize, Serialize};
 
 use super::Header;
 use crate::data::Fit;
 use crate::nets::graph::Graph;
 use crate::nets::layers::{Layer, Op};
-use crate::nets::{Head, NetConfig, find};
+use crate::nets::{Head, NETS, NetConfig, find, names};
 use crate::{Error, Result};
+
+/// Where it lies for a file of weights.
+pub fn beside(file: &Path) -> PathBuf {
+    file.with_file_name("config.json")
+}
+
+/// What the file beside others' weights says, as far as it concerns us.
+#[derive(Deserialize)]
+pub struct Beside {
+    architecture: Option<String>,
+    /// Classes of another program, which writes a file of the same name.
+    #[serde(default)]
+    architectures: Vec<String>,
+    pub pretrained_cfg: Option<Preprocessing>,
+    /// Of weights for other classes than ImageNet's.
+    #[serde(default)]
+    label_names: Vec<String>,
+}
+
+/// How pictures are made.
+#[derive(Deserialize)]
+pub struct Preprocessing {
+    pub mean: [f32; 3],
+    pub std: [f32; 3],
+    #[serde(default = "super::whole")]
+    pub crop_pct: f32,
+    /// Channels, height, width.
+    pub input_size: Option<[usize; 3]>,
+    pub interpolation: Option<String>,
+}
+
+impl Beside {
+    /// `None` where there is none that can be read.
+    fn read(file: &Path) -> Option<Self> {
+        serde_json::from_str(&read_text(&beside(file)).ok()?).ok()
+    }
+
+    /// Beside weights of this network; `None` also if it is of another one.
+    pub fn of(net: &str, file: &Path) -> Option<Self> {
+        Self::read(file).filter(|beside| beside.architecture.as_deref() == Some(net))
+    }
+
+    /// The names of so many classes, if there are as many, and each once.
+    pub fn labels(self, classes: usize) -> Option<Vec<String>> {
+        let mut seen = HashSet::new();
+        let named = self.label_names.iter().all(|label| !label.is_empty() && seen.insert(label));
+        (named && self.label_names.len() == classes).then_some(self.label_names)
+    }
+}
+
+/// The network that the file beside weights names; `None` where it names none.
+///
+/// # Errors
+/// [`Error::Input`] if it is none of ours.
+pub fn net_beside(file: &Path) -> Result<Option<String>> {
+    let named = Beside::read(file).and_then(|of| of.architecture.or_else(|| of.architectures.into_iter().next()));
+    match named {
+        Some(name) if !NETS.iter().any(|net| net.name == name) => {
+            let (beside, known) = (beside(file).display().to_string(), names());
+            Err(Error::input(format!(
+                "{beside}: the weights are of {name}, which is none of the networks here ({known}); take others, or say --net if it is one"
+            )))
+        }
+        named => Ok(named),
+    }
+}
 
 /// What the whole file says.
 #[derive(Clone, Debug, Serialize)]

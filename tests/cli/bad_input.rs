@@ -136,7 +136,9 @@ fn a_batch_that_cannot_fit_is_refused_with_one_that_does() {
     let dir = folder(&TWO);
     // More than the adapter binds, and more than a kernel can count.
     for (size, batch) in [("128", "20000"), ("1024", "65536")] {
-        let base = ["train", text(dir.path()), "--dry-run", "--json", "--size", size, "--batch"];
+        let net = ["--net", "prognet", "--epochs", "1"];
+        let base =
+            [&["train", text(dir.path()), "--dry-run", "--json"], &net[..], &["--size", size, "--batch"]].concat();
         let line = format!("--batch {batch} at --size {size}: ");
         let done = gatefold(&[&base[..], &[batch]].concat());
         assert_eq!((done.code, done.errors().len()), (2, 1), "{}", done.stderr);

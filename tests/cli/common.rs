@@ -106,10 +106,14 @@ pub const TWO: [(&str, usize); 2] = [("Folk", 12), ("Jazz", 12)];
 /// What a test needs of training: small pictures, few of them.
 pub const SMALL: [&str; 4] = ["--size", "32", "--batch", "8"];
 
-/// `train DATA --out RUN` with small pictures, the rule of thumb's kernels unless the tuner is asked for, and more arguments.
+/// `train DATA --out RUN` with small pictures, the rule of thumb's kernels unless the tuner is asked for, and more arguments. Unless they
+/// say which network, it is `prognet`: nothing is measured.
 pub fn train<'a>(data: &'a Path, out: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
     let kernels: &[&str] = if more.iter().any(|m| m.ends_with("tune")) { &[] } else { &["--no-tune"] };
-    [&["train", text(data), "--out", text(out)], &SMALL[..], kernels, more].concat()
+    let says_net =
+        ["--net", "--recipe", "--weights", "--pretrained", "--resume"].iter().any(|option| more.contains(option));
+    let net: &[&str] = if says_net { &[] } else { &["--net", "prognet"] };
+    [&["train", text(data), "--out", text(out)], &SMALL[..], kernels, net, more].concat()
 }
 
 /// A trained run that all tests read and none changes.

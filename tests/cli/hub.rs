@@ -310,7 +310,8 @@ fn what_goes_wrong_is_one_line_with_the_remedy() {
     fails(&well, REPO, &[("HF_ENDPOINT", "no server")], &[REPO, "HF_ENDPOINT"]);
     let file = out.path().join("file");
     fs::write(&file, "x").unwrap();
-    fails(&well, REPO, &[("HF_HUB_CACHE", text(&file))], &[REPO]);
+    fails(&well, REPO, &[("HF_HUB_CACHE", text(&file))], &[REPO, "is a file: name a folder"]);
+    fails(&well, "runs/best.safetensors", &[], &["runs/best.safetensors", "cannot be read"]);
     fails(&well, "no-such-file", &[], &["no-such-file", "cannot be read"]);
     let damaged = Hub::start(files, Ill::Damages);
     // The second time it is loaded anew, and not taken from what was damaged.

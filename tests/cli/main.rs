@@ -25,6 +25,7 @@ mod predict;
 mod printing;
 mod report;
 mod similar;
+mod together;
 mod training;
 mod tuning;
 mod weights;

@@ -269,13 +269,13 @@ fn a_time_becomes_a_number_of_epochs() {
     let data = &three().data;
     let out = tempfile::tempdir().unwrap();
     let [timed, counted, no] = ["timed", "counted", "no"].map(|name| out.path().join(name));
-    let options = ["--accumulate", "2", "--augment", "flip,mixup=0.2"];
-    let told = good(&train_anew(data, &timed, &[&options[..], &["--minutes", "0.15"]].concat())).stderr;
+    let options = ["--net", "small", "--accumulate", "2", "--augment", "flip,mixup=0.2"];
+    let told = good(&train(data, &timed, &[&options[..], &["--minutes", "0.15"]].concat())).stderr;
     let config = fs::read_to_string(timed.join("config.toml")).unwrap();
     let epochs = config.lines().find_map(|line| line.strip_prefix("epochs = ")).unwrap();
     assert!(told.contains(&format!("the same again is --epochs {epochs}")), "{told}");
     assert!(!config.contains("minutes") && config.contains("[run]"), "{config}");
-    good(&train_anew(data, &counted, &[&options[..], &["--epochs", epochs]].concat()));
+    good(&train(data, &counted, &[&options[..], &["--epochs", epochs]].concat()));
     assert!(fs::read(timed.join("last.safetensors")).unwrap() == fs::read(counted.join("last.safetensors")).unwrap());
     for (wrong, part) in [
         (&["--minutes", "3", "--epochs", "3"][..], "--epochs"),
@@ -284,14 +284,7 @@ fn a_time_becomes_a_number_of_epochs() {
         (&["--minutes", "3", "--folds", "3"], "several runs"),
         (&["--minutes", "3", "--dry-run"], "--dry-run"),
     ] {
-        refused(&train_anew(data, &no, wrong), &["--minutes", part]);
+        refused(&train(data, &no, wrong), &["--minutes", part]);
         assert!(!no.exists());
     }
-}
-
-/// Training without a number of epochs.
-fn train_anew<'a>(data: &'a Path, out: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
-    let small =
-        ["train", text(data), "--out", text(out), "--net", "small", "--size", "32", "--batch", "4", "--no-tune"];
-    [&small[..], more].concat()
 }

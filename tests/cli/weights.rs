@@ -269,8 +269,7 @@ fn weights_without_a_head_are_called_that_and_have_layers() {
 /// `train --weights` that changes no weight: the rate is far below what an f32 can add.
 fn still<'a>(data: &'a Path, run: &'a Path, weights: &'a Path) -> Vec<&'a str> {
     let more = ["--net", "small", "--epochs", "1", "--lr", "1e-30", "--weight-decay", "0", "--weights", text(weights)];
-    let more: Vec<&str> = more.into_iter().collect();
-    train(data, run, &[]).into_iter().chain(more).collect()
+    train(data, run, &more)
 }
 
 #[test]

@@ -153,7 +153,7 @@ fn the_same_command_goes_on_and_other_settings_are_refused() {
     // `--batch 8` and `--epochs 8`, both.
     refused(&other, &["was begun with", "--epochs 8", "--batch 8"]);
     refused(&["labels", text(out), "--folds", "3"], &["was begun with --folds 2"]);
-    refused(&["labels", text(out), "--epochs", "3"], &["was begun with", "--epochs 8", "--net small"]);
+    refused(&["labels", text(out), "--epochs", "3"], &["was begun with", "--epochs 8", "--lr "]);
     refused(&["labels", text(data)], &["--out DIR is missing"]);
     // A folder of folds says all itself; what is finished is not trained again.
     let dir = tempfile::tempdir().unwrap();

@@ -257,6 +257,32 @@ fn plain(batch: usize, accumulate: usize) -> Config {
     Config { net: "prognet".into(), batch_norm: false, dropout: 0.0, augment, batch, accumulate, ..small() }
 }
 
+/// Where there is no room to keep what frozen layers make of covers, all phases run for each batch.
+#[test]
+fn a_frozen_start_that_is_not_kept_is_computed_in_each_step() {
+    let nothing_changes = |shift: f32, accumulate: usize| Config {
+        augment: Augmentation { shift, ..Augmentation::default() },
+        accumulate,
+        ..frozen("conv2")
+    };
+    // A shift of less than half a pixel moves nothing, and has nothing kept.
+    let [held, plain] = [0.0, 0.001].map(|shift| {
+        let mut training = Training::new(&nothing_changes(shift, 1), 5);
+        training.write(0..4);
+        let losses: Vec<f32> = (0..3).map(|step| training.step(step, 7)).collect();
+        (training.recorded.held.len(), bits(&losses), bits(&training.read(Arena::Parameters)))
+    });
+    assert!(held.0 == 1 && plain.0 == 0 && held.1 == plain.1 && held.2 == plain.2);
+
+    let runs = |shift: f32, accumulate: usize| {
+        let step = Training::new(&nothing_changes(shift, accumulate), 5).recorded;
+        [(false, false), (false, true), (true, false), (true, true)].map(|(kept, ends)| step.phases(kept, ends))
+    };
+    assert_eq!(runs(0.0, 2), [0..2, 0..3, 1..2, 1..3]);
+    assert_eq!(runs(0.001, 2)[..2], [0..1, 0..2]);
+    assert_eq!(runs(0.0, 1), [0..2, 0..2, 1..2, 1..2]);
+}
+
 #[test]
 fn mixed_labels_give_the_mix_of_their_gradients() {
     let augment = Augmentation { mixup: 1.0, ..Augmentation::default() };

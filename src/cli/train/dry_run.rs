@@ -1,5 +1,7 @@
 //! `gatefold train --dry-run`: what a run would need.
 
+use std::time::Instant;
+
 use gatefold_engine::plan::mib;
 
 use super::{Arguments, with_starter};
@@ -16,16 +18,22 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             "--minutes {minutes}: what an epoch takes is measured by training, which --dry-run does not; leave it out"
         )));
     }
-    let (config, classes) = with_starter(&arguments.gpu, arguments.tuning.when(), wanted, |starter| {
-        let classes = match (&arguments.data, wanted) {
-            (Some(data), _) => starter.open_data(data, &config)?.classes().len(),
-            (None, Some(wanted)) => wanted,
+    let (config, classes, gpu) = with_starter(&arguments.gpu, arguments.tuning.when(), wanted, |starter| {
+        let intake = match (&arguments.data, wanted) {
+            (Some(data), _) => Some(starter.open_data(data, &config)?),
+            (None, Some(_)) => None,
             (None, None) => return Err(Error::input("--dry-run: give DATA, or the number of --classes")),
         };
-        let (config, _) = starter.pretrained(config, arguments.weights.as_deref(), classes)?;
-        Ok((config, classes))
+        let classes = intake.as_ref().map_or(wanted.unwrap_or_default(), |intake| intake.classes().len());
+        let (config, pretrained) = starter.pretrained(config, arguments.weights.as_deref(), classes)?;
+        let gpu = arguments.gpu.open()?;
+        // Without covers there is nothing to choose by.
+        let config = match &intake {
+            Some(intake) => starter.chosen(&gpu, config, pretrained.is_some(), intake, Instant::now())?,
+            None => config,
+        };
+        Ok((config, classes, gpu))
     })?;
-    let gpu = arguments.gpu.open()?;
     let net = config.net_config(classes);
     let needs = Needs::measure(&config, &net, gpu.adapter())?;
     if arguments.json {

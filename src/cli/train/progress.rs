@@ -7,12 +7,16 @@ use indicatif::ProgressBar;
 
 use crate::cli::console::{self, duration, percent};
 use crate::cli::interrupt;
+use crate::train::kept::Place;
 use crate::train::{EpochReport, Observer, StepReport};
 use crate::{Error, Result};
 
 /// A bar with loss, accuracy, images/s and ETA on a terminal, plain lines elsewhere.
 pub struct TrainingProgress {
     bar: Option<ProgressBar>,
+    /// While the frozen layers' part is computed.
+    keeping: Option<console::Progress>,
+    rates: Option<console::Progress>,
     pictures: usize,
     steps: u64,
     epochs: u64,
@@ -47,6 +51,7 @@ impl TrainingProgress {
         let now = Instant::now();
         Self {
             bar: None,
+            keeping: None,
             pictures,
             steps: 0,
             epochs: 0,
@@ -54,6 +59,7 @@ impl TrainingProgress {
             before: 0,
             said: now,
             go_on,
+            rates: None,
             limit: None,
             timed: now,
         }
@@ -98,23 +104,17 @@ impl Drop for TrainingProgress {
 }
 
 impl Observer for TrainingProgress {
-    fn keeping(&mut self, done: usize, of: usize) -> Result<()> {
-        const WHAT: &str = "what the frozen layers make of covers";
-        if self.bar.is_none() {
-            self.bar = console::bar("{prefix} {bar:24} {pos}/{len}, {eta} left", of as u64);
-            if let Some(bar) = &self.bar {
-                bar.set_prefix(WHAT);
-            }
-        }
-        match &self.bar {
-            Some(bar) => bar.set_position(done as u64),
-            None if self.said.elapsed() >= EVERY => {
-                self.said = Instant::now();
-                console::say(format!("{WHAT}: {done}/{of}"));
-            }
-            None => {}
-        }
-        Ok(())
+    fn keeping(&mut self, done: usize, of: usize) {
+        self.keeping.get_or_insert_with(|| console::Progress::new("frozen layers", "covers")).at(done, of);
+    }
+
+    fn trying_rates(&mut self, done: usize, of: usize) {
+        self.rates.get_or_insert_with(|| console::Progress::new("trying rates", "steps")).at(done, of);
+    }
+
+    fn found_rate(&mut self, rate: f32) {
+        self.rates = None;
+        console::say(format!("the learning rate that did best: the same again is --lr {rate}"));
     }
 
     fn fitted(&mut self, minutes: f64, epochs: u64, each: Duration) {
@@ -122,12 +122,15 @@ impl Observer for TrainingProgress {
         console::say(format!("{time} have room for {epochs} epochs of {each}: the same again is --epochs {epochs}"));
     }
 
-    fn kept(&mut self, bytes: u64, in_memory: bool) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
-        }
-        let place = if in_memory { "in memory" } else { "in a file of the run folder" };
-        console::say(format!("what the frozen layers make of covers is kept: {} {place}", mib(bytes)));
+    fn kept(&mut self, bytes: u64, place: Place) {
+        self.keeping = None;
+        let what = "what the frozen layers make of covers is";
+        let bytes = mib(bytes);
+        console::say(match place {
+            Place::Memory => format!("{what} kept: {bytes} in memory"),
+            Place::File => format!("{what} kept: {bytes} in a file of the run folder"),
+            Place::Nowhere => format!("note: {what} computed in each epoch: to keep it, its disk would need {bytes}"),
+        });
     }
 
     fn start(&mut self, steps: u64, epochs: u64, done: u64) {

@@ -75,6 +75,16 @@ impl Intake {
         }
     }
 
+    /// How many covers each class has.
+    pub fn counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.classes().len()];
+        match &self.read {
+            Read::Dataset(manifest) => manifest.covers.iter().for_each(|cover| counts[cover.label] += 1),
+            Read::Source(surveyed) => surveyed.source.rows.iter().for_each(|row| counts[row.label] += 1),
+        }
+        counts
+    }
+
     /// Files and labels of the covers.
     pub fn covers(&self) -> Vec<(PathBuf, String)> {
         let labelled = |path: &Path, label: usize| (path.to_owned(), self.classes()[label].clone());

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use gatefold_engine::plan::mib;
+
 use crate::{Error, Result};
 
 /// Refuses work in `folder`, which need not exist yet, that needs more bytes than its file system has free. What `work`, a folder
@@ -14,20 +16,26 @@ use crate::{Error, Result};
 /// [`Error::Input`] naming the folder, what is needed and what is free.
 pub fn check(folder: &Path, work: &Path, need: u64) -> Result<()> {
     let need = need.saturating_sub(bytes_below(work));
-    let absolute = std::path::absolute(folder).unwrap_or(folder.to_owned());
-    let Some(there) = absolute.ancestors().find(|above| above.exists()) else { return Ok(()) };
-    // Those that hold no files of their own say that they have no room at all, for anything.
-    let tells = fs4::total_space(there).is_ok_and(|bytes| bytes > 0);
-    match fs4::available_space(there) {
-        Ok(free) if tells && need > free => Err(Error::Input(format!(
+    match less_than(need, folder) {
+        Some(free) => Err(Error::Input(format!(
             "{}: the decoded pictures need {}, and {} are free on its disk: free some space, name a folder on another disk with \
              --out, or a smaller --size",
             folder.display(),
-            shown(need),
-            shown(free)
+            mib(need),
+            mib(free)
         ))),
-        _ => Ok(()),
+        None => Ok(()),
     }
+}
+
+/// What the file system of a folder, which need not exist yet, has free, if that is less than so many bytes. `None` also if it does not
+/// tell.
+pub fn less_than(need: u64, folder: &Path) -> Option<u64> {
+    let absolute = std::path::absolute(folder).unwrap_or(folder.to_owned());
+    let there = absolute.ancestors().find(|above| above.exists())?;
+    // Those that hold no files of their own say that they have no room at all, for anything.
+    let tells = fs4::total_space(there).is_ok_and(|bytes| bytes > 0);
+    fs4::available_space(there).ok().filter(|&free| tells && need > free)
 }
 
 /// Bytes of the files in a folder and the folders in it; 0 if there is none.
@@ -39,11 +47,6 @@ fn bytes_below(folder: &Path) -> u64 {
         Err(_) => 0,
     });
     each.sum()
-}
-
-fn shown(bytes: u64) -> String {
-    let mib = bytes as f64 / f64::from(1 << 20);
-    if mib < 1024.0 { format!("{mib:.1} MiB") } else { format!("{:.1} GiB", mib / 1024.0) }
 }
 
 #[cfg(test)]

@@ -8,11 +8,14 @@ use crate::weights::Pictures;
 const WITHOUT_OPTION: [&str; 3] = ["batch_norm", "schedule_from", "fold"];
 
 impl Config {
-    /// The options of `train` that make these settings from the defaults, weights aside; `None` if only a recipe can.
+    /// The options of `train` that make these settings from the defaults, weights aside; `None` if only a recipe can. What would be
+    /// [chosen](crate::train::choice) without an option is always among them.
     pub fn options(&self) -> Option<Vec<String>> {
         let (mine, default) = (self.table()?, Self::default().table()?);
         let mut options = vec![];
-        for (name, value) in mine.iter().filter(|(name, value)| default.get(*name) != Some(*value)) {
+        for (name, value) in
+            mine.iter().filter(|(name, value)| default.get(*name) != Some(*value) || self.would_be_chosen(name))
+        {
             if WITHOUT_OPTION.contains(&name.as_str()) {
                 return None;
             }
@@ -31,6 +34,10 @@ impl Config {
             }
         }
         Some(options)
+    }
+
+    fn would_be_chosen(&self, name: &str) -> bool {
+        matches!(name, "net" | "size" | "batch") || name == "epochs" && self.minutes.is_none()
     }
 
     /// The settings alone: not where they came from.

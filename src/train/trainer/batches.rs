@@ -9,32 +9,43 @@ use super::{Observer, Trainer};
 use crate::Result;
 use crate::data::{Epoch, Split};
 use crate::score::Features;
+use crate::score::features::room;
 use crate::train::Config;
-use crate::train::kept::{Fed, Kept, Pictures};
+use crate::train::kept::{Fed, Kept, Pictures, Place};
 use crate::train::mixing::Mixing;
 use crate::train::step::{Mixed, Seed};
 
 impl Trainer {
-    /// Computes what the frozen layers make of all covers that are shown again and again.
-    pub(super) fn keep(&mut self, observer: &mut dyn Observer) -> Result<Kept> {
+    /// Computes what the frozen layers make of all covers that are shown again and again; `None` if there is no room for it and nobody
+    /// asked for it.
+    pub(super) fn keep(&mut self, observer: &mut dyn Observer) -> Result<Option<Kept>> {
         let (dataset, views) = (Arc::clone(&self.dataset), self.config.kept_views().unwrap_or(1));
         let order = Epoch::in_order(&dataset, Split::Train, self.config.batch);
         let (batches, folder) = (order.batches(), self.run.root().to_owned());
         let shown = order.len() * views as usize;
-        let all = shown + dataset.manifest.indices(Split::Val).len();
+        let others = dataset.manifest.indices(Split::Val).len();
+        let (all, bytes) = (shown + others, self.step.held_bytes(shown as u64, others as u64));
+        match room(bytes, &folder) {
+            Err(e) if self.config.views.is_some() => return Err(e),
+            Err(_) => {
+                observer.kept(bytes, Place::Nowhere);
+                return Ok(None);
+            }
+            Ok(()) => {}
+        }
         let train = Features::take(&dataset, &order, views as usize, &folder, |view, number, batch| {
             let (labels, weights) = (&batch.labels, &batch.weights);
             let fed = Fed { pictures: Pictures::Pixels(&batch.pixels), labels, weights };
             self.write_step(&fed, (view * batches + number) as u64, 0.0, 1.0, 1.0)?;
             let ticket = self.plan.submit_phases(0..self.step.batch_phase())?;
             self.plan.results(ticket)?;
-            observer.keeping(view * order.len() + ((number + 1) * order.batch_size()).min(order.len()), all)?;
+            observer.keeping(view * order.len() + ((number + 1) * order.batch_size()).min(order.len()), all);
             self.step.held.iter().map(|&held| self.plan.read(held)).collect()
         })?;
         let val = self.inference.keep(&dataset, Split::Val, &folder, |done| observer.keeping(shown + done, all))?;
         let (bytes, in_memory) = train.bytes();
-        observer.kept(bytes, in_memory);
-        Ok(Kept { train, views, val })
+        observer.kept(bytes, if in_memory { Place::Memory } else { Place::File });
+        Ok(Some(Kept { train, views, val }))
     }
 
     /// Sends a batch, which is `share` of an optimiser step, and the numbers of that step. `draw` counts batches: each one

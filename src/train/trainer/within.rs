@@ -45,15 +45,14 @@ impl Trainer {
     }
 
     /// Seconds of an optimiser step. What it learns is to be taken back.
-    fn time_of_step(&mut self) -> Result<f64> {
+    pub(super) fn time_of_step(&mut self) -> Result<f64> {
         let (dataset, batch, accumulate) = (Arc::clone(&self.dataset), self.config.batch, self.config.accumulate);
         let all = self.epoch_order(0);
         let batches = all.batches().min((WARM_UP + TIMED) * accumulate).next_multiple_of(accumulate);
         let covers =
             (0..batches).flat_map(|number| all.batch(number % all.batches()).map(|(cover, _)| cover)).collect();
         let order = Epoch::of(covers, batch);
-        let (kept, phases) = (self.kept.clone(), self.step.tape.phases().len());
-        let (phase, warm_up) = (self.step.batch_phase(), (WARM_UP * accumulate).min(batches - accumulate));
+        let (kept, warm_up) = (self.kept.clone(), (WARM_UP * accumulate).min(batches - accumulate));
         let mut start = Instant::now();
         feed_epoch(&dataset, &order, kept.as_deref().map(|kept| (kept, 0)), |number, fed| {
             if number == warm_up {
@@ -61,7 +60,7 @@ impl Trainer {
             }
             self.write_step(fed, number as u64, self.config.lr, 1.0 / accumulate as f64, 1.0)?;
             let ends = (number + 1).is_multiple_of(accumulate);
-            let ticket = self.plan.submit_phases(phase..if ends { phases } else { phase + 1 })?;
+            let ticket = self.plan.submit_phases(self.step.phases(kept.is_some(), ends))?;
             self.plan.results(ticket).map(drop)
         })?;
         Ok(start.elapsed().as_secs_f64() * accumulate as f64 / (batches - warm_up) as f64)

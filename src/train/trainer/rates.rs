@@ -1,0 +1,173 @@
+//! A learning rate by trial: the range test of Smith (2017), "Cyclical Learning Rates for Training Neural Networks", section 3.3. The
+//! rate grows from step to step, and where the loss falls fastest and furthest there is a good one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::Trainer;
+use crate::data::Epoch;
+use crate::train::kept::feed_epoch;
+use crate::train::{Config, resume};
+use crate::weights::Checkpoint;
+use crate::{Error, Result};
+
+/// From this rate to that one.
+const RANGE: [f64; 2] = [1e-6, 1.0];
+
+/// Steps, fewer where they take long, and how long all of them may.
+const STEPS: [usize; 2] = [40, 120];
+const TIME: Duration = Duration::from_secs(40);
+
+/// How much of the smoothed loss comes from the steps before.
+const SMOOTHING: f64 = 0.9;
+
+/// The trial ends when the smoothed loss is this many times its least.
+const WORSE: f64 = 2.0;
+
+/// The loss at a rate.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Tried {
+    pub lr: f64,
+    pub loss: f64,
+    /// The mean of the losses so far, the last ones counting most.
+    pub smoothed: f64,
+}
+
+/// What a trial came to.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Rates {
+    pub tried: Vec<Tried>,
+    /// A tenth of the rate at which the smoothed loss is least: a good peak of a schedule.
+    pub suggestion: f64,
+}
+
+impl Rates {
+    /// `losses` at rates that grow by equal factors over [`RANGE`] in `steps` steps; the trial may have ended early.
+    fn of(losses: &[f64], steps: usize) -> Self {
+        let mut mean = 0.0;
+        let mut tried: Vec<Tried> = vec![];
+        for (number, &loss) in losses.iter().enumerate() {
+            mean = SMOOTHING * mean + (1.0 - SMOOTHING) * loss;
+            // The first ones have no steps before them.
+            let smoothed = mean / (1.0 - SMOOTHING.powi(number as i32 + 1));
+            tried.push(Tried { lr: rate(number, steps), loss, smoothed });
+        }
+        let least = tried.iter().min_by(|a, b| a.smoothed.total_cmp(&b.smoothed));
+        let suggestion = least.map_or(f64::NAN, |least| least.lr / 10.0);
+        Self { tried, suggestion }
+    }
+
+    fn is_over(&self) -> bool {
+        let least = self.tried.iter().map(|tried| tried.smoothed).fold(f64::INFINITY, f64::min);
+        self.tried.last().is_some_and(|last| !last.smoothed.is_finite() || last.smoothed > WORSE * least)
+    }
+}
+
+/// The rate of a step.
+fn rate(number: usize, steps: usize) -> f64 {
+    let [low, high] = RANGE;
+    low * (high / low).powf(number as f64 / (steps.max(2) - 1) as f64)
+}
+
+impl Trainer {
+    /// Tries rates on the first weights, which are put back afterwards. Before training.
+    ///
+    /// # Errors
+    /// [`Error::Run`] if the device fails.
+    pub fn try_rates(&mut self, progress: &mut dyn FnMut(usize, usize)) -> Result<Rates> {
+        let before = Checkpoint::take(&self.gpu, &self.store, self.header.clone(), true)?;
+        let step = self.time_of_step()?;
+        before.apply(&self.gpu, &self.store, true)?;
+        let steps = ((TIME.as_secs_f64() / step.max(1e-9)) as usize).clamp(STEPS[0], STEPS[1]);
+        let rates = self.losses(steps, progress);
+        self.header = before.header.clone().unwrap_or_else(|| self.header.clone());
+        before.apply(&self.gpu, &self.store, true)?;
+        rates
+    }
+
+    fn losses(&mut self, steps: usize, progress: &mut dyn FnMut(usize, usize)) -> Result<Rates> {
+        let (dataset, accumulate) = (Arc::clone(&self.dataset), self.config.accumulate);
+        let all = self.epoch_order(0);
+        let covers = (0..steps * accumulate)
+            .flat_map(|number| all.batch(number % all.batches()).map(|(cover, _)| cover))
+            .collect();
+        let order = Epoch::of(covers, self.config.batch);
+        let kept = self.kept.clone();
+        let (mut losses, mut group, mut over) = (vec![], 0.0, false);
+        feed_epoch(&dataset, &order, kept.as_deref().map(|kept| (kept, 0)), |number, fed| {
+            let at = number / accumulate;
+            if over || at >= steps {
+                return Ok(());
+            }
+            let factor = self.header.loss_scale.map_or(1.0, |scale| scale.factor);
+            let share = 1.0 / accumulate as f64;
+            let own = self.write_step(fed, number as u64, rate(at, steps) as f32, share, factor)?;
+            let ends = (number + 1).is_multiple_of(accumulate);
+            let ticket = self.plan.submit_phases(self.step.phases(kept.is_some(), ends))?;
+            let results = self.plan.results(ticket)?;
+            let loss = |value| Ok::<f64, Error>(f64::from(results.get(value)?[0]));
+            group += share
+                * match &self.step.mixed {
+                    Some(mixed) => own * loss(self.step.loss)? + (1.0 - own) * loss(mixed.loss)?,
+                    None => loss(self.step.loss)?,
+                };
+            if ends {
+                losses.push(std::mem::take(&mut group));
+                // Adam's corrections go by the step.
+                self.header.step += 1;
+                over = Rates::of(&losses, steps).is_over();
+                progress(losses.len(), steps);
+            }
+            Ok(())
+        })?;
+        losses.retain(|loss| loss.is_finite());
+        Ok(Rates::of(&losses, steps))
+    }
+
+    /// Replaces `--lr auto` by what the trial suggests, in the run's settings too.
+    pub(super) fn find_rate(&mut self, observer: &mut dyn super::Observer) -> Result<()> {
+        if !self.config.open.lr || self.header.step > 0 {
+            return Ok(());
+        }
+        let rates = self.try_rates(&mut |done, of| observer.trying_rates(done, of))?;
+        // Two digits are more than the trial knows.
+        let lr: f32 = format!("{:.1e}", rates.suggestion).parse().unwrap_or(self.config.lr);
+        (self.config.lr, self.config.open.lr) = (lr, false);
+        let stored = Config::read(&self.run.config())?;
+        resume::keep(&self.run, &Config { lr, ..stored })?;
+        observer.found_rate(lr);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_suggestion_is_a_tenth_of_where_the_loss_is_least_whatever_the_noise() {
+        let steps = 100;
+        // Least at 0.03.
+        let loss = |number: usize| {
+            let from = (rate(number, steps) / 0.03).log10();
+            let noise = if number.is_multiple_of(2) { 0.05 } else { -0.05 };
+            1.0 + 0.2 * if from < 0.0 { -from } else { 4.0 * from } + noise
+        };
+        let losses: Vec<f64> = (0..steps).map(loss).collect();
+        let Rates { tried, suggestion } = Rates::of(&losses, steps);
+        assert!((suggestion / 0.003).log10().abs() < 0.4, "{suggestion}");
+        assert!((tried[0].lr - 1e-6).abs() < 1e-12 && (tried[99].lr - 1.0).abs() < 1e-9);
+        assert_eq!(tried[0].smoothed, tried[0].loss);
+    }
+
+    #[test]
+    fn it_ends_when_the_loss_grows() {
+        assert!(!Rates::of(&[1.6, 1.5, 1.4], 40).is_over());
+        let mut losses = vec![1.6; 20];
+        losses.extend([9.0; 5]);
+        assert!(Rates::of(&losses, 40).is_over());
+        assert!(Rates::of(&[1.6, f64::NAN], 40).is_over());
+    }
+}
