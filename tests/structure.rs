@@ -12,7 +12,7 @@ const PROGRAM: &[&str] = &[
 ];
 const DATA: &[&str] = &["picture", "set", "source", "import"];
 
-/// Every module below a folder, such as `data::set::pack`, with its text.
+/// Every module below a folder, such as `data::set::pack`, with its text; not files of tests alone.
 fn modules(root: &Path) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut folders = vec![(root.to_owned(), String::new())];
@@ -25,7 +25,7 @@ fn modules(root: &Path) -> BTreeMap<String, String> {
                 if name != "engine" {
                     folders.push((entry, inner));
                 }
-            } else if entry.extension().is_some_and(|ending| ending == "rs") {
+            } else if name != "tests" && entry.extension().is_some_and(|ending| ending == "rs") {
                 let module = if name == "mod" { path.clone() } else { inner };
                 found.insert(module, fs::read_to_string(&entry).unwrap());
             }
