@@ -23,6 +23,9 @@ const TIME: Duration = Duration::from_secs(40);
 /// How much of the smoothed loss comes from the steps before.
 const SMOOTHING: f64 = 0.9;
 
+/// Steps after which the smoothed loss is no longer that of a few lucky batches, at rates that change nothing yet.
+const SETTLED: usize = 20;
+
 /// The trial ends when the smoothed loss is this many times its least.
 const WORSE: f64 = 2.0;
 
@@ -39,7 +42,7 @@ pub struct Tried {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Rates {
     pub tried: Vec<Tried>,
-    /// A tenth of the rate at which the smoothed loss is least: a good peak of a schedule.
+    /// A tenth of the rate at which the smoothed loss is least, once it has settled: a good peak of a schedule.
     pub suggestion: f64,
 }
 
@@ -54,7 +57,8 @@ impl Rates {
             let smoothed = mean / (1.0 - SMOOTHING.powi(number as i32 + 1));
             tried.push(Tried { lr: rate(number, steps), loss, smoothed });
         }
-        let least = tried.iter().min_by(|a, b| a.smoothed.total_cmp(&b.smoothed));
+        let settled = tried.get(SETTLED..).filter(|settled| !settled.is_empty()).unwrap_or(&tried);
+        let least = settled.iter().min_by(|a, b| a.smoothed.total_cmp(&b.smoothed));
         let suggestion = least.map_or(f64::NAN, |least| least.lr / 10.0);
         Self { tried, suggestion }
     }
@@ -155,7 +159,9 @@ mod tests {
             let noise = if number.is_multiple_of(2) { 0.05 } else { -0.05 };
             1.0 + 0.2 * if from < 0.0 { -from } else { 4.0 * from } + noise
         };
-        let losses: Vec<f64> = (0..steps).map(loss).collect();
+        let mut losses: Vec<f64> = (0..steps).map(loss).collect();
+        // A first batch that happens to be easy.
+        losses[0] = 0.1;
         let Rates { tried, suggestion } = Rates::of(&losses, steps);
         assert!((suggestion / 0.003).log10().abs() < 0.4, "{suggestion}");
         assert!((tried[0].lr - 1e-6).abs() < 1e-12 && (tried[99].lr - 1.0).abs() < 1e-9);
