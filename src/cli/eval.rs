@@ -102,11 +102,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
                 return Err(Error::input(format!("{data}: other data has no split of this network; add --split all")));
             }
             let (checkpoints, _) = arguments.weights.checkpoints(&arguments.paths)?;
-            let gpu = arguments.gpu.open()?;
-            let models = checkpoints
-                .iter()
-                .map(|checkpoint| Model::from_checkpoint(&gpu, checkpoint))
-                .collect::<Result<Vec<_>>>()?;
+            let models = Model::from_checkpoints(&arguments.gpu.open()?, &checkpoints)?;
             let progress = console::Progress::new("decoding", "pictures");
             let others = Others { data, columns: &arguments.columns, renames: &arguments.map };
             evaluate::other(&models, &others, arguments.tta, &|done, total| progress.at(done, total))?

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use gatefold_engine::hint::quoted;
 
-use super::help::{DATA, FINE_TUNING, OUTPUT, whole};
-use super::settings::Settings;
+use super::help::{DATA, OUTPUT, whole};
+use super::settings::Start;
 use super::train::{TuningArguments, folds_text, train, with_starter};
 use super::{GpuArguments, console, interrupt};
 use crate::labels::table::{self, Summary};
@@ -32,10 +32,7 @@ pub struct Arguments {
     #[arg(long, value_name = "K", value_parser = whole::<usize>(bounds::FOLDS), help_heading = DATA)]
     folds: Option<usize>,
     #[command(flatten)]
-    settings: Settings,
-    /// Start all networks from these weights, as `train --weights` does [default: random first values]
-    #[arg(long, value_name = "FILE|NAME", help_heading = FINE_TUNING)]
-    weights: Option<PathBuf>,
+    pub start: Start,
     /// Folder to write: the folds' runs, out-of-fold.csv with their answers, labels.csv, labels.json and labels.html [default: DATA, if
     /// that is the folder of folds; else it is required]
     #[arg(long, value_name = "DIR", help_heading = OUTPUT)]
@@ -55,19 +52,6 @@ pub struct Arguments {
 /// As usual: each network learns from four fifths.
 const FOLDS: usize = 5;
 
-impl Arguments {
-    /// With the file that --weights means, and the network that lies in it if none is named.
-    ///
-    /// # Errors
-    /// As `train`'s.
-    pub fn located(mut self: Box<Self>) -> Result<Box<Self>> {
-        if let Some(weights) = &self.weights {
-            self.weights = Some(self.settings.located(weights)?);
-        }
-        Ok(self)
-    }
-}
-
 pub fn run(arguments: &Arguments) -> Result<()> {
     let Arguments { data, folds, .. } = arguments;
     let (there, out) = match (&arguments.out, Folds::read(data)?) {
@@ -83,7 +67,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     };
     // The folder of folds says itself where its covers came from, and with which settings.
     let own = data == out;
-    let config = arguments.settings.config()?;
+    let config = arguments.start.settings.config()?;
     config.check()?;
     interrupt::would_say(format!(
         "interrupted; go on with the same command; finished folds in {} stay",
@@ -94,7 +78,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             Some(all) => {
                 // A folder of folds needs no options, and takes no others than its own.
                 if !(own && arguments.says_nothing(&config)) {
-                    check_same(&all, &config, *folds, arguments.weights.as_deref(), out)?;
+                    check_same(&all, &config, *folds, arguments.start.weights.as_deref(), out)?;
                 }
                 if own {
                     all
@@ -106,7 +90,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
                     })?
                 }
             }
-            None => Folds::begin(starter, data, config, folds.unwrap_or(FOLDS), arguments.weights.as_deref(), out)?,
+            None => {
+                Folds::begin(starter, data, config, folds.unwrap_or(FOLDS), arguments.start.weights.as_deref(), out)?
+            }
         };
         let mut opened = None;
         let answers = all.train(starter, out, |_, trainer| {
@@ -137,7 +123,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 impl Arguments {
     /// Whether nothing was said of how to train; `config` is what came of the options.
     fn says_nothing(&self, config: &Config) -> bool {
-        *config == Config { open: Open::ALL, ..Config::default() } && self.folds.is_none() && self.weights.is_none()
+        *config == Config { open: Open::ALL, ..Config::default() }
+            && self.folds.is_none()
+            && self.start.weights.is_none()
     }
 }
 

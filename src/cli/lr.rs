@@ -3,17 +3,17 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use gatefold_engine::file::write_atomically;
+use gatefold_engine::file::{check_target, write_atomically};
 
 use super::GpuArguments;
 use super::console::{self, Progress};
-use super::help::{FINE_TUNING, OUTPUT};
-use super::settings::Settings;
+use super::help::OUTPUT;
+use super::settings::Start;
 use super::train::{TuningArguments, with_starter};
-use crate::Result;
 use crate::claim::WorkFolder;
 use crate::report::chart::{Chart, Curve};
-use crate::train::trainer::Rates;
+use crate::train::trainer::{Rates, Tried};
+use crate::{Error, Result};
 
 /// Try learning rates, and suggest one for `train --lr`
 ///
@@ -24,10 +24,7 @@ pub struct Arguments {
     /// A folder per class, a CSV or TSV table, a music library, or an imported data set
     data: PathBuf,
     #[command(flatten)]
-    settings: Settings,
-    /// Start from these weights, as `train --weights` does [default: random first values]
-    #[arg(long, value_name = "FILE|NAME", help_heading = FINE_TUNING)]
-    weights: Option<PathBuf>,
+    pub start: Start,
     /// Draw the loss over the rate [default: none]
     #[arg(long, value_name = "FILE.svg", help_heading = OUTPUT)]
     svg: Option<PathBuf>,
@@ -40,25 +37,16 @@ pub struct Arguments {
     gpu: GpuArguments,
 }
 
-impl Arguments {
-    /// With the file that --weights means, and the network that lies in it if none is named.
-    ///
-    /// # Errors
-    /// As `train`'s.
-    pub fn located(mut self: Box<Self>) -> Result<Box<Self>> {
-        if let Some(weights) = &self.weights {
-            self.weights = Some(self.settings.located(weights)?);
-        }
-        Ok(self)
-    }
-}
-
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let config = arguments.settings.config()?;
+    if arguments.start.settings.says_rate() {
+        return Err(Error::input("--lr: rates from 0.000001 to 1 are tried here; leave it out"));
+    }
+    arguments.svg.as_deref().map_or(Ok(()), check_target)?;
+    let config = arguments.start.settings.config()?;
     config.check()?;
     let folder = WorkFolder::new()?;
     let mut trainer = with_starter(&arguments.gpu, arguments.tuning.when(), None, |starter| {
-        starter.start(&arguments.data, config, arguments.weights.as_deref(), &folder.path().join("run"))
+        starter.start(&arguments.data, config, arguments.start.weights.as_deref(), &folder.path().join("run"))
     })?;
     let progress = Progress::new("trying rates", "steps");
     let rates = trainer.try_rates(&mut |done, of| progress.at(done, of))?;
@@ -88,9 +76,8 @@ fn text(rates: &Rates) -> String {
 }
 
 fn chart(rates: &Rates) -> Chart {
-    let curve = |of: fn(&crate::train::trainer::Tried) -> f64| {
-        rates.tried.iter().map(|tried| (tried.lr.log10(), of(tried))).collect::<Vec<_>>()
-    };
+    let curve =
+        |of: fn(&Tried) -> f64| rates.tried.iter().map(|tried| (tried.lr.log10(), of(tried))).collect::<Vec<_>>();
     let smoothed = curve(|tried| tried.smoothed);
     let at = rates.suggestion.log10();
     let height = smoothed.iter().min_by(|a, b| (a.0 - at).abs().total_cmp(&(b.0 - at).abs()));

@@ -111,9 +111,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if checkpoints.len() > 1 && arguments.embeddings.is_some() {
         return Err(Error::input("--embeddings: are of one network; name one run"));
     }
-    let gpu = arguments.gpu.open()?;
-    let models =
-        checkpoints.iter().map(|checkpoint| Model::from_checkpoint(&gpu, checkpoint)).collect::<Result<Vec<_>>>()?;
+    let models = Model::from_checkpoints(&arguments.gpu.open()?, &checkpoints)?;
     // They are checked to be of one kind before the first picture is decoded.
     let model = &models[0];
     let labels = &model.header.labels;

@@ -171,6 +171,29 @@ impl Choice for Schedule {
     ];
 }
 
+/// The settings, and weights to start from, of commands that train as `train` does.
+#[derive(Args)]
+pub struct Start {
+    #[command(flatten)]
+    pub settings: Settings,
+    /// Start from these weights, as `train --weights` does [default: random first values]
+    #[arg(long, value_name = "FILE|NAME", help_heading = FINE_TUNING)]
+    pub weights: Option<PathBuf>,
+}
+
+impl Start {
+    /// With the file that --weights means, and the network that lies in it if none is named.
+    ///
+    /// # Errors
+    /// As [`Settings::located`].
+    pub fn locate(&mut self) -> Result<()> {
+        if let Some(weights) = &self.weights {
+            self.weights = Some(self.settings.located(weights)?);
+        }
+        Ok(())
+    }
+}
+
 impl Settings {
     /// Defaults, then the recipe, then the options; not checked yet.
     ///
@@ -207,6 +230,10 @@ impl Settings {
         Ok(config)
     }
 
+    pub fn says_rate(&self) -> bool {
+        self.lr.is_some()
+    }
+
     /// Whether a rate is to be found.
     pub fn wants_rate(&self) -> bool {
         self.lr == Some(Rate::Auto)
@@ -216,7 +243,7 @@ impl Settings {
     fn says_tuning(&self) -> bool {
         let numbers = [self.trunk_lr, self.weight_decay, self.label_smoothing, self.dropout];
         numbers.iter().any(Option::is_some)
-            || self.lr.is_some()
+            || self.says_rate()
             || self.freeze.is_some()
             || self.freeze_statistics
             || self.views.is_some()

@@ -104,7 +104,7 @@ pub fn names() -> String {
 pub fn find(config: &NetConfig) -> Result<&'static Net> {
     let names = |of: fn(&&Net) -> bool| NETS.iter().filter(of).map(|net| net.name).collect::<Vec<_>>().join(", ");
     let Some(net) = NETS.iter().find(|net| net.name == config.net) else {
-        let (wanted, known) = (&config.net, names(|_| true));
+        let (wanted, known) = (&config.net, self::names());
         let hint = did_you_mean(wanted, &NETS.iter().map(|net| net.name).collect::<Vec<_>>());
         return Err(Error::input(format!("--net {wanted}: there is no such network{hint}; there are: {known}")));
     };

@@ -92,8 +92,7 @@ impl Chart {
     /// # Errors
     /// [`Error::Run`] if it cannot be drawn.
     pub fn figure(&self) -> Result<Markup> {
-        let [x, y] = [self.range(self.x_range, |p| p.0, false), self.range(self.y_range, |p| p.1, true)];
-        let (svg, area) = self.draw(x, y).map_err(|e| Error::run(format!("a chart cannot be drawn ({e})")))?;
+        let (svg, area, [x, y]) = self.drawn()?;
         let numbers = |values: [f64; 4]| values.map(|v| v.to_string()).join(" ");
         let curves: Vec<(&str, Vec<[f64; 2]>)> = self
             .curves
@@ -123,11 +122,18 @@ impl Chart {
     /// # Errors
     /// [`Error::Run`] if it cannot be drawn.
     pub fn svg(&self) -> Result<String> {
-        let [x, y] = [self.range(self.x_range, |p| p.0, false), self.range(self.y_range, |p| p.1, true)];
-        let (svg, _) = self.draw(x, y).map_err(|e| Error::run(format!("a chart cannot be drawn ({e})")))?;
+        let (svg, ..) = self.drawn()?;
         let size =
             format!("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{}\" height=\"{}\"", 2 * WIDTH, 2 * HEIGHT);
         Ok(svg.replacen("<svg", &size, 1))
+    }
+
+    /// The SVG, where its plotting area lies in it, and the ranges of x and y.
+    fn drawn(&self) -> Result<(String, [f64; 4], [[f64; 2]; 2])> {
+        let ranges = [self.range(self.x_range, |p| p.0, false), self.range(self.y_range, |p| p.1, true)];
+        let drawn = self.draw(ranges[0], ranges[1]);
+        let (svg, area) = drawn.map_err(|e| Error::run(format!("a chart cannot be drawn ({e})")))?;
+        Ok((svg, area, ranges))
     }
 
     /// The given range, else the one that all there is to draw takes up, with some air for y.

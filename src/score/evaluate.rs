@@ -159,10 +159,9 @@ pub fn other(
 /// # Errors
 /// [`Error::Input`] with both lists.
 pub fn check_labels(models: &[Model]) -> Result<()> {
-    let labels = |model: &Model| model.header.labels.clone();
-    let differs = models.windows(2).find(|pair| labels(&pair[0]) != labels(&pair[1]));
+    let differs = models.windows(2).find(|pair| pair[0].header.labels != pair[1].header.labels);
     differs.map_or(Ok(()), |pair| {
-        let (first, second) = (few(&labels(&pair[0])), few(&labels(&pair[1])));
+        let (first, second) = (few(&pair[0].header.labels), few(&pair[1].header.labels));
         Err(Error::input(format!(
             "these networks cannot answer together: one has the classes {first}, another {second}"
         )))

@@ -46,6 +46,11 @@ impl Model {
         Ok(Self { gpu: Arc::clone(gpu), header, store, pool: BufferPool::default() })
     }
 
+    /// [`Self::from_checkpoint`] for networks that are to answer together.
+    pub fn from_checkpoints(gpu: &Arc<Gpu>, checkpoints: &[Checkpoint]) -> Result<Vec<Self>> {
+        checkpoints.iter().map(|checkpoint| Self::from_checkpoint(gpu, checkpoint)).collect()
+    }
+
     /// How pictures become squares for this network.
     pub fn pipeline(&self) -> Pipeline {
         Pipeline { fit: self.header.fit, harmonise: self.header.harmonise }

@@ -167,8 +167,8 @@ impl Predictions {
 
     /// Whether `other` is of the same covers, in the same order, and of the same classes.
     pub fn is_of(&self, other: &Self) -> bool {
-        let hashes = |of: &Self| of.covers.iter().map(|cover| cover.hash.clone()).collect::<Vec<_>>();
-        self.labels == other.labels && hashes(self) == hashes(other)
+        self.labels == other.labels
+            && self.covers.iter().map(|cover| &cover.hash).eq(other.covers.iter().map(|cover| &cover.hash))
     }
 
     /// The means of several networks' probabilities for the same covers, or of one network's for several views of them.

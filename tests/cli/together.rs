@@ -63,16 +63,12 @@ fn several_runs_answer_by_the_means_of_their_probabilities() {
 
     let other = three().run();
     refused(&["eval", &one, other], &[other, "other covers or classes", "--seeds"]);
-    let of_two = two_run();
+    let of_two = crate::common::two().run();
     refused(&["predict", &one, of_two, &image], &["cannot answer together", "Metal"]);
     refused(&["eval", &one, of_two, text(data), "--split", "all"], &["cannot answer together"]);
     refused(&["eval", &one, &two, text(data), &image, "--split", "all"], &["one DATA"]);
     let npy = folder.path().join("e.npy");
     refused(&["predict", &one, &two, &image, "--embeddings", text(&npy)], &["--embeddings", "one run"]);
-}
-
-fn two_run() -> &'static str {
-    two().run()
 }
 
 #[test]
@@ -169,6 +165,11 @@ fn a_learning_rate_is_found_by_trial() {
     let drawn = fs::read_to_string(&svg).unwrap();
     assert!(drawn.starts_with("<svg xmlns=") && drawn.contains("log10 of the learning rate"), "{drawn}");
     assert!(good(&[&["lr", data], &how[..]].concat()).stdout.contains("suggestion: --lr "));
+
+    refused(&[&["lr", data, "--lr", "0.1"], &how[..]].concat(), &["--lr", "leave it out"]);
+    let nowhere = folder.path().join("no/lr.svg");
+    let done = refused(&[&["lr", data, "--svg", text(&nowhere)], &how[..]].concat(), &["lr.svg"]);
+    assert!(!done.stderr.contains("adapter: "), "{}", done.stderr);
 
     // The rate that was found stands in the run's settings, and the first weights were put back.
     let start = ["train", data, "--out", text(&run), "--epochs", "1", "--lr", "auto"];

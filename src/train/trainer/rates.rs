@@ -81,12 +81,13 @@ impl Trainer {
     /// # Errors
     /// [`Error::Run`] if the device fails.
     pub fn try_rates(&mut self, progress: &mut dyn FnMut(usize, usize)) -> Result<Rates> {
-        let before = Checkpoint::take(&self.gpu, &self.store, self.header.clone(), true)?;
+        let header = self.header.clone();
+        let before = Checkpoint::take(&self.gpu, &self.store, header.clone(), true)?;
         let step = self.time_of_step()?;
         before.apply(&self.gpu, &self.store, true)?;
         let steps = ((TIME.as_secs_f64() / step.max(1e-9)) as usize).clamp(STEPS[0], STEPS[1]);
         let rates = self.losses(steps, progress);
-        self.header = before.header.clone().unwrap_or_else(|| self.header.clone());
+        self.header = header;
         before.apply(&self.gpu, &self.store, true)?;
         rates
     }
@@ -127,6 +128,9 @@ impl Trainer {
             Ok(())
         })?;
         losses.retain(|loss| loss.is_finite());
+        if losses.is_empty() {
+            return Err(self.diverged(1, "the loss"));
+        }
         Ok(Rates::of(&losses, steps))
     }
 
