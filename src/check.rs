@@ -31,7 +31,7 @@ pub enum State {
 /// A file and what was found.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Item {
-    #[serde(serialize_with = "gatefold_engine::shown::path")]
+    #[serde(serialize_with = "crate::shown::path")]
     pub path: PathBuf,
     pub state: State,
     /// What it holds, or what is wrong with it.

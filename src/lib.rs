@@ -11,13 +11,16 @@ pub mod cli;
 pub mod data;
 pub mod explain;
 mod font;
+mod hint;
 pub mod labels;
 pub mod nets;
 mod panics;
+mod read;
 pub mod report;
 pub mod sample;
 pub mod score;
 pub mod serve;
+mod shown;
 pub mod train;
 pub mod weights;
 

@@ -5,10 +5,10 @@ use std::fs;
 use std::path::Path;
 
 /// Each room may use those before it.
-const ENGINE: &[&str] = &["error", "file", "hint", "shown", "tensor", "gpu", "params", "tape", "ops", "plan"];
+const ENGINE: &[&str] = &["error", "file", "tensor", "gpu", "params", "tape", "ops", "plan"];
 const PROGRAM: &[&str] = &[
-    "claim", "panics", "font", "sample", "data", "nets", "weights", "score", "train", "explain", "report", "audit",
-    "labels", "check", "serve", "cli",
+    "hint", "shown", "read", "claim", "panics", "font", "sample", "data", "nets", "weights", "score", "train",
+    "explain", "report", "audit", "labels", "check", "serve", "cli",
 ];
 const DATA: &[&str] = &["picture", "set", "source", "import"];
 

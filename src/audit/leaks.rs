@@ -55,7 +55,7 @@ pub struct Pair {
 /// One of a pair.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Member {
-    #[serde(serialize_with = "gatefold_engine::shown::path")]
+    #[serde(serialize_with = "crate::shown::path")]
     pub path: PathBuf,
     pub set: Split,
     pub label: String,

@@ -65,7 +65,7 @@ pub struct Audit {
     #[serde(flatten)]
     pub verdict: Verdict,
     pub version: &'static str,
-    #[serde(serialize_with = "gatefold_engine::shown::path")]
+    #[serde(serialize_with = "crate::shown::path")]
     pub data: PathBuf,
     /// What was noticed when it was read.
     pub notes: Vec<String>,

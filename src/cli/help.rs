@@ -6,11 +6,11 @@ use std::marker::PhantomData;
 use std::ops::RangeInclusive;
 use std::process::ExitCode;
 
+use crate::hint::did_you_mean;
+use crate::shown::shortened;
 use clap::builder::{PossibleValue, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Arg, Command, CommandFactory};
-use gatefold_engine::hint::did_you_mean;
-use gatefold_engine::shown::shortened;
 
 use super::console;
 use crate::nets::NETS;

@@ -119,7 +119,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
 #[derive(Serialize)]
 struct Summary<'a> {
-    #[serde(serialize_with = "gatefold_engine::shown::path")]
+    #[serde(serialize_with = "crate::shown::path")]
     dataset: &'a Path,
     source: &'a str,
     kind: &'a str,

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::hint::quoted;
 use clap::Args;
-use gatefold_engine::hint::quoted;
 
 use super::help::{DATA, OUTPUT, whole};
 use super::settings::Start;

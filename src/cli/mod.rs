@@ -30,9 +30,9 @@ mod weights;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use crate::shown::shortened;
 use clap::{Args, FromArgMatches, Parser, Subcommand};
 use gatefold_engine::gpu::{Gpu, GpuOptions, cache_folder, quieten_layers};
-use gatefold_engine::shown::shortened;
 
 use crate::panics;
 use crate::{Error, Result};

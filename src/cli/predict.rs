@@ -9,8 +9,8 @@ use std::io::IsTerminal;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use crate::shown::path_text;
 use clap::Args;
-use gatefold_engine::shown::path_text;
 
 use self::embeddings::Embeddings;
 use self::labels::LabelFiles;

@@ -43,7 +43,7 @@ pub struct Arguments {
 /// The numbers of a page.
 #[derive(Serialize)]
 struct Summary<'a> {
-    #[serde(serialize_with = "gatefold_engine::shown::path")]
+    #[serde(serialize_with = "crate::shown::path")]
     report: &'a Path,
     runs: Vec<RunSummary<'a>>,
     pairs: Vec<Pair>,
@@ -53,7 +53,7 @@ struct Summary<'a> {
 
 #[derive(Serialize)]
 struct RunSummary<'a> {
-    #[serde(serialize_with = "gatefold_engine::shown::path")]
+    #[serde(serialize_with = "crate::shown::path")]
     run: &'a Path,
     test: Option<&'a Metrics>,
     intervals: Option<&'a Intervals>,

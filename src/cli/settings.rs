@@ -48,8 +48,9 @@ pub struct Settings {
     /// The network to train [default: that of the weights to start from, else chosen by what the adapter does in the time]
     #[arg(long, value_parser = net(), help_heading = NETWORK)]
     net: Option<String>,
-    /// What stands on the trunk of torchvision's networks
-    #[arg(long, value_parser = choice::<Head>(), help_heading = NETWORK)]
+    /// What stands on the trunk of torchvision's networks: `linear` on the means of its last map; `flatten`, two dense layers on all of
+    /// that map; or a linear layer on the means of the maps of these layers, with which the network ends
+    #[arg(long, value_name = "linear|flatten|LAYER,...", help_heading = NETWORK)]
     head: Option<Head>,
     /// Share that dropout layers drop
     #[arg(long, value_name = "SHARE", help_heading = NETWORK)]
@@ -135,14 +136,6 @@ fn rate(text: &str) -> Result<Rate, String> {
         "auto" => Ok(Rate::Auto),
         _ => text.parse().map(Rate::Of).map_err(|_| "must be a number above 0, such as 0.002, or auto".to_owned()),
     }
-}
-
-impl Choice for Head {
-    const WHAT: &'static str = "head";
-    const VALUES: &'static [(&'static str, &'static str, Self)] = &[
-        ("linear", "Global average pooling and one linear layer", Self::Linear),
-        ("flatten", "Flatten and two dense layers, as \"Shazzzam Cam\" has it", Self::Flatten),
-    ];
 }
 
 impl Choice for Precision {
@@ -244,6 +237,7 @@ impl Settings {
         let numbers = [self.trunk_lr, self.weight_decay, self.label_smoothing, self.dropout];
         numbers.iter().any(Option::is_some)
             || self.says_rate()
+            || self.head.is_some()
             || self.freeze.is_some()
             || self.freeze_statistics
             || self.views.is_some()

@@ -58,7 +58,7 @@ pub fn man(arguments: &ManArguments) -> Result<()> {
     };
     let Some(command) = root.find_subcommand(name) else {
         let names: Vec<_> = root.get_subcommands().map(Command::get_name).filter(|name| *name != "help").collect();
-        let hint = gatefold_engine::hint::did_you_mean(name, &names);
+        let hint = crate::hint::did_you_mean(name, &names);
         return Err(Error::input(format!(
             "man {name}: there is no such command{hint}; there are: {}",
             names.join(", ")

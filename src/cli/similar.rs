@@ -3,9 +3,9 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use crate::shown::path_text;
 use clap::Args;
 use gatefold_engine::file::check_target;
-use gatefold_engine::shown::path_text;
 use image::RgbImage;
 use serde::Serialize;
 
@@ -176,7 +176,7 @@ struct Row {
 /// A row as JSON.
 #[derive(Serialize)]
 struct Told<'a> {
-    #[serde(serialize_with = "gatefold_engine::shown::path")]
+    #[serde(serialize_with = "crate::shown::path")]
     path: &'a Path,
     label: Option<&'a str>,
     probability: Option<f32>,
@@ -191,7 +191,7 @@ struct Told<'a> {
 
 #[derive(Serialize)]
 struct Near<'a> {
-    #[serde(serialize_with = "gatefold_engine::shown::path")]
+    #[serde(serialize_with = "crate::shown::path")]
     path: &'a Path,
     similarity: f32,
     artist: &'a str,

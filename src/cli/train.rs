@@ -110,7 +110,7 @@ fn scores(m: &Metrics) -> String {
 
 #[derive(Serialize)]
 struct Summary<'a> {
-    #[serde(serialize_with = "gatefold_engine::shown::path")]
+    #[serde(serialize_with = "crate::shown::path")]
     run: &'a Path,
     seconds: f64,
     epochs: u64,

@@ -3,7 +3,7 @@
 //! The plan is the forward pass and the gradient of one logit back to the tapped layer: nothing before it, and nothing for
 //! the parameters. All methods share it.
 
-use gatefold_engine::hint::did_you_mean;
+use crate::hint::did_you_mean;
 use gatefold_engine::plan::Plan;
 use gatefold_engine::tensor::{Shape, Tensor};
 

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use crate::hint::did_you_mean;
 use gatefold_engine::file::{make_folder, write_atomically};
-use gatefold_engine::hint::did_you_mean;
 use image::{ImageFormat, RgbImage};
 use serde::Serialize;
 
@@ -29,7 +29,7 @@ const LEAST_SIDE: u32 = 256;
 /// What `explain.json` says of a picture.
 #[derive(Clone, Debug, Serialize)]
 pub struct Record {
-    #[serde(serialize_with = "gatefold_engine::shown::path")]
+    #[serde(serialize_with = "crate::shown::path")]
     pub path: PathBuf,
     pub method: Method,
     pub layer: String,

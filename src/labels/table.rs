@@ -4,8 +4,8 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use crate::shown::for_spreadsheet;
 use gatefold_engine::file::write_atomically;
-use gatefold_engine::shown::for_spreadsheet;
 use serde::Serialize;
 
 use super::{Found, Trust};
@@ -85,7 +85,7 @@ pub(super) fn contradicts(member: &ToldMember) -> String {
 /// The summary.
 #[derive(Serialize)]
 pub struct Summary<'a> {
-    #[serde(serialize_with = "gatefold_engine::shown::path")]
+    #[serde(serialize_with = "crate::shown::path")]
     pub folder: &'a Path,
     pub covers: usize,
     pub classes: &'a [String],

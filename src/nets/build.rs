@@ -36,12 +36,18 @@ pub struct Build<'a> {
     pub trunk_words: Option<usize>,
     /// What the trunk ends in.
     pub map: Option<Tensor>,
+    /// What the head stands on: the means of maps, or a map.
+    pub features: Option<Tensor>,
+    /// The layers that the head stands on, if not the trunk's last: behind them nothing is recorded.
+    pub ends: Vec<String>,
     /// Where a tape that starts frozen thaws, or, in inference, what training leaves alone ends.
     pub freeze: Option<Freeze>,
     /// Batch-norms keep to their running statistics in training too.
     pub freeze_statistics: bool,
     /// What was recorded, in order.
     pub(super) layers: Vec<Layer>,
+    /// Names and outputs of what [`Self::stage`] recorded.
+    stages: Vec<(String, Tensor)>,
     /// What the network looks at. The convolution that reads it has weights for three channels on disk.
     pictures: Tensor,
 }
@@ -56,9 +62,12 @@ impl<'a> Build<'a> {
             dense_start: pytorch,
             trunk_words: None,
             map: None,
+            features: None,
+            ends: vec![],
             freeze: None,
             freeze_statistics: false,
             layers: vec![],
+            stages: vec![],
             pictures,
         }
     }
@@ -85,10 +94,45 @@ impl<'a> Build<'a> {
         }
     }
 
+    /// Records a part of the trunk that a head can stand on, and names its output; nothing if the network ends before it.
+    ///
+    /// # Errors
+    /// Those of `record`.
+    pub fn stage(
+        &mut self,
+        name: &str,
+        x: Tensor,
+        record: impl FnOnce(&mut Self, Tensor) -> Result<Tensor>,
+    ) -> Result<Tensor> {
+        if self.has_ended() {
+            return Ok(x);
+        }
+        let x = record(self, x)?;
+        self.name(name, x);
+        self.stages.push((name.to_owned(), x));
+        Ok(x)
+    }
+
+    /// Whether the head has all the layers that it stands on.
+    pub fn has_ended(&self) -> bool {
+        !self.ends.is_empty() && self.ends.iter().all(|end| self.stages.iter().any(|(name, _)| name == end))
+    }
+
+    /// Names and maps of the stages so far.
+    pub fn stages(&self) -> &[(String, Tensor)] {
+        &self.stages
+    }
+
+    /// The name of the last stage.
+    pub fn last_stage(&self) -> String {
+        self.stages.last().map_or_else(String::new, |(name, _)| name.clone())
+    }
+
     /// What follows is the head: the layers that depend on the number of classes. Everything before is the trunk, which ends in
-    /// this map.
-    pub fn head(&mut self, map: Tensor) {
-        self.map = Some(map);
+    /// `map`; the head stands on `features`, which are made of it without parameters, so that what is kept of a frozen trunk is as
+    /// small as can be.
+    pub fn head(&mut self, map: Tensor, features: Tensor) {
+        (self.map, self.features) = (Some(map), Some(features));
         self.trunk_words = Some(self.tape.spec().parameter_words());
         if self.freeze == Some(Freeze::Trunk) {
             self.end_frozen_start();
@@ -146,6 +190,14 @@ impl<'a> Build<'a> {
         let training = self.batch_statistics();
         let y = batch_norm(self.tape, x, &norm, training)?;
         Ok(self.layer(Op::BatchNorm { name: name.to_owned(), eps, relu: false }, &[x], y))
+    }
+
+    /// Batch normalisation in a head, which is new: it takes its statistics from the batch in training, whatever is frozen.
+    pub fn head_norm(&mut self, name: &str, x: Tensor, eps: f32) -> Result<Tensor> {
+        let frozen = std::mem::replace(&mut self.freeze_statistics, false);
+        let y = self.batch_norm(name, x, eps);
+        self.freeze_statistics = frozen;
+        y
     }
 
     /// Batch normalisation and ReLU.

@@ -35,21 +35,23 @@ impl DenseNet {
     /// If the pictures are too small for a layer.
     pub fn record(&self, build: &mut Build, pictures: Tensor, config: &NetConfig) -> Result<Recorded> {
         (build.conv_start, build.dense_start) = (he, without_bias);
-        let mut x = build.plain_conv("features.conv0", pictures, self.init_features, Window::square(7, 2, 3))?;
-        x = build.batch_norm_relu("features.norm0", x, EPS)?;
-        build.name("features.relu0", x);
-        x = build.max_pool(x, Window::square(3, 2, 1))?;
-        build.name("features.pool0", x);
+        build.ends = config.head.layers().to_vec();
+        let mut x = build.stage("features.relu0", pictures, |build, x| {
+            let x = build.plain_conv("features.conv0", x, self.init_features, Window::square(7, 2, 3))?;
+            build.batch_norm_relu("features.norm0", x, EPS)
+        })?;
+        x = build.stage("features.pool0", x, |build, x| build.max_pool(x, Window::square(3, 2, 1)))?;
         for (number, layers) in (1..).zip(self.blocks) {
             if number > 1 {
-                x = transition(build, &format!("features.transition{}", number - 1), x)?;
+                let name = format!("features.transition{}", number - 1);
+                x = build.stage(&name, x, |build, x| transition(build, &name, x))?;
             }
-            x = self.block(build, &format!("features.denseblock{number}"), x, layers)?;
+            let name = format!("features.denseblock{number}");
+            x = build.stage(&name, x, |build, x| self.block(build, &name, x, layers))?;
         }
-        x = build.batch_norm_relu("features.norm5", x, EPS)?;
-        build.name("features", x);
+        x = build.stage("features", x, |build, x| build.batch_norm_relu("features.norm5", x, EPS))?;
         let logits = config.head.record(build, x, "classifier", 0.0, config.outputs())?;
-        Ok(Recorded { logits, auxiliary: None, notes: vec![], default_layer: "features".into() })
+        Ok(Recorded { logits, auxiliary: None, notes: vec![], default_layer: build.last_stage() })
     }
 
     /// `n x h x w x c` to `n x h x w x (c + layers * growth)`.
@@ -66,9 +68,7 @@ impl DenseNet {
             stack.push(build.tape, y)?;
             parts.push(y);
         }
-        let x = build.so_far(&stack, &parts);
-        build.name(name, x);
-        Ok(x)
+        Ok(build.so_far(&stack, &parts))
     }
 }
 
@@ -76,9 +76,7 @@ impl DenseNet {
 fn transition(build: &mut Build, name: &str, x: Tensor) -> Result<Tensor> {
     let channels = x.shape.c / 2;
     let x = build.norm_relu_conv(&format!("{name}.norm"), &format!("{name}.conv"), x, channels, EPS)?;
-    let x = build.avg_pool(x, Window::square(2, 2, 0))?;
-    build.name(name, x);
-    Ok(x)
+    build.avg_pool(x, Window::square(2, 2, 0))
 }
 
 fn without_bias(fan: Fan) -> Start {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use gatefold_engine::hint::did_you_mean;
+use crate::hint::did_you_mean;
 use gatefold_engine::tape::Tape;
 use serde::{Deserialize, Serialize};
 
@@ -19,18 +19,6 @@ pub enum Freeze {
 }
 
 impl Freeze {
-    /// For a network of ImageNet that is to learn from a few thousand pictures: up to the last stage.
-    pub fn usual(net: &str) -> Self {
-        let last = match net {
-            "resnet18" => "layer3.1",
-            "resnet50" => "layer3.5",
-            "densenet121" | "densenet169" => "features.transition3",
-            "inception_v3" => "Mixed_6e",
-            _ => return Self::Trunk,
-        };
-        Self::Layer(last.to_owned())
-    }
-
     /// Checks a recorded network: the layer exists, and something is left to train.
     pub(super) fn check(&self, tape: &Tape) -> Result<()> {
         if let Self::Layer(name) = self

@@ -48,6 +48,7 @@ impl Inception {
     /// If the pictures are too small for a layer.
     pub fn record(&self, build: &mut Build, pictures: Tensor, config: &NetConfig) -> Result<Recorded> {
         (build.conv_start, build.dense_start) = (std_0_1, std_0_1);
+        build.ends = config.head.layers().to_vec();
         let mut net = Recorder { build, divisor: self.divisor };
         let mut x = net.conv("Conv2d_1a_3x3", pictures, 32, HALF_3)?;
         x = net.conv("Conv2d_2a_3x3", x, 32, Window::square(3, 1, 0))?;
@@ -57,21 +58,23 @@ impl Inception {
         x = net.conv("Conv2d_4a_3x3", x, 192, Window::square(3, 1, 0))?;
         x = net.half("maxpool2", x)?;
         for (name, pooled) in [("Mixed_5b", 32), ("Mixed_5c", 64), ("Mixed_5d", 64)] {
-            x = net.block_a(name, x, pooled)?;
+            x = net.stage(name, x, |net, x| net.block_a(name, x, pooled))?;
         }
-        x = net.block_b("Mixed_6a", x)?;
+        x = net.stage("Mixed_6a", x, |net, x| net.block_b("Mixed_6a", x))?;
         for (name, inner) in [("Mixed_6b", 128), ("Mixed_6c", 160), ("Mixed_6d", 160), ("Mixed_6e", 192)] {
-            x = net.block_c(name, x, inner)?;
+            x = net.stage(name, x, |net, x| net.block_c(name, x, inner))?;
         }
         // Also where it thaws just here.
         let (middle, frozen) = (x, net.build.tape.trained_words() == 0);
-        x = net.block_d("Mixed_7a", x)?;
-        x = net.block_e("Mixed_7b", x)?;
-        x = net.block_e("Mixed_7c", x)?;
+        x = net.stage("Mixed_7a", x, |net, x| net.block_d("Mixed_7a", x))?;
+        for name in ["Mixed_7b", "Mixed_7c"] {
+            x = net.stage(name, x, |net, x| net.block_e(name, x))?;
+        }
+        let whole = config.head.layers().is_empty();
         let logits = config.head.record(net.build, x, "fc", config.dropout, config.outputs())?;
 
         let (mut auxiliary, mut notes) = (None, vec![]);
-        if net.build.training {
+        if net.build.training && whole {
             if frozen {
                 // It exists to give early layers a gradient, and they take none.
                 notes.push("the auxiliary head is left out: all that it hangs on is frozen".to_owned());
@@ -84,7 +87,7 @@ impl Inception {
                 ));
             }
         }
-        Ok(Recorded { logits, auxiliary, notes, default_layer: "Mixed_7c".into() })
+        Ok(Recorded { logits, auxiliary, notes, default_layer: net.build.last_stage() })
     }
 }
 
@@ -111,17 +114,24 @@ impl Recorder<'_, '_> {
         self.build.batch_norm_relu(&format!("{name}.bn"), x, EPS)
     }
 
+    /// [`Build::stage`], of which all but the stem is a block.
+    fn stage(
+        &mut self,
+        name: &str,
+        x: Tensor,
+        block: impl FnOnce(&mut Recorder, Tensor) -> Result<Tensor>,
+    ) -> Result<Tensor> {
+        let divisor = self.divisor;
+        self.build.stage(name, x, |build, x| block(&mut Recorder { build, divisor }, x))
+    }
+
     /// A layer of the stem.
     fn conv(&mut self, name: &str, x: Tensor, channels: usize, window: Window) -> Result<Tensor> {
-        let x = self.basic(name, x, channels, window)?;
-        self.build.name(name, x);
-        Ok(x)
+        self.stage(name, x, |net, x| net.basic(name, x, channels, window))
     }
 
     fn half(&mut self, name: &str, x: Tensor) -> Result<Tensor> {
-        let x = self.build.max_pool(x, HALF_3)?;
-        self.build.name(name, x);
-        Ok(x)
+        self.stage(name, x, |net, x| net.build.max_pool(x, HALF_3))
     }
 
     fn branch(&mut self, block: &str, mut x: Tensor, layers: &[Conv]) -> Result<Tensor> {
@@ -137,19 +147,13 @@ impl Recorder<'_, '_> {
         self.branch(block, x, &[("branch_pool", channels, POINT)])
     }
 
-    fn join(&mut self, block: &str, branches: &[Tensor]) -> Result<Tensor> {
-        let x = self.build.concat(branches)?;
-        self.build.name(block, x);
-        Ok(x)
-    }
-
     fn block_a(&mut self, name: &str, x: Tensor, pooled: usize) -> Result<Tensor> {
         let single = self.branch(name, x, &[("branch1x1", 64, POINT)])?;
         let five = self.branch(name, x, &[("branch5x5_1", 48, POINT), ("branch5x5_2", 64, same(5, 5))])?;
         let three = [("branch3x3dbl_1", 64, POINT), ("branch3x3dbl_2", 96, SAME_3), ("branch3x3dbl_3", 96, SAME_3)];
         let three = self.branch(name, x, &three)?;
         let pool = self.pool_branch(name, x, pooled)?;
-        self.join(name, &[single, five, three, pool])
+        self.build.concat(&[single, five, three, pool])
     }
 
     fn block_b(&mut self, name: &str, x: Tensor) -> Result<Tensor> {
@@ -157,7 +161,7 @@ impl Recorder<'_, '_> {
         let double = [("branch3x3dbl_1", 64, POINT), ("branch3x3dbl_2", 96, SAME_3), ("branch3x3dbl_3", 96, HALF_3)];
         let double = self.branch(name, x, &double)?;
         let pool = self.build.max_pool(x, HALF_3)?;
-        self.join(name, &[three, double, pool])
+        self.build.concat(&[three, double, pool])
     }
 
     /// 7x7 in two halves, once and twice; between them are `inner` channels.
@@ -175,7 +179,7 @@ impl Recorder<'_, '_> {
         ];
         let double = self.branch(name, x, &double)?;
         let pool = self.pool_branch(name, x, 192)?;
-        self.join(name, &[single, seven, double, pool])
+        self.build.concat(&[single, seven, double, pool])
     }
 
     fn block_d(&mut self, name: &str, x: Tensor) -> Result<Tensor> {
@@ -188,7 +192,7 @@ impl Recorder<'_, '_> {
         ];
         let seven = self.branch(name, x, &seven)?;
         let pool = self.build.max_pool(x, HALF_3)?;
-        self.join(name, &[three, seven, pool])
+        self.build.concat(&[three, seven, pool])
     }
 
     /// The halves of 3x3 stand side by side here.
@@ -201,7 +205,7 @@ impl Recorder<'_, '_> {
         let double_wide = self.branch(name, double, &[("branch3x3dbl_3a", 384, same(1, 3))])?;
         let double_high = self.branch(name, double, &[("branch3x3dbl_3b", 384, same(3, 1))])?;
         let pool = self.pool_branch(name, x, 192)?;
-        self.join(name, &[single, wide, high, double_wide, double_high, pool])
+        self.build.concat(&[single, wide, high, double_wide, double_high, pool])
     }
 
     /// The auxiliary head's logits.

@@ -20,8 +20,8 @@ pub use build::Build;
 pub use freeze::Freeze;
 pub use head::Head;
 
+use crate::hint::did_you_mean;
 use crate::{Error, Result};
-use gatefold_engine::hint::did_you_mean;
 use gatefold_engine::ops::global_avg_pool::global_avg_pool;
 use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::Tensor;
@@ -108,9 +108,9 @@ pub fn find(config: &NetConfig) -> Result<&'static Net> {
         let hint = did_you_mean(wanted, &NETS.iter().map(|net| net.name).collect::<Vec<_>>());
         return Err(Error::input(format!("--net {wanted}: there is no such network{hint}; there are: {known}")));
     };
-    if config.head == Head::Flatten && !net.torchvision {
-        let (name, others) = (net.name, names(|net| net.torchvision));
-        return Err(Error::input(format!("--head flatten: {name} has its own head; these take it: {others}")));
+    if config.head != Head::Linear && !net.torchvision {
+        let (head, name, others) = (&config.head, net.name, names(|net| net.torchvision));
+        return Err(Error::input(format!("--head {head}: {name} has its own head; these take it: {others}")));
     }
     if !config.batch_norm && net.torchvision {
         let name = net.name;
@@ -146,8 +146,8 @@ pub fn record_after(tape: &mut Tape, pictures: Tensor, config: &NetConfig, freez
     (net.record)(&mut build, pictures, config)
 }
 
-/// As [`record`] for inference, with the mean over the cells of the map that the trunk ends in: what the network has seen in each
-/// picture, before it is asked for classes. The networks with a linear head compute just that themselves.
+/// As [`record`] for inference, with what the network has seen in each picture, before it is asked for classes: what a linear head
+/// stands on, or the mean over the cells of the map that the trunk ends in.
 ///
 /// # Errors
 /// As there.
@@ -155,8 +155,10 @@ pub fn record_with_features(tape: &mut Tape, pictures: Tensor, config: &NetConfi
     let net = find(config)?;
     let mut build = Build::new(tape, pictures, false);
     let recorded = (net.record)(&mut build, pictures, config)?;
-    let map = build.map.ok_or_else(|| Error::run(format!("{}: has no trunk", net.name)))?;
-    let features = global_avg_pool(tape, map)?;
+    let (Some(map), Some(features)) = (build.map, build.features) else {
+        return Err(Error::run(format!("{}: has no trunk", net.name)));
+    };
+    let features = if features == map { global_avg_pool(tape, map)? } else { features };
     Ok((recorded, features))
 }
 

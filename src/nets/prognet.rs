@@ -36,7 +36,7 @@ pub(super) fn record(build: &mut Build, pictures: Tensor, config: &NetConfig) ->
             x = build.batch_norm(&format!("bn{number}"), x, EPS)?;
         }
     }
-    build.head(x);
+    build.head(x, x);
     let map = x.shape;
     x = build.flatten(x);
     x = build.dense("fc1", x, HIDDEN, Some(map))?;

@@ -37,22 +37,22 @@ impl ResNet {
     /// If the pictures are too small for a layer.
     pub fn record(&self, build: &mut Build, pictures: Tensor, config: &NetConfig) -> Result<Recorded> {
         build.conv_start = he_out;
-        let mut x = build.plain_conv("conv1", pictures, self.width, Window::square(7, 2, 3))?;
-        x = build.batch_norm_relu("bn1", x, EPS)?;
-        build.name("relu", x);
-        x = build.max_pool(x, Window::square(3, 2, 1))?;
-        build.name("maxpool", x);
-        let mut name = String::new();
+        build.ends = config.head.layers().to_vec();
+        let mut x = build.stage("relu", pictures, |build, x| {
+            let x = build.plain_conv("conv1", x, self.width, Window::square(7, 2, 3))?;
+            build.batch_norm_relu("bn1", x, EPS)
+        })?;
+        x = build.stage("maxpool", x, |build, x| build.max_pool(x, Window::square(3, 2, 1)))?;
         for (stage, blocks) in (0..).zip(self.layers) {
             for number in 0..blocks {
                 let stride = if stage > 0 && number == 0 { 2 } else { 1 };
-                name = format!("layer{}.{number}", stage + 1);
-                x = self.block.record(build, &name, x, self.width << stage, stride)?;
-                build.name(&name, x);
+                let name = format!("layer{}.{number}", stage + 1);
+                x = build
+                    .stage(&name, x, |build, x| self.block.record(build, &name, x, self.width << stage, stride))?;
             }
         }
         let logits = config.head.record(build, x, "fc", 0.0, config.outputs())?;
-        Ok(Recorded { logits, auxiliary: None, notes: vec![], default_layer: name })
+        Ok(Recorded { logits, auxiliary: None, notes: vec![], default_layer: build.last_stage() })
     }
 }
 

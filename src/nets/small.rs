@@ -23,9 +23,9 @@ pub(super) fn record(build: &mut Build, pictures: Tensor, config: &NetConfig) ->
             x = build.max_pool(x, Window::square(2, 2, 0))?;
         }
     }
-    build.head(x);
-    x = build.global_avg_pool(x)?;
-    x = build.dropout(x, config.dropout)?;
+    let means = build.global_avg_pool(x)?;
+    build.head(x, means);
+    let x = build.dropout(means, config.dropout)?;
     let outputs = config.outputs();
     let logits = build.dense("fc", x, outputs, None)?;
     Ok(Recorded { logits, auxiliary: None, notes: vec![], default_layer: format!("conv{}", FILTERS.len()) })

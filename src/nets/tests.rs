@@ -98,6 +98,29 @@ fn the_flatten_head_stands_on_the_same_trunk() {
 }
 
 #[test]
+fn a_head_on_layers_ends_the_network_behind_the_last_of_them() {
+    for net in torchvisions() {
+        let whole = config(net.name, 96, 15);
+        let (whole_tape, _) = recorded(&whole, false).unwrap();
+        let usual = Head::usual(net.name).unwrap();
+        for head in [usual.clone(), Head::Layers(usual.layers()[..1].to_vec())] {
+            let cut = NetConfig { head: head.clone(), ..whole.clone() };
+            let (tape, recorded) = recorded(&cut, true).unwrap();
+            let last = head.layers().last().unwrap();
+            assert_eq!((&recorded.default_layer, tape.names().last().map(|(name, _)| name)), (last, Some(last)));
+            assert!(recorded.auxiliary.is_none() && recorded.logits.shape == Shape::matrix(2, 15));
+            // The trunk is the start of the whole one, and the head stands on a mean for each channel.
+            let (all, trunk) = (&tape.spec().parameters, tape.spec().parameters.len() - 4);
+            assert_eq!(all[..trunk], whole_tape.spec().parameters[..trunk]);
+            let names: Vec<_> = all[trunk..].iter().map(|(_, p)| p.name.as_str()).collect();
+            assert_eq!(names, ["head.norm.weight", "head.norm.bias", "head.fc.weight", "head.fc.bias"]);
+            let channels: usize = head.layers().iter().map(|name| tape.named(name).unwrap().shape.c).sum();
+            assert_eq!(all[trunk + 2].1.disk_shape(), [15, channels]);
+        }
+    }
+}
+
+#[test]
 fn the_auxiliary_head_comes_last_and_only_in_training_with_room() {
     let record = |size, training| recorded(&config("inception_v3", size, 15), training).unwrap();
     let (tape, net) = record(299, true);
@@ -131,6 +154,13 @@ fn what_a_network_does_not_have_is_refused() {
         let text = refused(NetConfig { head: Head::Flatten, ..config(net, 96, 5) });
         assert!(text.contains(net) && text.contains("resnet50"), "{text}");
     }
+    let layers = |name: &str| NetConfig { head: name.parse().unwrap(), ..config("resnet18", 64, 5) };
+    let text = refused(layers("layer2.0,layer31"));
+    assert!(text.contains("--head layer31") && text.contains("did you mean layer3.1?"), "{text}");
+    assert!(refused(layers("lineer")).contains("did you mean linear?"));
+    // A layer within a block is none that a network could end with.
+    let inner = Head::Layers(vec!["features.denseblock1.denselayer2".into()]);
+    assert!(refused(NetConfig { head: inner, ..config("densenet121", 64, 5) }).contains("neither such a head"));
     assert!(refused(NetConfig { batch_norm: false, ..config("resnet18", 64, 5) }).contains("batch-norm"));
     assert!(refused(config("resnet", 64, 5)).contains("inception_v3"));
 }
@@ -141,5 +171,10 @@ fn a_configuration_without_a_head_has_the_linear_one() {
     let config: NetConfig = serde_json::from_str(text).unwrap();
     assert_eq!(config.head, Head::Linear);
     assert_eq!("flatten".parse(), Ok(Head::Flatten));
-    assert!("dense".parse::<Head>().is_err());
+    let layers = Head::Layers(vec!["layer2.1".into(), "layer3.0".into()]);
+    assert_eq!("layer2.1, layer3.0".parse(), Ok(layers.clone()));
+    assert_eq!(layers.to_string().parse(), Ok(layers));
+    for bad in ["", "layer2.1,", "layer2.1,layer2.1"] {
+        assert!(bad.parse::<Head>().is_err(), "{bad}");
+    }
 }

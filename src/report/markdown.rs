@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use gatefold_engine::shown::escaped;
+use crate::shown::escaped;
 
 /// What begins something in Markdown or HTML, wherever it stands. Others do so at the start of a line, where no name stands.
 const ACTIVE: &str = "&<>\\`*_[]|~$@";

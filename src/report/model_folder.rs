@@ -34,13 +34,13 @@ pub struct Contents {
 /// What was written, as `export --json` prints it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Written {
-    #[serde(serialize_with = "gatefold_engine::shown::path")]
+    #[serde(serialize_with = "crate::shown::path")]
     pub folder: PathBuf,
     pub weights: Option<Exported>,
     pub onnx: Option<Exported>,
-    #[serde(serialize_with = "gatefold_engine::shown::path")]
+    #[serde(serialize_with = "crate::shown::path")]
     pub config: PathBuf,
-    #[serde(serialize_with = "gatefold_engine::shown::path")]
+    #[serde(serialize_with = "crate::shown::path")]
     pub card: PathBuf,
 }
 

@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::hint::{did_you_mean, nearest};
 use gatefold_engine::gpu::Gpu;
-use gatefold_engine::hint::{did_you_mean, nearest};
 
 use crate::claim::WorkFolder;
 use crate::data::import::build;

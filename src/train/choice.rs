@@ -11,7 +11,7 @@ use gatefold_engine::ops::adam::Adam;
 use gatefold_engine::params::{ParameterStore, StepWords};
 use gatefold_engine::plan::{Choice, Plan};
 
-use crate::nets::{Freeze, NETS};
+use crate::nets::{Freeze, Head, NETS};
 use crate::train::config::Open;
 use crate::train::{Augmentation, Config, Needs};
 use crate::{Error, Result};
@@ -38,22 +38,20 @@ impl Chosen {
     }
 }
 
-/// How weights of other pictures are trained further. The first layers see edges and textures, which are everywhere, so they stay as
-/// they are and are computed once, for a few versions of each cover: without them a few thousand covers are soon known by heart. The
-/// head learns quickly, what lies between slowly.
+/// How weights of other pictures are trained further. What their layers see stays as it is, and is computed once, for a few versions
+/// of each cover: a few thousand covers are soon known by heart. A linear layer picks from the middle and the end of the trunk, as the
+/// end alone knows most of what the weights were made for; a strong decay keeps it from what single covers say.
 fn tuned(config: Config) -> Config {
-    let freeze = Freeze::usual(&config.net);
-    // Without a layer of the trunk to train there is no rate for them, and our own networks drop values in theirs, which cannot be kept.
-    let (trunk_lr, views) = if freeze == Freeze::Trunk { (1.0, None) } else { (0.1, Some(VIEWS)) };
+    let head = Head::usual(&config.net);
+    // Our own networks drop values in their trunks, which cannot be kept.
+    let views = head.is_some().then_some(VIEWS);
     let usual = Config {
-        freeze: Some(freeze),
-        freeze_statistics: true,
+        head: head.unwrap_or_default(),
+        freeze: Some(Freeze::Trunk),
         views,
         augment: Augmentation { flip: true, crop: 0.3, ..Augmentation::default() },
         lr: 0.001,
-        trunk_lr,
-        weight_decay: 0.05,
-        label_smoothing: 0.1,
+        weight_decay: 2.0,
         dropout: 0.5,
         ..Config::default()
     };
@@ -61,7 +59,7 @@ fn tuned(config: Config) -> Config {
 }
 
 /// Versions of each cover for [`tuned`].
-const VIEWS: u64 = 3;
+const VIEWS: u64 = 4;
 
 /// Minutes that a run without options may take.
 const MINUTES: f64 = 35.0;
@@ -77,11 +75,11 @@ const SIZES: [usize; 4] = [224, 192, 160, 128];
 
 /// Epochs below which a smaller network learns more in the same time: from random weights, and from others'.
 const LEAST: u64 = 24;
-const LEAST_TUNED: u64 = 2 * VIEWS;
+const LEAST_TUNED: u64 = 3 * VIEWS;
 
 /// Covers shown in all, above which nothing was gained; and the epochs that they may be of few covers.
 const SHOWN: u64 = 120_000;
-const SHOWN_TUNED: u64 = 15_000;
+const SHOWN_TUNED: u64 = 30_000;
 const MOST: u64 = 120;
 
 /// Of fewer covers than this batches are halved, so that there are more steps.
@@ -197,9 +195,12 @@ fn decide(
         counts.iter().max().unwrap_or(&0)
     )];
     if weights && open.tuning {
-        reasons.push(match &config.freeze {
-            Some(Freeze::Layer(name)) => {
-                format!("the weights stay as they are up to {name}; behind it they learn a tenth as fast as the head")
+        reasons.push(match &config.head {
+            Head::Layers(names) => {
+                format!(
+                    "the weights stay as they are; a new linear layer learns from what they make of covers up to {}",
+                    names.join(", ")
+                )
             }
             _ => "the weights stay as they are up to the head, which learns".to_owned(),
         });
@@ -325,9 +326,9 @@ mod tests {
             chosen.unwrap()
         };
         let Chosen { config: quick, reasons } = by_size(1e-7);
-        assert_eq!((quick.size, quick.freeze.clone()), (224, Some(Freeze::usual("resnet50"))));
-        assert!(quick.kept_views() == Some(VIEWS) && quick.trunk_lr < 1.0 && quick.freeze_statistics);
-        assert!(reasons.iter().any(|reason| reason.contains("up to layer3.5")), "{reasons:?}");
+        assert_eq!((quick.size, quick.freeze.clone()), (224, Some(Freeze::Trunk)));
+        assert!(quick.kept_views() == Some(VIEWS) && Some(&quick.head) == Head::usual("resnet50").as_ref());
+        assert!(reasons.iter().any(|reason| reason.contains("layer3.5, layer4.0")), "{reasons:?}");
         assert!(by_size(2e-5).config.size < 224);
         // Whoever says how, is not overruled.
         let own = Config { lr: 0.5, open: Open { net: false, tuning: false, ..Open::ALL }, ..config.clone() };

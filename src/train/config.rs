@@ -10,8 +10,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use gatefold_engine::file::read_text;
-use gatefold_engine::hint::did_you_mean;
+use crate::hint::did_you_mean;
+use crate::read::read_text;
 use serde::{Deserialize, Serialize};
 
 pub use augmentation::Augmentation;
@@ -160,7 +160,7 @@ pub enum ClassWeights {
 /// Where a run came from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Origin {
-    #[serde(serialize_with = "gatefold_engine::shown::path")]
+    #[serde(serialize_with = "crate::shown::path")]
     pub data: PathBuf,
     pub adapter: String,
     pub version: String,
@@ -182,7 +182,7 @@ pub struct Origin {
 /// A weights file as it was when a run started.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WeightsFile {
-    #[serde(serialize_with = "gatefold_engine::shown::path")]
+    #[serde(serialize_with = "crate::shown::path")]
     pub path: PathBuf,
     /// Of its bytes, in hexadecimal digits.
     pub blake3: String,
@@ -323,7 +323,7 @@ impl Config {
     /// The network for `classes` classes.
     pub fn net_config(&self, classes: usize) -> NetConfig {
         let (net, size) = (self.net.clone(), self.size);
-        NetConfig { net, size, classes, dropout: self.dropout, batch_norm: self.batch_norm, head: self.head }
+        NetConfig { net, size, classes, dropout: self.dropout, batch_norm: self.batch_norm, head: self.head.clone() }
     }
 
     /// Pictures at a time in validation, which computes and stores in 32 bits: as many as find room in the training step's storage.

@@ -18,7 +18,7 @@ use crate::{Error, Result};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Folds {
     /// What was cut into folds; the folder's own `data/` is made of it once.
-    #[serde(serialize_with = "gatefold_engine::shown::path")]
+    #[serde(serialize_with = "crate::shown::path")]
     pub data: PathBuf,
     pub folds: usize,
     /// The settings of all runs; its seed made the folds.
@@ -36,7 +36,7 @@ pub struct Folds {
 pub struct Finished {
     /// From 1 on.
     pub fold: usize,
-    #[serde(serialize_with = "gatefold_engine::shown::path")]
+    #[serde(serialize_with = "crate::shown::path")]
     pub run: PathBuf,
     pub best: Option<Best>,
     pub test: Option<Metrics>,

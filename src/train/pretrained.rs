@@ -6,7 +6,7 @@ use gatefold_engine::gpu::Gpu;
 use gatefold_engine::params::ParameterStore;
 
 use crate::data::Fit;
-use crate::nets::forward;
+use crate::nets::{Head, NetConfig, forward};
 use crate::train::Config;
 use crate::train::config::WeightsFile;
 use crate::weights::{Checkpoint, Files, Preprocessing};
@@ -56,7 +56,16 @@ impl Pretrained {
         if checkpoint.header.is_none() {
             checkpoint.unwrap(&spec);
         }
-        let left_out = checkpoint.compare_trunk(&spec, classes)?;
+        if !net.head.layers().is_empty() {
+            checkpoint.cut(&spec, &forward::spec(&NetConfig { head: Head::Linear, ..net.clone() }, true)?);
+        }
+        let theirs = checkpoint.header.as_ref().map(|header| header.net.head.clone());
+        let left_out = checkpoint.compare_trunk(&spec, classes).map_err(|e| match theirs {
+            Some(head) if head != net.head && !head.layers().is_empty() => Error::input(format!(
+                "--weights {source}: its network ends where its head stands: add --head {head}, or a part of these layers"
+            )),
+            _ => e,
+        })?;
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let file = WeightsFile { path, blake3: files.hash().to_hex().to_string() };
         Ok(Self { checkpoint, classes, left_out: left_out.notes, mean, std, fit, file })

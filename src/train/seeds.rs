@@ -16,7 +16,7 @@ use crate::{Error, Result};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Seeds {
     /// What all are trained on; the folder's own `data/` is made of it once, with one split.
-    #[serde(serialize_with = "gatefold_engine::shown::path")]
+    #[serde(serialize_with = "crate::shown::path")]
     pub data: PathBuf,
     pub seeds: Vec<u64>,
     /// The settings of all runs; its seed made the split.
@@ -33,7 +33,7 @@ pub struct Seeds {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finished {
     pub seed: u64,
-    #[serde(serialize_with = "gatefold_engine::shown::path")]
+    #[serde(serialize_with = "crate::shown::path")]
     pub run: PathBuf,
     pub best: Option<Best>,
     pub test: Option<Metrics>,

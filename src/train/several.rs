@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use gatefold_engine::file::cannot_read;
-use gatefold_engine::shown::path_text;
+use crate::read::cannot_read;
+use crate::shown::path_text;
 use serde::de::DeserializeOwned;
 
 use crate::data::Intake;

@@ -81,6 +81,20 @@ impl Checkpoint {
         Ok(out)
     }
 
+    /// Leaves out what the `whole` network has behind the layers that a head stands on, with which it ends; [`Checkpoint::notes`] says
+    /// so.
+    pub fn cut(&mut self, spec: &Spec, whole: &Spec) {
+        let (wanted, all) = (names(spec), names(whole));
+        let behind: Vec<&str> = all.difference(&wanted).copied().filter(|name| !is_head(name)).collect();
+        let before = self.tensors.len();
+        behind.iter().for_each(|name| drop(self.tensors.remove(*name)));
+        if self.tensors.len() < before {
+            let blocks: BTreeSet<&str> = behind.iter().map(|name| block(name)).collect();
+            let blocks: Vec<&str> = blocks.into_iter().collect();
+            self.notes.push(format!("left out, as they lie behind the layers of --head: {}", listed(&blocks)));
+        }
+    }
+
     fn differences(&self, spec: &Spec, trained: Option<usize>) -> Differences {
         let mut wanted: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         for (offset, p) in &spec.parameters {
@@ -166,6 +180,25 @@ pub(super) fn listed(names: &[impl AsRef<str>]) -> String {
     shown.join(", ") + &more
 }
 
+/// Of all that a network learns and remembers.
+fn names(spec: &Spec) -> BTreeSet<&str> {
+    let parameters = spec.parameters.iter().map(|(_, parameter)| parameter.name.as_str());
+    parameters.chain(spec.states.iter().map(|(_, state)| state.name.as_str())).collect()
+}
+
+/// The first parts of a name, up to a number: a stage of a network is enough to know what is meant.
+fn block(name: &str) -> &str {
+    let parts = name.split_inclusive('.').map(str::len);
+    let mut end = 0;
+    for part in parts {
+        end += part;
+        if name[..end].bytes().any(|b| b.is_ascii_digit()) {
+            break;
+        }
+    }
+    name[..end].trim_end_matches('.')
+}
+
 /// A tensor's layer: its name without the last part.
 pub(super) fn layer(name: &str) -> &str {
     name.rsplit_once('.').map_or(name, |(layer, _)| layer)
@@ -243,6 +276,27 @@ mod tests {
             linear.compare_trunk(&spec("densenet121", 64, 3, Head::Linear, true), 3).unwrap_err().exit_code(),
             2
         );
+    }
+
+    #[test]
+    fn what_lies_behind_a_head_is_left_out() {
+        let layers = Head::Layers(vec!["layer2.1".into()]);
+        let (whole, cut) = (spec("resnet18", 64, 3, Head::Linear, true), spec("resnet18", 64, 3, layers, true));
+        let mut file = file(&whole);
+        assert!(file.compare_trunk(&cut, 3).unwrap_err().to_string().contains("unexpected: layer3.0.bn1.bias"));
+        file.cut(&cut, &whole);
+        let said = "left out, as they lie behind the layers of --head: layer3, layer4";
+        assert_eq!(file.notes, [said]);
+        let left_out = file.compare_trunk(&cut, 3).unwrap();
+        assert_eq!(
+            left_out.notes,
+            ["head.fc, head.norm: not in the file, started anew", "fc: not in this network, left out"]
+        );
+        // A stranger stays one.
+        file.tensors.insert("layer9.weight".into(), (vec![1], vec![0.0]));
+        file.cut(&cut, &whole);
+        assert!(file.compare_trunk(&cut, 3).unwrap_err().to_string().contains("unexpected: layer9.weight"));
+        assert_eq!(block("Mixed_7b.branch1x1.conv.weight"), "Mixed_7b");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use gatefold_engine::shown::path_text;
+use crate::shown::path_text;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::Serialize;
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use gatefold_engine::file::read_text;
+use crate::read::read_text;
 use serde::{Deserialize, Serialize};
 
 use super::compare::layer;

@@ -127,7 +127,7 @@ fn parts(index: &Path) -> Vec<String> {
     if !index.to_string_lossy().ends_with(".index.json") {
         return vec![];
     }
-    let bytes = gatefold_engine::file::read(index).unwrap_or_default();
+    let bytes = crate::read::read(index).unwrap_or_default();
     super::parts::parts(&bytes).into_iter().flatten().filter(|part| !part.contains(['/', '\\'])).collect()
 }
 
@@ -212,7 +212,7 @@ fn token() -> Option<String> {
     // Where the cache lies elsewhere, the token does not.
     let home = || Some(set(HOME).map_or(dirs::home_dir()?.join(".cache/huggingface"), PathBuf::from));
     let stored = || set("HF_TOKEN_PATH").map(PathBuf::from).or_else(|| home().map(|home| home.join("token")));
-    let read = || stored().and_then(|path| gatefold_engine::file::read_text(&path).ok());
+    let read = || stored().and_then(|path| crate::read::read_text(&path).ok());
     let token = set(TOKEN).or_else(read).map(|token| token.trim().to_owned());
     token.filter(|token| !token.is_empty())
 }
@@ -270,7 +270,7 @@ fn checked(path: PathBuf, notes: Vec<String>) -> Result<Found> {
         if wanted.len() != 64 || !wanted.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             continue;
         }
-        let hash = sha256(&blob).map_err(|e| gatefold_engine::file::cannot_read(&file, &e))?;
+        let hash = sha256(&blob).map_err(|e| crate::read::cannot_read(&file, &e))?;
         if hash != wanted {
             let _ = std::fs::remove_file(&blob);
             let text = format!(

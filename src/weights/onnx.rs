@@ -18,9 +18,9 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::path::Path;
 
+use crate::shown::path_text;
 use gatefold_engine::file::write_atomically;
 use gatefold_engine::ops::window::Window;
-use gatefold_engine::shown::path_text;
 use gatefold_engine::tensor::Tensor;
 use prost::Message;
 use serde::Serialize;
@@ -321,17 +321,14 @@ impl<'a> Export<'a> {
     fn cam(&mut self, header: &Header) -> Result<()> {
         let pooled = |layer: &&Layer| layer.op == Op::GlobalAvgPool && Some(layer.inputs[0]) == self.graph.map;
         let linear = self.graph.layers.iter().find(pooled).zip(self.graph.layers.last());
-        let (Some((pooling, Layer { op: Op::Dense { name }, inputs, .. })), Some(map)) = (linear, self.graph.map)
-        else {
+        let linear = linear.filter(|(pooling, dense)| dense.inputs[..] == [pooling.output]);
+        let (Some((_, Layer { op: Op::Dense { name }, .. })), Some(map)) = (linear, self.graph.map) else {
             let net = &header.net.net;
             return Err(Error::input(format!(
                 "--with-cam: {net}'s head is more than one linear layer on the means of its map, so its heat maps need gradients, which \
                  ONNX has not; leave it out, and use gatefold explain"
             )));
         };
-        if inputs[..] != [pooling.output] {
-            return Err(Error::run("a head with something between pooling and linear layer"));
-        }
         let (shape, rows) = self.tensor(&format!("{name}.weight"))?;
         // What speaks against the second class speaks for the first.
         let against = rows.iter().filter(|_| shape[0] == 1).map(|v| -v);

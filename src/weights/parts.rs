@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use gatefold_engine::file;
+use crate::read::read;
 use serde::Deserialize;
 
 use super::Checkpoint;
@@ -28,7 +28,7 @@ impl Files {
             let source = path.display().to_string();
             let unreadable =
                 |e| Error::input(format!("{what} {source}: cannot be read ({e}); name a safetensors or .pth file"));
-            let bytes = file::read(path).map_err(unreadable)?;
+            let bytes = read(path).map_err(unreadable)?;
             Ok::<_, Error>((source, bytes))
         };
         let (source, bytes) = read(path)?;

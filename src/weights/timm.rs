@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use gatefold_engine::file::read_text;
+use crate::read::read_text;
 use serde::{Deserialize, Serialize};
 
 use super::Header;

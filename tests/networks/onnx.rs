@@ -84,7 +84,7 @@ fn assert_near(what: &str, out: &[f32], reference: &[f32], most: f64) {
 /// Logits of a network, with batch-norms as they are and folded.
 fn assert_logits(net: &str, size: usize, classes: usize, head: Head) {
     let mut header = header(net, size, classes);
-    header.net.head = head;
+    header.net.head = head.clone();
     let model = model(header);
     // Of several pictures, as a single logit may be next to 0.
     let pictures: Vec<Vec<u8>> = (0..4).map(|number| pixels(size, size, number)).collect();
@@ -109,6 +109,7 @@ fn every_network_answers_in_tract_as_here() {
     }
     assert_logits("resnet18", 32, 2, Head::Flatten);
     assert_logits("resnet18", 32, 5, Head::Linear);
+    assert_logits("densenet121", 32, 3, "features.transition1,features.denseblock2".parse().unwrap());
 }
 
 #[test]

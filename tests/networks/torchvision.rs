@@ -33,7 +33,8 @@ type RecordFn = fn(&mut Build, Tensor, &NetConfig) -> gatefold_engine::Result<Re
 /// A case of the file, and the description that must agree with it.
 struct Case {
     name: &'static str,
-    head: Head,
+    /// Flattened, not averaged.
+    flatten: bool,
     record: RecordFn,
     /// As published, not a small variant.
     full: bool,
@@ -43,28 +44,28 @@ struct Case {
 
 const SMALL_DENSENET: DenseNet = DenseNet { growth: 8, blocks: [2, 3, 2, 2], init_features: 16, bottleneck: 4 };
 
-const RESNET_BASIC: Case = small("resnet_basic", Head::Linear, |build, x, config| {
+const RESNET_BASIC: Case = small("resnet_basic", false, |build, x, config| {
     ResNet { block: Block::Basic, layers: [1; 4], width: 6 }.record(build, x, config)
 });
-const RESNET_BOTTLENECK: Case = small("resnet_bottleneck", Head::Linear, |build, x, config| {
+const RESNET_BOTTLENECK: Case = small("resnet_bottleneck", false, |build, x, config| {
     ResNet { block: Block::Bottleneck, layers: [1, 2, 1, 1], width: 4 }.record(build, x, config)
 });
-const DENSENET: Case = small("densenet", Head::Linear, |build, x, config| SMALL_DENSENET.record(build, x, config));
-const DENSENET_FLATTEN: Case = small("densenet_flatten", Head::Flatten, |build, x, config| {
+const DENSENET: Case = small("densenet", false, |build, x, config| SMALL_DENSENET.record(build, x, config));
+const DENSENET_FLATTEN: Case = small("densenet_flatten", true, |build, x, config| {
     DenseNet { growth: 6, init_features: 5, ..SMALL_DENSENET }.record(build, x, config)
 });
 const INCEPTION: Case = Case {
     deep: true,
-    ..small("inception", Head::Linear, |build, x, config| Inception { divisor: 16 }.record(build, x, config))
+    ..small("inception", false, |build, x, config| Inception { divisor: 16 }.record(build, x, config))
 };
 const INCEPTION_AUX: Case = Case { name: "inception_aux", ..INCEPTION };
 
-const fn small(name: &'static str, head: Head, record: RecordFn) -> Case {
-    Case { name, head, record, full: false, deep: false }
+const fn small(name: &'static str, flatten: bool, record: RecordFn) -> Case {
+    Case { name, flatten, record, full: false, deep: false }
 }
 
 const fn full(name: &'static str, record: RecordFn) -> Case {
-    Case { name, head: Head::Linear, record, full: true, deep: true }
+    Case { name, flatten: false, record, full: true, deep: true }
 }
 
 /// The bytes of a file and what they hold.
@@ -172,7 +173,7 @@ fn recorded(case: &Case, truth: &Truth, training: bool) -> (Tape, Tensor, Record
         classes: truth.outputs.max(2),
         dropout: 0.0,
         batch_norm: true,
-        head: case.head,
+        head: if case.flatten { Head::Flatten } else { Head::Linear },
     };
     let net = (case.record)(&mut Build::new(&mut tape, pictures, training), pictures, &config).unwrap();
     (tape, pictures, net)

@@ -1,11 +1,13 @@
 //! Which rows are wanted.
 
-use gatefold_engine::hint::did_you_mean;
 use gatefold_engine::{Error, Result};
 use regex::Regex;
 
 use super::Row;
 use crate::OPS;
+
+/// Names less alike than this are others (Jaro and Winkler's measure, as clap has it for options).
+const ALIKE: f64 = 0.75;
 
 /// Rows of some ops, with names of some form.
 pub struct Selection {
@@ -59,7 +61,10 @@ pub fn known_op(op: &str) -> Result<()> {
     if OPS.contains(&op) {
         return Ok(());
     }
-    let (hint, known) = (did_you_mean(op, OPS), OPS.join(", "));
+    let alike = OPS.iter().map(|known| (strsim::jaro_winkler(op, known), known)).filter(|(alike, _)| *alike > ALIKE);
+    let nearest = alike.max_by(|a, b| a.0.total_cmp(&b.0));
+    let hint = nearest.map_or(String::new(), |(_, known)| format!("; did you mean {known}?"));
+    let known = OPS.join(", ");
     Err(Error::input(format!("--op {op}: there is no such op{hint}; there are: {known}")))
 }
 

@@ -3,8 +3,8 @@
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use crate::shown::path_text;
 use gatefold_engine::file::{AtomicFile, cannot_write};
-use gatefold_engine::shown::path_text;
 
 use super::rows::Row;
 use crate::{Error, Result};

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use gatefold_engine::shown::{for_spreadsheet, path_text};
+use crate::shown::{for_spreadsheet, path_text};
 use serde::Serialize;
 
 use crate::cli::console::{self, percent};
@@ -120,7 +120,7 @@ impl<'a> Rows<'a> {
 /// A row as JSON.
 #[derive(Serialize)]
 struct Prediction<'a> {
-    #[serde(serialize_with = "gatefold_engine::shown::path")]
+    #[serde(serialize_with = "crate::shown::path")]
     path: &'a Path,
     label: Option<&'a str>,
     probability: Option<f32>,

@@ -1,6 +1,6 @@
 //! What was read of what was named, and what not: the list on stderr, and the exit code.
 
-use gatefold_engine::shown::path_text;
+use crate::shown::path_text;
 
 use crate::cli::console;
 use crate::data::{Item, Skipped};

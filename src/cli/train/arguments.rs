@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::hint::quoted;
 use clap::Args;
-use gatefold_engine::hint::quoted;
 
 use crate::cli::GpuArguments;
 use crate::cli::help::{DATA, FINE_TUNING, HARDWARE, OPTIMISER, OUTPUT, SCHEDULE, whole};

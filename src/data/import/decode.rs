@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 
+use crate::read::cannot_read;
 use blake3::Hash;
-use gatefold_engine::file::{cannot_read, cannot_write, sync_folder_of};
+use gatefold_engine::file::{cannot_write, sync_folder_of};
 use image::RgbImage;
 use memmap2::Mmap;
 use rayon::prelude::*;

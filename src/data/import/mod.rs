@@ -14,7 +14,7 @@ pub(crate) mod stage;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use gatefold_engine::file::read_text;
+use crate::read::read_text;
 
 use self::decode::decode;
 use self::job::Job;

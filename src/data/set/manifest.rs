@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::read::cannot_read;
 use blake3::Hash;
-use gatefold_engine::file::{cannot_read, write_atomically};
+use gatefold_engine::file::write_atomically;
 
 use crate::data::set::hash::Parts;
 use crate::data::set::split::{Item, Items, Split, join};

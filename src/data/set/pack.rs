@@ -28,8 +28,9 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::read::{cannot_read, open};
 use blake3::Hash;
-use gatefold_engine::file::{self, cannot_read, cannot_write};
+use gatefold_engine::file::cannot_write;
 use image::RgbImage;
 use memmap2::Mmap;
 use rayon::prelude::*;
@@ -78,7 +79,7 @@ impl Pack {
     /// [`Error::Input`] if the file cannot be read, is no pack, was made by another version, or is cut off.
     pub fn open(path: &Path) -> Result<Self> {
         let shown = path.display();
-        let file = file::open(path).map_err(|e| cannot_read(path, &e))?;
+        let file = open(path).map_err(|e| cannot_read(path, &e))?;
         // SAFETY: the bytes are only read, as plain u8. A pack is never changed in place: a new one is renamed over it,
         // which leaves the mapped one as it is. Against a user who cuts the file off under a running program nothing
         // helps but reading it whole, which a pack is too large for.

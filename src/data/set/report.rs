@@ -3,8 +3,9 @@
 use std::io::Write;
 use std::path::Path;
 
-use gatefold_engine::file::{cannot_read, write_atomically};
-use gatefold_engine::shown::path_text;
+use crate::read::cannot_read;
+use crate::shown::path_text;
+use gatefold_engine::file::write_atomically;
 use serde::{Deserialize, Serialize};
 
 use crate::data::picture::fit::Fit;

@@ -7,8 +7,8 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::hint::quoted;
 use blake3::Hash;
-use gatefold_engine::hint::quoted;
 use serde::{Deserialize, Serialize};
 
 pub use report::SplitReport;

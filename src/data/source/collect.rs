@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use gatefold_engine::hint::did_you_mean;
+use crate::hint::did_you_mean;
 
 use crate::data::set::manifest::Labels;
 use crate::data::set::report::Skipped;

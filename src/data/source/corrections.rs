@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use gatefold_engine::file::cannot_read;
-use gatefold_engine::hint::did_you_mean;
-use gatefold_engine::shown::{from_spreadsheet, path_text};
+use crate::hint::did_you_mean;
+use crate::read::cannot_read;
+use crate::shown::{from_spreadsheet, path_text};
 
 use crate::data::set::report::Skipped;
 use crate::data::source::table::Table;

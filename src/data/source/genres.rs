@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use gatefold_engine::file::{cannot_read, read_text};
+use crate::read::{cannot_read, read_text};
 use lofty::id3::v1::GENRES;
 
 use crate::data::set::nobody::normalise;

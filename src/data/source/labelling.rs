@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use gatefold_engine::hint::{did_you_mean, quoted};
+use crate::hint::{did_you_mean, quoted};
 use serde::{Deserialize, Serialize};
 
 use crate::data::source::spelling::{alike, tidy};

@@ -7,7 +7,7 @@ mod names;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use gatefold_engine::file::cannot_read;
+use crate::read::cannot_read;
 
 pub use self::labels::LabelFinder;
 use crate::data::picture::Pipeline;

@@ -18,9 +18,9 @@ pub(crate) mod walk;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use gatefold_engine::file::cannot_read;
-use gatefold_engine::hint::did_you_mean;
-use gatefold_engine::shown::path_text;
+use crate::hint::did_you_mean;
+use crate::read::cannot_read;
+use crate::shown::path_text;
 use serde::{Deserialize, Serialize};
 
 use self::corrections::Corrections;

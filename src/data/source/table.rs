@@ -6,8 +6,8 @@ mod text;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use gatefold_engine::file::{self, cannot_read};
-use gatefold_engine::hint::did_you_mean;
+use crate::hint::did_you_mean;
+use crate::read::{cannot_read, read};
 
 use self::columns::Chosen;
 use crate::data::set::manifest::not_csv;
@@ -41,7 +41,7 @@ impl Table {
     /// # Errors
     /// [`Error::Input`] if it cannot be read, is no text, has no header, or has a quotation mark that is not closed.
     pub fn open(data: &Path, root: &Path) -> Result<Self> {
-        let bytes = file::read(data).map_err(|e| cannot_read(data, &e))?;
+        let bytes = read(data).map_err(|e| cannot_read(data, &e))?;
         let mut text = text::decoded(data, bytes)?;
         let (delimiter, skipped) = text::delimiter(data, &text);
         text.drain(..skipped);

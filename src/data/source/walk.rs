@@ -6,7 +6,7 @@ use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use gatefold_engine::file::cannot_read;
+use crate::read::cannot_read;
 use walkdir::{DirEntry, WalkDir};
 
 use crate::Result;

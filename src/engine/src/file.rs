@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -64,7 +64,6 @@ pub struct AtomicFile {
     target: PathBuf,
     part: Temporary,
     out: BufWriter<File>,
-    committed: bool,
 }
 
 impl AtomicFile {
@@ -86,7 +85,7 @@ impl AtomicFile {
         // The lock tells `sweep` in another process that this file is still wanted. Where the file system knows no
         // locks, nothing is lost but that.
         let _ = file.try_lock();
-        Ok(Self { target: target.to_path_buf(), part, out: BufWriter::with_capacity(1 << 18, file), committed: false })
+        Ok(Self { target: target.to_path_buf(), part, out: BufWriter::with_capacity(1 << 18, file) })
     }
 
     /// Syncs what was written and puts it in the target's place.
@@ -101,8 +100,7 @@ impl AtomicFile {
         self.out.flush()?;
         self.out.get_ref().sync_all()?;
         fs::rename(&self.part.path, &self.target)?;
-        self.committed = true;
-        sync_folder(folder_of(&self.target))
+        sync_folder_of(&self.target)
     }
 }
 
@@ -124,9 +122,8 @@ impl Seek for AtomicFile {
 
 impl Drop for AtomicFile {
     fn drop(&mut self) {
-        if !self.committed {
-            let _ = fs::remove_file(&self.part.path);
-        }
+        // After a commit there is none any more.
+        let _ = fs::remove_file(&self.part.path);
     }
 }
 
@@ -148,11 +145,9 @@ pub fn cannot_write(path: &Path, cause: &io::Error) -> Error {
     let text = |remedy: &str| format!("{shown}: cannot be written: {cause}{remedy}");
     match cause.kind() {
         io::ErrorKind::IsADirectory => Error::Input(format!("{shown}: is a folder: name a file")),
-        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists if path.is_file() => {
-            Error::Input(format!("{shown}: is a file: name a folder"))
-        }
         io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
-            Error::Input(format!("{shown}: lies in a file: name a folder"))
+            let place = if path.is_file() { "is" } else { "lies in" };
+            Error::Input(format!("{shown}: {place} a file: name a folder"))
         }
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             Error::Input(text("; choose a folder you may write to"))
@@ -189,50 +184,6 @@ pub fn make_folder(folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).map_err(|e| cannot_write(folder, &e))
 }
 
-/// Opens a file to read it. What is no file is refused before it is opened: a pipe or a device might never answer, or never end.
-///
-/// # Errors
-/// What the system says, or that it is no file.
-pub fn open(path: &Path) -> io::Result<File> {
-    let about = fs::metadata(path)?;
-    if about.is_dir() {
-        return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder, not a file"));
-    }
-    if !about.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a pipe, a device or a socket, not a file"));
-    }
-    File::open(path)
-}
-
-/// The bytes of a file.
-///
-/// # Errors
-/// As [`open`].
-pub fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    open(path)?.read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-/// The text of a file.
-///
-/// # Errors
-/// As [`open`], or that it is no text in UTF-8.
-pub fn read_text(path: &Path) -> io::Result<String> {
-    let no_text = |_| io::Error::new(io::ErrorKind::InvalidData, "it is no text in UTF-8");
-    String::from_utf8(read(path)?).map_err(no_text)
-}
-
-/// The error for a file that could not be read.
-pub fn cannot_read(path: &Path, cause: &io::Error) -> Error {
-    let remedy = match cause.kind() {
-        io::ErrorKind::PermissionDenied => "; give yourself the right to read it",
-        io::ErrorKind::NotFound => "; check the path",
-        _ => "",
-    };
-    Error::Input(format!("{}: cannot be read: {cause}{remedy}", path.display()))
-}
-
 fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -240,9 +191,9 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// Makes sure that the name of a file just renamed to `path` survives a power cut.
+/// Makes sure that the name of a file just renamed to `path` survives a power cut. Windows has no such call and needs none.
 pub fn sync_folder_of(path: &Path) -> io::Result<()> {
-    sync_folder(folder_of(path))
+    if cfg!(unix) { File::open(folder_of(path))?.sync_all() } else { Ok(()) }
 }
 
 /// Removes temporary files for `name` that no living process holds.
@@ -256,17 +207,6 @@ fn sweep(folder: &Path, name: &str) {
             let _ = fs::remove_file(entry.path());
         }
     }
-}
-
-/// A rename survives a power cut only once its folder is synced. Windows has no such call and needs none.
-#[cfg(unix)]
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-#[cfg(not(unix))]
-fn sync_folder(_: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 #[cfg(test)]
@@ -343,19 +283,6 @@ mod tests {
         ] {
             assert_eq!(cannot_write(&file, &io::Error::from(kind)).exit_code(), code, "{kind}");
         }
-    }
-
-    #[test]
-    fn only_files_are_read() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a.txt");
-        fs::write(&path, b"text").unwrap();
-        assert_eq!(read_text(&path).unwrap(), "text");
-        fs::write(&path, b"\xff").unwrap();
-        assert!(read_text(&path).unwrap_err().to_string().contains("no text in UTF-8"));
-        assert!(read(dir.path()).unwrap_err().to_string().contains("is a folder, not a file"));
-        #[cfg(unix)]
-        assert!(read(Path::new("/dev/zero")).unwrap_err().to_string().contains("a device or a socket, not a file"));
     }
 
     #[test]

@@ -44,12 +44,10 @@
 pub mod error;
 pub mod file;
 pub mod gpu;
-pub mod hint;
 pub mod ops;
 pub mod panics;
 pub mod params;
 pub mod plan;
-pub mod shown;
 pub mod tape;
 pub mod tensor;
 

@@ -25,15 +25,12 @@ pub enum Arena {
 /// How a parameter starts out.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Init {
+    /// The same everywhere.
     Constant(f32),
     /// Uniform in ±`bound`.
-    Uniform {
-        bound: f32,
-    },
+    Uniform { bound: f32 },
     /// Normal with mean 0.
-    Normal {
-        std: f32,
-    },
+    Normal { std: f32 },
 }
 
 /// How a parameter is laid out on disk, where names and layouts are PyTorch's.
@@ -253,16 +250,7 @@ impl ParameterStore {
     /// # Errors
     /// Out of memory.
     pub fn new(gpu: &Gpu, spec: &Spec, training: bool) -> Result<Self> {
-        let mut store = Self {
-            spec: spec.clone(),
-            parameters: gpu.buffer("parameters", 4 * spec.parameter_words as u64)?,
-            state: gpu.buffer("running statistics", 4 * spec.state_words as u64)?,
-            training: None,
-        };
-        if training {
-            store.train(gpu, 0)?;
-        }
-        Ok(store)
+        Self::make(gpu, spec, training.then_some(0))
     }
 
     /// Makes zeroed buffers for training with the first `frozen_words` words of the parameters frozen: they have neither
@@ -272,16 +260,23 @@ impl ParameterStore {
     /// # Errors
     /// Out of memory.
     pub fn for_training(gpu: &Gpu, spec: &Spec, frozen_words: usize) -> Result<Self> {
-        let mut store = Self::new(gpu, spec, false)?;
-        store.train(gpu, frozen_words)?;
-        Ok(store)
+        Self::make(gpu, spec, Some(frozen_words))
     }
 
-    fn train(&mut self, gpu: &Gpu, frozen: usize) -> Result<()> {
-        let bytes = 4 * (self.spec.parameter_words - frozen) as u64;
-        let buffers = [gpu.buffer("gradients", bytes)?, gpu.buffer("moment 1", bytes)?, gpu.buffer("moment 2", bytes)?];
-        self.training = Some(Training { frozen, buffers });
-        Ok(())
+    /// With gradients and moments of what is behind the `frozen` words, if that is told.
+    fn make(gpu: &Gpu, spec: &Spec, frozen: Option<usize>) -> Result<Self> {
+        let buffer = |label: &str, words: usize| gpu.buffer(label, 4 * words as u64);
+        let train = |frozen: usize| {
+            let trained = |label: &str| buffer(label, spec.parameter_words - frozen);
+            let buffers = [trained("gradients")?, trained("moment 1")?, trained("moment 2")?];
+            Ok(Training { frozen, buffers })
+        };
+        Ok(Self {
+            spec: spec.clone(),
+            parameters: buffer("parameters", spec.parameter_words)?,
+            state: buffer("running statistics", spec.state_words)?,
+            training: frozen.map(train).transpose()?,
+        })
     }
 
     pub fn spec(&self) -> &Spec {

@@ -5,12 +5,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use crate::gpu::{AdapterSummary, BufferPool, Gpu, Kernel, MemoryUse, Pipeline};
+use crate::gpu::{AdapterSummary, BufferPool, Gpu, Kernel, Mapping, MemoryUse, Pipeline, mapping};
 use crate::params::{Arena, ParameterStore};
-use crate::tape::{Access, Home, Launch, Tape, Word};
+use crate::tape::{Home, Launch, Tape, Word};
 use crate::tensor::Tensor;
 use crate::{Error, Result};
 
@@ -97,7 +97,7 @@ pub struct Ticket {
     run: f32,
     cost: f64,
     submitted: Instant,
-    mapped: mpsc::Receiver<Result<(), wgpu::BufferAsyncError>>,
+    mapped: Mapping,
 }
 
 /// What a run left in the kept values.
@@ -120,25 +120,18 @@ pub fn launches_needed(tape: &Tape, adapter: &AdapterSummary) -> Result<Vec<bool
 /// # Errors
 /// If no kernel can run.
 pub fn taken<'a>(tape: &'a Tape, adapter: &AdapterSummary, choice: Choice) -> Result<Vec<Option<&'a Kernel>>> {
-    let kernels = tape.launches.iter().map(|launch| choose(tape, launch, adapter, choice));
-    let kernels = kernels.collect::<Result<Vec<_>>>()?;
-    let needed = needed(tape, &kernels);
-    Ok(kernels.into_iter().zip(needed).map(|(kernel, needed)| needed.then_some(kernel)).collect())
-}
-
-/// Which launches have to run: all but those whose statistics the kernel of a launch before keeps.
-fn needed(tape: &Tape, kernels: &[&Kernel]) -> Vec<bool> {
     let mut kept = HashSet::new();
-    let launches = tape.launches.iter().zip(kernels);
-    let needed = launches.map(|(launch, kernel)| {
-        let writes = launch.operands.iter().filter(|(_, access)| *access == Access::Write).map(|(tensor, _)| tensor.id);
+    let kernels = tape.launches.iter().map(|launch| {
+        let kernel = choose(tape, launch, adapter, choice)?;
+        let mut written = launch.writes().map(|tensor| tensor.id);
         if kernel.keeps_statistics {
-            kept.extend(writes);
-            return true;
+            kept.extend(written);
+            return Ok(Some(kernel));
         }
-        !(launch.elidable && writes.clone().all(|id| kept.contains(&id)))
+        let is_kept = launch.elidable && written.all(|id| kept.contains(&id));
+        Ok((!is_kept).then_some(kernel))
     });
-    needed.collect()
+    kernels.collect()
 }
 
 impl Plan {
@@ -197,7 +190,7 @@ impl Plan {
         let staging = [gpu.staging(read_back)?, gpu.staging(read_back)?];
         let (marks, pace) = (Marks::new(gpu)?, Mutex::new(Pace::new(gpu)));
         let views = (0..tape.values.len())
-            .map(|id| (id, tape.view(Tensor { id, shape: tape.values[id].shape })))
+            .map(|id| (id, tape.view(tape.whole(id))))
             .filter(|(_, view)| host.contains_key(&view.root))
             .collect();
         let (gpu, memory) = (Arc::clone(gpu), allocation.memory());
@@ -230,41 +223,28 @@ impl Plan {
         let before = |launch: usize| taken[..launch].iter().flatten().count();
         let phases = tape.phases().into_iter().map(|phase| before(phase.start)..before(phase.end)).collect();
         let launches = (0..).zip(&tape.launches).zip(taken);
-        let kernels: Vec<_> = launches.filter_map(|((i, launch), kernel)| Some((i, (launch, kernel?)))).collect();
-        let parts: Vec<Vec<Kernel>> =
-            kernels.iter().map(|(_, (launch, kernel))| pace::in_parts(gpu, tape, launch, kernel)).collect();
-        let launched = kernels.iter().zip(&parts);
-        let wanted: Vec<_> = launched
-            .flat_map(|((_, (launch, _)), parts)| parts.iter().map(|part| (part, tape.bindings(launch, part))))
-            .collect();
+        let kernels = launches.filter_map(|((i, launch), kernel)| Some((i, launch, kernel?)));
+        let in_parts = |(i, launch, kernel)| (i, launch, kernel, pace::in_parts(gpu, tape, launch, kernel));
+        let launched: Vec<(u64, &Launch, &Kernel, Vec<Kernel>)> = kernels.map(in_parts).collect();
+        let parts = launched.iter().flat_map(|(_, launch, _, parts)| parts.iter().map(move |part| (*launch, part)));
+        let wanted: Vec<_> = parts.map(|(launch, part)| (part, tape.bindings(launch, part))).collect();
         gpu.compile_all(&wanted)?;
 
-        let uniforms: Vec<u32> = tape.launches.iter().flat_map(|launch| uniform_block(tape, launch)).collect();
-        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
-        let uniform_buffer = gpu.buffer_for("uniform blocks", 4 * uniforms.len() as u64, usage)?;
-        gpu.queue.write_buffer(&uniform_buffer, 0, bytemuck::cast_slice(&uniforms));
-
-        let mut steps = Vec::with_capacity(kernels.len());
-        for ((i, (launch, kernel)), parts) in kernels.into_iter().zip(&parts) {
+        let uniforms = uniform_blocks(gpu, "uniform blocks", tape, &tape.launches)?;
+        let mut steps = Vec::with_capacity(launched.len());
+        for (i, launch, kernel, parts) in launched {
             let dispatches = parts.iter().map(|part| Dispatch::new(gpu, tape, launch, part));
             let dispatches = dispatches.collect::<Result<Vec<_>>>()?;
             let block = wgpu::BufferBinding {
-                buffer: &uniform_buffer,
-                offset: i as u64 * BLOCK_BYTES,
+                buffer: &uniforms,
+                offset: i * BLOCK_BYTES,
                 size: wgpu::BufferSize::new(BLOCK_BYTES),
             };
-            let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(block) }];
-            for (binding, &(tensor, _)) in (1..).zip(launch.operands_of(kernel)) {
-                let resource = wgpu::BindingResource::Buffer(binding_of(tape, store, buffers, tensor)?);
-                entries.push(wgpu::BindGroupEntry { binding, resource });
-            }
-            let label = launch.label();
-            let descriptor = wgpu::BindGroupDescriptor {
-                label: Some(&label),
-                layout: &dispatches[0].pipeline.layout,
-                entries: &entries,
-            };
-            let bind_group = gpu.guarded(&label, || gpu.device.create_bind_group(&descriptor))?;
+            let operands = launch.operands_of(kernel).iter();
+            let bound = operands.map(|&(tensor, _)| binding_of(tape, store, buffers, tensor));
+            let bound = bound.collect::<Result<Vec<_>>>()?;
+            let resources = std::iter::once(block).chain(bound).map(wgpu::BindingResource::Buffer);
+            let bind_group = gpu.bind(&launch.label(), &dispatches[0].pipeline, resources)?;
             let Launch { op, pass, flops, .. } = *launch;
             let (bytes, shape) = (tape.bytes_moved(launch), launch.shape());
             let variant = kernel.variant();
@@ -351,11 +331,7 @@ impl Plan {
         }
         let submission = last.ok_or_else(|| Error::run("a run of no submission"))?;
         self.turn = 1 - self.turn;
-        let (sender, mapped) = mpsc::channel();
-        self.staging[staging].slice(..).map_async(wgpu::MapMode::Read, move |result| {
-            // The ticket may be gone after an error elsewhere; then nobody waits for this.
-            let _ = sender.send(result);
-        });
+        let mapped = mapping(&self.staging[staging]);
         Ok(Ticket { staging, submission, submissions, run, cost: costs.iter().sum(), submitted, mapped })
     }
 
@@ -429,6 +405,15 @@ fn uniform_block(tape: &Tape, launch: &Launch) -> [u32; BLOCK_BYTES as usize / 4
         };
     }
     block
+}
+
+/// A buffer with the uniform blocks of some launches.
+fn uniform_blocks(gpu: &Gpu, label: &str, tape: &Tape, launches: &[Launch]) -> Result<wgpu::Buffer> {
+    let words: Vec<u32> = launches.iter().flat_map(|launch| uniform_block(tape, launch)).collect();
+    let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+    let buffer = gpu.buffer_for(label, 4 * words.len() as u64, usage)?;
+    gpu.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(&words));
+    Ok(buffer)
 }
 
 /// The buffer range a kernel sees: the whole storage of a value, or just the parameter's own part of an arena.

@@ -189,13 +189,13 @@ impl Tape {
 
     /// Keeps a value in full precision after all, and its gradient, which must not have been recorded yet.
     pub fn keep_full(&mut self, tensor: Tensor) {
-        let root = self.view(tensor).root;
+        let root = self.root(tensor);
         self.values[root].half = false;
     }
 
     /// Whether a value is kept in half precision.
     pub fn is_half(&self, tensor: Tensor) -> bool {
-        self.values[self.view(tensor).root].half
+        self.values[self.root(tensor)].half
     }
 
     /// Bytes of a value's numbers.
@@ -282,8 +282,7 @@ impl Tape {
 
     /// The same words under another shape; `None` if the value is a slice, whose words are not dense.
     pub fn alias(&mut self, of: Tensor, shape: Shape) -> Option<Tensor> {
-        let view = self.view(of);
-        if shape.len() != of.shape.len() || view.offset != 0 || view.stride != of.shape.c {
+        if shape.len() != of.shape.len() || self.is_slice(of) {
             return None;
         }
         self.values[of.id].dense = true;
@@ -375,7 +374,7 @@ impl Tape {
 
     /// Keeps a value readable after each run.
     pub fn keep(&mut self, tensor: Tensor) {
-        let root = self.view(tensor).root;
+        let root = self.root(tensor);
         if self.values[root].home == Home::Own {
             self.values[root].home = Home::Result;
         }
@@ -433,20 +432,29 @@ impl Tape {
 
     pub(crate) fn view(&self, tensor: Tensor) -> View {
         let value = &self.values[tensor.id];
-        let parent = |id: usize| self.view(Tensor { id, shape: self.values[id].shape });
         match value.home {
             Home::Slice { of, channel } => {
-                let view = parent(of);
+                let view = self.view(self.whole(of));
                 View { offset: view.offset + channel, ..view }
             }
-            Home::Alias { of } => View { stride: value.shape.c, ..parent(of) },
+            Home::Alias { of } => View { stride: value.shape.c, ..self.view(self.whole(of)) },
             _ => View { root: tensor.id, offset: 0, stride: value.shape.c },
         }
     }
 
+    /// The value that owns a value's storage.
+    pub(crate) fn root(&self, tensor: Tensor) -> usize {
+        self.view(tensor).root
+    }
+
+    /// The value of this number, all of it.
+    pub(crate) fn whole(&self, id: usize) -> Tensor {
+        Tensor { id, shape: self.values[id].shape }
+    }
+
     /// Whether two values lie in one buffer.
     pub(crate) fn share_storage(&self, a: Tensor, b: Tensor) -> bool {
-        self.view(a).root == self.view(b).root
+        self.root(a) == self.root(b)
     }
 
     /// Makes `part` a slice of `whole`, if nothing forbids it: storage of its own that nobody relies on being dense, and
@@ -458,10 +466,7 @@ impl Tape {
         }
         let merged = [part.id, whole.id];
         let conflict = self.launches.iter().any(|launch| {
-            let touches = |access| {
-                let mut operands = launch.operands.iter();
-                operands.any(|&(t, a)| a == access && merged.contains(&self.view(t).root))
-            };
+            let touches = |access| launch.touched(access).any(|t| merged.contains(&self.root(t)));
             touches(Access::Read) && touches(Access::Write)
         });
         if !conflict {

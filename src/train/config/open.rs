@@ -12,7 +12,7 @@ pub struct Open {
     pub epochs: bool,
     /// To be found by [trial](crate::train::Trainer::try_rates) before the first step.
     pub lr: bool,
-    /// How weights to start from are trained further: which layers, at which rates, on which changes of the pictures.
+    /// How weights to start from are trained further: which head, which layers, at which rates, on which changes of the pictures.
     pub tuning: bool,
 }
 
@@ -48,6 +48,7 @@ impl Open {
     /// `config` with what [`Self::tuning`] is about as `other` has it.
     pub fn tuned_as(config: Config, other: &Config) -> Config {
         Config {
+            head: other.head.clone(),
             freeze: other.freeze.clone(),
             freeze_statistics: other.freeze_statistics,
             views: other.views,

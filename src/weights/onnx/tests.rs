@@ -218,9 +218,10 @@ fn every_network_answers_as_the_engine_does() {
         ("resnet18", 32, 3, Head::Flatten),
         ("resnet50", 32, 2, Head::Linear),
         ("densenet121", 32, 3, Head::Linear),
+        ("resnet18", 32, 3, Head::Layers(vec!["layer2.0".into(), "layer3.1".into()])),
         ("inception_v3", 75, 4, Head::Linear),
     ] {
-        let file = drawn(net, size, classes, head);
+        let file = drawn(net, size, classes, head.clone());
         let header = file.header.as_ref().unwrap();
         let pixels: Vec<u8> = (0..size * size * 3).map(|n| (n * 37 % 251) as u8).collect();
         let logits = engines_logits(&gpu, &file, &pixels).unwrap();
@@ -246,7 +247,8 @@ fn every_network_answers_as_the_engine_does() {
                 let (shape, heat) = &values["cam"];
                 assert!(shape[1] == classes && heat.iter().all(|v| (0.0..=1.0).contains(v)), "{net}");
             }
-            if fold && !net.starts_with("dense") && net != "prognet" {
+            // A head's batch-norm stands behind no convolution.
+            if fold && !net.starts_with("dense") && net != "prognet" && head.layers().is_empty() {
                 let nodes = &onnx.graph.as_ref().unwrap().node;
                 assert!(nodes.iter().all(|node| node.op_type != "BatchNormalization"), "{net}");
             }
@@ -259,6 +261,8 @@ fn what_the_graph_cannot_do_is_refused() {
     let refusal = |file: &Checkpoint, options| file.onnx(options).unwrap_err().to_string();
     let said = refusal(&drawn("prognet", 64, 3, Head::Linear), Options { cam: true, ..Options::default() });
     assert!(said.contains("--with-cam: prognet's head") && said.contains("gatefold explain"), "{said}");
+    let layers = drawn("resnet18", 32, 3, Head::Layers(vec!["layer3.1".into()]));
+    assert!(refusal(&layers, Options { cam: true, ..Options::default() }).contains("--with-cam: resnet18's head"));
     let mut file = drawn("small", 32, 3, Head::Linear);
     let preprocessing = Options { preprocessing: true, ..Options::default() };
     file.header.as_mut().unwrap().fit = Fit::Lanczos;

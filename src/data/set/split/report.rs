@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use gatefold_engine::shown::escaped;
+use crate::shown::escaped;
 
 use super::{Items, Split, join};
 

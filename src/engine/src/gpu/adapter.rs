@@ -10,7 +10,7 @@ use super::{Switch, Switches};
 use crate::{Error, Result};
 
 /// What there is to know of an adapter, for people and for the planner. Sizes are bytes.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct AdapterSummary {
     pub index: usize,
     pub name: String,
@@ -53,28 +53,16 @@ impl AdapterSummary {
     pub fn weakest() -> Self {
         let limits = wgpu::Limits::default();
         Self {
-            index: 0,
             name: "the weakest GPU".to_owned(),
             backend: wgpu::Backend::Vulkan.to_str().to_owned(),
             kind: "discrete GPU".to_owned(),
-            driver: String::new(),
-            software: false,
-            lavapipe: false,
             max_binding_bytes: limits.max_storage_buffer_binding_size,
             max_buffer_bytes: limits.max_buffer_size,
-            free_bytes: None,
             workgroup_memory_bytes: limits.max_compute_workgroup_storage_size,
             max_invocations: limits.max_compute_invocations_per_workgroup,
             subgroup_min: 4,
             subgroup_max: 128,
-            subgroup_operations: false,
-            int64: false,
-            f16: false,
-            timestamps: false,
-            cooperative_matrix: None,
-            without: BTreeSet::new(),
-            pretended: false,
-            refused: BTreeSet::new(),
+            ..Self::default()
         }
     }
 
@@ -112,16 +100,9 @@ fn instance() -> wgpu::Instance {
     wgpu::Instance::new(descriptor)
 }
 
-fn enumerate(switches: &Switches) -> Vec<(wgpu::Adapter, AdapterSummary)> {
-    let adapters = pollster::block_on(instance().enumerate_adapters(BACKENDS));
-    adapters
-        .into_iter()
-        .enumerate()
-        .map(|(index, adapter)| {
-            let summary = summarise(index, &adapter, switches);
-            (adapter, summary)
-        })
-        .collect()
+fn enumerate(switches: &Switches) -> (Vec<AdapterSummary>, Vec<wgpu::Adapter>) {
+    let adapters = pollster::block_on(instance().enumerate_adapters(BACKENDS)).into_iter().enumerate();
+    adapters.map(|(index, adapter)| (summarise(index, &adapter, switches), adapter)).unzip()
 }
 
 /// What an adapter is, with what is switched off.
@@ -186,7 +167,7 @@ fn side(form: &wgpu::CooperativeMatrixProperties) -> Option<u32> {
 /// # Errors
 /// [`Error::Input`] if the environment switches off what there is not.
 pub fn list() -> Result<(Vec<AdapterSummary>, Option<usize>)> {
-    let all: Vec<_> = enumerate(&Switches::from_environment()?).into_iter().map(|(_, summary)| summary).collect();
+    let (all, _) = enumerate(&Switches::from_environment()?);
     let best = best(&all);
     Ok((all, best))
 }
@@ -214,27 +195,24 @@ pub fn no_adapter() -> Error {
 
 /// Finds the adapter that `wanted` names.
 pub(super) fn choose(wanted: Option<&str>, switches: &Switches) -> Result<(wgpu::Adapter, AdapterSummary)> {
-    let mut all = enumerate(switches);
-    let summaries: Vec<_> = all.iter().map(|(_, summary)| summary.clone()).collect();
+    let (mut summaries, mut adapters) = enumerate(switches);
     let index = pick(&summaries, wanted)?;
-    Ok(all.swap_remove(index))
+    Ok((adapters.swap_remove(index), summaries.swap_remove(index)))
 }
 
 fn pick(all: &[AdapterSummary], wanted: Option<&str>) -> Result<usize> {
-    let Some(default) = best(all) else {
-        return Err(no_adapter());
-    };
+    let default = best(all).ok_or_else(no_adapter)?;
     let Some(wanted) = wanted else { return Ok(default) };
-    let choices = || all.iter().map(|a| format!("{} {}", a.index, a.name)).collect::<Vec<_>>().join(", ");
-    if let Ok(index) = wanted.parse::<usize>() {
-        if index < all.len() {
-            return Ok(index);
+    let (found, why) = match wanted.parse::<usize>() {
+        Ok(index) => (all.get(index), "there is no such index"),
+        Err(_) => {
+            let matches = |a: &&AdapterSummary| a.name.to_lowercase().contains(&wanted.to_lowercase());
+            (all.iter().find(matches), "no adapter has that in its name")
         }
-        return Err(Error::input(format!("adapter {wanted}: there is no such index; there are: {}", choices())));
-    }
-    let matches = |a: &&AdapterSummary| a.name.to_lowercase().contains(&wanted.to_lowercase());
-    all.iter().find(matches).map(|a| a.index).ok_or_else(|| {
-        Error::input(format!("adapter {wanted}: no adapter has that in its name; there are: {}", choices()))
+    };
+    found.map(|a| a.index).ok_or_else(|| {
+        let choices = all.iter().map(|a| format!("{} {}", a.index, a.name)).collect::<Vec<_>>().join(", ");
+        Error::input(format!("adapter {wanted}: {why}; there are: {choices}"))
     })
 }
 

@@ -169,7 +169,7 @@ impl Attempts {
     }
 
     fn file(&self) -> Option<PathBuf> {
-        self.place.as_ref().map(refused_file)
+        self.place.as_ref().map(|(folder, name)| folder.join(format!("refused-{name}.json")))
     }
 
     fn save(&self, refused: &Refused) {
@@ -182,10 +182,6 @@ impl Attempts {
         let _ =
             serde_json::to_string_pretty(refused).map(|text| write_atomically(&file, |out| writeln!(out, "{text}")));
     }
-}
-
-fn refused_file((folder, name): &(PathBuf, String)) -> PathBuf {
-    folder.join(format!("refused-{name}.json"))
 }
 
 /// Attempts whose process is gone; their files too.

@@ -1,6 +1,6 @@
 //! Buffers: making them with out-of-memory as an error, sharing them between plans, reading them back.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, mpsc};
 
 use super::Gpu;
 use crate::{Error, Result};
@@ -98,11 +98,12 @@ impl Gpu {
         // Last of all, to tell that it was not given up in silence; see `plan::marks`.
         encoder.copy_buffer_to_buffer(&self.mark, 0, &staging, bytes, MARK.len() as u64);
         self.submit(encoder.finish());
-        let mut copy = self.collect(&staging, bytes + MARK.len() as u64)?;
-        if copy.split_off(bytes as usize) != MARK {
-            return Err(self.gave_up(1, 1));
-        }
-        Ok(copy)
+        let mapping = mapping(&staging);
+        self.wait()?;
+        self.mapped(&mapping)?;
+        let view = staging.slice(..).get_mapped_range().map_err(|e| self.fault(e))?;
+        let (copy, mark) = view.split_at(bytes as usize);
+        if mark.starts_with(&MARK) { Ok(copy.to_vec()) } else { Err(self.gave_up(1, 1)) }
     }
 
     /// Bytes that the device's buffers take now, as its allocator counts them; `None` where it does not tell.
@@ -119,19 +120,17 @@ impl Gpu {
     pub(crate) fn staging(&self, bytes: u64) -> Result<wgpu::Buffer> {
         self.buffer_for("read-back", bytes, wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ)
     }
+}
 
-    /// Waits for the device and takes the first `bytes` bytes of a staging buffer.
-    pub(crate) fn collect(&self, staging: &wgpu::Buffer, bytes: u64) -> Result<Vec<u8>> {
-        let (sender, receiver) = std::sync::mpsc::channel();
-        staging.slice(0..bytes).map_async(wgpu::MapMode::Read, move |result| {
-            // The receiver waits below; should it be gone, nobody needs the answer.
-            let _ = sender.send(result);
-        });
-        self.wait()?;
-        self.mapped(&receiver)?;
-        let view = staging.slice(0..bytes).get_mapped_range();
-        let copy = view.map(|view| view.to_vec()).map_err(|e| self.fault(e));
-        staging.unmap();
-        copy
-    }
+/// The answer to the wish to read a staging buffer; see [`Gpu::mapped`].
+pub(crate) type Mapping = mpsc::Receiver<Result<(), wgpu::BufferAsyncError>>;
+
+/// Asks for a staging buffer to be readable once all that was submitted before is done.
+pub(crate) fn mapping(staging: &wgpu::Buffer) -> Mapping {
+    let (sender, receiver) = mpsc::channel();
+    staging.slice(..).map_async(wgpu::MapMode::Read, move |result| {
+        // The receiver may be gone after an error elsewhere; then nobody waits for this.
+        let _ = sender.send(result);
+    });
+    receiver
 }

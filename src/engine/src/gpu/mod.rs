@@ -18,7 +18,7 @@ mod timing;
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use adapter::{AdapterSummary, list, no_adapter};
@@ -26,8 +26,8 @@ pub(crate) use attempts::Attempt;
 pub use compiled::cache_folder;
 pub use kernel::{Binding, Kernel, Pipeline, QUOTIENTS, Requirements, fold};
 pub use layers::quieten_layers;
-pub(crate) use memory::take_fitting;
 pub use memory::{BufferPool, MemoryUse};
+pub(crate) use memory::{Mapping, mapping, take_fitting};
 pub(crate) use shader::shader;
 pub use shader::{Shader, compose, fingerprint, shaders_from};
 pub use storage::{store_as_half, store_in_pairs};
@@ -64,7 +64,8 @@ pub struct Gpu {
     faults: faults::Faults,
     attempts: attempts::Attempts,
     notes: Vec<String>,
-    slow: bool,
+    /// Whether work is cut as for a slow device, whatever it takes.
+    pub(crate) slow: bool,
     /// Holds [`memory::MARK`].
     mark: wgpu::Buffer,
 }
@@ -158,11 +159,6 @@ impl Gpu {
         &self.notes
     }
 
-    /// Whether work is cut as for a slow device, whatever it takes.
-    pub(crate) fn is_slow(&self) -> bool {
-        self.slow
-    }
-
     /// Whether kernels move [`vec2<u64>`](store_in_pairs) where their files say `vec4<f32>`.
     fn stores_in_pairs(&self) -> bool {
         self.summary.lavapipe && self.summary.int64 && !self.checked
@@ -231,7 +227,7 @@ impl Gpu {
 
     /// The answer to a mapping whose submission has been waited for. Where threads share a device, the one that polls hands out
     /// the answers of all, so ours can come a moment after the wait.
-    pub(crate) fn mapped(&self, answer: &mpsc::Receiver<Result<(), wgpu::BufferAsyncError>>) -> Result<()> {
+    pub(crate) fn mapped(&self, answer: &Mapping) -> Result<()> {
         match answer.recv_timeout(HANDOVER) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(e)) => Err(self.fault(format!("cannot read results back ({e})"))),
@@ -242,6 +238,19 @@ impl Gpu {
     fn turn(&self) -> MutexGuard<'_, ()> {
         // There is nothing behind it that a panic could have left half done.
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Binds resources to a pipeline, from binding 0 on.
+    pub(crate) fn bind<'a>(
+        &self,
+        label: &str,
+        pipeline: &Pipeline,
+        resources: impl IntoIterator<Item = wgpu::BindingResource<'a>>,
+    ) -> Result<wgpu::BindGroup> {
+        let entries = (0..).zip(resources).map(|(binding, resource)| wgpu::BindGroupEntry { binding, resource });
+        let entries: Vec<_> = entries.collect();
+        let descriptor = wgpu::BindGroupDescriptor { label: Some(label), layout: &pipeline.layout, entries: &entries };
+        self.guarded(label, || self.device.create_bind_group(&descriptor))
     }
 
     /// Submits commands.

@@ -46,26 +46,18 @@ impl Switch {
 
     /// Its name in `GATEFOLD_WITHOUT` and in messages.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Matrix => "matrix",
-            Self::F16 => "f16",
-            Self::Int64 => "int64",
-            Self::Subgroup => "subgroup",
-            Self::Timestamps => "timestamps",
-            Self::PipelineCache => "pipeline-cache",
-            Self::LargeLimits => "large-limits",
-        }
+        self.name_and_feature().0
     }
 
-    fn features(self) -> wgpu::Features {
+    fn name_and_feature(self) -> (&'static str, wgpu::Features) {
         match self {
-            Self::Matrix => wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX,
-            Self::F16 => wgpu::Features::SHADER_F16,
-            Self::Int64 => wgpu::Features::SHADER_INT64,
-            Self::Subgroup => wgpu::Features::SUBGROUP,
-            Self::Timestamps => wgpu::Features::TIMESTAMP_QUERY,
-            Self::PipelineCache => wgpu::Features::PIPELINE_CACHE,
-            Self::LargeLimits => wgpu::Features::empty(),
+            Self::Matrix => ("matrix", wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX),
+            Self::F16 => ("f16", wgpu::Features::SHADER_F16),
+            Self::Int64 => ("int64", wgpu::Features::SHADER_INT64),
+            Self::Subgroup => ("subgroup", wgpu::Features::SUBGROUP),
+            Self::Timestamps => ("timestamps", wgpu::Features::TIMESTAMP_QUERY),
+            Self::PipelineCache => ("pipeline-cache", wgpu::Features::PIPELINE_CACHE),
+            Self::LargeLimits => ("large-limits", wgpu::Features::empty()),
         }
     }
 }
@@ -115,11 +107,9 @@ impl Switches {
 
     /// What an adapter has of the features that the engine can use.
     pub(super) fn features(&self, adapter: &wgpu::Adapter) -> wgpu::Features {
-        let union = |switches: &mut dyn Iterator<Item = Switch>| {
-            switches.fold(wgpu::Features::empty(), |all, switch| all | switch.features())
-        };
-        let wanted = union(&mut Switch::ALL.into_iter());
-        (adapter.features() & wanted).difference(union(&mut self.without.iter().copied()))
+        let wanted = Switch::ALL.into_iter().filter(|switch| !self.without.contains(switch));
+        let features = wanted.map(|switch| switch.name_and_feature().1);
+        adapter.features() & features.fold(wgpu::Features::empty(), wgpu::Features::union)
     }
 
     pub(super) fn limits(&self, adapter: &wgpu::Adapter) -> wgpu::Limits {

@@ -11,16 +11,7 @@ use crate::{Result, shader};
 /// If the shapes differ.
 pub fn add(tape: &mut Tape, a: Tensor, b: Tensor) -> Result<Tensor> {
     let y = forward(tape, a, b, false)?;
-    tape.on_backward(&[a, b], move |tape| {
-        let Some(dy) = tape.grad(y)? else { return Ok(()) };
-        for x in [a, b] {
-            if tape.requires_grad(x) {
-                let dx = tape.grad_destination(x)?;
-                tape.copy_into(dy, dx);
-            }
-        }
-        Ok(())
-    });
+    tape.on_backward(&[a, b], move |tape| [a, b].into_iter().try_for_each(|x| tape.pass_back(x, y, Tape::copy_into)));
     Ok(y)
 }
 
@@ -49,12 +40,8 @@ fn backward(tape: &mut Tape, a: Tensor, b: Tensor, y: Tensor) -> Result<()> {
     // One launch writes two buffers: two different ones, both wanted.
     let both = tape.requires_grad(a) && tape.requires_grad(b) && !tape.share_storage(a, b);
     if !both {
-        for x in [a, b] {
-            if tape.requires_grad(x) {
-                relu::backward(tape, x, y)?;
-            }
-        }
-        return Ok(());
+        let rectified = |tape: &mut Tape, dy, dx| relu::backward(tape, y, dy, dx);
+        return [a, b].into_iter().try_for_each(|x| tape.pass_back(x, y, rectified));
     }
     let Some(dy) = tape.grad(y)? else { return Ok(()) };
     let [da, db] = [tape.grad_destination(a)?, tape.grad_destination(b)?];

@@ -2,7 +2,7 @@
 
 use super::window::Window;
 use crate::gpu::Kernel;
-use crate::tape::{Launch, Tape};
+use crate::tape::{GradDestination, Launch, Tape};
 use crate::tensor::Tensor;
 use crate::{Result, shader};
 
@@ -17,27 +17,25 @@ pub fn avg_pool(tape: &mut Tape, x: Tensor, window: Window, count_padding: bool)
     let tiles = shape.n * shape.h.div_ceil(2) * shape.w.div_ceil(2);
     let launch = Launch::new("avg_pool", "forward").read(x).write(y);
     let launch = launch.u32(tiles).u32(x.shape.h).u32(x.shape.w).u32(shape.h).u32(shape.w);
-    let launch = launch.view(x).view(y).flops(shape.len() * window.kernel[0] * window.kernel[1]);
+    let launch = launch.view(x).view(y).flops(shape.len() * window.area());
     let shader = shader!("avg_pool/forward.wgsl");
     tape.launch(launch.both_widths(x.shape.c, |channels| {
-        let kernel = Kernel::per_item(shader, tiles * channels).constant("COUNT_PADDING", i64::from(count_padding));
+        let kernel = Kernel::per_item(shader, tiles * channels).constant("COUNT_PADDING", count_padding);
         window.forward(kernel, shape)
     }));
-    tape.on_backward(&[x], move |tape| backward(tape, x, y, window, count_padding));
+    tape.on_gradient(x, y, move |tape, dy, dx| backward(tape, dy, dx, window, count_padding));
     Ok(y)
 }
 
-fn backward(tape: &mut Tape, x: Tensor, y: Tensor, window: Window, count_padding: bool) -> Result<()> {
-    let Some(dy) = tape.grad(y)? else { return Ok(()) };
-    let dx = tape.grad_destination(x)?;
-    let squares = window.square_count(x.shape);
+fn backward(tape: &mut Tape, dy: Tensor, dx: GradDestination, window: Window, count_padding: bool) {
+    let (x, y) = (dx.tensor.shape, dy.shape);
+    let squares = window.square_count(x);
     let launch = Launch::new("avg_pool", "backward").read(dy).write(dx.tensor);
-    let launch = launch.u32(squares).u32(x.shape.h).u32(x.shape.w).u32(y.shape.h).u32(y.shape.w);
-    let launch = launch.view(dy).view(dx.tensor).flops(y.shape.len() * window.kernel[0] * window.kernel[1]);
+    let launch = launch.u32(squares).u32(x.h).u32(x.w).u32(y.h).u32(y.w);
+    let launch = launch.view(dy).view(dx.tensor).flops(y.len() * window.area());
     let shader = shader!("avg_pool/backward.wgsl");
-    tape.launch(launch.both_widths(x.shape.c, |channels| {
-        let kernel = Kernel::per_item(shader, squares * channels).constant("COUNT_PADDING", i64::from(count_padding));
-        window.backward(kernel.constant("ACCUMULATE", i64::from(dx.accumulate)), x.shape)
+    tape.launch(launch.both_widths(x.c, |channels| {
+        let kernel = Kernel::per_item(shader, squares * channels).constant("COUNT_PADDING", count_padding);
+        window.backward(kernel.constant("ACCUMULATE", dx.accumulate), x)
     }));
-    Ok(())
 }

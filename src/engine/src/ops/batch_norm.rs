@@ -27,8 +27,7 @@ pub struct BatchNorm {
 /// # Errors
 /// If a vector has not one number per channel, or a batch of one pixel per channel is to be trained on: it has no variance.
 pub fn batch_norm(tape: &mut Tape, x: Tensor, norm: &BatchNorm, training: bool) -> Result<Tensor> {
-    let normalisation = Normalisation::new(tape, x, norm, training, false)?;
-    normalise(tape, x, normalisation)
+    normalise(tape, x, norm, training, false)
 }
 
 /// [`batch_norm`] and a ReLU in one: the numbers between them are never stored.
@@ -36,26 +35,26 @@ pub fn batch_norm(tape: &mut Tape, x: Tensor, norm: &BatchNorm, training: bool) 
 /// # Errors
 /// As [`batch_norm`].
 pub fn batch_norm_relu(tape: &mut Tape, x: Tensor, norm: &BatchNorm, training: bool) -> Result<Tensor> {
-    let normalisation = Normalisation::new(tape, x, norm, training, true)?;
-    normalise(tape, x, normalisation)
+    normalise(tape, x, norm, training, true)
 }
 
-fn normalise(tape: &mut Tape, x: Tensor, normalisation: Normalisation) -> Result<Tensor> {
-    let Normalisation { norm, by, scale, rectified, .. } = normalisation;
-    let y = tape.output(x.shape, &[x, norm.gamma, norm.beta]);
-    let launch = Launch::new("batch_norm", "normalise").read(x).read(by.mean).read(scale).read(norm.beta).write(y);
+fn normalise(tape: &mut Tape, x: Tensor, norm: &BatchNorm, training: bool, rectified: bool) -> Result<Tensor> {
+    let normalisation = Normalisation::new(tape, x, norm, training, rectified)?;
+    let inputs = [x, norm.gamma, norm.beta];
+    let (vectors, y) = (normalisation.operands(), tape.output(x.shape, &inputs));
+    let launch = vectors.into_iter().fold(Launch::new("batch_norm", "normalise").read(x), Launch::read).write(y);
     let launch = with_runs(launch, x, RUN)
         .view(x)
         .view(y)
         .flops(3 * x.shape.len())
         .cheap()
-        .follows(Follow::Normalise { vectors: normalisation.operands(), rectified });
+        .follows(Follow::Normalise { vectors, rectified });
     // After its own ReLU there is nothing for an epilogue to add.
     let launch = if rectified { launch } else { launch.with_epilogue() };
     tape.launch(launch.any_width(x.shape.c, |channels| {
         per_run(shader!("batch_norm/normalise.wgsl"), x, RUN, channels).constant("RELU", rectified)
     }));
-    tape.on_backward(&[x, norm.gamma, norm.beta], move |tape| match tape.grad(y)? {
+    tape.on_backward(&inputs, move |tape| match tape.grad(y)? {
         Some(dy) => normalisation.backward(tape, x, dy),
         None => Ok(()),
     });
@@ -123,19 +122,15 @@ impl Normalisation {
             return Ok(());
         }
         let dx = tape.grad_destination(x)?;
-        let [mean, scale, beta] = self.operands();
-        let (launch, shader) = if self.training {
-            let launch = Launch::new("batch_norm", "backward").read(x).read(dy).read(mean).read(scale).read(beta);
-            let launch = launch.read(mean_dy).read(mean_dy_xmu).write(dx.tensor);
-            let launch = with_runs(launch, x, RUN).view(x);
-            (launch.flops(5 * x.shape.len()), shader!("batch_norm/backward.wgsl"))
+        // Without a ReLU the kernel for inference does not read x, which then need not be kept until here.
+        let x = if self.training || self.rectified { x } else { dy };
+        let launch = self.reading("backward", x, dy);
+        let (launch, flops, shader) = if self.training {
+            (launch.read(mean_dy).read(mean_dy_xmu), 5, shader!("batch_norm/backward.wgsl"))
         } else {
-            // Without a ReLU the kernel does not read x, which then need not be kept until here.
-            let x = if self.rectified { x } else { dy };
-            let launch = Launch::new("batch_norm", "backward").read(x).read(dy).read(mean).read(scale).read(beta);
-            let launch = with_runs(launch.write(dx.tensor), x, RUN).view(x);
-            (launch.flops(x.shape.len()), shader!("batch_norm/backward_inference.wgsl"))
+            (launch, 1, shader!("batch_norm/backward_inference.wgsl"))
         };
+        let launch = with_runs(launch.write(dx.tensor), x, RUN).view(x).flops(flops * x.shape.len());
         tape.launch(launch.view(dy).view(dx.tensor).any_width(c, |channels| {
             let kernel = per_run(shader, x, RUN, channels).constant("ACCUMULATE", dx.accumulate);
             kernel.constant("RELU", self.rectified)
@@ -143,15 +138,18 @@ impl Normalisation {
         Ok(())
     }
 
+    /// A launch that reads `x`, its result's gradient, and what was done to `x`.
+    fn reading(&self, pass: &'static str, x: Tensor, dy: Tensor) -> Launch {
+        self.operands().into_iter().fold(Launch::new("batch_norm", pass).read(x).read(dy), Launch::read)
+    }
+
     /// Gradients of `gamma` and `beta`, and the two vectors that the input's gradient in training needs: the means of `dy` and, over
     /// the variance, of `dy * (x - mean)`.
     fn reduce(&self, tape: &mut Tape, x: Tensor, dy: Tensor, [mean_dy, mean_dy_xmu]: [Tensor; 2]) -> Result<()> {
         let (norm, c, pixels) = (self.norm, x.shape.c, x.shape.pixels());
-        let [mean, scale, beta] = self.operands();
-        let runs = runs(x, SUMMED);
-        let partial = tape.scratch(Shape::new(1, 1, runs, 2 * c));
-        let launch = Launch::new("batch_norm", "reduce").read(x).read(dy).read(mean).read(scale).read(beta);
-        let launch = with_runs(launch.write(partial), x, SUMMED).view(x).view(dy).flops(4 * x.shape.len());
+        let partial = tape.scratch(Shape::new(1, 1, runs(x, SUMMED), 2 * c));
+        let launch = self.reading("reduce", x, dy).write(partial);
+        let launch = with_runs(launch, x, SUMMED).view(x).view(dy).flops(4 * x.shape.len());
         tape.launch(launch.any_width(c, |channels| {
             per_run(shader!("batch_norm/reduce.wgsl"), x, SUMMED, channels).constant("RELU", self.rectified)
         }));

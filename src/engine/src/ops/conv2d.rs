@@ -41,10 +41,7 @@ pub fn conv2d(tape: &mut Tape, x: Tensor, weight: Tensor, bias: Option<Tensor>, 
     }
     let inputs: Vec<Tensor> = [x, weight].into_iter().chain(bias).collect();
     let y = tape.output(Shape::new(x.shape.n, h, w, cout), &inputs);
-    let conv = Conv { x, weight, y, window, before: None };
-    conv.forward(tape, bias);
-    tape.on_backward(&inputs, move |tape| conv.backward(tape, bias));
-    Ok(y)
+    Ok(Conv { x, weight, y, window, before: None }.record(tape, bias, &inputs))
 }
 
 /// Batch-norm, ReLU and an unpadded convolution without a bias, in one: `x` is normalised and rectified while the kernels load
@@ -69,10 +66,7 @@ pub fn norm_relu_conv2d(
     let before = Normalisation::new(tape, x, norm, training, true)?;
     let inputs = [x, weight, norm.gamma, norm.beta];
     let y = tape.output(Shape::new(x.shape.n, h, w, cout), &inputs);
-    let conv = Conv { x, weight, y, window, before: Some(before) };
-    conv.forward(tape, None);
-    tape.on_backward(&inputs, move |tape| conv.backward(tape, None));
-    Ok(y)
+    Ok(Conv { x, weight, y, window, before: Some(before) }.record(tape, None, &inputs))
 }
 
 #[derive(Clone, Copy)]
@@ -163,30 +157,26 @@ impl Conv {
         self.window_words(launch).flops(self.flops())
     }
 
-    fn forward(&self, tape: &mut Tape, bias: Option<Tensor>) {
+    /// Records the forward pass, and leaves the backward one. Gives the output.
+    fn record(self, tape: &mut Tape, bias: Option<Tensor>, inputs: &[Tensor]) -> Tensor {
         let launch = self.with_vectors(self.mapping("forward", self.x, self.y));
         let launch = bias.into_iter().fold(launch, Launch::read).with_epilogue();
         tape.launch(launch.candidates(self.candidates(Pass::Forward { bias: bias.is_some() })));
+        tape.on_backward(inputs, move |tape| self.backward(tape, bias));
+        self.y
     }
 
     fn backward(&self, tape: &mut Tape, bias: Option<Tensor>) -> Result<()> {
-        let Some(dy) = tape.grad(self.y)? else { return Ok(()) };
-        if let Some(bias) = bias.filter(|&b| tape.requires_grad(b)) {
-            let to = tape.grad_destination(bias)?;
-            grad_bias(tape, dy, to);
+        if let Some(bias) = bias {
+            tape.pass_back(bias, self.y, grad_bias)?;
         }
-        if tape.requires_grad(self.weight) {
-            let to = tape.grad_destination(self.weight)?;
-            self.grad_weight(tape, dy, to);
-        }
+        let grad_weight = |tape: &mut Tape, dy, to| self.grad_weight(tape, dy, to);
+        tape.pass_back(self.weight, self.y, grad_weight)?;
         let Some(before) = &self.before else {
-            if tape.requires_grad(self.x) {
-                let to = tape.grad_destination(self.x)?;
-                self.grad_input(tape, dy, to);
-            }
-            return Ok(());
+            return tape.pass_back(self.x, self.y, |tape, dy, to| self.grad_input(tape, dy, to));
         };
-        if [self.x].into_iter().chain(before.parameters()).any(|t| tape.requires_grad(t)) {
+        let wanted = [self.x].into_iter().chain(before.parameters()).any(|t| tape.requires_grad(t));
+        if wanted && let Some(dy) = tape.grad(self.y)? {
             // The gradient of the normalised x exists only until the next launches have read it.
             let activated = GradDestination { tensor: tape.scratch_like(self.x), accumulate: false };
             self.grad_input(tape, dy, activated);

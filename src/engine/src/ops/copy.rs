@@ -13,10 +13,5 @@ pub fn copy(tape: &mut Tape, x: Tensor) -> Tensor {
 /// [`copy()`] into a value that is there.
 pub(super) fn copy_to(tape: &mut Tape, x: Tensor, y: Tensor) {
     tape.copy_into(x, GradDestination { tensor: y, accumulate: false });
-    tape.on_backward(&[x], move |tape| {
-        let Some(dy) = tape.grad(y)? else { return Ok(()) };
-        let dx = tape.grad_destination(x)?;
-        tape.copy_into(dy, dx);
-        Ok(())
-    });
+    tape.on_gradient(x, y, Tape::copy_into);
 }

@@ -20,14 +20,9 @@ pub fn dropout(tape: &mut Tape, x: Tensor, rate: f32) -> Result<Tensor> {
         return Ok(x);
     }
     let y = tape.output(x.shape, &[x]);
-    let mask = Mask { rate, stream: tape.random_stream() };
-    mask.apply(tape, "forward", x, GradDestination { tensor: y, accumulate: false });
-    tape.on_backward(&[x], move |tape| {
-        let Some(dy) = tape.grad(y)? else { return Ok(()) };
-        let dx = tape.grad_destination(x)?;
-        mask.apply(tape, "backward", dy, dx);
-        Ok(())
-    });
+    let stream = tape.random_stream();
+    apply(tape, "forward", x, GradDestination { tensor: y, accumulate: false }, (rate, stream));
+    tape.on_gradient(x, y, move |tape, dy, dx| apply(tape, "backward", dy, dx, (rate, stream)));
     Ok(y)
 }
 
@@ -36,20 +31,13 @@ pub(crate) fn scrambled(stream: usize) -> usize {
     (stream as u32).wrapping_mul(0x9e37_79b9) as usize
 }
 
-#[derive(Clone, Copy)]
-struct Mask {
-    rate: f32,
-    stream: usize,
-}
-
-impl Mask {
-    fn apply(self, tape: &mut Tape, pass: &'static str, x: Tensor, to: GradDestination) {
-        let (step, y, rate) = (tape.step(), to.tensor, f64::from(self.rate));
-        // Draws have 24 bits.
-        let threshold = (rate * f64::from(1 << 24)).round() as usize;
-        let launch = Launch::new("dropout", pass).read(x).read(step).write(y);
-        let launch = launch.u32(x.shape.len()).u32(threshold).f32((1.0 / (1.0 - rate)) as f32);
-        let launch = launch.u32(scrambled(self.stream)).view(x).view(y).cheap();
-        tape.launch(launch.element_wise(shader!("dropout.wgsl"), x.shape, &[("ACCUMULATE", to.accumulate)]));
-    }
+/// `to (+)= x` times the mask of this rate and stream.
+fn apply(tape: &mut Tape, pass: &'static str, x: Tensor, to: GradDestination, (rate, stream): (f32, usize)) {
+    let (step, y, rate) = (tape.step(), to.tensor, f64::from(rate));
+    // Draws have 24 bits.
+    let threshold = (rate * f64::from(1 << 24)).round() as usize;
+    let launch = Launch::new("dropout", pass).read(x).read(step).write(y);
+    let launch = launch.u32(x.shape.len()).u32(threshold).f32((1.0 / (1.0 - rate)) as f32);
+    let launch = launch.u32(scrambled(stream)).view(x).view(y).cheap();
+    tape.launch(launch.element_wise(shader!("dropout.wgsl"), x.shape, &[("ACCUMULATE", to.accumulate)]));
 }

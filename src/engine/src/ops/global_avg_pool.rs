@@ -1,7 +1,7 @@
 //! The mean of each whole feature map.
 
 use crate::gpu::Kernel;
-use crate::tape::{Launch, Tape};
+use crate::tape::{GradDestination, Launch, Tape};
 use crate::tensor::{Shape, Tensor};
 use crate::{Error, Result, shader};
 
@@ -22,7 +22,7 @@ pub fn global_avg_pool(tape: &mut Tape, x: Tensor) -> Result<Tensor> {
     }
     let y = tape.output(Shape::matrix(n, c), &[x]);
     sum_pixels(tape, ("global_avg_pool", "forward"), x, y, 1.0 / (h * w) as f32);
-    tape.on_backward(&[x], move |tape| backward(tape, x, y));
+    tape.on_gradient(x, y, backward);
     Ok(y)
 }
 
@@ -42,17 +42,14 @@ pub(super) fn sum_pixels(tape: &mut Tape, (op, pass): (&'static str, &'static st
     }
 }
 
-fn backward(tape: &mut Tape, x: Tensor, y: Tensor) -> Result<()> {
-    let Some(dy) = tape.grad(y)? else { return Ok(()) };
-    let dx = tape.grad_destination(x)?;
-    let Shape { n, h, w, c } = x.shape;
+fn backward(tape: &mut Tape, dy: Tensor, dx: GradDestination) {
+    let Shape { n, h, w, c } = dx.tensor.shape;
     let runs = (h * w).div_ceil(BACKWARD_RUN);
     let launch = Launch::new("global_avg_pool", "backward").read(dy).write(dx.tensor).u32(n * runs).u32(h * w);
-    let launch = launch.f32(1.0 / (h * w) as f32).view(dy).view(dx.tensor).flops(x.shape.len());
+    let launch = launch.f32(1.0 / (h * w) as f32).view(dy).view(dx.tensor).flops(dx.tensor.shape.len());
     tape.launch(launch.both_widths(c, |channels| {
         let kernel = Kernel::per_item(shader!("global_avg_pool/backward.wgsl"), n * runs * channels);
         let kernel = kernel.constant("RUNS", runs as i64).constant("RUN", BACKWARD_RUN as i64);
-        kernel.constant("ACCUMULATE", i64::from(dx.accumulate))
+        kernel.constant("ACCUMULATE", dx.accumulate)
     }));
-    Ok(())
 }

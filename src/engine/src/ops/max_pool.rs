@@ -19,7 +19,7 @@ pub fn max_pool(tape: &mut Tape, x: Tensor, window: Window) -> Result<Tensor> {
     let y = tape.output(shape, &[x]);
     let store = tape.requires_grad(x);
     let quads = x.shape.c.div_ceil(4);
-    let wide = window.kernel[0] * window.kernel[1] > 256;
+    let wide = window.area() > 256;
     // 2x2 windows at a time.
     let tiles = shape.n * shape.h.div_ceil(2) * shape.w.div_ceil(2);
     let argmax = tape.scratch(Shape::vector(match (store, wide) {
@@ -31,32 +31,26 @@ pub fn max_pool(tape: &mut Tape, x: Tensor, window: Window) -> Result<Tensor> {
 
     let launch = Launch::new("max_pool", "forward").read(x).write(y).write_indices(argmax);
     let launch = launch.u32(tiles).u32(x.shape.h).u32(x.shape.w).u32(shape.h).u32(shape.w).f32(f32::NEG_INFINITY);
-    let launch = launch.view(x).view(y).flops(shape.len() * window.kernel[0] * window.kernel[1]);
+    let launch = launch.view(x).view(y).flops(shape.len() * window.area());
     // Each invocation has four channels in both widths, so that either can read what the other wrote.
     tape.launch(launch.any_width(x.shape.c, |_| {
         let kernel = Kernel::per_item(shader!("max_pool/forward.wgsl"), tiles * quads);
         let kernel = kernel.constant("CHANNELS", x.shape.c as i64).constant("QUADS", quads as i64);
-        let kernel = kernel.constant("STORE", i64::from(store)).constant("WIDE", i64::from(wide));
+        let kernel = kernel.constant("STORE", store).constant("WIDE", wide);
         window.forward(kernel, shape)
     }));
-    tape.on_backward(&[x], move |tape| backward(tape, x, y, argmax, window, wide));
+    tape.on_gradient(x, y, move |tape, dy, dx| {
+        let squares = window.square_count(x.shape);
+        let launch = Launch::new("max_pool", "backward").read_indices(argmax).read(dy).write(dx.tensor);
+        let launch = launch.u32(squares).u32(x.shape.h).u32(x.shape.w).u32(y.shape.h).u32(y.shape.w);
+        let launch = launch.view(dy).view(dx.tensor).flops(y.shape.len());
+        let launch = if dx.accumulate { launch } else { launch.of_maxima(x, y) };
+        tape.launch(launch.any_width(x.shape.c, |_| {
+            let kernel = Kernel::per_item(shader!("max_pool/backward.wgsl"), squares * quads);
+            let kernel = kernel.constant("CHANNELS", x.shape.c as i64).constant("QUADS", quads as i64);
+            let kernel = kernel.constant("WIDE", wide).constant("ACCUMULATE", dx.accumulate);
+            window.tiles(window.backward(kernel, x.shape), y.shape)
+        }));
+    });
     Ok(y)
-}
-
-fn backward(tape: &mut Tape, x: Tensor, y: Tensor, argmax: Tensor, window: Window, wide: bool) -> Result<()> {
-    let Some(dy) = tape.grad(y)? else { return Ok(()) };
-    let dx = tape.grad_destination(x)?;
-    let quads = x.shape.c.div_ceil(4);
-    let squares = window.square_count(x.shape);
-    let launch = Launch::new("max_pool", "backward").read_indices(argmax).read(dy).write(dx.tensor);
-    let launch = launch.u32(squares).u32(x.shape.h).u32(x.shape.w).u32(y.shape.h).u32(y.shape.w);
-    let launch = launch.view(dy).view(dx.tensor).flops(y.shape.len());
-    let launch = if dx.accumulate { launch } else { launch.of_maxima(x, y) };
-    tape.launch(launch.any_width(x.shape.c, |_| {
-        let kernel = Kernel::per_item(shader!("max_pool/backward.wgsl"), squares * quads);
-        let kernel = kernel.constant("CHANNELS", x.shape.c as i64).constant("QUADS", quads as i64);
-        let kernel = kernel.constant("WIDE", i64::from(wide)).constant("ACCUMULATE", i64::from(dx.accumulate));
-        window.tiles(window.backward(kernel, x.shape), y.shape)
-    }));
-    Ok(())
 }

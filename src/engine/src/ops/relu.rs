@@ -1,8 +1,8 @@
 //! `y = max(x, 0)`.
 
-use crate::tape::{Follow, Launch, Tape};
+use crate::shader;
+use crate::tape::{Follow, GradDestination, Launch, Tape};
 use crate::tensor::Tensor;
-use crate::{Result, shader};
 
 /// Rectifies every number of `x`. The gradient is taken as 0 where `x` is 0.
 pub fn relu(tape: &mut Tape, x: Tensor) -> Tensor {
@@ -10,18 +10,15 @@ pub fn relu(tape: &mut Tape, x: Tensor) -> Tensor {
     let launch = Launch::new("relu", "forward").read(x).write(y).u32(x.shape.len()).view(x).view(y);
     let launch = launch.follows(Follow::Relu);
     tape.launch(launch.element_wise(shader!("relu/forward.wgsl"), x.shape, &[]));
-    tape.on_backward(&[x], move |tape| backward(tape, x, y));
+    tape.on_gradient(x, y, move |tape, dy, dx| backward(tape, y, dy, dx));
     y
 }
 
 /// `dx (+)= dy` where `y > 0`.
 // Reads y, not x: its sign tells the same, and x is free as soon as y is made.
-pub(super) fn backward(tape: &mut Tape, x: Tensor, y: Tensor) -> Result<()> {
-    let Some(dy) = tape.grad(y)? else { return Ok(()) };
-    let dx = tape.grad_destination(x)?;
+pub(super) fn backward(tape: &mut Tape, y: Tensor, dy: Tensor, dx: GradDestination) {
     let launch = Launch::new("relu", "backward").read(y).read(dy).write(dx.tensor);
-    let launch = launch.u32(x.shape.len()).view(y).view(dy).view(dx.tensor);
+    let launch = launch.u32(y.shape.len()).view(y).view(dy).view(dx.tensor);
     let launch = if dx.accumulate { launch } else { launch.follows(Follow::ReluGradient(y)) };
-    tape.launch(launch.element_wise(shader!("relu/backward.wgsl"), x.shape, &[("ACCUMULATE", dx.accumulate)]));
-    Ok(())
+    tape.launch(launch.element_wise(shader!("relu/backward.wgsl"), y.shape, &[("ACCUMULATE", dx.accumulate)]));
 }

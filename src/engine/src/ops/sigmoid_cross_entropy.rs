@@ -44,16 +44,13 @@ pub fn sigmoid_cross_entropy(
     tape.launch(launch.kernel(Kernel::per_item(shader!("sigmoid_cross_entropy/sample.wgsl"), n)));
     let result = loss(tape, OP, records, logits);
 
-    let (labels, loss) = (targets.labels, result);
-    tape.on_backward(&[logits], move |tape| {
-        let Some(dloss) = tape.grad(loss.loss)? else { return Ok(()) };
-        let to = tape.grad_destination(logits)?;
-        let launch = Launch::new(OP, "backward").read(logits).read_indices(labels).read(records).read(loss.stats);
+    let labels = targets.labels;
+    tape.on_gradient(logits, result.loss, move |tape, dloss, to| {
+        let launch = Launch::new(OP, "backward").read(logits).read_indices(labels).read(records).read(result.stats);
         let launch = launch.read(dloss).write(to.tensor).u32(n).f32(label_smoothing);
-        let launch = launch.view(logits).view(loss.stats).view(dloss).view(to.tensor);
+        let launch = launch.view(logits).view(result.stats).view(dloss).view(to.tensor);
         let kernel = Kernel::per_item(shader!("sigmoid_cross_entropy/backward.wgsl"), n);
         tape.launch(launch.kernel(kernel.constant("ACCUMULATE", to.accumulate)));
-        Ok(())
     });
     Ok(result)
 }

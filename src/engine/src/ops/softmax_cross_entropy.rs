@@ -52,18 +52,15 @@ pub fn softmax_cross_entropy(
     tape.launch(launch);
     let result = loss(tape, OP, records, logits);
 
-    let (labels, loss) = (targets.labels, result);
-    tape.on_backward(&[logits], move |tape| {
-        let Some(dloss) = tape.grad(loss.loss)? else { return Ok(()) };
-        let to = tape.grad_destination(logits)?;
+    let labels = targets.labels;
+    tape.on_gradient(logits, result.loss, move |tape, dloss, to| {
         let launch = Launch::new(OP, "backward").read(logits).read_indices(labels).read(class_weights);
-        let launch = launch.read(records).read(loss.stats).read(dloss).write(to.tensor);
+        let launch = launch.read(records).read(result.stats).read(dloss).write(to.tensor);
         let launch = launch.u32(logits.shape.len()).f32(label_smoothing).f32(class_weight_sum);
-        let launch = launch.view(logits).view(loss.stats).view(dloss).view(to.tensor).flops(4 * logits.shape.len());
+        let launch = launch.view(logits).view(result.stats).view(dloss).view(to.tensor).flops(4 * logits.shape.len());
         let kernel = Kernel::per_item(shader!("softmax_cross_entropy/backward.wgsl"), logits.shape.len());
         let kernel = kernel.constant("CLASSES", c as i64).constant("ACCUMULATE", to.accumulate);
         tape.launch(launch.kernel(kernel));
-        Ok(())
     });
     Ok(result)
 }

@@ -44,10 +44,8 @@ impl Allocation {
             }
         }
         for launch in tape.launches() {
-            let slots = |wanted: Access| {
-                let operands = launch.operands().iter().filter(move |(_, access)| *access == wanted);
-                operands.filter_map(|&(tensor, _)| places.get(&tape.view(tensor).root).map(|place| place.slot))
-            };
+            let slot = |tensor| places.get(&tape.root(tensor)).map(|place| place.slot);
+            let slots = |access: Access| launch.touched(access).filter_map(slot);
             if slots(Access::Read).any(|slot| slots(Access::Write).any(|written| written == slot)) {
                 return Err(Error::run(format!("{} reads and writes one buffer", launch.label())));
             }
@@ -66,7 +64,7 @@ fn lives(tape: &Tape) -> BTreeMap<usize, (usize, usize)> {
     let mut lives = BTreeMap::new();
     for (time, launch) in tape.launches().iter().enumerate() {
         for &(tensor, _) in launch.operands() {
-            let root = tape.view(tensor).root;
+            let root = tape.root(tensor);
             if tape.values[root].home == Home::Own {
                 let life = lives.entry(root).or_insert((time, time));
                 *life = (time.min(life.0), time.max(life.1));

@@ -49,8 +49,8 @@ pub fn choose<'a>(tape: &Tape, launch: &'a Launch, adapter: &AdapterSummary, cho
         Choice::Number(i) => kernels.get(i).or(kernels.last()),
         Choice::Tuned(choices) if choices.is_empty() => rule(),
         Choice::Tuned(choices) => {
-            let variant = choices.variant(&key(tape, launch));
-            kernels.iter().find(|k| variant.is_some_and(|v| v == k.variant())).or_else(rule)
+            let variant = choices.kernels.get(&key(tape, launch));
+            kernels.iter().find(|k| variant == Some(&k.variant())).or_else(rule)
         }
     };
     found.copied().ok_or_else(|| {
@@ -85,7 +85,7 @@ pub struct Choices {
     /// Name, back end and driver.
     adapter: String,
     /// Launches (see [`key`]) and the variants they take.
-    kernels: BTreeMap<String, String>,
+    pub(super) kernels: BTreeMap<String, String>,
     /// Variants that gave wrong numbers, each for one launch: never tried again. (Those that ended a program are the adapter's:
     /// [`AdapterSummary::refused`].)
     refused: BTreeSet<String>,
@@ -124,14 +124,6 @@ impl Choices {
     pub fn write(&self, path: &Path) -> Result<()> {
         let text = serde_json::to_string_pretty(self).map_err(Error::run)?;
         write_atomically(path, |file| writeln!(file, "{text}"))
-    }
-
-    pub(super) fn variant(&self, key: &str) -> Option<&str> {
-        self.kernels.get(key).map(String::as_str)
-    }
-
-    pub(super) fn take(&mut self, key: String, variant: String) {
-        self.kernels.insert(key, variant);
     }
 
     /// Never to be tried again for launches of this key.

@@ -61,7 +61,7 @@ impl<'a> Labels<'a> {
         let (mut first_write, mut first_read, mut makers) = (HashMap::new(), HashMap::new(), HashMap::new());
         for (time, launch) in tape.launches.iter().enumerate() {
             for &(tensor, access) in launch.operands() {
-                let root = tape.view(tensor).root;
+                let root = tape.root(tensor);
                 let first = if access == Access::Write { &mut first_write } else { &mut first_read };
                 first.entry(root).or_insert(time);
                 if access == Access::Write {
@@ -69,17 +69,16 @@ impl<'a> Labels<'a> {
                 }
             }
         }
-        let root = |tensor: Tensor| tape.view(tensor).root;
         // What never exists is still what some gradient is the gradient of, and its launch stores the last of such values.
         for &value in tape.absorbed.keys() {
             let stored = std::iter::successors(Some(value), |value| tape.absorbed.get(value).copied()).last();
-            let root = stored.map(|id| root(Tensor { id, shape: tape.values[id].shape }));
+            let root = stored.map(|id| tape.root(tape.whole(id)));
             if let Some(&time) = root.and_then(|root| first_write.get(&root)) {
                 first_write.insert(value, time);
             }
         }
         // Of several names for one storage the first one stays.
-        let named = tape.names().iter().rev().map(|(name, tensor)| (root(*tensor), name.as_str())).collect();
+        let named = tape.names().iter().rev().map(|(name, tensor)| (tape.root(*tensor), name.as_str())).collect();
         let makers = |tensor: &Tensor| makers.get(&tensor.id).copied();
         let mut made: Vec<_> =
             tape.names().iter().filter_map(|(name, tensor)| Some((makers(tensor)?, name.as_str()))).collect();
@@ -114,7 +113,7 @@ impl<'a> Labels<'a> {
         let Some(&time) = self.first_write.get(&id) else { return "nothing writes it".into() };
         let launch = &tape.launches[time];
         // Scratch of a backward pass belongs to the layer whose gradient comes in.
-        let roots = launch.operands().iter().map(|&(tensor, _)| tape.view(tensor).root);
+        let roots = launch.operands().iter().map(|&(tensor, _)| tape.root(tensor));
         let of = roots.filter_map(|root| self.gradients.get(&root)).next();
         let layer = self.layer(id).or_else(|| self.layer(*of?));
         layer.map_or_else(|| launch.label(), |name| format!("{} ({name})", launch.label()))

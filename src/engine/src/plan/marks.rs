@@ -2,11 +2,9 @@
 //! (<https://github.com/gfx-rs/wgpu/issues/9545>). So the last dispatch of every submission writes the run's number to a place of its
 //! own, and whoever takes the results looks for it.
 
-use std::sync::Arc;
-
-use super::{BLOCK_BYTES, Choice, choose, uniform_block};
+use super::{BLOCK_BYTES, Choice, Dispatch, choose, uniform_blocks};
 use crate::Result;
-use crate::gpu::{Gpu, Pipeline};
+use crate::gpu::Gpu;
 use crate::tape::{GradDestination, Tape};
 use crate::tensor::Shape;
 
@@ -26,8 +24,7 @@ pub struct Marks {
     /// The run's number, as a float: small integers would be denormal ones.
     number: wgpu::Buffer,
     places: wgpu::Buffer,
-    pipeline: Arc<Pipeline>,
-    workgroups: [u32; 3],
+    dispatch: Dispatch,
     bind_groups: Vec<wgpu::BindGroup>,
     run: u32,
 }
@@ -40,24 +37,18 @@ impl Marks {
         tape.copy_into(from, GradDestination { tensor: to, accumulate: false });
         let launch = &tape.launches[0];
         let kernel = choose(&tape, launch, gpu.adapter(), Choice::Rule)?;
-        let pipeline = gpu.pipeline(kernel, &tape.bindings(launch, kernel))?;
-        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
-        let block = gpu.buffer_for("uniform block", BLOCK_BYTES, usage)?;
-        gpu.queue.write_buffer(&block, 0, bytemuck::cast_slice(&uniform_block(&tape, launch)));
+        let dispatch = Dispatch::new(gpu, &tape, launch, kernel)?;
+        let block = uniform_blocks(gpu, "uniform block", &tape, &tape.launches)?;
         let (number, places) = (gpu.buffer("run", 4)?, gpu.buffer("marks", BYTES)?);
         let bind = |mark: usize| {
             let place =
                 wgpu::BufferBinding { buffer: &places, offset: APART * mark as u64, size: wgpu::BufferSize::new(16) };
             let resources =
                 [block.as_entire_binding(), number.as_entire_binding(), wgpu::BindingResource::Buffer(place)];
-            let entries: Vec<_> =
-                (0..).zip(resources).map(|(binding, resource)| wgpu::BindGroupEntry { binding, resource }).collect();
-            let layout = &pipeline.layout;
-            let descriptor = wgpu::BindGroupDescriptor { label: Some("mark"), layout, entries: &entries };
-            gpu.guarded("mark", || gpu.device.create_bind_group(&descriptor))
+            gpu.bind("mark", &dispatch.pipeline, resources)
         };
         let bind_groups = (0..MOST_SUBMISSIONS).map(bind).collect::<Result<_>>()?;
-        Ok(Self { number, places, workgroups: kernel.workgroups, bind_groups, run: 0, pipeline })
+        Ok(Self { number, places, dispatch, bind_groups, run: 0 })
     }
 
     /// Begins a run, and gives its number. Numbers come again, but not while an earlier run is looked at.
@@ -70,10 +61,7 @@ impl Marks {
 
     /// Ends a submission.
     pub fn mark(&self, submission: usize, pass: &mut wgpu::ComputePass) {
-        pass.set_pipeline(&self.pipeline.pipeline);
-        pass.set_bind_group(0, &self.bind_groups[submission], &[]);
-        let [x, y, z] = self.workgroups;
-        pass.dispatch_workgroups(x, y, z);
+        self.dispatch.encode(&self.bind_groups[submission], pass);
     }
 
     /// Copies the marks of so many submissions to where they are read.

@@ -37,7 +37,7 @@ pub fn in_parts(gpu: &Gpu, tape: &Tape, launch: &Launch, kernel: &Kernel) -> Vec
     let cost = cost(launch.flops, tape.bytes_moved(launch));
     let plain = !has_tiles && launch.flops as f64 >= cost;
     let most = if plain { PLAIN * DISPATCH } else { DISPATCH };
-    kernel.parts(if gpu.is_slow() { PRETENDED } else { ((cost / most).ceil() as u64).clamp(1, MOST_PARTS) })
+    kernel.parts(if gpu.slow { PRETENDED } else { ((cost / most).ceil() as u64).clamp(1, MOST_PARTS) })
 }
 
 /// How much goes into a submission, from what the last ones took.
@@ -49,7 +49,7 @@ pub struct Pace {
 
 impl Pace {
     pub fn new(gpu: &Gpu) -> Self {
-        Self { submission: if gpu.is_slow() { 0.0 } else { SUBMISSION }, last_done: Instant::now() }
+        Self { submission: if gpu.slow { 0.0 } else { SUBMISSION }, last_done: Instant::now() }
     }
 
     /// How many of these dispatches go into each submission, of which there are `most` at most.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{BLOCK_BYTES, Dispatch, admissible, pace, uniform_block};
+use super::{Dispatch, admissible, pace, uniform_block, uniform_blocks};
 use crate::gpu::{AdapterSummary, Gpu, Kernel, Stopwatch, Timing};
 use crate::tape::{Access, Tape};
 use crate::tensor::Tensor;
@@ -63,18 +63,14 @@ impl<'a> Trial<'a> {
         fill: &dyn Fn(usize, Tensor) -> Vec<u32>,
     ) -> Result<Self> {
         let launch = tape.launches.get(number).ok_or_else(|| Error::run(format!("the tape has no launch {number}")))?;
-        let block = uniform_block(tape, launch);
-        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
-        let uniform = gpu.buffer_for("uniform block", BLOCK_BYTES, usage)?;
-        gpu.queue.write_buffer(&uniform, 0, bytemuck::cast_slice(&block));
-
+        let block = uniform_blocks(gpu, "uniform block", tape, std::slice::from_ref(launch))?;
         let (mut once, mut first, mut read) = (HashMap::new(), HashMap::new(), vec![]);
         for (operand, &(tensor, access)) in launch.operands.iter().enumerate() {
-            let root = tape.view(tensor).root;
+            let root = tape.root(tensor);
             if once.contains_key(&root) {
                 continue;
             }
-            let whole = Tensor { id: root, shape: tape.values[root].shape };
+            let whole = tape.whole(root);
             let words = fill(operand, whole);
             let words = if tape.is_half(whole) { halves(&words) } else { words };
             let buffer = gpu.buffer("trial", tape.values[root].bytes())?;
@@ -110,7 +106,7 @@ impl<'a> Trial<'a> {
             sets.push(set);
         }
         gpu.wait()?;
-        Ok(Self { gpu, tape, number, block: uniform, copies: sets, first })
+        Ok(Self { gpu, tape, number, block, copies: sets, first })
     }
 
     /// Compiles a kernel and binds it to the storage.
@@ -123,14 +119,10 @@ impl<'a> Trial<'a> {
         let dispatches = parts.iter().map(|part| Dispatch::new(self.gpu, self.tape, launch, part));
         let dispatches = dispatches.collect::<Result<Vec<_>>>()?;
         let bind = |set: &HashMap<usize, wgpu::Buffer>| {
-            let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: self.block.as_entire_binding() }];
-            for (binding, &(tensor, _)) in (1..).zip(launch.operands_of(kernel)) {
-                let resource = set[&self.tape.view(tensor).root].as_entire_binding();
-                entries.push(wgpu::BindGroupEntry { binding, resource });
-            }
-            let layout = &dispatches[0].pipeline.layout;
-            let descriptor = wgpu::BindGroupDescriptor { label: Some("trial"), layout, entries: &entries };
-            self.gpu.guarded(&launch.label(), || self.gpu.device.create_bind_group(&descriptor))
+            let operands = launch.operands_of(kernel).iter();
+            let buffers = operands.map(|&(tensor, _)| &set[&self.tape.root(tensor)]);
+            let resources = std::iter::once(&self.block).chain(buffers).map(wgpu::Buffer::as_entire_binding);
+            self.gpu.bind(&launch.label(), &dispatches[0].pipeline, resources)
         };
         let bind_groups = self.copies.iter().map(bind).collect::<Result<_>>()?;
         Ok(Prepared { bind_groups, dispatches })

@@ -69,7 +69,7 @@ impl Tuner<'_> {
                 continue;
             }
             let key = key(tape, launch);
-            if choices.variant(&key).is_some() {
+            if choices.kernels.contains_key(&key) {
                 report.known += 1;
                 continue;
             }
@@ -90,7 +90,7 @@ impl Tuner<'_> {
                 report.unreached += 1;
                 rule
             };
-            choices.take(key, variant);
+            choices.kernels.insert(key, variant);
         }
         Ok(report)
     }
@@ -113,20 +113,20 @@ impl Tuner<'_> {
         let Ok(bench) = Bench::new(self.gpu, tape, number) else { return self.gpu.check().map(|()| rule.to_owned()) };
         let launch = &tape.launches[number];
         let half = launch.operands.iter().any(|&(t, access)| access == Access::Write && tape.is_half(t));
-        let mut plain: Option<Written> = None;
+        let plain = admissible(tape, launch, self.gpu.adapter()).pop();
+        let mut reference: Option<Written> = None;
         let mut times: Vec<(String, f64)> = vec![];
         for kernel in self.candidates(tape, launch) {
             let variant = kernel.variant();
             if choices.is_refused(key, &variant) {
                 continue;
             }
-            let reference = match &plain {
+            let reference = match &reference {
                 Some(reference) => reference,
                 None => {
-                    let last = admissible(tape, launch, self.gpu.adapter()).pop();
-                    let last = last.ok_or_else(|| Error::run(format!("no kernel for {}", launch.label())))?;
-                    let attempt = Attempt::Kernel(last.variant());
-                    plain.insert(self.gpu.attempt(&attempt, || bench.run(&bench.trial.prepare(last)?))?)
+                    let plain = plain.ok_or_else(|| Error::run(format!("no kernel for {}", launch.label())))?;
+                    let attempt = Attempt::Kernel(plain.variant());
+                    reference.insert(self.gpu.attempt(&attempt, || bench.run(&bench.trial.prepare(plain)?))?)
                 }
             };
             let attempt = Attempt::Kernel(variant.clone());
@@ -145,12 +145,8 @@ impl Tuner<'_> {
         let best = times.into_iter().min_by(|a, b| a.1.total_cmp(&b.1));
         let best = best.filter(|(_, seconds)| *seconds < MARGIN * by_rule).map(|(variant, _)| variant);
         // If the rule's own kernel is refused and no other is left, the plain one is what remains.
-        let fallback = || if choices.is_refused(key, rule) { self.plain(tape, launch) } else { Some(rule.to_owned()) };
-        Ok(best.or_else(fallback).unwrap_or_else(|| rule.to_owned()))
-    }
-
-    fn plain(&self, tape: &Tape, launch: &Launch) -> Option<String> {
-        admissible(tape, launch, self.gpu.adapter()).pop().map(Kernel::variant)
+        let remaining = plain.filter(|_| choices.is_refused(key, rule)).map(Kernel::variant);
+        Ok(best.or(remaining).unwrap_or_else(|| rule.to_owned()))
     }
 }
 

@@ -15,14 +15,10 @@ use crate::tensor::Tensor;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Follow {
     /// `(x - mean) * scale + shift` with vectors of one number per channel, then perhaps a ReLU.
-    Normalise {
-        vectors: [Tensor; 3],
-        rectified: bool,
-    },
+    Normalise { vectors: [Tensor; 3], rectified: bool },
     /// The sum with another map, then perhaps a ReLU.
-    Add {
-        rectified: bool,
-    },
+    Add { rectified: bool },
+    /// A ReLU alone.
     Relu,
     /// The gradient of a ReLU whose output is given, not added to anything.
     ReluGradient(Tensor),
@@ -83,9 +79,9 @@ impl Tape {
     fn keep_statistics(&self, launches: &mut [Option<Launch>], uses: &mut Uses, consumer: usize, phase_of: &[usize]) {
         let Some(launch) = launches[consumer].as_ref().filter(|l| l.follow == Some(Follow::Statistics)) else { return };
         let Some(map) = launch.reads().next() else { return };
-        let kept: Vec<_> = launch.operands.iter().filter(|(_, access)| *access == Access::Write).copied().collect();
+        let kept: Vec<_> = launch.writes().map(|tensor| (tensor, Access::Write)).collect();
         // Whoever wrote the map's storage last must have written this map.
-        let mut before = uses.of(self.view(map).root).iter().rev().filter(|&&(at, _)| at < consumer);
+        let mut before = uses.of(self.root(map)).iter().rev().filter(|&&(at, _)| at < consumer);
         let Some(&(producer, _)) = before.find(|(_, access)| *access == Access::Write) else { return };
         let fits = |producer: &&mut Launch| {
             producer.result() == Some(map)
@@ -107,9 +103,7 @@ impl Tape {
         launch.operands.extend(kept.iter().copied());
         launch.statistics = true;
         for (tensor, access) in kept {
-            let uses = uses.by_root.entry(self.view(tensor).root).or_default();
-            uses.push((producer, access));
-            uses.sort_unstable_by_key(|&(at, _)| at);
+            uses.add(self.root(tensor), (producer, access));
         }
         if let Some(launch) = &mut launches[consumer] {
             launch.elidable = true;
@@ -130,7 +124,7 @@ impl Tape {
         let &[(producer, Access::Write), (reader, Access::Read)] = uses.of(between.id) else { return None };
         let unchanged = |tensor: Tensor| {
             let written = |&(at, access): &(usize, Access)| access == Access::Write && producer < at && at <= consumer;
-            !uses.of(self.view(tensor).root).iter().any(written)
+            !uses.of(self.root(tensor)).iter().any(written)
         };
         (reader == consumer && launches[producer].as_ref()?.reads().all(unchanged)).then_some(producer)
     }
@@ -153,8 +147,7 @@ impl Tape {
             }
             Follow::Add { rectified } if (Epilogue::Open..Epilogue::Added).contains(&producer.epilogue) => {
                 let residual = consumer.reads().find(|&read| read != between)?;
-                let view = self.view(residual);
-                if residual.shape != result.shape || view.offset != 0 || view.stride != residual.shape.c {
+                if residual.shape != result.shape || self.is_slice(residual) {
                     return None;
                 }
                 fused.operands.push((residual, Access::Read));
@@ -223,7 +216,7 @@ impl Uses {
         let mut by_root: HashMap<usize, Vec<_>> = HashMap::new();
         for (at, launch) in launches.iter().enumerate() {
             for &(tensor, access) in launch.iter().flat_map(|launch| &launch.operands) {
-                by_root.entry(tape.view(tensor).root).or_default().push((at, access));
+                by_root.entry(tape.root(tensor)).or_default().push((at, access));
             }
         }
         Self { by_root, has_parts: tape.values.iter().filter_map(|value| value.home.part_of()).collect() }
@@ -233,16 +226,23 @@ impl Uses {
         self.by_root.get(&root).map_or(&[], Vec::as_slice)
     }
 
+    /// Notes a place, in order and once.
+    fn add(&mut self, root: usize, place: (usize, Access)) {
+        let uses = self.by_root.entry(root).or_default();
+        if !uses.contains(&place) {
+            uses.push(place);
+        }
+        uses.sort_unstable_by_key(|&(at, _)| at);
+    }
+
     /// The launch at `producer` has become part of the one at `consumer`.
     fn moved(&mut self, tape: &Tape, fused: &Launch, producer: usize, consumer: usize, between: Tensor) {
         self.by_root.remove(&between.id);
         for &(tensor, access) in &fused.operands {
-            let uses = self.by_root.entry(tape.view(tensor).root).or_default();
-            uses.iter_mut().filter(|(at, _)| *at == producer).for_each(|(at, _)| *at = consumer);
-            if !uses.contains(&(consumer, access)) {
-                uses.push((consumer, access));
-            }
-            uses.sort_unstable_by_key(|&(at, _)| at);
+            let root = tape.root(tensor);
+            let places = self.by_root.entry(root).or_default().iter_mut();
+            places.filter(|(at, _)| *at == producer).for_each(|(at, _)| *at = consumer);
+            self.add(root, (consumer, access));
         }
     }
 }

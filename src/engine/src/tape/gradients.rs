@@ -42,6 +42,33 @@ impl Tape {
         Ok(GradDestination { tensor: self.gradient_value(of), accumulate: onto_sums || !fresh })
     }
 
+    /// Leaves the backward half of an op from `x` to `y`, as [`Tape::on_backward`] does: `record` is called as by [`Tape::pass_back`].
+    pub fn on_gradient(
+        &mut self,
+        x: Tensor,
+        y: Tensor,
+        record: impl FnOnce(&mut Self, Tensor, GradDestination) + 'static,
+    ) {
+        self.on_backward(&[x], move |tape| tape.pass_back(x, y, record));
+    }
+
+    /// Has `record` make the gradient of `x` of that of `y`: it is given the gradient that has arrived at `y`, and where that of `x`
+    /// goes. If none has arrived, or `x` needs none, nothing is recorded.
+    pub fn pass_back(
+        &mut self,
+        x: Tensor,
+        y: Tensor,
+        record: impl FnOnce(&mut Self, Tensor, GradDestination),
+    ) -> Result<()> {
+        if self.requires_grad(x)
+            && let Some(dy) = self.grad(y)?
+        {
+            let dx = self.grad_destination(x)?;
+            record(self, dy, dx);
+        }
+        Ok(())
+    }
+
     /// Root and channel interval of a value. A value under another shape stands for the whole of its root.
     fn region(&self, of: Tensor) -> (usize, usize, usize) {
         let view = self.view(of);
@@ -70,8 +97,7 @@ impl Tape {
 
     fn fill_gaps(&mut self, root: usize, from: usize, to: usize) -> Result<()> {
         for (a, b) in self.gaps(root, from, to) {
-            let whole = Tensor { id: root, shape: self.values[root].shape };
-            let gradient = self.gradient_value(whole);
+            let gradient = self.gradient_value(self.whole(root));
             let gap = self.slice(gradient, a, b - a);
             self.fill(gap, 0.0);
             self.written.entry(root).or_default().push((a, b));
@@ -84,10 +110,7 @@ impl Tape {
         if let Some(&id) = self.gradients.get(&of.id) {
             return Tensor { id, shape: of.shape };
         }
-        let of_parent = |tape: &mut Self, id: usize| {
-            let parent = Tensor { id, shape: tape.values[id].shape };
-            tape.gradient_value(parent).id
-        };
+        let of_parent = |tape: &mut Self, id: usize| tape.gradient_value(tape.whole(id)).id;
         let home = match self.values[of.id].home {
             Home::Slice { of: parent, channel } => Home::Slice { of: of_parent(self, parent), channel },
             Home::Alias { of: parent } => Home::Alias { of: of_parent(self, parent) },

@@ -29,15 +29,9 @@ impl Tape {
         if start.iter().any(|launch| launch.op == "dropout") {
             return vec![];
         }
-        let roots = |launches: &[Launch], access: Option<Access>| -> BTreeSet<usize> {
-            let operands = launches.iter().flat_map(|launch| &launch.operands);
-            operands
-                .filter(|(_, a)| access.is_none_or(|access| *a == access))
-                .map(|&(t, _)| self.view(t).root)
-                .collect()
-        };
-        let written = roots(start, Some(Access::Write));
-        let held: Vec<usize> = written.intersection(&roots(rest, None)).copied().collect();
+        let written: BTreeSet<usize> = start.iter().flat_map(Launch::writes).map(|t| self.root(t)).collect();
+        let needed = rest.iter().flat_map(|launch| &launch.operands).map(|&(t, _)| self.root(t)).collect();
+        let held: Vec<usize> = written.intersection(&needed).copied().collect();
         let fits = |&root: &usize| {
             let value = &self.values[root];
             value.home == Home::Own && value.shape.n == n && (value.bytes() as usize).is_multiple_of(4 * n)
@@ -48,7 +42,7 @@ impl Tape {
         self.phases.insert(0, end);
         let hold = |&root: &usize| {
             self.values[root].home = Home::Input;
-            Tensor { id: root, shape: self.values[root].shape }
+            self.whole(root)
         };
         held.iter().map(hold).collect()
     }
@@ -57,13 +51,9 @@ impl Tape {
     /// statistics depend on who shares it.
     fn goes_with_start(&self, at: usize, n: usize) -> bool {
         let launch = &self.launches[at];
-        let made = |root: usize| {
-            let mut operands = self.launches[..at].iter().flat_map(|launch| &launch.operands);
-            operands.any(|&(t, access)| access == Access::Write && self.view(t).root == root)
-        };
+        let made = |root: usize| self.launches[..at].iter().flat_map(Launch::writes).any(|t| self.root(t) == root);
         let own = |root: usize| self.values[root].home == Home::Own;
-        let roots =
-            |wanted: Access| launch.operands.iter().filter(move |(_, a)| *a == wanted).map(|&(t, _)| self.view(t).root);
+        let roots = |wanted: Access| launch.touched(wanted).map(|t| self.root(t));
         let bytes = |access: Access| roots(access).map(|root| self.values[root].bytes()).sum::<u64>();
         roots(Access::Read).all(|root| own(root) && made(root))
             && roots(Access::Write).all(|root| own(root) && self.values[root].shape.n == n)

@@ -24,7 +24,7 @@ pub(crate) enum Word {
 
 /// One kernel launch: operands in binding order (from binding 1 on), the uniform block (binding 0), and the kernels that
 /// can do it, preferred ones first.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Launch {
     pub op: &'static str,
     /// "forward", "grad_input", "grad_weight", ...
@@ -51,21 +51,7 @@ pub struct Launch {
 
 impl Launch {
     pub fn new(op: &'static str, pass: &'static str) -> Self {
-        Self {
-            op,
-            pass,
-            operands: vec![],
-            words: vec![],
-            kernels: vec![],
-            flops: 0,
-            cheap: false,
-            epilogue: Epilogue::None,
-            follow: None,
-            maxima: None,
-            statistics: false,
-            elidable: false,
-            indices: vec![],
-        }
+        Self { op, pass, ..Self::default() }
     }
 
     /// The next binding: read only.
@@ -192,16 +178,25 @@ impl Launch {
         if kernel.keeps_statistics { &self.operands } else { &self.operands[..self.common_operands()] }
     }
 
+    /// What it touches so, in binding order.
+    pub(crate) fn touched(&self, wanted: Access) -> impl Iterator<Item = Tensor> {
+        self.operands.iter().filter(move |(_, access)| *access == wanted).map(|&(tensor, _)| tensor)
+    }
+
     /// What it reads, in binding order.
     pub(crate) fn reads(&self) -> impl Iterator<Item = Tensor> {
-        self.operands.iter().filter(|(_, access)| *access == Access::Read).map(|&(tensor, _)| tensor)
+        self.touched(Access::Read)
+    }
+
+    /// What it writes, in binding order.
+    pub(crate) fn writes(&self) -> impl Iterator<Item = Tensor> {
+        self.touched(Access::Write)
     }
 
     /// The value that it writes; `None` if it writes several.
     pub(crate) fn result(&self) -> Option<Tensor> {
-        let mut written = self.operands.iter().filter(|(_, access)| *access == Access::Write);
-        let (&(result, _), None) = (written.next()?, written.next()) else { return None };
-        Some(result)
+        let mut written = self.writes();
+        written.next().filter(|_| written.next().is_none())
     }
 
     /// Puts another value in place of one that it touches.
@@ -228,8 +223,7 @@ impl Launch {
     /// Vectors (a bias, a mean) are left out beside larger operands, and neighbours of one shape are named once.
     pub fn shape(&self) -> String {
         let side = |wanted: Access| {
-            let operands = self.operands.iter().filter(|&&(_, access)| access == wanted);
-            let mut shapes: Vec<_> = operands.map(|(tensor, _)| tensor.shape).collect();
+            let mut shapes: Vec<_> = self.touched(wanted).map(|tensor| tensor.shape).collect();
             if shapes.iter().any(|shape| shape.pixels() > 1) {
                 shapes.retain(|shape| shape.pixels() > 1);
             }

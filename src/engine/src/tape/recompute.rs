@@ -47,10 +47,9 @@ impl Tape {
             return None;
         }
         let lives = |tensor: Tensor| {
-            let root = self.view(tensor).root;
-            let touched = |launch: &Launch| launch.operands.iter().any(|&(t, _)| self.view(t).root == root);
-            let changed =
-                |launch: &Launch| launch.operands.iter().any(|&(t, a)| a == Access::Write && self.view(t).root == root);
+            let root = self.root(tensor);
+            let touched = |launch: &Launch| launch.operands.iter().any(|&(t, _)| self.root(t) == root);
+            let changed = |launch: &Launch| launch.writes().any(|t| self.root(t) == root);
             !self.launches[at + 1..awake].iter().any(changed)
                 && (self.values[root].home != Home::Own || self.launches[awake..end].iter().any(touched))
         };

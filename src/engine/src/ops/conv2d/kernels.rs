@@ -5,18 +5,15 @@ use crate::gpu::{Kernel, Requirements, Shader};
 /// Invocations in a workgroup of the kernels without workgroup memory.
 const LANES: usize = 32;
 
+/// What a kernel needs that moves four channels at a time, made for software adapters or for GPUs.
+fn needs(software: bool, invocations: usize) -> Requirements {
+    Requirements { aligned: true, invocations: invocations as u32, software: Some(software), ..Requirements::default() }
+}
+
 /// A kernel with one register tile per invocation.
 pub fn registers(shader: Shader, tiles: usize) -> Kernel {
-    Kernel {
-        needs: Requirements {
-            aligned: true,
-            invocations: LANES as u32,
-            software: Some(true),
-            ..Requirements::default()
-        },
-        ..Kernel::per_group(shader, tiles.div_ceil(LANES))
-    }
-    .def("LANES", LANES as u32)
+    let kernel = Kernel { needs: needs(true, LANES), ..Kernel::per_group(shader, tiles.div_ceil(LANES)) };
+    kernel.def("LANES", LANES as u32)
 }
 
 /// Invocations in a subgroup of [`subgroup`]'s kernels.
@@ -43,31 +40,14 @@ pub fn narrow(shader: Shader, tiles: usize, classes: usize) -> Kernel {
 }
 
 fn one_subgroup(shader: Shader, workgroups: usize) -> Kernel {
-    Kernel {
-        needs: Requirements {
-            aligned: true,
-            invocations: SUBGROUP as u32,
-            software: Some(true),
-            subgroup: Some(SUBGROUP as u32),
-            ..Requirements::default()
-        },
-        ..Kernel::per_group(shader, workgroups)
-    }
+    let needs = Requirements { subgroup: Some(SUBGROUP as u32), ..needs(true, SUBGROUP) };
+    Kernel { needs, ..Kernel::per_group(shader, workgroups) }
 }
 
 /// A kernel with one tile of 64 x 64 outputs per workgroup and split.
 pub fn tiled(shader: Shader, rows: usize, columns: usize, splits: usize) -> Kernel {
-    let workgroup_memory = 2 * 320 * 16;
-    Kernel {
-        needs: Requirements {
-            aligned: true,
-            invocations: 64,
-            workgroup_memory,
-            software: Some(false),
-            ..Requirements::default()
-        },
-        ..Kernel::per_group(shader, rows.div_ceil(64) * columns.div_ceil(64) * splits)
-    }
+    let needs = Requirements { workgroup_memory: 2 * 320 * 16, ..needs(false, 64) };
+    Kernel { needs, ..Kernel::per_group(shader, rows.div_ceil(64) * columns.div_ceil(64) * splits) }
 }
 
 /// Sides of the cooperative matrices that adapters have: 16 is NVIDIA's and AMD's, 8 Apple's and Mesa's software adapter's.
@@ -79,17 +59,8 @@ pub fn matrix(shader: Shader, rows: usize, columns: usize, splits: usize) -> [Ke
         let tile = 4 * side as usize;
         // Two tiles of f16 that are 2 sides deep, with gaps, four matrices of f32, and where each row comes from.
         let workgroup_memory = 2 * (2 * 4 * side * (2 * side + 8)) + 16 * side * side + 12 * 4 * side;
-        Kernel {
-            needs: Requirements {
-                aligned: true,
-                invocations: 128,
-                workgroup_memory,
-                software: Some(false),
-                cooperative: Some(side),
-                ..Requirements::default()
-            },
-            ..Kernel::per_group(shader, rows.div_ceil(tile) * columns.div_ceil(tile) * splits)
-        }
-        .def("SIDE", side)
+        let needs = Requirements { workgroup_memory, cooperative: Some(side), ..needs(false, 128) };
+        let workgroups = rows.div_ceil(tile) * columns.div_ceil(tile) * splits;
+        Kernel { needs, ..Kernel::per_group(shader, workgroups) }.def("SIDE", side)
     })
 }

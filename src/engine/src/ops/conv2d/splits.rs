@@ -53,14 +53,10 @@ impl Splits {
         if self.count == 1 {
             return;
         }
-        let variant = |width: usize| {
-            let items = self.len / width;
-            Launch::new("conv2d", "sum_splits").read(sums).write(to.tensor).u32(items).u32(self.count).kernel(
-                Kernel::per_item(shader!("conv2d/sum_splits.wgsl"), items)
-                    .def("VECTOR", width as u32)
-                    .constant("ACCUMULATE", i64::from(to.accumulate)),
-            )
-        };
-        tape.launch(variant(if self.len.is_multiple_of(4) { 4 } else { 1 }));
+        let width = if self.len.is_multiple_of(4) { 4 } else { 1 };
+        let items = self.len / width;
+        let kernel = Kernel::per_item(shader!("conv2d/sum_splits.wgsl"), items).def("VECTOR", width as u32);
+        let launch = Launch::new("conv2d", "sum_splits").read(sums).write(to.tensor).u32(items).u32(self.count);
+        tape.launch(launch.kernel(kernel.constant("ACCUMULATE", to.accumulate)));
     }
 }
