@@ -41,7 +41,12 @@ impl Chosen {
 /// How weights of other pictures are trained further. What their layers see stays as it is, and is computed once, for a few versions
 /// of each cover: a few thousand covers are soon known by heart. A linear layer picks from the middle and the end of the trunk, as the
 /// end alone knows most of what the weights were made for; a strong decay keeps it from what single covers say.
-fn tuned(config: Config) -> Config {
+///
+/// With settings that say how, or leave nothing open, `config` stays as it is.
+pub(super) fn tuned(config: Config) -> Config {
+    if !(config.open.any() && config.open.tuning) {
+        return config;
+    }
     let head = Head::usual(&config.net);
     // Our own networks drop values in their trunks, which cannot be kept.
     let views = head.is_some().then_some(VIEWS);
@@ -127,8 +132,8 @@ struct Cost {
     each: f64,
 }
 
-/// Chooses what is open in `config` for covers of which each class has so many; with `weights` there are some to start from. The run
-/// began at `since`. Networks are measured only where something is open.
+/// Chooses what is open in `config` for covers of which each class has so many; with `weights` there are some to start from, and
+/// `config` says already which head stands on them. The run began at `since`. Networks are measured only where something is open.
 ///
 /// # Errors
 /// [`Error::Input`] if nothing fits the adapter, [`Error::Run`] if the device fails.
@@ -155,9 +160,6 @@ fn decide(
         config.batch /= 2;
     }
     let (least, shown) = if weights { (LEAST_TUNED, SHOWN_TUNED) } else { (LEAST, SHOWN) };
-    if weights && open.tuning {
-        config = tuned(config);
-    }
     let candidates = candidates(&config, open, weights);
     let last = candidates.len() - 1;
     // Seconds of an epoch, and those before the first and after the last one.
@@ -320,7 +322,7 @@ mod tests {
     fn weights_to_start_from_are_tuned_at_the_largest_size_that_there_is_time_for() {
         let config = Config { net: "resnet50".into(), open: Open { net: false, ..Open::ALL }, ..Config::default() };
         let by_size = |once: f64| {
-            let chosen = decide(config.clone(), true, &[500, 500], 60.0 * MINUTES, |config| {
+            let chosen = decide(tuned(config.clone()), true, &[500, 500], 60.0 * MINUTES, |config| {
                 Ok(Cost { once: once * (config.size * config.size) as f64, each: 1e-3 })
             });
             chosen.unwrap()
@@ -332,7 +334,7 @@ mod tests {
         assert!(by_size(2e-5).config.size < 224);
         // Whoever says how, is not overruled.
         let own = Config { lr: 0.5, open: Open { net: false, tuning: false, ..Open::ALL }, ..config.clone() };
-        let own = decide(own, true, &[500, 500], 60.0, |_| Ok(QUICK)).unwrap().config;
+        let own = decide(tuned(own), true, &[500, 500], 60.0, |_| Ok(QUICK)).unwrap().config;
         assert_eq!((own.lr, own.freeze), (0.5, None));
     }
 }

@@ -9,7 +9,7 @@ use gatefold_engine::gpu::Gpu;
 
 use crate::Result;
 use crate::data::{Dataset, Intake, Prepared};
-use crate::train::choice::choose;
+use crate::train::choice::{choose, tuned};
 use crate::train::config::check::warmup_within;
 use crate::train::config::{Origin, WeightsFile};
 use crate::train::resume;
@@ -139,6 +139,8 @@ impl Starter<'_> {
         classes: usize,
     ) -> Result<(Config, Option<Pretrained>)> {
         let Some(file) = weights else { return Ok((config, None)) };
+        // Which layers are taken from the file depends on the head.
+        let config = tuned(config);
         let pretrained = Pretrained::read(file, &config, classes)?;
         pretrained.notes().into_iter().for_each(|note| self.note(note));
         Ok((pretrained.settings(config), Some(pretrained)))

@@ -16,7 +16,7 @@ use crate::{Error, Result};
 /// A picture that was named by the source but is not in the data set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Skipped {
-    /// The picture file, as [`path_text`] shows it.
+    /// The picture file; `\xff` stands for a byte that belongs to no character.
     pub path: String,
     /// Why, in one clause.
     pub reason: String,
