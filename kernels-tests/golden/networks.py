@@ -167,9 +167,13 @@ SMALL = {
 
 FULL = {
     "resnet18": models.resnet18,
+    "resnet34": models.resnet34,
     "resnet50": models.resnet50,
+    "resnet101": models.resnet101,
+    "wide_resnet50_2": models.wide_resnet50_2,
     "densenet121": models.densenet121,
     "densenet169": models.densenet169,
+    "densenet201": models.densenet201,
     "inception_v3": partial(models.inception_v3, init_weights=False, dropout=0.0),
 }
 

@@ -26,6 +26,7 @@ pub struct DenseNet {
 
 pub const DENSENET121: DenseNet = DenseNet { growth: 32, blocks: [6, 12, 24, 16], init_features: 64, bottleneck: 4 };
 pub const DENSENET169: DenseNet = DenseNet { blocks: [6, 12, 32, 32], ..DENSENET121 };
+pub const DENSENET201: DenseNet = DenseNet { blocks: [6, 12, 48, 32], ..DENSENET121 };
 
 impl DenseNet {
     /// Records it on pictures `n x size x size x 4`. Convolutions start as torchvision's do, by He's rule for the fan-in; the

@@ -44,8 +44,11 @@ impl Head {
     pub fn usual(net: &str) -> Option<Self> {
         let layers: &[&str] = match net {
             "resnet18" => &["layer2.1", "layer3.0", "layer3.1", "layer4.0", "layer4.1"],
-            "resnet50" => &["layer2.3", "layer3.2", "layer3.5", "layer4.0", "layer4.1", "layer4.2"],
-            "densenet121" | "densenet169" => &[
+            "resnet34" | "resnet50" | "wide_resnet50_2" => {
+                &["layer2.3", "layer3.2", "layer3.5", "layer4.0", "layer4.1", "layer4.2"]
+            }
+            "resnet101" => &["layer2.3", "layer3.11", "layer3.22", "layer4.0", "layer4.1", "layer4.2"],
+            "densenet121" | "densenet169" | "densenet201" => &[
                 "features.denseblock2",
                 "features.transition2",
                 "features.denseblock3",

@@ -89,9 +89,13 @@ pub const NETS: &[Net] = &[
     Net::own("prognet", 32, prognet::record),
     Net::own("small", 16, small::record),
     Net::torchvision("resnet18", 32, |build, x, config| resnet::RESNET18.record(build, x, config)),
+    Net::torchvision("resnet34", 32, |build, x, config| resnet::RESNET34.record(build, x, config)),
     Net::torchvision("resnet50", 32, |build, x, config| resnet::RESNET50.record(build, x, config)),
+    Net::torchvision("resnet101", 32, |build, x, config| resnet::RESNET101.record(build, x, config)),
+    Net::torchvision("wide_resnet50_2", 32, |build, x, config| resnet::WIDE_RESNET50_2.record(build, x, config)),
     Net::torchvision("densenet121", 32, |build, x, config| densenet::DENSENET121.record(build, x, config)),
     Net::torchvision("densenet169", 32, |build, x, config| densenet::DENSENET169.record(build, x, config)),
+    Net::torchvision("densenet201", 32, |build, x, config| densenet::DENSENET201.record(build, x, config)),
     Net::torchvision("inception_v3", 75, |build, x, config| inception::INCEPTION_V3.record(build, x, config)),
 ];
 

@@ -14,20 +14,25 @@ const EPS: f32 = 1e-5;
 pub enum Block {
     /// Two 3x3 convolutions.
     Basic,
-    /// A 1x1 convolution to a quarter of the channels, a 3x3 one, and a 1x1 one back.
+    /// A 1x1 convolution to a quarter of the channels (a half, if the network is twice as wide), a 3x3 one, and a 1x1 one back.
     Bottleneck,
 }
 
-/// A ResNet. Stage `s` (from 0) has `layers[s]` blocks, and its 3x3 convolutions have `width << s` channels.
+/// A ResNet. Stage `s` (from 0) has `layers[s]` blocks, and its 3x3 convolutions have `wide * (width << s)` channels; `wide` is 1 but for
+/// the wide ones (Zagoruyko and Komodakis, 2016), which torchvision has with bottlenecks only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResNet {
     pub block: Block,
     pub layers: [usize; 4],
     pub width: usize,
+    pub wide: usize,
 }
 
-pub const RESNET18: ResNet = ResNet { block: Block::Basic, layers: [2, 2, 2, 2], width: 64 };
-pub const RESNET50: ResNet = ResNet { block: Block::Bottleneck, layers: [3, 4, 6, 3], width: 64 };
+pub const RESNET18: ResNet = ResNet { block: Block::Basic, layers: [2, 2, 2, 2], width: 64, wide: 1 };
+pub const RESNET34: ResNet = ResNet { layers: [3, 4, 6, 3], ..RESNET18 };
+pub const RESNET50: ResNet = ResNet { block: Block::Bottleneck, ..RESNET34 };
+pub const RESNET101: ResNet = ResNet { layers: [3, 4, 23, 3], ..RESNET50 };
+pub const WIDE_RESNET50_2: ResNet = ResNet { wide: 2, ..RESNET50 };
 
 impl ResNet {
     /// Records it on pictures `n x size x size x 4`. Convolutions start as torchvision's do, by He's rule for the fan-out; the
@@ -47,8 +52,9 @@ impl ResNet {
             for number in 0..blocks {
                 let stride = if stage > 0 && number == 0 { 2 } else { 1 };
                 let name = format!("layer{}.{number}", stage + 1);
-                x = build
-                    .stage(&name, x, |build, x| self.block.record(build, &name, x, self.width << stage, stride))?;
+                x = build.stage(&name, x, |build, x| {
+                    self.block.record(build, &name, x, self.width << stage, self.wide, stride)
+                })?;
             }
         }
         let logits = config.head.record(build, x, "fc", 0.0, config.outputs())?;
@@ -58,7 +64,15 @@ impl ResNet {
 
 impl Block {
     /// `relu(convolutions(x) + x)`. Where the extents change, a 1x1 convolution brings `x` along.
-    fn record(self, build: &mut Build, name: &str, x: Tensor, width: usize, stride: usize) -> Result<Tensor> {
+    fn record(
+        self,
+        build: &mut Build,
+        name: &str,
+        x: Tensor,
+        width: usize,
+        wide: usize,
+        stride: usize,
+    ) -> Result<Tensor> {
         let layer = |part: &str| format!("{name}.{part}");
         let point = |stride: usize| Window::square(1, stride, 0);
         let square = |stride: usize| Window::square(3, stride, 1);
@@ -70,9 +84,9 @@ impl Block {
                 build.batch_norm(&layer("bn2"), y, EPS)?
             }
             Self::Bottleneck => {
-                let y = build.plain_conv(&layer("conv1"), x, width, point(1))?;
+                let y = build.plain_conv(&layer("conv1"), x, wide * width, point(1))?;
                 let y = build.batch_norm_relu(&layer("bn1"), y, EPS)?;
-                let y = build.plain_conv(&layer("conv2"), y, width, square(stride))?;
+                let y = build.plain_conv(&layer("conv2"), y, wide * width, square(stride))?;
                 let y = build.batch_norm_relu(&layer("bn2"), y, EPS)?;
                 let y = build.plain_conv(&layer("conv3"), y, 4 * width, point(1))?;
                 build.batch_norm(&layer("bn3"), y, EPS)?

@@ -33,9 +33,13 @@ fn norms(spec: &Spec) -> usize {
 fn counts_are_torchvisions() {
     for (net, size, training, entries, parameters, batch_norms) in [
         ("resnet18", 64, true, 122, 11_689_512, 20),
+        ("resnet34", 64, true, 218, 21_797_672, 36),
         ("resnet50", 64, true, 320, 25_557_032, 53),
+        ("resnet101", 64, true, 626, 44_549_160, 104),
+        ("wide_resnet50_2", 64, true, 320, 68_883_240, 53),
         ("densenet121", 64, true, 727, 7_978_856, 121),
         ("densenet169", 64, true, 1015, 14_149_480, 169),
+        ("densenet201", 64, true, 1207, 20_013_928, 201),
         ("inception_v3", 299, true, 580, 27_161_264, 96),
         ("inception_v3", 299, false, 566, 23_834_568, 94),
     ] {

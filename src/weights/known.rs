@@ -41,13 +41,19 @@ const APACHE: &str = "Apache-2.0";
 pub const KNOWN: &[Known] = &[
     known("resnet18", "timm/resnet18.tv_in1k", BSD, 47, Some(69.758)),
     known("resnet18", "timm/resnet18.gluon_in1k", APACHE, 47, None),
+    known("resnet34", "timm/resnet34.tv_in1k", BSD, 87, Some(73.314)),
     known("resnet50", "timm/resnet50.tv_in1k", BSD, 102, Some(76.13)),
     known("resnet50", "timm/resnet50.tv2_in1k", BSD, 102, Some(80.858)),
     known("resnet50", "timm/resnet50.a1_in1k", APACHE, 102, None),
     known("resnet50", "timm/resnet50.gluon_in1k", APACHE, 102, None),
+    known("resnet101", "timm/resnet101.tv_in1k", BSD, 179, Some(77.374)),
+    known("resnet101", "timm/resnet101.tv2_in1k", BSD, 179, Some(81.886)),
+    known("wide_resnet50_2", "timm/wide_resnet50_2.tv_in1k", BSD, 276, Some(78.468)),
+    known("wide_resnet50_2", "timm/wide_resnet50_2.tv2_in1k", BSD, 276, Some(81.602)),
     known("densenet121", "timm/densenet121.tv_in1k", APACHE, 32, Some(74.434)),
     known("densenet121", "timm/densenet121.ra_in1k", APACHE, 32, None),
     known("densenet169", "timm/densenet169.tv_in1k", APACHE, 57, Some(75.6)),
+    known("densenet201", "timm/densenet201.tv_in1k", APACHE, 81, Some(76.896)),
     known("inception_v3", "timm/inception_v3.tv_in1k", APACHE, 95, Some(77.294)),
     known("inception_v3", "timm/inception_v3.gluon_in1k", APACHE, 95, None),
     known("inception_v3", "timm/inception_v3.tf_in1k", APACHE, 95, None),
@@ -77,7 +83,7 @@ mod tests {
             assert_eq!(usual(net.name).is_ok(), net.torchvision, "{}", net.name);
         }
         let told = usual("small").unwrap_err().to_string();
-        assert!(told.ends_with("resnet18, resnet50, densenet121, densenet169, inception_v3"), "{told}");
+        assert!(told.ends_with("densenet121, densenet169, densenet201, inception_v3"), "{told}");
         for known in KNOWN {
             assert_eq!(Name::parse(known.repo), Some(known.name()));
         }

@@ -5,6 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use crate::common::*;
+use crate::weights::{drawn, save};
 
 /// The probabilities of `predict`'s only row, by class.
 fn probabilities(arguments: &[&str]) -> Vec<(String, f64)> {
@@ -141,7 +142,49 @@ fn weights_say_which_network_they_are_of_and_what_is_trained_of_them_is_chosen()
         assert!(done.stderr.contains(part), "{part}: {}", done.stderr);
     }
     let config = fs::read_to_string(run.join("config.toml")).unwrap();
-    assert!(config.contains("freeze = \"trunk\"") && config.contains("freeze_statistics = true"), "{config}");
+    assert!(config.contains("freeze = \"trunk\"") && config.contains("head = \"linear\""), "{config}");
+}
+
+#[test]
+fn weights_of_others_get_a_head_on_several_of_their_layers() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, repeated, cut) = (folder.path().join("run"), folder.path().join("repeated"), folder.path().join("cut"));
+    let (data, image) = (text(&three().data), three().image("Jazz/03.png"));
+    let weights = save(folder.path(), "resnet18.safetensors", &drawn("resnet18", 7), "");
+    let how = ["--weights", text(&weights), "--size", "32", "--epochs", "1", "--no-tune"];
+    let done = good(&[&["train", data, "--out", text(&run)], &how[..]].concat());
+    for part in ["chosen: resnet18 at 32 px", "a new linear layer learns from what they make of covers up to layer2.1"]
+    {
+        assert!(done.stderr.contains(part), "{part}: {}", done.stderr);
+    }
+    let options = said(&done.stderr);
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    let again = ["train", data, "--out", text(&repeated), "--weights", text(&weights), "--no-tune"];
+    good(&[&again[..], &options[..]].concat());
+    let best = |run: &std::path::Path| fs::read(run.join("best.safetensors")).unwrap();
+    assert!(best(&run) == best(&repeated));
+
+    // All that stands on a run knows where its network ends.
+    let head = "layer2.1,layer3.0";
+    let start = ["train", data, "--out", text(&cut), "--freeze", "trunk", "--head", head];
+    let done = good(&[&start[..], &how[..]].concat());
+    let left_out = "left out, as they lie behind the layers of --head: layer3.1, layer4";
+    assert!(done.stderr.contains(left_out), "{}", done.stderr);
+    good(&["train", data, "--out", text(&cut), "--resume", "--epochs", "2"]);
+    good(&["eval", text(&cut)]);
+    assert!(good(&["explain", text(&cut), "--layer", "list"]).stdout.contains("layer3.0"));
+    good(&["explain", text(&cut), &image, "--out", text(&folder.path().join("maps"))]);
+    let features = folder.path().join("features.npy");
+    good(&["predict", text(&cut), &image, "--embeddings", text(&features)]);
+    // A row of 128 + 256 means in f32, behind the header.
+    assert_eq!(fs::read(&features).unwrap().len() % 64, 0);
+    assert!(fs::read(&features).unwrap().len() > 4 * (128 + 256));
+    good(&["export", text(&cut), "--format", "onnx", "--out", text(&folder.path().join("cut.onnx"))]);
+
+    let (ours, more) = (cut.join("best.safetensors"), folder.path().join("more"));
+    let again = ["train", data, "--out", text(&more), "--weights", text(&ours), "--size", "32"];
+    refused(&[&again[..], &["--head", "linear"]].concat(), &["its network ends where its head stands", head]);
+    refused(&[&again[..], &["--head", "layer9"]].concat(), &["neither such a head nor such a layer", "layer4.1"]);
 }
 
 #[test]

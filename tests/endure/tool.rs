@@ -41,7 +41,13 @@ pub fn text(path: &Path) -> &str {
 pub fn command(words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gatefold"));
     command.args(words).env("XDG_RUNTIME_DIR", "/nonexistent").env("RUST_BACKTRACE", "0");
+    // What is learnt of drivers stays from round to round, as with a user, and does not mix with what is known here.
+    command.env("GATEFOLD_CACHE", root().join("cache"));
     command
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("endure")
 }
 
 /// Runs a call to its end, and holds it to what every call promises: an end, no panic, one line for an error.
@@ -150,7 +156,7 @@ pub const RUN: [&str; 4] = ["best.safetensors", "last.safetensors", "test.json",
 impl Base {
     /// Covers, a data set of them and a run on it.
     pub fn new() -> Self {
-        let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("endure");
+        let root = root();
         let _ = fs::remove_dir_all(&root);
         fs::create_dir_all(&root).expect("a folder for the rounds");
         let [covers, set, whole] = ["covers", "set", "run"].map(|name| root.join(name));

@@ -120,8 +120,12 @@ fn gradients(record: Record, size: usize, freeze: Option<&str>) -> (Vec<f32>, us
 #[test]
 fn what_is_not_frozen_gets_the_gradient_that_it_would_get_anyway() {
     let cases: [(Record, usize, &str); 4] = [
-        (|b, x, c| ResNet { block: Block::Basic, layers: [1; 4], width: 8 }.record(b, x, c), 32, "layer2.0"),
-        (|b, x, c| ResNet { block: Block::Bottleneck, layers: [1; 4], width: 8 }.record(b, x, c), 32, "layer3.0"),
+        (|b, x, c| ResNet { block: Block::Basic, layers: [1; 4], width: 8, wide: 1 }.record(b, x, c), 32, "layer2.0"),
+        (
+            |b, x, c| ResNet { block: Block::Bottleneck, layers: [1; 4], width: 8, wide: 1 }.record(b, x, c),
+            32,
+            "layer3.0",
+        ),
         (
             |b, x, c| DenseNet { growth: 8, blocks: [2; 4], init_features: 8, bottleneck: 2 }.record(b, x, c),
             32,

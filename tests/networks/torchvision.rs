@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use gatefold::nets::densenet::{DENSENET121, DENSENET169, DenseNet};
+use gatefold::nets::densenet::{DENSENET121, DENSENET169, DENSENET201, DenseNet};
 use gatefold::nets::inception::{INCEPTION_V3, Inception};
-use gatefold::nets::resnet::{Block, RESNET18, RESNET50, ResNet};
+use gatefold::nets::resnet::{Block, RESNET18, RESNET34, RESNET50, RESNET101, ResNet, WIDE_RESNET50_2};
 use gatefold::nets::{self, Build, Head, NetConfig, Recorded};
 use gatefold::train::step::AUXILIARY_WEIGHT;
 use gatefold_engine::gpu::BufferPool;
@@ -45,10 +45,10 @@ struct Case {
 const SMALL_DENSENET: DenseNet = DenseNet { growth: 8, blocks: [2, 3, 2, 2], init_features: 16, bottleneck: 4 };
 
 const RESNET_BASIC: Case = small("resnet_basic", false, |build, x, config| {
-    ResNet { block: Block::Basic, layers: [1; 4], width: 6 }.record(build, x, config)
+    ResNet { block: Block::Basic, layers: [1; 4], width: 6, wide: 1 }.record(build, x, config)
 });
 const RESNET_BOTTLENECK: Case = small("resnet_bottleneck", false, |build, x, config| {
-    ResNet { block: Block::Bottleneck, layers: [1, 2, 1, 1], width: 4 }.record(build, x, config)
+    ResNet { block: Block::Bottleneck, layers: [1, 2, 1, 1], width: 4, wide: 1 }.record(build, x, config)
 });
 const DENSENET: Case = small("densenet", false, |build, x, config| SMALL_DENSENET.record(build, x, config));
 const DENSENET_FLATTEN: Case = small("densenet_flatten", true, |build, x, config| {
@@ -339,6 +339,26 @@ fn compare_full(case: &Case) {
 #[test]
 fn resnet18_is_torchvisions() {
     compare_full(&full("resnet18", |build, x, config| RESNET18.record(build, x, config)));
+}
+
+#[test]
+fn resnet34_is_torchvisions() {
+    compare_full(&full("resnet34", |build, x, config| RESNET34.record(build, x, config)));
+}
+
+#[test]
+fn resnet101_is_torchvisions() {
+    compare_full(&full("resnet101", |build, x, config| RESNET101.record(build, x, config)));
+}
+
+#[test]
+fn wide_resnet50_2_is_torchvisions() {
+    compare_full(&full("wide_resnet50_2", |build, x, config| WIDE_RESNET50_2.record(build, x, config)));
+}
+
+#[test]
+fn densenet201_is_torchvisions() {
+    compare_full(&full("densenet201", |build, x, config| DENSENET201.record(build, x, config)));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What a driver did not survive. Before something is tried that has ended programs, it is written down. What is still written down
-//! when no living process tries it has ended one, and is done without from then on. So is a kernel that a driver refuses, or gives up
-//! the device for.
+//! when no living process tries it was under way when one ended. If that was a crash ([`crash`](super::crash)), it is done without from
+//! then on. Else somebody may have ended the program, and it must happen twice in a row. A kernel that a driver refuses, or gives up the
+//! device for, is done without at once.
 //!
 //! A file `trying-…` in the cache folder belongs to the process that has it locked. `refused-….json` keeps what was learnt of one
 //! adapter with one driver; whoever deletes it has everything tried again.
@@ -13,7 +14,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::{AdapterSummary, Switch};
+use super::{AdapterSummary, Switch, crash};
 use crate::file::{Temporary, write_atomically};
 
 /// Something that may end the program.
@@ -36,9 +37,12 @@ pub struct Refused {
     pub kernels: BTreeSet<String>,
     /// Starts in a row that ended while kernels were compiled side by side.
     pub ended: u32,
+    /// What was under way when the last start ended without a crash.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suspect: Option<Attempt>,
 }
 
-/// After so many of them kernels are compiled one after the other, until all of them have been. One alone may have been killed.
+/// After so many of them kernels are compiled one after the other, until all of them have been.
 const IN_A_ROW: u32 = 2;
 
 impl Refused {
@@ -46,8 +50,12 @@ impl Refused {
         self.ended >= IN_A_ROW
     }
 
-    /// Takes over what ended a program, and says what that means.
-    fn add(&mut self, attempt: Attempt) -> Option<String> {
+    /// Takes over what was under way when a program ended, by a crash or not, and says what that means.
+    fn add(&mut self, attempt: Attempt, crashed: bool) -> Option<String> {
+        if !crashed && attempt != Attempt::Kernels && self.suspect.as_ref() != Some(&attempt) {
+            self.suspect = Some(attempt);
+            return None;
+        }
         match attempt {
             Attempt::Open(asked) => {
                 // One at a time: those that are suspected first come first.
@@ -64,7 +72,7 @@ impl Refused {
                 Some(text)
             }
             Attempt::Kernels => {
-                self.ended += 1;
+                self.ended = if crashed { IN_A_ROW } else { self.ended + 1 };
                 let text = "earlier starts ended while kernels were compiled, so they are compiled one after the other";
                 self.one_by_one().then(|| text.to_owned())
             }
@@ -94,8 +102,8 @@ impl Attempts {
         let bytes = attempts.file().and_then(|file| fs::read(file).ok()).unwrap_or_default();
         let mut refused: Refused = serde_json::from_slice(&bytes).unwrap_or_default();
         let known = refused.clone();
-        for attempt in given_up(folder, &name) {
-            attempts.notes.extend(refused.add(attempt));
+        for (attempt, crashed) in given_up(folder, &name) {
+            attempts.notes.extend(refused.add(attempt, crashed));
         }
         if refused != known {
             attempts.save(&refused);
@@ -130,7 +138,9 @@ impl Attempts {
             file.write_all(&serde_json::to_vec(attempt)?)?;
             Ok(file)
         });
+        let watched = held.as_ref().ok().map(crash::watched);
         let done = work();
+        drop(watched);
         // It is a help, not a need: where it cannot be written, work goes on.
         if held.is_ok() {
             let _ = fs::remove_file(&path);
@@ -162,8 +172,8 @@ impl Attempts {
     /// All kernels have been compiled, and nothing happened.
     pub fn compiled(&self) {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        if refused.ended > 0 {
-            refused.ended = 0;
+        if refused.ended > 0 || refused.suspect.is_some() {
+            (refused.ended, refused.suspect) = (0, None);
             self.save(&refused);
         }
     }
@@ -184,8 +194,8 @@ impl Attempts {
     }
 }
 
-/// Attempts whose process is gone; their files too.
-fn given_up(folder: &Path, name: &str) -> Vec<Attempt> {
+/// Attempts whose process is gone, and whether it crashed; their files too.
+fn given_up(folder: &Path, name: &str) -> Vec<(Attempt, bool)> {
     let prefix = format!("trying-{name}-");
     let mut found = vec![];
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -197,10 +207,55 @@ fn given_up(folder: &Path, name: &str) -> Vec<Attempt> {
         if !matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)) {
             // Through the handle that has the lock: on Windows no other one may read.
             let mut bytes = vec![];
-            let attempt = file.read_to_end(&mut bytes).ok().and_then(|_| serde_json::from_slice(&bytes).ok());
-            found.extend(attempt);
+            let read = file.read_to_end(&mut bytes);
+            let marked = bytes.pop_if(|last| *last == crash::MARK).is_some();
+            let attempt = read.ok().and_then(|_| serde_json::from_slice(&bytes).ok());
+            found.extend(attempt.map(|attempt| (attempt, marked)));
             let _ = fs::remove_file(entry.path());
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crash_counts_at_once_and_a_kill_when_it_comes_twice_in_a_row() {
+        let kernel = |name: &str| Attempt::Kernel(name.to_owned());
+        let mut refused = Refused::default();
+        assert_eq!(refused.add(kernel("a"), false), None);
+        assert_eq!(refused.add(kernel("b"), false), None);
+        assert!(refused.kernels.is_empty());
+        assert!(refused.add(kernel("b"), false).unwrap().contains("kernel b was tried"));
+        assert!(refused.add(kernel("c"), true).is_some());
+        assert_eq!(refused.kernels.iter().collect::<Vec<_>>(), ["b", "c"]);
+        let open = || Attempt::Open(vec![Switch::Matrix]);
+        assert_eq!(refused.add(open(), false), None);
+        assert!(refused.switches.is_empty() && refused.add(open(), true).is_some());
+        assert!(refused.switches.contains(&Switch::Matrix));
+
+        let mut refused = Refused::default();
+        assert!(refused.add(Attempt::Kernels, false).is_none() && !refused.one_by_one());
+        assert!(refused.add(Attempt::Kernels, false).is_some() && refused.one_by_one());
+        let mut refused = Refused::default();
+        assert!(refused.add(Attempt::Kernels, true).is_some() && refused.one_by_one());
+    }
+
+    #[test]
+    fn what_a_process_left_behind_is_found_with_its_mark() {
+        let folder = tempfile::tempdir().unwrap();
+        let attempt = Attempt::Kernel("relu".to_owned());
+        let json = serde_json::to_vec(&attempt).unwrap();
+        for (number, mark) in [(1, vec![]), (2, vec![crash::MARK]), (3, b"?".to_vec())] {
+            fs::write(folder.path().join(format!("trying-x-{number}")), [json.clone(), mark].concat()).unwrap();
+        }
+        fs::write(folder.path().join("trying-y-1"), &json).unwrap();
+        let mut found = given_up(folder.path(), "x");
+        found.sort_by_key(|(_, crashed)| *crashed);
+        // The third was never written whole.
+        assert_eq!(found, [(attempt.clone(), false), (attempt, true)]);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
 }

@@ -11,13 +11,9 @@ pub(super) fn free_memory(adapter: &wgpu::Adapter) -> Option<u64> {
         return Some(free);
     }
     #[cfg(windows)]
-    {
-        dx12(adapter)
-    }
+    return dx12(adapter);
     #[cfg(target_vendor = "apple")]
-    {
-        metal(adapter)
-    }
+    return metal(adapter);
     #[cfg(not(any(windows, target_vendor = "apple")))]
     None
 }

@@ -5,6 +5,7 @@
 mod adapter;
 mod attempts;
 mod compiled;
+mod crash;
 mod device;
 mod faults;
 mod free;
