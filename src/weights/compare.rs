@@ -89,7 +89,7 @@ impl Checkpoint {
         let before = self.tensors.len();
         behind.iter().for_each(|name| drop(self.tensors.remove(*name)));
         if self.tensors.len() < before {
-            let blocks: BTreeSet<&str> = behind.iter().map(|name| block(name)).collect();
+            let blocks: BTreeSet<&str> = behind.iter().map(|name| block(name, &wanted)).collect();
             let blocks: Vec<&str> = blocks.into_iter().collect();
             self.notes.push(format!("left out, as they lie behind the layers of --head: {}", listed(&blocks)));
         }
@@ -186,17 +186,11 @@ fn names(spec: &Spec) -> BTreeSet<&str> {
     parameters.chain(spec.states.iter().map(|(_, state)| state.name.as_str())).collect()
 }
 
-/// The first parts of a name, up to a number: a stage of a network is enough to know what is meant.
-fn block(name: &str) -> &str {
-    let parts = name.split_inclusive('.').map(str::len);
-    let mut end = 0;
-    for part in parts {
-        end += part;
-        if name[..end].bytes().any(|b| b.is_ascii_digit()) {
-            break;
-        }
-    }
-    name[..end].trim_end_matches('.')
+/// As many of the first parts of a name as none of `others` begins with: `layer3.1` beside `layer3.0`.
+fn block<'a>(name: &'a str, others: &BTreeSet<&str>) -> &'a str {
+    let ends = name.match_indices('.').map(|(at, _)| at + 1);
+    let apart = |end: &usize| !others.iter().any(|other| other.starts_with(&name[..*end]));
+    ends.into_iter().find(apart).map_or(name, |end| &name[..end - 1])
 }
 
 /// A tensor's layer: its name without the last part.
@@ -296,7 +290,8 @@ mod tests {
         file.tensors.insert("layer9.weight".into(), (vec![1], vec![0.0]));
         file.cut(&cut, &whole);
         assert!(file.compare_trunk(&cut, 3).unwrap_err().to_string().contains("unexpected: layer9.weight"));
-        assert_eq!(block("Mixed_7b.branch1x1.conv.weight"), "Mixed_7b");
+        let others = BTreeSet::from(["layer3.0.conv1.weight"]);
+        assert_eq!(block("layer3.1.conv1.weight", &others), "layer3.1");
     }
 
     #[test]
