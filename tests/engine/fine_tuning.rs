@@ -8,7 +8,7 @@ use gatefold::train::step::{Seed, TrainingStep};
 use gatefold::train::{Augmentation, Config, Needs};
 use gatefold_engine::ops::input::MixWords;
 use gatefold_engine::ops::relu::relu;
-use gatefold_engine::params::{Arena, Layout, ParameterStore};
+use gatefold_engine::params::{ARENA_PIECE, Arena, Layout, ParameterStore};
 use gatefold_engine::plan::{Plan, trains};
 use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::{Shape, Tensor};
@@ -154,7 +154,9 @@ fn every_network_has_a_trunk_to_freeze_and_statistics_to_leave_alone() {
         let config = Config { freeze: None, trunk_lr: 0.1, freeze_statistics: true, ..config };
         let tape_of_two = record(&config);
         let rates = tape_of_two.launches().iter().filter(|launch| launch.op == "adam").count();
-        assert_eq!((rates, tape_of_two.frozen_words()), (2, 0), "{}", net.name);
+        // Large arenas lie in several buffers, each with a launch of its own.
+        let borders = (tape_of_two.spec().parameter_words() - 1) / ARENA_PIECE;
+        assert_eq!((rates, tape_of_two.frozen_words()), (2 + borders, 0), "{}", net.name);
         for tape in [tape, tape_of_two] {
             // Batches would be looked at in these passes. (A norm in the head would do so; none of the heads has one.)
             let passes = ["statistics", "join", "finish", "track"];
