@@ -6,11 +6,11 @@ use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use crate::shown::{escaped, escaped_lines};
 use indicatif::{ProgressBar, ProgressStyle, WeakProgressBar};
 use serde::Serialize;
 
 use crate::data::Skipped;
+use crate::shown::{escaped, escaped_lines};
 
 pub use crate::report::words::{duration, percent};
 use crate::{Error, Result};

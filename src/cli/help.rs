@@ -6,14 +6,14 @@ use std::marker::PhantomData;
 use std::ops::RangeInclusive;
 use std::process::ExitCode;
 
-use crate::hint::did_you_mean;
-use crate::shown::shortened;
 use clap::builder::{PossibleValue, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Arg, Command, CommandFactory};
 
 use super::console;
+use crate::hint::did_you_mean;
 use crate::nets::NETS;
+use crate::shown::shortened;
 use crate::train::config::bounds::in_words;
 use crate::train::config::{self, Config, RECIPES, STEP_FACTOR};
 

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::hint::quoted;
 use clap::Args;
 
 use super::help::{DATA, OUTPUT, whole};
 use super::settings::Start;
 use super::train::{TuningArguments, folds_text, train, with_starter};
 use super::{GpuArguments, console, interrupt};
+use crate::hint::quoted;
 use crate::labels::table::{self, Summary};
 use crate::labels::{Found, find, page};
 use crate::train::Config;

@@ -30,11 +30,11 @@ mod weights;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use crate::shown::shortened;
 use clap::{Args, FromArgMatches, Parser, Subcommand};
 use gatefold_engine::gpu::{Gpu, GpuOptions, cache_folder, quieten_layers};
 
 use crate::panics;
+use crate::shown::shortened;
 use crate::{Error, Result};
 
 /// Teaches a GPU, any GPU, to read album covers.

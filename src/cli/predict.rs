@@ -9,7 +9,6 @@ use std::io::IsTerminal;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use crate::shown::path_text;
 use clap::Args;
 
 use self::embeddings::Embeddings;
@@ -27,6 +26,7 @@ use crate::data::{Columns, Pipeline, Skipped};
 use crate::report::words::thousands;
 use crate::score::model::Model;
 use crate::score::stream::{self, Options, Timing};
+use crate::shown::path_text;
 use crate::{Error, Result};
 
 /// What a network takes covers for: those in files, folders, tables, music libraries and data sets

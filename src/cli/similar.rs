@@ -3,7 +3,6 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use crate::shown::path_text;
 use clap::Args;
 use gatefold_engine::file::check_target;
 use image::RgbImage;
@@ -22,6 +21,7 @@ use crate::score::metrics::predicted;
 use crate::score::model::Model;
 use crate::score::similar::{Found, Neighbour, Search};
 use crate::score::stream::{self, Answer, Options};
+use crate::shown::path_text;
 use crate::train::run::RunFolder;
 use crate::{Error, Result};
 

@@ -3,13 +3,13 @@
 //! The plan is the forward pass and the gradient of one logit back to the tapped layer: nothing before it, and nothing for
 //! the parameters. All methods share it.
 
-use crate::hint::did_you_mean;
 use gatefold_engine::plan::Plan;
 use gatefold_engine::tensor::{Shape, Tensor};
 
 use super::score_cam::score_cam;
 use super::scorer::{self, Scorer, normalised};
 use super::{HeatMap, Method};
+use crate::hint::did_you_mean;
 use crate::nets::forward::{Forward, Taps};
 use crate::score::model::{Model, forward, probabilities};
 use crate::weights::Header;

@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use crate::hint::did_you_mean;
 use gatefold_engine::file::{make_folder, write_atomically};
 use image::{ImageFormat, RgbImage};
 use serde::Serialize;
@@ -14,6 +13,7 @@ use super::render::{SheetRow, contact_sheet};
 use super::{CANNOT_SHOW, Explainer, Method, Question};
 use crate::data::picture::fit::{Region, centred, hundredths};
 use crate::data::picture::{Picture, load_rgb};
+use crate::hint::did_you_mean;
 use crate::score::model::Model;
 use crate::weights::Header;
 use crate::{Error, Result};

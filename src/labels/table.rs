@@ -4,7 +4,6 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::shown::for_spreadsheet;
 use gatefold_engine::file::write_atomically;
 use serde::Serialize;
 
@@ -12,6 +11,7 @@ use super::{Found, Trust};
 use crate::Result;
 use crate::data::set::report::{Told as Same, ToldMember};
 use crate::data::source::corrections::COLUMNS;
+use crate::shown::for_spreadsheet;
 use crate::train::folds::Score;
 
 /// Columns behind those of corrections.

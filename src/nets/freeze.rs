@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use crate::hint::did_you_mean;
 use gatefold_engine::tape::Tape;
 use serde::{Deserialize, Serialize};
 
+use crate::hint::did_you_mean;
 use crate::{Error, Result};
 
 /// The layers whose parameters are not trained: always the first ones, in the order of recording.

@@ -4,13 +4,13 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::hint::{did_you_mean, nearest};
 use gatefold_engine::gpu::Gpu;
 
 use crate::claim::WorkFolder;
 use crate::data::import::build;
 use crate::data::source::{Columns, Rename, Request};
 use crate::data::{Dataset, Pack, Skipped, Split};
+use crate::hint::{did_you_mean, nearest};
 use crate::score::metrics::{Answer, Metrics};
 use crate::score::model::{Model, probabilities};
 use crate::score::predictions::Predictions;

@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
 
-use crate::hint::did_you_mean;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderName, StatusCode, header};
@@ -28,6 +27,7 @@ use super::training::{Near, Training};
 use super::upload::{Door, Eye, Original, on_a_core};
 use crate::explain::gallery::seen;
 use crate::explain::{CANNOT_SHOW, Method};
+use crate::hint::did_you_mean;
 use crate::report::page::STYLE;
 use crate::score::metrics::predicted;
 

@@ -10,8 +10,6 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::hint::did_you_mean;
-use crate::read::read_text;
 use serde::{Deserialize, Serialize};
 
 pub use augmentation::Augmentation;
@@ -19,8 +17,10 @@ pub use open::Open;
 pub use options::shown;
 
 use crate::data::{Columns, Fit, Fold, Labelling, PrepareOptions};
+use crate::hint::did_you_mean;
 use crate::nets::forward::{MEAN, STD};
 use crate::nets::{Freeze, Head, NetConfig};
+use crate::read::read_text;
 use crate::train::{LearningRate, Schedule};
 use crate::weights::{Files, Pictures};
 use crate::{Error, Result};

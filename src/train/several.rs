@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use crate::read::cannot_read;
-use crate::shown::path_text;
 use serde::de::DeserializeOwned;
 
 use crate::data::Intake;
+use crate::read::cannot_read;
 use crate::score::Metrics;
+use crate::shown::path_text;
 use crate::train::run::{self, RunFolder};
 use crate::train::{Config, Outcome, Starter, Trainer};
 use crate::weights::{Best, Checkpoint};

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use crate::shown::path_text;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::Serialize;
 
 use super::Checkpoint;
+use crate::shown::path_text;
 use crate::{Error, Result};
 
 /// What was written, as `export --json` prints it.

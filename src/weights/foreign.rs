@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use crate::read::read_text;
 use serde::{Deserialize, Serialize};
 
 use super::compare::layer;
@@ -12,6 +11,7 @@ use crate::data::Fit;
 use crate::data::picture::fit::MAX_SIZE;
 use crate::nets::forward::{self, MEAN, STD};
 use crate::nets::{self, Head, NetConfig};
+use crate::read::read_text;
 use crate::{Error, Result};
 
 /// What the user says of a weights file.

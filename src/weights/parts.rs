@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use crate::read::read;
 use serde::Deserialize;
 
 use super::Checkpoint;
+use crate::read::read;
 use crate::{Error, Result};
 
 /// A file's bytes, or those of all parts that an index lists, in the order of their names.

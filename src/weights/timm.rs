@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use crate::read::read_text;
 use serde::{Deserialize, Serialize};
 
 use super::Header;
@@ -11,6 +10,7 @@ use crate::data::Fit;
 use crate::nets::graph::Graph;
 use crate::nets::layers::{Layer, Op};
 use crate::nets::{Head, NETS, NetConfig, find, names};
+use crate::read::read_text;
 use crate::{Error, Result};
 
 /// Where it lies for a file of weights.

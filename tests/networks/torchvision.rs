@@ -336,49 +336,26 @@ fn compare_full(case: &Case) {
     }
 }
 
-#[test]
-fn resnet18_is_torchvisions() {
-    compare_full(&full("resnet18", |build, x, config| RESNET18.record(build, x, config)));
+/// A test for each network at full width.
+macro_rules! full_networks {
+    ($($test:ident: $name:literal $network:ident;)*) => {$(
+        #[test]
+        fn $test() {
+            compare_full(&full($name, |build, x, config| $network.record(build, x, config)));
+        }
+    )*};
 }
 
-#[test]
-fn resnet34_is_torchvisions() {
-    compare_full(&full("resnet34", |build, x, config| RESNET34.record(build, x, config)));
-}
-
-#[test]
-fn resnet101_is_torchvisions() {
-    compare_full(&full("resnet101", |build, x, config| RESNET101.record(build, x, config)));
-}
-
-#[test]
-fn wide_resnet50_2_is_torchvisions() {
-    compare_full(&full("wide_resnet50_2", |build, x, config| WIDE_RESNET50_2.record(build, x, config)));
-}
-
-#[test]
-fn densenet201_is_torchvisions() {
-    compare_full(&full("densenet201", |build, x, config| DENSENET201.record(build, x, config)));
-}
-
-#[test]
-fn resnet50_is_torchvisions() {
-    compare_full(&full("resnet50", |build, x, config| RESNET50.record(build, x, config)));
-}
-
-#[test]
-fn densenet121_is_torchvisions() {
-    compare_full(&full("densenet121", |build, x, config| DENSENET121.record(build, x, config)));
-}
-
-#[test]
-fn densenet169_is_torchvisions() {
-    compare_full(&full("densenet169", |build, x, config| DENSENET169.record(build, x, config)));
-}
-
-#[test]
-fn inception_v3_is_torchvisions() {
-    compare_full(&full("inception_v3", |build, x, config| INCEPTION_V3.record(build, x, config)));
+full_networks! {
+    resnet18_is_torchvisions: "resnet18" RESNET18;
+    resnet34_is_torchvisions: "resnet34" RESNET34;
+    resnet50_is_torchvisions: "resnet50" RESNET50;
+    resnet101_is_torchvisions: "resnet101" RESNET101;
+    wide_resnet50_2_is_torchvisions: "wide_resnet50_2" WIDE_RESNET50_2;
+    densenet121_is_torchvisions: "densenet121" DENSENET121;
+    densenet169_is_torchvisions: "densenet169" DENSENET169;
+    densenet201_is_torchvisions: "densenet201" DENSENET201;
+    inception_v3_is_torchvisions: "inception_v3" INCEPTION_V3;
 }
 
 #[test]

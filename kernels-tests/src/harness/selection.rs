@@ -61,7 +61,9 @@ pub fn known_op(op: &str) -> Result<()> {
     if OPS.contains(&op) {
         return Ok(());
     }
-    let alike = OPS.iter().map(|known| (strsim::jaro_winkler(op, known), known)).filter(|(alike, _)| *alike > ALIKE);
+    let given = op.to_lowercase();
+    let alike = OPS.iter().map(|known| (strsim::jaro_winkler(&given, known), known));
+    let alike = alike.filter(|(alike, _)| *alike > ALIKE);
     let nearest = alike.max_by(|a, b| a.0.total_cmp(&b.0));
     let hint = nearest.map_or(String::new(), |(_, known)| format!("; did you mean {known}?"));
     let known = OPS.join(", ");
@@ -74,9 +76,13 @@ mod tests {
 
     #[test]
     fn a_near_miss_gets_a_hint_and_nonsense_none() {
-        for (typed, meant) in
-            [("rellu", "relu"), ("conv", "conv2d"), ("batchnorm", "batch_norm"), ("maxpool", "max_pool")]
-        {
+        for (typed, meant) in [
+            ("rellu", "relu"),
+            ("ReLU", "relu"),
+            ("conv", "conv2d"),
+            ("batchnorm", "batch_norm"),
+            ("maxpool", "max_pool"),
+        ] {
             let said = known_op(typed).unwrap_err().to_string();
             assert!(said.contains(&format!("did you mean {meant}?")) && !said.contains('\n'), "{said}");
         }

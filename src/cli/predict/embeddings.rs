@@ -3,10 +3,10 @@
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use crate::shown::path_text;
 use gatefold_engine::file::{AtomicFile, cannot_write};
 
 use super::rows::Row;
+use crate::shown::path_text;
 use crate::{Error, Result};
 
 /// Bytes before the numbers: NumPy wants a multiple of 64, and the count of rows is only known at the end.

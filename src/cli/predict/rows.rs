@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use crate::shown::{for_spreadsheet, path_text};
 use serde::Serialize;
 
 use crate::cli::console::{self, percent};
 use crate::data::{About, Item};
 use crate::score::metrics::predicted;
 use crate::score::stream::Answer;
+use crate::shown::{for_spreadsheet, path_text};
 use crate::{Error, Result};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

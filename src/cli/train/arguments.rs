@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::hint::quoted;
 use clap::Args;
 
 use crate::cli::GpuArguments;
 use crate::cli::help::{DATA, FINE_TUNING, HARDWARE, OPTIMISER, OUTPUT, SCHEDULE, whole};
 use crate::cli::settings::Settings;
 use crate::data::parse_ratios;
+use crate::hint::quoted;
 use crate::train::Config;
 use crate::train::config::bounds;
 use crate::train::resume::{Wish, settings};

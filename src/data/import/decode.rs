@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 
-use crate::read::cannot_read;
 use blake3::Hash;
 use gatefold_engine::file::{cannot_write, sync_folder_of};
 use image::RgbImage;
@@ -25,6 +24,7 @@ use crate::data::picture::look;
 use crate::data::set::names;
 use crate::data::set::pack::{self, HEADER, Pack, bytes_of};
 use crate::data::source::walk::state_of;
+use crate::read::cannot_read;
 use crate::{Error, Result};
 
 /// Squares of one chunk, in bytes. Three chunks may be in memory: decoded, waiting, being written.

@@ -5,13 +5,13 @@ use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::hint::quoted;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::data::set::split::{Items, join};
+use crate::hint::quoted;
 use crate::{Error, Result};
 
 /// One of several folds, written `2/5`: it is the test set, and all others are for training.

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::read::cannot_read;
 use blake3::Hash;
 use gatefold_engine::file::write_atomically;
 
@@ -11,6 +10,7 @@ use crate::data::set::hash::Parts;
 use crate::data::set::split::{Item, Items, Split, join};
 use crate::data::set::strings::{Strings, StringsBuilder};
 use crate::data::set::ties::Tie;
+use crate::read::cannot_read;
 use crate::{Error, Result};
 
 /// The columns every manifest has; group columns follow them.

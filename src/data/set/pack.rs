@@ -28,7 +28,6 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::read::{cannot_read, open};
 use blake3::Hash;
 use gatefold_engine::file::cannot_write;
 use image::RgbImage;
@@ -37,6 +36,7 @@ use rayon::prelude::*;
 
 use crate::data::picture::fit::{Fit, MAX_SIZE};
 use crate::data::picture::harmonise::{Harmonise, Pipeline};
+use crate::read::{cannot_read, open};
 use crate::{Error, Result};
 
 const MAGIC: [u8; 8] = *b"GATEPACK";

@@ -3,14 +3,14 @@
 use std::io::Write;
 use std::path::Path;
 
-use crate::read::cannot_read;
-use crate::shown::path_text;
 use gatefold_engine::file::write_atomically;
 use serde::{Deserialize, Serialize};
 
 use crate::data::picture::fit::Fit;
 use crate::data::picture::harmonise::Harmonise;
 use crate::data::set::names::{IMPORT, WORK};
+use crate::read::cannot_read;
+use crate::shown::path_text;
 use crate::{Error, Result};
 
 /// A picture that was named by the source but is not in the data set.

@@ -7,7 +7,6 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::hint::quoted;
 use blake3::Hash;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +15,7 @@ pub use report::SplitReport;
 use crate::data::set::disjoint::Disjoint;
 use crate::data::set::strings::{Strings, short_hash};
 use crate::data::set::ties::Tie;
+use crate::hint::quoted;
 use crate::{Error, Result};
 
 /// The three sets that covers are split into.

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use crate::read::{cannot_read, read_text};
 use lofty::id3::v1::GENRES;
 
 use crate::data::set::nobody::normalise;
+use crate::read::{cannot_read, read_text};
 use crate::{Error, Result};
 
 /// The built-in table: which spellings make which class.

@@ -2,11 +2,11 @@
 
 use std::str::FromStr;
 
-use crate::hint::{did_you_mean, quoted};
 use serde::{Deserialize, Serialize};
 
 use crate::data::source::spelling::{alike, tidy};
 use crate::data::source::{Source, sets};
+use crate::hint::{did_you_mean, quoted};
 use crate::{Error, Result};
 
 /// Classes that a note names; more are only counted.

@@ -18,9 +18,6 @@ pub(crate) mod walk;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::hint::did_you_mean;
-use crate::read::cannot_read;
-use crate::shown::path_text;
 use serde::{Deserialize, Serialize};
 
 use self::corrections::Corrections;
@@ -32,6 +29,9 @@ use crate::data::set::names::WORK;
 use crate::data::set::report::Skipped;
 use crate::data::set::split::Split;
 use crate::data::set::strings::Strings;
+use crate::hint::did_you_mean;
+use crate::read::cannot_read;
+use crate::shown::path_text;
 use crate::{Error, Result};
 
 /// Which columns of a table to read. A recipe's fields and the command line's options have the same names.

@@ -6,13 +6,13 @@ use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use crate::read::cannot_read;
 use walkdir::{DirEntry, WalkDir};
 
 use crate::Result;
 use crate::data::picture::audio;
 use crate::data::set::report::Skipped;
 use crate::data::source::kind::{Kind, is_picture};
+use crate::read::cannot_read;
 
 /// Folders that systems and servers leave beside one's own, in lower case: copies, thumbnails and what was thrown away.
 const SYSTEM: [&str; 16] = [

@@ -1,6 +1,6 @@
 //! What a driver did not survive. Before something is tried that has ended programs, it is written down. What is still written down
 //! when no living process tries it was under way when one ended. If that was a crash ([`crash`](super::crash)), it is done without from
-//! then on. Else somebody may have ended the program, and it must happen twice in a row. A kernel that a driver refuses, or gives up the
+//! then on. Else the program may have been killed, and it must happen twice in a row. A kernel that a driver refuses, or gives up the
 //! device for, is done without at once.
 //!
 //! A file `trying-…` in the cache folder belongs to the process that has it locked. `refused-….json` keeps what was learnt of one

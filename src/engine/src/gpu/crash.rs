@@ -1,5 +1,5 @@
-//! Tells a crash from a program that somebody ended: only a crash comes as one of these signals, and marks the file that says what was
-//! being tried. Where there are no signals nothing is marked.
+//! Tells a crash from a kill: only a crash comes as one of these signals, and marks the file that says what was being tried. Where
+//! there are no signals nothing is marked.
 
 use std::fs::File;
 
