@@ -67,6 +67,9 @@ pub struct Header {
     pub training_counts: Vec<u64>,
     /// Best epoch so far, and its validation accuracy and loss.
     pub best: Option<Best>,
+    /// What logits are divided by before they become probabilities, as the validation set has it.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub temperature: f64,
     /// Of a run in mixed precision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loss_scale: Option<LossScale>,
@@ -76,6 +79,15 @@ pub struct Header {
 
 fn whole() -> f32 {
     1.0
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_one(number: &f64) -> bool {
+    *number == 1.0
 }
 
 impl Header {
@@ -125,6 +137,9 @@ impl Header {
         if !numbers || self.std.iter().any(|d| *d <= 0.0) || !(0.05..=1.0).contains(&self.crop) {
             let Self { mean, std, crop, .. } = self;
             return Some(format!("mean {mean:?}, std {std:?}, crop {crop}; it is damaged"));
+        }
+        if !(0.01..=100.0).contains(&self.temperature) {
+            return Some(format!("a temperature of {}; it is damaged", self.temperature));
         }
         None
     }

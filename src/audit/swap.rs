@@ -20,7 +20,7 @@ use crate::data::picture::{self, jpeg};
 use crate::data::{Dataset, Fit, Manifest, Pipeline, Split};
 use crate::score::evaluate::BATCH;
 use crate::score::metrics::predicted;
-use crate::score::model::{Model, probabilities};
+use crate::score::model::Model;
 use crate::train::run::RunFolder;
 
 /// Test covers that are looked at, of each class; of more, so many are taken at even distances.
@@ -136,10 +136,9 @@ impl Asked {
     /// [`Error::Run`](crate::Error::Run) if the device fails.
     pub fn swap(&self, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<Swap> {
         let mut inference = self.model.inference(BATCH)?;
-        let outputs = self.model.header.net.outputs();
         let mut answer = |pictures: &[&[u8]]| {
             let logits = inference.logits(pictures.iter().copied(), |_| {})?;
-            Ok(probabilities(&logits, outputs))
+            Ok(inference.probabilities(&logits))
         };
         swap(&self.dataset, self.model.pipeline(), &mut answer, progress)
     }

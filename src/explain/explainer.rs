@@ -164,7 +164,7 @@ impl Explainer {
             Some(class) => class,
             None => {
                 let logits = self.plan.run()?.get(self.logits)?;
-                crate::score::metrics::predicted(&probabilities(&logits, outputs))
+                crate::score::metrics::predicted(&probabilities(&logits, outputs, self.header.temperature))
             }
         };
         let mut seed = vec![0.0_f32; outputs];
@@ -175,7 +175,7 @@ impl Explainer {
         let results = self.plan.run()?;
         let logits = results.get(self.logits)?;
         let (activation, gradient) = (results.get(self.activation)?, results.get(self.gradient)?);
-        let probabilities = probabilities(&logits, outputs);
+        let probabilities = probabilities(&logits, outputs, self.header.temperature);
         let predicted = crate::score::metrics::predicted(&probabilities);
         let mut explanations = vec![];
         for &method in methods {

@@ -176,6 +176,10 @@ impl Card<'_> {
         );
         rows.push(number("Loss", m.loss, i.loss));
         rows.push(vec!["Expected calibration error".to_owned(), format!("{:.3}", test.calibration.ece), String::new()]);
+        if self.header.temperature != 1.0 {
+            let temperature = format!("{:.2}", self.header.temperature);
+            rows.push(vec!["Temperature, which the validation set asked for".to_owned(), temperature, String::new()]);
+        }
         format!(
             "## Score\n\nOn {} test covers, which neither training nor the choice of the epoch has seen:\n\n{}\n{}",
             thousands(m.n as u64),

@@ -12,7 +12,7 @@ use crate::data::source::{Columns, Rename, Request};
 use crate::data::{Dataset, Pack, Skipped, Split};
 use crate::hint::{did_you_mean, nearest};
 use crate::score::metrics::{Answer, Metrics};
-use crate::score::model::{Model, probabilities};
+use crate::score::model::Model;
 use crate::score::predictions::Predictions;
 use crate::weights::Checkpoint;
 use crate::{Error, Result};
@@ -264,14 +264,14 @@ fn score(models: &[Model], packs: &[Pack], labels: &[usize], mirrored: bool) -> 
         }
     }
     let header = &models[0].header;
-    let (outputs, classes) = (header.net.outputs(), header.labels.len());
+    let classes = header.labels.len();
     let mut answers: Vec<Answer> = Vec::with_capacity(labels.len());
     // A batch at a time: the probabilities of all covers for very many classes are more than memory holds.
     for batch in (0..labels.len()).collect::<Vec<_>>().chunks(BATCH) {
         let mut sums = vec![0.0_f64; batch.len() * classes];
         for (inference, pack) in &mut eyes {
             let logits = inference.logits(pack.images(batch)?.into_iter(), |_| {})?;
-            sums.iter_mut().zip(probabilities(&logits, outputs)).for_each(|(sum, p)| *sum += f64::from(p));
+            sums.iter_mut().zip(inference.probabilities(&logits)).for_each(|(sum, p)| *sum += f64::from(p));
         }
         let means: Vec<f32> = sums.into_iter().map(|sum| (sum / eyes.len() as f64) as f32).collect();
         for (&cover, row) in batch.iter().zip(means.chunks(classes)) {

@@ -112,6 +112,8 @@ pub struct Inference {
     image_bytes: usize,
     /// Pictures are shown with left and right changed.
     mirrored: bool,
+    /// What logits are divided by before they become probabilities.
+    temperature: f64,
 }
 
 impl Inference {
@@ -157,12 +159,29 @@ impl Inference {
             batch,
             image_bytes: header.picture_size().pow(2) * 3,
             mirrored: false,
+            temperature: header.temperature,
         })
     }
 
     /// The same, which shows [`Self::batches`] with left and right changed.
     pub fn mirrored(self) -> Self {
         Self { mirrored: true, ..self }
+    }
+
+    /// Whose weights lie on the device now has this temperature.
+    pub fn set_temperature(&mut self, temperature: f64) {
+        self.temperature = temperature;
+    }
+
+    /// Class probabilities from logits, at the network's temperature.
+    pub fn probabilities(&self, logits: &[f32]) -> Vec<f32> {
+        self.as_probabilities()(logits)
+    }
+
+    /// [`Self::probabilities`], for the while that the network is at work.
+    pub fn as_probabilities(&self) -> impl Fn(&[f32]) -> Vec<f32> + use<> {
+        let (outputs, temperature) = (self.outputs(), self.temperature);
+        move |logits| probabilities(logits, outputs, temperature)
     }
 
     /// Computes what the frozen layers make of a split's covers; `None` if it cannot be kept, or the split is empty.
@@ -299,21 +318,21 @@ impl Inference {
     }
 }
 
-/// Class probabilities from logits: the softmax of each row, or both sides of the sigmoid where there is one logit. In f64,
-/// so that a saturated answer still has an order.
-pub fn probabilities(logits: &[f32], outputs: usize) -> Vec<f32> {
+/// Class probabilities from logits, which are divided by `temperature`: the softmax of each row, or both sides of the sigmoid where there
+/// is one logit. In f64, so that a saturated answer still has an order.
+pub fn probabilities(logits: &[f32], outputs: usize, temperature: f64) -> Vec<f32> {
     let rows = logits.chunks(outputs.max(1));
     if outputs == 1 {
         return rows
             .flat_map(|row| {
-                let logit = f64::from(row[0]);
+                let logit = f64::from(row[0]) / temperature;
                 [(1.0 / (1.0 + logit.exp())) as f32, (1.0 / (1.0 + (-logit).exp())) as f32]
             })
             .collect();
     }
     rows.flat_map(|row| {
         let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let powers: Vec<f64> = row.iter().map(|&v| f64::from(v - largest).exp()).collect();
+        let powers: Vec<f64> = row.iter().map(|&v| (f64::from(v - largest) / temperature).exp()).collect();
         let sum: f64 = powers.iter().sum();
         powers.into_iter().map(move |p| (p / sum) as f32).collect::<Vec<_>>()
     })
@@ -336,12 +355,15 @@ mod tests {
 
     #[test]
     fn one_logit_makes_two_probabilities_and_many_make_a_softmax() {
-        assert_eq!(probabilities(&[0.0], 1), [0.5, 0.5]);
-        let saturated = probabilities(&[200.0, -200.0], 1);
+        assert_eq!(probabilities(&[0.0], 1, 1.0), [0.5, 0.5]);
+        let saturated = probabilities(&[200.0, -200.0], 1, 1.0);
         assert_eq!((saturated[1], saturated[2]), (1.0, 1.0));
-        let p = probabilities(&[1000.0, 1000.0, 0.0], 3);
+        let p = probabilities(&[1000.0, 1000.0, 0.0], 3, 1.0);
         assert_eq!(p, [0.5, 0.5, 0.0]);
-        let sum: f32 = probabilities(&[0.3, -1.2, 2.0, 0.1], 4).iter().sum();
+        let sum: f32 = probabilities(&[0.3, -1.2, 2.0, 0.1], 4, 1.0).iter().sum();
         assert!((sum - 1.0).abs() < 1e-6);
+        // Twice as warm is half as far apart.
+        assert_eq!(probabilities(&[0.6, -2.4, 4.0, 0.2], 4, 2.0), probabilities(&[0.3, -1.2, 2.0, 0.1], 4, 1.0));
+        assert_eq!(probabilities(&[3.0], 1, 3.0), probabilities(&[1.0], 1, 1.0));
     }
 }

@@ -8,7 +8,7 @@ use gatefold_engine::file::write_atomically;
 use crate::data::{Cover, Dataset};
 use crate::score::features::Features;
 use crate::score::metrics::{Answer, Metrics, WHOLE, is_probability};
-use crate::score::model::{Inference, probabilities};
+use crate::score::model::Inference;
 use crate::{Error, Result};
 
 /// Of more than [`WHOLE`] classes so many are kept for each cover: covers times classes may be too much for memory and disk.
@@ -117,7 +117,7 @@ impl Predictions {
         no_number: impl Fn(&Path) -> Error,
     ) -> Result<Self> {
         let pictures = dataset.pack.images(indices)?;
-        Self::collected(inference.outputs(), dataset, indices, labels, no_number, |take| {
+        Self::collected(inference.as_probabilities(), dataset, indices, labels, no_number, |take| {
             inference.batches(pictures.into_iter(), take)
         })
     }
@@ -134,14 +134,14 @@ impl Predictions {
         labels: &[String],
         no_number: impl Fn(&Path) -> Error,
     ) -> Result<Self> {
-        Self::collected(inference.outputs(), dataset, indices, labels, no_number, |take| {
+        Self::collected(inference.as_probabilities(), dataset, indices, labels, no_number, |take| {
             inference.batches_of(features, indices, take)
         })
     }
 
     /// `run` hands over the logits of the covers, in their order.
     fn collected(
-        outputs: usize,
+        as_probabilities: impl Fn(&[f32]) -> Vec<f32>,
         dataset: &Dataset,
         indices: &[usize],
         labels: &[String],
@@ -151,8 +151,10 @@ impl Predictions {
         let mut covers = Vec::with_capacity(indices.len());
         let mut left = indices.iter().map(|&i| &dataset.manifest.covers[i]);
         run(&mut |logits| {
-            let rows = probabilities(logits, outputs);
-            for ((logits, row), cover) in logits.chunks(outputs).zip(rows.chunks(labels.len())).zip(&mut left) {
+            let rows = as_probabilities(logits);
+            let rows = rows.chunks(labels.len());
+            let outputs = logits.len() / rows.len().max(1);
+            for ((logits, row), cover) in logits.chunks(outputs.max(1)).zip(rows).zip(&mut left) {
                 let path = cover.strings.path();
                 if logits.iter().any(|v| !v.is_finite()) {
                     return Err(no_number(path));

@@ -18,7 +18,7 @@ use crate::data::source::listing::Pixels;
 use crate::data::{Item, Listing, Pipeline, picture};
 use crate::panics::caught;
 use crate::score::evaluate::{BATCH, check_labels};
-use crate::score::model::{Inference, Model, mirror, probabilities};
+use crate::score::model::{Inference, Model, mirror};
 use crate::{Error, Result};
 
 /// How to answer.
@@ -329,7 +329,7 @@ impl<'a> Device<'a> {
     fn said(&self, inference: &Inference, ticket: Ticket, pictures: &[Hash]) -> Result<Vec<Answer>> {
         let (outputs, labels) = (inference.outputs(), self.model.header.labels.len());
         let (logits, features) = inference.answers(ticket, pictures.len() * self.views)?;
-        let (probabilities, width) = (probabilities(&logits, outputs), inference.features());
+        let (probabilities, width) = (inference.probabilities(&logits), inference.features());
         let mut features = features.chunks(width.max(1) * self.views);
         let of_views = logits.chunks(outputs * self.views).zip(probabilities.chunks(labels * self.views));
         Ok(of_views

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::limits::EXPLAINERS;
 use super::training::Training;
 use crate::explain::{Explainer, Explanation, Method};
-use crate::score::model::{Inference, Model, probabilities};
+use crate::score::model::{Inference, Model};
 use crate::score::stream::Answer;
 use crate::{Error, Result};
 
@@ -177,7 +177,7 @@ impl Device {
             }
             Err(e) => return Err(e),
         };
-        let rows = probabilities(&logits, outputs);
+        let rows = plan.probabilities(&logits);
         let answers = logits.chunks(outputs).zip(rows.chunks(labels)).zip(features.chunks(width)).zip(squares);
         Ok(answers
             .map(|(((logits, probabilities), features), (_, picture))| {

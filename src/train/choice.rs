@@ -42,9 +42,9 @@ impl Chosen {
 /// of each cover: a few thousand covers are soon known by heart. A linear layer picks from the middle and the end of the trunk, as the
 /// end alone knows most of what the weights were made for; a strong decay keeps it from what single covers say.
 ///
-/// With settings that say how, or leave nothing open, `config` stays as it is.
+/// With settings that say how, `config` stays as it is.
 pub(super) fn tuned(config: Config) -> Config {
-    if !(config.open.any() && config.open.tuning) {
+    if !config.open.tuning {
         return config;
     }
     let head = Head::usual(&config.net);
@@ -332,6 +332,11 @@ mod tests {
         assert!(quick.kept_views() == Some(VIEWS) && Some(&quick.head) == Head::usual("resnet50").as_ref());
         assert!(reasons.iter().any(|reason| reason.contains("layer3.5, layer4.0")), "{reasons:?}");
         assert!(by_size(2e-5).config.size < 224);
+        // How does not hang on what else is said.
+        let all = Config { open: Open { tuning: true, ..Open::default() }, size: 64, epochs: 3, ..config.clone() };
+        assert!(all.open.any(true) && !all.open.any(false));
+        let all = decide(tuned(all), true, &[500, 500], 60.0, |_| Ok(QUICK)).unwrap().config;
+        assert_eq!((all.size, all.epochs, all.freeze, all.views), (64, 3, Some(Freeze::Trunk), Some(VIEWS)));
         // Whoever says how, is not overruled.
         let own = Config { lr: 0.5, open: Open { net: false, tuning: false, ..Open::ALL }, ..config.clone() };
         let own = decide(tuned(own), true, &[500, 500], 60.0, |_| Ok(QUICK)).unwrap().config;

@@ -120,7 +120,7 @@ impl Starter<'_> {
         intake: &Intake,
         since: Instant,
     ) -> Result<Config> {
-        if !config.open.any() {
+        if !config.open.any(weights) {
             return Ok(config);
         }
         let chosen = choose(gpu, config, weights, &intake.counts(), since)?;

@@ -2,10 +2,10 @@
 
 mod batches;
 mod rates;
+mod scores;
 mod totals;
 mod within;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,6 @@ use crate::data::set::batch::even_weights;
 use crate::data::{Dataset, Epoch, Split};
 use crate::score::metrics::Metrics;
 use crate::score::model::Inference;
-use crate::score::predictions::Predictions;
 use crate::train::config::check::{no_validation, warmup_within};
 use crate::train::kept::{Kept, Place, feed_epoch};
 use crate::train::log::{EpochReport, Line, Log, StepReport};
@@ -130,6 +129,7 @@ impl Trainer {
             epoch: 0,
             training_counts: counts,
             best: None,
+            temperature: 1.0,
             loss_scale: (config.precision == Precision::Mixed).then(LossScale::default),
             fingerprint: dataset.fingerprint(),
             net,
@@ -345,6 +345,8 @@ impl Trainer {
         let training_seconds = start.elapsed().as_secs_f64();
         self.header.epoch += 1;
         let validation = self.validate()?;
+        self.header.temperature = validation.as_ref().map_or(1.0, |(_, temperature)| *temperature);
+        let validation = validation.map(|(metrics, _)| metrics);
         let this = Best {
             epoch: self.header.epoch,
             accuracy: validation.as_ref().map_or(0.0, |m| m.accuracy),
@@ -436,46 +438,6 @@ impl Trainer {
     /// The error that stops a run whose numbers are none any more.
     fn diverged(&self, step: u64, what: &str) -> Error {
         diverged(&self.run, step, what)
-    }
-
-    /// What the current weights answer for a split; `None` if the split is empty.
-    fn predictions(&mut self, split: Split) -> Result<Option<Predictions>> {
-        let indices = self.dataset.manifest.indices(split);
-        if indices.is_empty() {
-            return Ok(None);
-        }
-        self.answers_of(split, &indices).map(Some)
-    }
-
-    /// What the current weights answer for some covers of a split.
-    fn answers_of(&mut self, split: Split, indices: &[usize]) -> Result<Predictions> {
-        // Not the method: the network is in use.
-        let no_number = |_: &Path| diverged(&self.run, self.header.step, "an answer of the network");
-        let (dataset, labels, network) = (&self.dataset, &self.header.labels, &mut self.inference);
-        let kept = self.kept.as_ref().and_then(|kept| kept.val.as_ref()).filter(|_| split == Split::Val);
-        match kept {
-            Some(features) => Predictions::of_features(network, features, dataset, indices, labels, no_number),
-            None => Predictions::of(network, dataset, indices, labels, no_number),
-        }
-    }
-
-    /// The current weights' score on the validation set; `None` if it is empty.
-    fn validate(&mut self) -> Result<Option<Metrics>> {
-        let predictions = self.predictions(Split::Val)?;
-        predictions.map(|predictions| predictions.metrics(&self.header.training_counts)).transpose()
-    }
-
-    /// Scores the best checkpoint on the test set and writes down what came of it; `None` if the set is empty.
-    fn test(&mut self) -> Result<Option<Metrics>> {
-        let path = self.run.best();
-        if path.is_file() {
-            Checkpoint::read(&path)?.apply(&self.gpu, &self.store, false)?;
-        }
-        let Some(predictions) = self.predictions(Split::Test)? else { return Ok(None) };
-        let metrics = predictions.metrics(&self.header.training_counts)?;
-        predictions.write(&self.run.predictions())?;
-        self.run.write_json(&self.run.test(), &metrics)?;
-        Ok(Some(metrics))
     }
 }
 

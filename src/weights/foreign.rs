@@ -198,6 +198,7 @@ impl Checkpoint {
             // Not known. A score then takes the majority class from the covers that it scores.
             training_counts: vec![0; net.classes],
             best: None,
+            temperature: 1.0,
             loss_scale: None,
             fingerprint: String::new(),
             net,

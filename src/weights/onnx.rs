@@ -297,18 +297,24 @@ impl<'a> Export<'a> {
         } else {
             self.w.named("Identity", &[&logits], &[], "logits");
         }
+        let cooled = if header.temperature == 1.0 {
+            "logits".to_owned()
+        } else {
+            let inverse = self.w.floats("one_over_temperature", &[], &[header.temperature.recip() as f32]);
+            self.w.node("Mul", &["logits", &inverse], &[])
+        };
         if outputs == 1 {
             // The logit is the second class's.
-            let second = self.w.node("Sigmoid", &["logits"], &[]);
-            let minus = self.w.node("Neg", &["logits"], &[]);
+            let second = self.w.node("Sigmoid", &[&cooled], &[]);
+            let minus = self.w.node("Neg", &[&cooled], &[]);
             let first = self.w.node("Sigmoid", &[&minus], &[]);
             self.w.named("Concat", &[&first, &second], &[("axis", Set::Int(1))], "probabilities");
         } else {
-            self.w.named("Softmax", &["logits"], &[("axis", Set::Int(1))], "probabilities");
+            self.w.named("Softmax", &[&cooled], &[("axis", Set::Int(1))], "probabilities");
         }
         let row = |extent: usize| [open("batch"), fixed(extent)];
         let outs = &mut self.w.graph.output;
-        outs.push(Value::tensor("logits", FLOAT, &row(outputs), "before softmax or sigmoid"));
+        outs.push(Value::tensor("logits", FLOAT, &row(outputs), "before temperature, and softmax or sigmoid"));
         outs.push(Value::tensor("probabilities", FLOAT, &row(header.net.classes), "in the order of the labels"));
         if self.options.cam {
             self.cam(header)?;

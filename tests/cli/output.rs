@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use safetensors::SafeTensors;
+
 use crate::common::*;
 
 /// The keys of `eval --json` that scripts rely on.
@@ -33,6 +35,28 @@ fn eval_scores_the_runs_own_sets() {
     assert_eq!(all.json()["n"], 36);
     let printed = good(&["eval", trained.run()]).stdout;
     assert!(printed.contains("95 % interval") && trained.done.stdout.contains(&printed), "{printed}");
+}
+
+#[test]
+fn the_temperature_of_the_validation_set_is_kept_and_used() {
+    let trained = three();
+    let bytes = fs::read(trained.run.join("best.safetensors")).unwrap();
+    let header = SafeTensors::read_metadata(&bytes).unwrap().1.metadata().clone().unwrap();
+    let header: serde_json::Value = serde_json::from_str(&header["gatefold"]).unwrap();
+    assert!(header["temperature"].as_f64().is_some_and(|t| t != 1.0), "{header}");
+    let (table, mut seen) = (fs::read_to_string(trained.run.join("test-predictions.csv")).unwrap(), 0);
+    for line in table.lines().skip(1) {
+        let cells: Vec<&str> = line.split(',').collect();
+        let said = good(&["predict", trained.run(), &trained.image(cells[0]), "--json"]).json();
+        for (cell, p) in cells[4..].iter().zip(said[0]["probabilities"].as_array().unwrap()) {
+            assert!((cell.parse::<f64>().unwrap() - p.as_f64().unwrap()).abs() < 1e-5, "{line}: {said}");
+        }
+        seen += 1;
+        if seen == 2 {
+            return;
+        }
+    }
+    panic!("{table}");
 }
 
 #[test]

@@ -85,6 +85,7 @@ fn assert_near(what: &str, out: &[f32], reference: &[f32], most: f64) {
 fn assert_logits(net: &str, size: usize, classes: usize, head: Head) {
     let mut header = header(net, size, classes);
     header.net.head = head.clone();
+    header.temperature = 0.8;
     let model = model(header);
     // Of several pictures, as a single logit may be next to 0.
     let pictures: Vec<Vec<u8>> = (0..4).map(|number| pixels(size, size, number)).collect();
@@ -95,7 +96,7 @@ fn assert_logits(net: &str, size: usize, classes: usize, head: Head) {
         let answers = asked(&model, options, normalised(&model.header, &pictures), &["logits", "probabilities"]);
         let what = format!("{net}, {classes} classes, {head} head, {}", if fold { "folded" } else { "as it is" });
         assert_near(&format!("{what}: logits"), &answers[0], &expected, tolerance::ONNX);
-        let expected = probabilities(&expected, outputs);
+        let expected = probabilities(&expected, outputs, model.header.temperature);
         assert_near(&format!("{what}: probabilities"), &answers[1], &expected, tolerance::ONNX);
     }
 }
@@ -129,7 +130,7 @@ fn pictures_of_any_size_are_prepared_in_the_graph_as_here() {
                 let bytes = pixels(width, height, 0);
                 let picture = RgbImage::from_raw(width as u32, height as u32, bytes.clone()).unwrap();
                 let square = square(&picture, model.picture_size(), fit).into_raw();
-                let expected = probabilities(&logits(&model, &[square]), 3);
+                let expected = probabilities(&logits(&model, &[square]), 3, 1.0);
                 let input = Tensor::from_shape(&[1, height, width, 3], &bytes).unwrap();
                 let options = Options { preprocessing: true, ..Options::default() };
                 let got = asked(&model, options, input, &["probabilities"]).remove(0);

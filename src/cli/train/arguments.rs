@@ -220,7 +220,7 @@ mod tests {
             let options = config.options().unwrap();
             let words = ["train", "covers", "--out", "run"].map(str::to_owned).into_iter().chain(options.clone());
             let made = Line::try_parse_from(words).unwrap().arguments.config().unwrap();
-            assert!(!made.open.any(), "{options:?}");
+            assert!(!made.open.any(false), "{options:?}");
             assert_eq!(Config { said: Pictures::default(), open: Open::default(), ..made }, config, "{options:?}");
         }
         assert_eq!(Config { batch_norm: false, ..Config::default() }.options(), None);

@@ -233,7 +233,7 @@ impl Views {
             (None, _) => place.fill(0.0),
         })?;
         let (outputs, classes) = (model.header.net.outputs(), model.header.labels.len());
-        let rows = probabilities(&logits, outputs);
+        let rows = probabilities(&logits, outputs, model.header.temperature);
         let values: Vec<f64> = rows.chunks(classes).map(|row| f64::from(row[class])).collect();
         let (mut next, whole) = (values[..ends].iter().copied(), values[ends]);
         let (blurred, empty) = (values[ends + 1], values[ends + 2]);

@@ -51,10 +51,14 @@ impl Card<'_> {
 
     fn in_timm(&self) -> String {
         let net = &self.header.net;
+        let cooled = |name: &str| match self.header.temperature {
+            1.0 => name.to_owned(),
+            temperature => format!("({name} / {temperature:.4})"),
+        };
         let (logits, answer) = if net.outputs() == 1 {
-            ("logit", "print(logit.sigmoid())  # the probability of output 1")
+            ("logit", format!("print({}.sigmoid())  # the probability of output 1", cooled("logit")))
         } else {
-            ("logits", "print(logits.softmax(1))")
+            ("logits", format!("print({}.softmax(1))", cooled("logits")))
         };
         let differs = if timm::squares(self.header.fit).2 {
             ""

@@ -20,8 +20,9 @@ impl Open {
     /// Nothing was said. (A rate is tried only where that is asked for.)
     pub const ALL: Self = Self { net: true, size: true, batch: true, epochs: true, lr: false, tuning: true };
 
-    pub fn any(self) -> bool {
-        self.net || self.size || self.epochs
+    /// Whether there is something to choose, with weights to start from or without.
+    pub fn any(self, weights: bool) -> bool {
+        self.net || self.size || self.epochs || (weights && self.tuning)
     }
 
     /// `config` with what it leaves open as an earlier call with the same options chose it, with weights to start from or without.
@@ -39,7 +40,7 @@ impl Open {
         if open.epochs {
             config.epochs = before.epochs;
         }
-        if weights && open.any() && open.tuning {
+        if weights && open.tuning {
             return Self::tuned_as(config, before);
         }
         config
