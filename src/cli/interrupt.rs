@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gatefold_engine::file::remove_temporary;
+use gatefold_engine::gpu::forget_attempts;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::{flag, low_level};
 
 use super::console;
+use crate::file::remove_temporary;
 
 /// What is said of an interrupted command.
 static LINE: Mutex<Option<String>> = Mutex::new(None);
@@ -58,6 +59,7 @@ fn end(signal: c_int) -> ! {
     let line = LINE.lock().ok().and_then(|line| line.clone());
     console::say(line.unwrap_or_else(|| "interrupted; start it again".to_owned()));
     remove_temporary();
+    forget_attempts();
     // At once: libraries that tidy up behind threads that are still at work can crash.
     low_level::exit(CODES + signal)
 }

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use gatefold_engine::file::write_atomically;
 use gatefold_engine::gpu::Gpu;
 
 use crate::Result;
 use crate::data::{Dataset, Intake, Prepared};
+use crate::file::write_atomically;
 use crate::train::choice::{choose, tuned};
 use crate::train::config::check::warmup_within;
 use crate::train::config::{Origin, WeightsFile};
