@@ -9,6 +9,7 @@ pub mod hub;
 mod import;
 pub mod known;
 mod loss_scale;
+mod mean;
 pub mod onnx;
 mod parts;
 mod recognise;
@@ -67,6 +68,9 @@ pub struct Header {
     pub training_counts: Vec<u64>,
     /// Best epoch so far, and its validation accuracy and loss.
     pub best: Option<Best>,
+    /// Epochs whose weights a [mean](Checkpoint::kept_mean) is of.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub averaged: u64,
     /// What logits are divided by before they become probabilities, as the validation set has it.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub temperature: f64,
@@ -79,6 +83,11 @@ pub struct Header {
 
 fn whole() -> f32 {
     1.0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 fn one() -> f64 {
@@ -168,6 +177,13 @@ pub const FORMAT: u32 = 2;
 const UNSEALED: u32 = 1;
 const MOMENT1: &str = "optimizer.exp_avg.";
 const MOMENT2: &str = "optimizer.exp_avg_sq.";
+/// The mean of several epochs' weights.
+const MEAN: &str = "optimizer.mean.";
+
+/// Whether a tensor of this name is of training alone.
+fn is_optimisers(name: &str) -> bool {
+    name.starts_with("optimizer.")
+}
 
 /// The long-lived buffers that a checkpoint holds, and what their tensors' names begin with.
 fn arenas(optimiser: bool) -> &'static [(Arena, &'static str)] {

@@ -94,6 +94,9 @@ pub struct Settings {
     /// Stop when the best epoch on the validation set lies this many epochs back [default: never]
     #[arg(long, value_name = "EPOCHS", help_heading = SCHEDULE, value_parser = whole::<u64>(bounds::EPOCHS))]
     patience: Option<u64>,
+    /// Score and keep the mean of the weights of so many last epochs (stochastic weight averaging) [default: each epoch's own]
+    #[arg(long, value_name = "EPOCHS", help_heading = SCHEDULE, value_parser = whole::<u64>(bounds::EPOCHS))]
+    average: Option<u64>,
     /// How the learning rate changes over the run
     #[arg(long, value_parser = choice::<Schedule>(), help_heading = SCHEDULE)]
     schedule: Option<Schedule>,
@@ -329,6 +332,7 @@ impl Settings {
             config.labelling.multi = *multi;
         }
         set_if_given(&mut config.patience, &self.patience);
+        set_if_given(&mut config.average, &self.average);
         set_if_given(&mut config.step_every, &self.step_every);
         set_if_given(&mut config.step_factor, &self.step_factor);
         set_if_given(&mut config.clip, &self.clip);

@@ -49,6 +49,9 @@ pub struct Config {
     /// Stop when the best epoch lies this many epochs back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patience: Option<u64>,
+    /// Of so many last epochs the mean of the weights is scored and kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub average: Option<u64>,
     /// Learning rate of Adam; the peak of a schedule.
     pub lr: f32,
     pub schedule: Schedule,
@@ -224,6 +227,7 @@ impl Default for Config {
             epochs: 24,
             minutes: None,
             patience: None,
+            average: None,
             lr: 0.002,
             schedule: Schedule::OneCycle,
             warmup: 0,
@@ -403,6 +407,7 @@ mod tests {
             Config { trunk_lr: 0.0, ..Config::default() },
             Config { clip: Some(-1.0), ..Config::default() },
             Config { patience: Some(0), ..Config::default() },
+            Config { average: Some(0), ..Config::default() },
             Config { patience: Some(2), split: Some([80.0, 0.0, 20.0]), ..Config::default() },
             Config { warmup: 5, ..Config::default() },
             Config { schedule: Schedule::Step, ..Config::default() },

@@ -75,6 +75,8 @@ pub struct Trainer {
     inference: Inference,
     /// What the frozen layers make of covers, where it is kept.
     kept: Option<Arc<Kept>>,
+    /// Of the weights of the epochs that [`Config::average`] counts.
+    mean: Option<Checkpoint>,
     /// Whether to write event files for TensorBoard.
     tensorboard: bool,
     /// When the command began, for a run that is given a time.
@@ -129,16 +131,18 @@ impl Trainer {
             epoch: 0,
             training_counts: counts,
             best: None,
+            averaged: 0,
             temperature: 1.0,
             loss_scale: (config.precision == Precision::Mixed).then(LossScale::default),
             fingerprint: dataset.fingerprint(),
             net,
         };
         let store = ParameterStore::for_training(gpu, step.tape.spec(), step.tape.frozen_words())?;
+        let mut mean = None;
         if resume {
-            let (there, note) = Self::resume(gpu, &run, &store, &header)?;
-            header = there;
-            note.into_iter().chain(dataset.note()).for_each(|note| (tuning.say)(format!("note: {note}")));
+            let (there, last) = Self::resume(gpu, &run, &store, &header)?;
+            (header, mean) = (there, last.kept_mean());
+            last.notes().into_iter().chain(dataset.note()).for_each(|note| (tuning.say)(format!("note: {note}")));
         } else {
             store.initialise(gpu, config.seed)?;
         }
@@ -162,6 +166,7 @@ impl Trainer {
             plan,
             inference,
             kept: None,
+            mean,
             tensorboard: true,
             began: Instant::now(),
         };
@@ -173,7 +178,7 @@ impl Trainer {
         Ok(trainer)
     }
 
-    fn resume(gpu: &Gpu, run: &RunFolder, store: &ParameterStore, fresh: &Header) -> Result<(Header, Vec<String>)> {
+    fn resume(gpu: &Gpu, run: &RunFolder, store: &ParameterStore, fresh: &Header) -> Result<(Header, Checkpoint)> {
         let path = run.last();
         if !path.exists() {
             let text = format!(
@@ -205,7 +210,7 @@ impl Trainer {
             return Err(wrong("was trained on another data set".into()));
         }
         checkpoint.apply(gpu, store, true)?;
-        Ok((header, checkpoint.notes()))
+        Ok((header, checkpoint))
     }
 
     /// Takes over the weights of a file where it has fitting ones; the others start from the seed. Before training.
@@ -344,6 +349,8 @@ impl Trainer {
         }
         let training_seconds = start.elapsed().as_secs_f64();
         self.header.epoch += 1;
+        let mut last = Checkpoint::take(&self.gpu, &self.store, self.header.clone(), true)?;
+        self.average(&last)?;
         let validation = self.validate()?;
         self.header.temperature = validation.as_ref().map_or(1.0, |(_, temperature)| *temperature);
         let validation = validation.map(|(metrics, _)| metrics);
@@ -357,12 +364,16 @@ impl Trainer {
         if best {
             self.header.best = Some(this);
         }
-        let last = Checkpoint::take(&self.gpu, &self.store, self.header.clone(), true)?;
+        last.header = Some(self.header.clone());
         if !last.is_finite() {
             return Err(self.diverged(self.header.step, "a weight"));
         }
         if best {
             Checkpoint::take(&self.gpu, &self.store, self.header.clone(), false)?.write(&self.run.best())?;
+        }
+        if let Some(mean) = &self.mean {
+            last.apply(&self.gpu, &self.store, false)?;
+            last.keep_mean(mean);
         }
         let report = EpochReport {
             step: self.header.step,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use gatefold_engine::params::Spec;
 
-use super::{Checkpoint, MOMENT1, MOMENT2};
+use super::{Checkpoint, MOMENT1, MOMENT2, is_optimisers};
 use crate::{Error, Result};
 
 /// First parts of the names of layers that follow the trunk. A new run may start them anew.
@@ -105,7 +105,7 @@ impl Checkpoint {
             }
         }
         wanted.extend(spec.states.iter().map(|(_, s)| (s.name.clone(), vec![s.len])));
-        let known = |name: &str| wanted.contains_key(name) || name.starts_with("optimizer.") || is_auxiliary(name);
+        let known = |name: &str| wanted.contains_key(name) || is_optimisers(name) || is_auxiliary(name);
         Differences {
             missing: wanted.keys().filter(|name| !self.tensors.contains_key(*name)).cloned().collect(),
             unexpected: self.tensors.keys().filter(|name| !known(name)).cloned().collect(),

@@ -5,7 +5,7 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::Serialize;
 
-use super::Checkpoint;
+use super::{Checkpoint, is_optimisers};
 use crate::shown::path_text;
 use crate::{Error, Result};
 
@@ -29,7 +29,7 @@ impl Checkpoint {
         let Some(header) = &self.header else { return Err(fault(&"it has no header")) };
         let count = (header.step as i64).to_le_bytes();
         let (mut views, mut parameters) = (vec![], 0);
-        for (name, (shape, values)) in self.tensors.iter().filter(|(name, _)| !name.starts_with("optimizer.")) {
+        for (name, (shape, values)) in self.tensors.iter().filter(|(name, _)| !is_optimisers(name)) {
             let view = TensorView::new(Dtype::F32, shape.clone(), bytemuck::cast_slice(values));
             views.push((name.clone(), view.map_err(|e| fault(&e))?));
             if let Some(norm) = name.strip_suffix("running_mean") {

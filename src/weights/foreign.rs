@@ -198,6 +198,7 @@ impl Checkpoint {
             // Not known. A score then takes the majority class from the covers that it scores.
             training_counts: vec![0; net.classes],
             best: None,
+            averaged: 0,
             temperature: 1.0,
             loss_scale: None,
             fingerprint: String::new(),

@@ -172,6 +172,50 @@ fn clipping_leaves_the_norm_in_the_log_alone() {
     assert!(fs::read(free.join("best.safetensors")).unwrap() != fs::read(clipped.join("best.safetensors")).unwrap());
 }
 
+/// The numbers of a tensor.
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    bytes.chunks(4).map(|word| f32::from_le_bytes(word.try_into().unwrap())).collect()
+}
+
+#[test]
+fn the_mean_of_the_last_epochs_is_what_is_scored_and_survives_an_end_in_between() {
+    let data = &three().data;
+    let out = tempfile::tempdir().unwrap();
+    let [two, three, mean] = ["two", "three", "mean"].map(|name| out.path().join(name));
+    let options = |epochs| [&CONSTANT[..], &["--split", "80,0,20", "--epochs", epochs]].concat();
+    good(&train(data, &two, &options("2")));
+    good(&train(data, &three, &options("3")));
+    let averaged = train(data, &mean, &[&options("3")[..], &["--average", "2"]].concat());
+    good(&averaged);
+    let [two, three] = [&two, &three].map(|run| tensors(&run.join("last.safetensors")));
+    let (last, best) = (tensors(&mean.join("last.safetensors")), tensors(&mean.join("best.safetensors")));
+    let mut differs = false;
+    for (name, bytes) in three.iter().filter(|(name, _)| !name.starts_with("optimizer.")) {
+        assert!(last[name] == *bytes, "{name}: averaging changed the training");
+        // Without a validation set the last epoch counts, and in it the mean.
+        assert!(best[name] == last[&format!("optimizer.mean.{name}")], "{name}");
+        for ((mean, a), b) in floats(&best[name]).into_iter().zip(floats(&two[name])).zip(floats(bytes)) {
+            assert!((mean - f32::midpoint(a, b)).abs() <= 1e-6 * (1.0 + mean.abs()), "{name}: {mean}, {a}, {b}");
+            differs |= a != b;
+        }
+    }
+    assert!(differs);
+
+    // The device is lost in the last epoch, and the mean of the one before is in the checkpoint.
+    let whole = [fs::read(mean.join("last.safetensors")).unwrap(), fs::read(mean.join("best.safetensors")).unwrap()];
+    for lost in 1.. {
+        fs::remove_dir_all(&mean).unwrap();
+        let output = command(&averaged).env("GATEFOLD_FAULT", format!("lose:{lost}")).output().unwrap();
+        assert!(!output.status.success(), "it was never lost with a mean in the checkpoint");
+        let path = mean.join("last.safetensors");
+        if path.is_file() && tensors(&path).keys().any(|name| name.starts_with("optimizer.mean.")) {
+            break;
+        }
+    }
+    good(&[&averaged[..], &["--resume"]].concat());
+    assert!(whole == ["last.safetensors", "best.safetensors"].map(|name| fs::read(mean.join(name)).unwrap()));
+}
+
 #[test]
 fn a_run_stops_when_its_best_epoch_lies_too_far_back() {
     let data = &three().data;

@@ -38,6 +38,7 @@ fn header(net: &str, size: usize, classes: usize) -> Header {
         epoch: 0,
         training_counts: vec![1; classes],
         best: None,
+        averaged: 0,
         temperature: 1.0,
         loss_scale: None,
         fingerprint: String::new(),

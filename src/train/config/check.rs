@@ -83,6 +83,9 @@ impl Config {
         if let Some(patience) = self.patience {
             within("patience", patience, &bounds::EPOCHS)?;
         }
+        if let Some(average) = self.average {
+            within("average", average, &bounds::EPOCHS)?;
+        }
         if let Some(every) = self.step_every {
             within("step-every", every, &bounds::EPOCHS)?;
         }

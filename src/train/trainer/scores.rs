@@ -11,6 +11,24 @@ use crate::score::temperature;
 use crate::weights::Checkpoint;
 
 impl Trainer {
+    /// In the epochs that count, puts the mean of their weights on the device; `last` has the weights themselves.
+    pub(super) fn average(&mut self, last: &Checkpoint) -> Result<()> {
+        let Self { gpu, store, config, header, .. } = self;
+        let Some(epochs) = config.average.filter(|epochs| header.epoch + epochs > config.epochs) else {
+            (self.mean, header.averaged) = (None, 0);
+            return Ok(());
+        };
+        // A run that was given more epochs begins a mean of its last ones.
+        if header.averaged >= epochs {
+            (self.mean, header.averaged) = (None, 0);
+        }
+        header.averaged += 1;
+        let mean = last.mean_with(self.mean.take(), header.averaged);
+        mean.apply(gpu, store, false)?;
+        self.mean = Some(mean);
+        Ok(())
+    }
+
     /// What the current weights answer for a split; `None` if the split is empty.
     fn predictions(&mut self, split: Split) -> Result<Option<Predictions>> {
         let indices = self.dataset.manifest.indices(split);

@@ -185,6 +185,7 @@ fn drawn(net: &str, size: usize, classes: usize, head: Head) -> Checkpoint {
         epoch: 1,
         training_counts: vec![1; classes],
         best: None,
+        averaged: 0,
         temperature: TEMPERATURE,
         loss_scale: None,
         fingerprint: String::new(),
