@@ -24,7 +24,7 @@ export XDG_RUNTIME_DIR := /nonexistent
 endif
 endif
 
-.PHONY: help demo test endure kernels translate bench lint format-check clippy docs build setup
+.PHONY: help demo test test-build endure kernels translate bench lint format-check clippy docs build setup
 
 help:
 	@echo "make demo     draw sample covers, train on them, score, explain; everything goes to demo/"
@@ -42,6 +42,10 @@ demo: setup
 
 test: setup
 	$(CARGO) test --release --workspace
+
+# What `make test` compiles, and nothing run.
+test-build: setup
+	$(CARGO) test --release --workspace --no-run
 
 endure: setup
 	$(CARGO) test --release --test endure -- --minutes $(MINUTES) --seed $(SEED)
