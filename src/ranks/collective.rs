@@ -197,10 +197,8 @@ mod tests {
         let seen: [&[f64]; 4] = [&[1.0, 2.0], &[5.0, -3.0], &[0.5], &[]];
         let step = |now: f64, mean: f64| now + 0.1 * (mean - now);
         let wanted = seen.iter().copied().flatten().fold(0.25, |now, &mean| step(now, mean));
-        let parts: Vec<Vec<f32>> = seen
-            .iter()
-            .map(|seen| vec![seen.iter().fold(0.25, |now, &mean| step(now, mean)) as f32])
-            .collect();
+        let parts: Vec<Vec<f32>> =
+            seen.iter().map(|seen| vec![seen.iter().fold(0.25, |now, &mean| step(now, mean)) as f32]).collect();
         let parts: Vec<&[f32]> = parts.iter().map(Vec::as_slice).collect();
         let batches = seen.map(<[f64]>::len);
         let got = follow(&[9.0, 0.25], &batches, 0.9, 1..2, &parts);

@@ -188,7 +188,9 @@ impl Mpi {
         if now - self.beat >= EVERY {
             self.beat = now;
             // So small that it is sent at once.
-            others.clone().for_each(|other| SimpleCommunicator::world().process_at_rank(other as i32).send_with_tag(&[0_u8][..], BEAT));
+            others.clone().for_each(|other| {
+                SimpleCommunicator::world().process_at_rank(other as i32).send_with_tag(&[0_u8][..], BEAT)
+            });
         }
         let world = SimpleCommunicator::world();
         let any = world.any_process();
