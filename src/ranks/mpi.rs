@@ -20,6 +20,7 @@ use crate::{Error, Result};
 const DATA: Tag = 1;
 const BEAT: Tag = 2;
 const FAULT: Tag = 3;
+const SAID: Tag = 4;
 
 /// How often a rank says that it lives, and after how long without a word it is given up. A process that is not scheduled for so
 /// long is of no use to the others either.
@@ -31,6 +32,9 @@ const STOPPED: Duration = Duration::from_secs(2);
 
 /// Between two looks while there is no job.
 const TICK: Duration = Duration::from_millis(20);
+
+/// How long the others have to hear that all has been said, before their processes are ended.
+const HEARD: Duration = Duration::from_millis(100);
 
 /// How long the first rank has to say what another one has told it. Then that one says it itself.
 const GRACE: Duration = Duration::from_secs(3);
@@ -204,6 +208,13 @@ impl Mpi {
             let text = String::from_utf8_lossy(bytes.get(1..).unwrap_or_default()).into_owned();
             self.end(&format!("{}: {text}", self.name(status.source_rank() as usize)), code, false);
         }
+        if let Some(found) = any.immediate_matched_probe_with_tag(SAID) {
+            let (code, _) = found.matched_receive_vec::<u8>();
+            ENDING.store(true, Ordering::SeqCst);
+            // The launcher ends this process, now or very soon.
+            thread::sleep(GRACE);
+            std::process::exit(i32::from(code.first().copied().unwrap_or(1)));
+        }
         if self.peers.is_empty() {
             return;
         }
@@ -254,6 +265,10 @@ impl Mpi {
             thread::sleep(GRACE);
         } else {
             (self.say)(text, gone);
+            let (code, others) = ([code], (0..self.count).filter(|&other| other != self.rank));
+            let world = SimpleCommunicator::world();
+            others.for_each(|other| world.process_at_rank(other as i32).send_with_tag(&code[..], SAID));
+            thread::sleep(HEARD);
         }
         SimpleCommunicator::world().abort(i32::from(code))
     }
