@@ -89,6 +89,7 @@ pub fn fault(text: &str, gone: bool) {
     console::clear_bar();
     let go_on = if gone { format!("; {}", line()) } else { String::new() };
     console::say_anyway(shortened(&format!("error: {text}{go_on}")));
+    remove_temporary();
 }
 
 #[cfg(unix)]

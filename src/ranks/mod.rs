@@ -308,12 +308,10 @@ pub enum Ended {
 /// What this process does that was asked by a signal to end.
 pub fn ended() -> Ended {
     let Some((rank, peers)) = WORLD.get() else { return Ended::Said };
-    if ENDING.load(Ordering::SeqCst) {
-        return Ended::Quietly;
-    }
     let gone = gone_here(peers, *rank);
     let speaks = if gone.is_empty() { *rank == 0 } else { first_here(peers, &gone) == Some(*rank) };
-    if !speaks || ENDING.swap(true, Ordering::SeqCst) {
+    // Whoever says nothing here must not say later that those are gone who end now.
+    if ENDING.swap(true, Ordering::SeqCst) || !speaks {
         return Ended::Quietly;
     }
     if gone.is_empty() { Ended::Said } else { Ended::Since(gone_text(peers, &gone)) }
