@@ -17,6 +17,7 @@ fn is_possible() -> bool {
 
 /// Says loudly that a test is skipped.
 fn skipped(test: &str) {
+    assert!(std::env::var_os("GATEFOLD_MPI").is_none(), "{test}: there is no mpirun, or the program has no MPI");
     eprintln!("SKIPPED: {test}: needs mpirun, and --features mpi (.ci/setup-mpi.sh installs what that needs)");
 }
 
