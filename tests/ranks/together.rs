@@ -110,19 +110,23 @@ fn same_as_accumulated(net: &str, epochs: &str, covers: &str) {
         let shares = b["kind"] == "epoch";
         assert_eq!(b["communication"].as_f64().is_some_and(|share| (0.0..=1.0).contains(&share)), shares, "{b}");
     }
+    // The last step of an epoch is one of fewer batches.
+    let table = fs::read_to_string(accumulated.join("data/manifest.csv")).unwrap();
+    let covers = table.lines().filter(|line| line.split(',').any(|cell| cell == "train")).count();
+    assert!(covers.div_ceil(2) % 2 == 1, "{covers} covers");
     let far = distance(&weights(&accumulated), &weights(&ranks));
     assert!(far < 1e-6, "{net}: {far}");
     let score = |run: &Path| serde_json::from_slice::<Value>(&fs::read(run.join("test.json")).unwrap()).unwrap();
     assert_eq!(score(&accumulated)["accuracy"], score(&ranks)["accuracy"]);
 }
 
-/// 35 covers to train on make 18 batches of 2, and no whole number of steps of 4 of them.
+/// 42 covers to train on make 21 batches of 2: in the last step of an epoch only one rank has one.
 #[test]
 fn two_ranks_compute_what_accumulation_computes() {
     if !is_possible() {
         return skipped("two_ranks_compute_what_accumulation_computes");
     }
-    same_as_accumulated("prognet", "3", "10");
+    same_as_accumulated("prognet", "2", "12");
 }
 
 #[test]
@@ -130,7 +134,7 @@ fn two_ranks_compute_what_accumulation_computes_for_a_resnet() {
     if !is_possible() {
         return skipped("two_ranks_compute_what_accumulation_computes_for_a_resnet");
     }
-    same_as_accumulated("resnet18", "5", "5");
+    same_as_accumulated("resnet18", "1", "22");
 }
 
 #[test]
@@ -138,7 +142,7 @@ fn two_ranks_compute_what_accumulation_computes_for_a_densenet() {
     if !is_possible() {
         return skipped("two_ranks_compute_what_accumulation_computes_for_a_densenet");
     }
-    same_as_accumulated("densenet121", "5", "5");
+    same_as_accumulated("densenet121", "1", "22");
 }
 
 /// A run under way; its processes end with the test.
@@ -206,7 +210,7 @@ fn a_run_whose_ranks_are_killed_ends_at_once_and_goes_on_to_the_same_bytes() {
     }
     let kills: usize = std::env::var("GATEFOLD_KILLS").map_or(3, |kills| kills.parse().unwrap());
     let dir = tempfile::tempdir().unwrap();
-    let [data, whole, again, killed] = ["data", "whole", "again", "killed"].map(|name| dir.path().join(name));
+    let [data, whole, killed] = ["data", "whole", "killed"].map(|name| dir.path().join(name));
     draw(&data, "4");
     let epochs = (kills + 3).to_string();
     let more = ["--net", "prognet", "--epochs", &epochs, "--patience", "100"];
@@ -229,15 +233,8 @@ fn a_run_whose_ranks_are_killed_ends_at_once_and_goes_on_to_the_same_bytes() {
     }
     let done = good(mpirun(2, &train(&data, &killed, &["--resume"])));
     assert!(kills == 0 || done.stderr.contains("resuming after") || done.stderr.contains("from its beginning"));
-    good(mpirun(2, &train(&data, &again, &more)));
-    for run in [&killed, &again] {
-        for file in ["last.safetensors", "best.safetensors", "test-predictions.csv"] {
-            assert!(
-                fs::read(run.join(file)).unwrap() == fs::read(whole.join(file)).unwrap(),
-                "{}: {file}",
-                run.display()
-            );
-        }
+    for file in ["last.safetensors", "best.safetensors", "test-predictions.csv"] {
+        assert!(fs::read(killed.join(file)).unwrap() == fs::read(whole.join(file)).unwrap(), "{file}");
     }
     // Other ranks, and what that changes.
     let done = good(one(&train(&data, &killed, &["--resume", "--epochs", &(kills + 4).to_string()])));
