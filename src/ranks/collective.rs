@@ -18,13 +18,15 @@ fn stretch(len: usize, rank: usize, count: usize) -> Range<usize> {
     len * rank / count..len * (rank + 1) / count
 }
 
+/// Makes one stretch of all ranks' words: gets where it lies, and that stretch of each rank, in the order of the ranks.
+pub type Combine<'a> = dyn Fn(Range<usize>, &[&[f32]]) -> Vec<f32> + 'a;
+
 /// Makes of all ranks' words the same words on all ranks. Each rank combines one stretch of them, and then hands it round, so that
-/// each sends and receives 2 (N - 1) / N times what it has. `combine` gets where the stretch lies, and that stretch of each rank's
-/// words, in the order of the ranks.
+/// each sends and receives 2 (N - 1) / N times what it has.
 ///
 /// # Panics
 /// If the ranks have not the same number of words.
-pub fn all_combine(wire: &mut dyn Wire, words: &mut [f32], combine: &dyn Fn(Range<usize>, &[&[f32]]) -> Vec<f32>) {
+pub fn all_combine(wire: &mut dyn Wire, words: &mut [f32], combine: &Combine) {
     let (rank, count, len) = (wire.rank(), wire.count(), words.len());
     let own = stretch(len, rank, count);
     let mut received: Vec<Vec<f32>> = vec![Vec::new(); count];

@@ -58,6 +58,17 @@ pub struct Starter<'a> {
     pub ranks: Ranks,
 }
 
+/// Where a trainer has its weights and its kernels from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum From {
+    /// Random weights; kernels by trial.
+    Seed,
+    /// The run's last checkpoint, and its kernels.
+    Checkpoint,
+    /// The run's kernels; the first rank gives it its weights.
+    First,
+}
+
 /// What the first rank tells the others, when the run's folder is ready.
 #[derive(Serialize, Deserialize)]
 struct Ready {
@@ -191,7 +202,7 @@ impl Starter<'_> {
         }
         let file = pretrained.as_ref().map(|pretrained| pretrained.file.clone());
         write_config(&run, &config, data, &gpu, &dataset, &needs, file)?;
-        let mut trainer = self.lead(&gpu, config, &run, dataset, Some(step), false)?;
+        let mut trainer = self.lead(&gpu, config, &run, dataset, Some(step), From::Seed)?;
         trainer.since(began);
         if let Some(pretrained) = &pretrained {
             trainer.start_from(pretrained)?;
@@ -209,17 +220,17 @@ impl Starter<'_> {
         run: &RunFolder,
         dataset: Dataset,
         step: Option<TrainingStep>,
-        resume: bool,
+        from: From,
     ) -> Result<Trainer> {
         let ready = Ready { config: config.to_toml()?, finds_rate: config.open.lr };
-        let tries = !resume && self.tune.tries(gpu.adapter());
+        let tries = from == From::Seed && self.tune.tries(gpu.adapter());
         if tries {
-            let trainer = self.trainer(gpu, config, run, dataset, step, resume)?;
+            let trainer = self.trainer(gpu, config, run, dataset, step, from)?;
             self.ranks.of_first(ready)?;
             return Ok(trainer);
         }
         self.ranks.of_first(ready)?;
-        self.trainer(gpu, config, run, dataset, step, resume)
+        self.trainer(gpu, config, run, dataset, step, from)
     }
 
     /// The trainer of a rank that is not the first one. That one reads the source, decodes it and writes the run's folder; this one
@@ -235,7 +246,7 @@ impl Starter<'_> {
         (config.ranks, config.open.lr) = (self.ranks.count(), finds_rate);
         let dataset = Dataset::open(&run.data())?;
         // The kernels are those of the run.
-        let mut trainer = self.made(&gpu, config, run, dataset, None, false, true)?;
+        let mut trainer = self.trainer(&gpu, config, run, dataset, None, From::First)?;
         trainer.join(&self.ranks)?;
         Ok(trainer)
     }
@@ -289,7 +300,7 @@ impl Starter<'_> {
         run::check_same_data(&self.open_data(data, &config)?, &dataset, run)?;
         let gpu = (self.open)()?;
         let changed = (stored != config).then(|| config.clone());
-        let mut trainer = self.lead(&gpu, config, run, dataset, None, true)?;
+        let mut trainer = self.lead(&gpu, config, run, dataset, None, From::Checkpoint)?;
         if let Some(config) = changed {
             let (before, after) = trainer.rates_of(&stored, &config);
             if let Some(note) = resume::rate_note(&before, &after, trainer.steps_done()) {
@@ -309,26 +320,12 @@ impl Starter<'_> {
         run: &RunFolder,
         dataset: Dataset,
         step: Option<TrainingStep>,
-        resume: bool,
-    ) -> Result<Trainer> {
-        self.made(gpu, config, run, dataset, step, resume, resume)
-    }
-
-    /// With the weights of the last checkpoint, and with the run's kernels, or without.
-    fn made(
-        &self,
-        gpu: &Arc<Gpu>,
-        config: Config,
-        run: &RunFolder,
-        dataset: Dataset,
-        step: Option<TrainingStep>,
-        resume: bool,
-        kernels: bool,
+        from: From,
     ) -> Result<Trainer> {
         let mut say = |line| self.listener.event(Event::Note(line));
-        let when = if kernels { When::OfRun } else { self.tune };
+        let when = if from == From::Seed { self.tune } else { When::OfRun };
         let mut tuning = Tuning { when, budget: BUDGET, cache: self.cache.clone(), say: &mut say };
-        Trainer::new(gpu, config, run.clone(), dataset, step, resume, &mut tuning)
+        Trainer::new(gpu, config, run.clone(), dataset, step, from == From::Checkpoint, &mut tuning)
     }
 }
 
