@@ -24,6 +24,9 @@ export XDG_RUNTIME_DIR := /nonexistent
 endif
 endif
 
+# Where there is MPI, all is built with it, so that its tests run and the program still compiles once.
+FEATURES := $(shell sh .ci/features.sh 2>/dev/null)
+
 .PHONY: help demo test test-build endure kernels translate bench lint format-check clippy docs build setup
 
 help:
@@ -38,23 +41,23 @@ help:
 	@echo "make setup    on Linux without a Vulkan adapter: install Mesa's software driver"
 
 demo: setup
-	$(CARGO) run --release -- demo
+	$(CARGO) run --release $(FEATURES) -- demo
 
 test: setup
-	$(CARGO) test --release --workspace
+	$(CARGO) test --release --workspace $(FEATURES)
 
 # What `make test` compiles, and nothing run.
 test-build: setup
-	$(CARGO) test --release --workspace --no-run
+	$(CARGO) test --release --workspace $(FEATURES) --no-run
 
 endure: setup
-	$(CARGO) test --release --test endure -- --minutes $(MINUTES) --seed $(SEED)
+	$(CARGO) test --release --test endure $(FEATURES) -- --minutes $(MINUTES) --seed $(SEED)
 
 kernels:
 	$(CARGO) run --release -p kernels-tests
 
 translate:
-	GATEFOLD_TRANSLATED=$(CURDIR)/target/translated $(CARGO) test --release --workspace --test translate
+	GATEFOLD_TRANSLATED=$(CURDIR)/target/translated $(CARGO) test --release --workspace $(FEATURES) --test translate
 	@.ci/compile-translated.sh target/translated
 
 bench:
@@ -69,19 +72,19 @@ format-check:
 
 # The second call is for the target that no other one runs.
 clippy:
-	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
-	$(CARGO) clippy --release --test endure -- -D warnings
+	$(CARGO) clippy --release --workspace --all-targets $(FEATURES) -- -D warnings
+	$(CARGO) clippy --release --test endure $(FEATURES) -- -D warnings
 
 docs:
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --workspace --no-deps
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --workspace --no-deps $(FEATURES)
 
 build:
-	$(CARGO) build --release
+	$(CARGO) build --release $(FEATURES)
 
 # macOS and Windows always have an adapter.
 ifeq ($(SYSTEM),Linux)
 setup: build
-	@.ci/setup-vulkan.sh $(CARGO) run --release --quiet -- devices
+	@.ci/setup-vulkan.sh $(CARGO) run --release --quiet $(FEATURES) -- devices
 else
 setup:
 endif

@@ -16,6 +16,7 @@ mod hint;
 pub mod labels;
 pub mod nets;
 mod panics;
+pub mod ranks;
 mod read;
 pub mod report;
 pub mod sample;

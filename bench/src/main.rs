@@ -1,4 +1,4 @@
-//! `cargo run --release -p bench -- roofline|kernels|step|compare`: what your own adapter reaches at most, and how long single
+//! `cargo run --release -p bench -- roofline|kernels|step|compare|scale`: what your own adapter reaches at most, and how long single
 //! kernels and whole training steps take on it.
 //!
 //! Without the feature `networks` it is built on the engine alone and knows `roofline` and `kernels`.

@@ -3,6 +3,7 @@
 mod closed;
 
 use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -40,6 +41,9 @@ pub fn shown(name: impl std::fmt::Display) -> String {
 
 /// As [`print`] for what writes to stdout itself.
 pub fn print_with(write: impl FnOnce() -> std::io::Result<()>) {
+    if is_silent() {
+        return;
+    }
     let done = if closed::at_start() { Err(std::io::Error::other("it is closed")) } else { write() };
     if let Err(e) = done {
         let _ = FAILED.set(e);
@@ -64,9 +68,28 @@ pub fn ended() -> Result<()> {
     }
 }
 
+/// Set in a process that leaves it to another one to speak.
+static SILENT: AtomicBool = AtomicBool::new(false);
+
+/// From now on nothing is shown or printed: another process that was started with this one does so.
+pub fn be_silent() {
+    SILENT.store(true, Ordering::Relaxed);
+}
+
+fn is_silent() -> bool {
+    SILENT.load(Ordering::Relaxed)
+}
+
+/// As [`say`], also where another process speaks otherwise.
+pub fn say_anyway(text: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr().lock(), "{}", shown(text));
+}
+
 /// Says one line on stderr, in which nothing acts on a terminal, whatever files are called. If nobody listens any more, work goes on.
 pub fn say(text: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stderr().lock(), "{}", shown(text));
+    if !is_silent() {
+        say_anyway(text);
+    }
 }
 
 /// Prints one JSON value.
@@ -102,7 +125,7 @@ static BAR: Mutex<Option<WeakProgressBar>> = Mutex::new(None);
 
 /// A bar on stderr, laid out as `template` says; none where stderr is no terminal.
 pub fn bar(template: &str, length: u64) -> Option<ProgressBar> {
-    let bar = std::io::stderr().is_terminal().then(|| {
+    let bar = (std::io::stderr().is_terminal() && !is_silent()).then(|| {
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         ProgressBar::new(length).with_style(style)
     })?;

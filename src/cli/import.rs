@@ -10,10 +10,12 @@ use serde::Serialize;
 use super::console::{self, duration};
 use super::help::{DATA, OUTPUT, choice, whole};
 use super::interrupt;
+use crate::data::import::decode;
 use crate::data::source::{Details, Source};
 use crate::data::{
     Columns, Dataset, Fit, ImportOptions, Imported, Labelling, Place, Request, Skipped, import, parse_ratios,
 };
+use crate::ranks::Ranks;
 use crate::train::config::bounds::{SEED, SIZE};
 use crate::{Error, Result};
 
@@ -71,7 +73,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    fn options(&self) -> Result<ImportOptions> {
+    fn options(&self, ranks: &Ranks) -> Result<ImportOptions> {
         let place = match (&self.source, &self.positive, &self.negative) {
             (Some(source), ..) => Place::One(source.clone()),
             (None, Some(positive), Some(negative)) => {
@@ -99,12 +101,17 @@ impl Arguments {
             fit: self.fit,
             harmonise: self.harmonise.as_deref().map(str::parse).transpose()?,
             keep_duplicates: self.keep_duplicates,
+            ranks: ranks.clone(),
         })
     }
 }
 
-pub fn run(arguments: &Arguments) -> Result<()> {
-    let options = arguments.options()?;
+pub fn run(arguments: &Arguments, ranks: &Ranks) -> Result<()> {
+    if !ranks.is_first() {
+        // The first one reads the source and writes the data set.
+        return if arguments.dry_run { Ok(()) } else { decode::help(ranks) };
+    }
+    let options = arguments.options(ranks)?;
     if arguments.dry_run {
         return dry_run(&options.request.read()?, &options.request.shown(), arguments.json);
     }
@@ -113,6 +120,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let start = Instant::now();
     let progress = console::Progress::new("decoding", "pictures");
     let made = import(&options, out, &|done, total| progress.at(done, total))?;
+    decode::no_more(ranks);
     drop(progress);
     tell(&made, out, start.elapsed().as_secs_f64(), arguments.json)
 }

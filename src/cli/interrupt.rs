@@ -12,12 +12,17 @@ use signal_hook::{flag, low_level};
 
 use super::console;
 use crate::file::remove_temporary;
+use crate::ranks::{self, Ended};
+use crate::shown::shortened;
 
 /// What is said of an interrupted command.
 static LINE: Mutex<Option<String>> = Mutex::new(None);
 
 /// How often is looked whether a signal came: seldom enough to cost nothing, often enough to seem at once.
 const EVERY: Duration = Duration::from_millis(50);
+
+/// How long a rank that says nothing outlives the signal.
+const BEHIND: Duration = Duration::from_millis(400);
 
 /// Exit codes of signals lie above this.
 const CODES: c_int = 128;
@@ -55,13 +60,38 @@ pub fn watch() -> std::io::Result<()> {
 }
 
 fn end(signal: c_int) -> ! {
-    console::clear_bar();
-    let line = LINE.lock().ok().and_then(|line| line.clone());
-    console::say(line.unwrap_or_else(|| "interrupted; start it again".to_owned()));
+    let code = match ranks::ended() {
+        Ended::Said => {
+            console::clear_bar();
+            console::say(line());
+            CODES + signal
+        }
+        Ended::Since(text) => {
+            fault(&text, true);
+            1
+        }
+        Ended::Quietly => {
+            // Not before the one that speaks has seen who is gone.
+            std::thread::sleep(BEHIND);
+            1
+        }
+    };
     remove_temporary();
     forget_attempts();
     // At once: libraries that tidy up behind threads that are still at work can crash.
-    low_level::exit(CODES + signal)
+    low_level::exit(code)
+}
+
+fn line() -> String {
+    LINE.lock().ok().and_then(|line| line.clone()).unwrap_or_else(|| "interrupted; start it again".to_owned())
+}
+
+/// The line that all ranks end with. Of one that is `gone` the command line knows no remedy but to go on.
+pub fn fault(text: &str, gone: bool) {
+    console::clear_bar();
+    let go_on = if gone { format!("; {}", line()) } else { String::new() };
+    console::say_anyway(shortened(&format!("error: {text}{go_on}")));
+    remove_temporary();
 }
 
 #[cfg(unix)]

@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand. What it prints, no logic.
 
+mod adapters;
 mod audit;
 mod check;
 mod console;
@@ -31,9 +32,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, FromArgMatches, Parser, Subcommand};
-use gatefold_engine::gpu::{Gpu, GpuOptions, cache_folder, quieten_layers};
+use gatefold_engine::gpu::{self, Gpu, GpuOptions, cache_folder, quieten_layers};
 
 use crate::panics;
+use crate::ranks::{Ranks, launch};
 use crate::shown::shortened;
 use crate::{Error, Result};
 
@@ -72,7 +74,8 @@ enum Command {
 /// Which adapter, and how carefully.
 #[derive(Args, Clone)]
 struct GpuArguments {
-    /// Adapter: its index in `gatefold devices`, or part of its name [default: the best real GPU, else software]
+    /// Adapter: its index in `gatefold devices`, or part of its name; for several processes several, separated by commas [default: the
+    /// best real GPU, else software; for several processes one after the other]
     #[arg(long, value_name = "INDEX|NAME", help_heading = help::HARDWARE)]
     adapter: Option<String>,
     /// Keep bounds, loop and division checks in the kernels (slower)
@@ -83,17 +86,52 @@ struct GpuArguments {
 impl GpuArguments {
     /// Opens the adapter and says on stderr which one it is.
     fn open(&self) -> Result<Arc<Gpu>> {
+        self.open_of(&Ranks::alone())
+    }
+
+    /// The adapter of a rank, as `--adapter` names it: of several, separated by commas, the one whose place is the rank's number on
+    /// its host, from the first one again after the last; without a name likewise of the real GPUs.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the environment switches off what there is not.
+    fn wish(&self, ranks: &Ranks) -> Result<Option<String>> {
+        if ranks.is_alone() {
+            return Ok(self.adapter.clone());
+        }
+        if let Some(wishes) = &self.adapter {
+            let wishes: Vec<&str> = wishes.split(',').map(str::trim).collect();
+            return Ok(Some(wishes[ranks.local() % wishes.len()].to_owned()));
+        }
+        let (adapters, best) = gpu::list()?;
+        let Some(best) = best.and_then(|best| adapters.get(best)).filter(|best| !best.software) else {
+            return Ok(None);
+        };
+        // One adapter can be there several times, once for each way to speak to it.
+        let real: Vec<usize> = adapters
+            .iter()
+            .filter(|adapter| (&adapter.kind, &adapter.backend) == (&best.kind, &best.backend) && !adapter.software)
+            .map(|adapter| adapter.index)
+            .collect();
+        Ok(Some(real[ranks.local() % real.len()].to_string()))
+    }
+
+    /// Opens a rank's adapter; the first one says which all have, once all have opened theirs.
+    fn open_of(&self, ranks: &Ranks) -> Result<Arc<Gpu>> {
         if self.adapter.as_ref().is_some_and(|wish| wish.trim().is_empty()) {
             return Err(Error::input("--adapter: is empty; name an index or a part of a name, or leave it out"));
         }
-        let options = GpuOptions { adapter: self.adapter.clone(), checked: self.checked };
+        let options = GpuOptions { adapter: self.wish(ranks)?, checked: self.checked };
         let gpu = Gpu::open_cached(&options, cache_folder().as_deref()).map_err(|e| match e {
             // The engine names the wish, and knows no option that it came from.
             Error::Input(text) if text.starts_with("adapter ") => Error::Input(format!("--{text}")),
             e => e,
         })?;
         let adapter = gpu.adapter();
-        console::say(format!("adapter: {} ({}, {})", adapter.name, adapter.kind, adapter.backend));
+        if ranks.is_alone() {
+            console::say(format!("adapter: {} ({}, {})", adapter.name, adapter.kind, adapter.backend));
+        } else {
+            adapters::say(adapter, ranks);
+        }
         gpu.notes().iter().for_each(|note| console::say(format!("note: {note}")));
         Ok(Arc::new(gpu))
     }
@@ -115,10 +153,14 @@ fn give_back_freed_memory() {}
 /// Parses the command line, runs it, and gives the exit code: 0 done, 1 a run-time failure, 2 bad usage or bad input.
 pub fn main() -> ExitCode {
     give_back_freed_memory();
-    panics::say_in_one_line(console::say);
+    panics::say_in_one_line(console::say_anyway);
     // SAFETY: there is one thread yet.
     unsafe { quieten_layers() };
     let matches = help::command().try_get_matches();
+    // Of several that were started together one speaks.
+    if !launch::is_first() {
+        console::be_silent();
+    }
     let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(e) => return help::end(&e),
@@ -127,13 +169,17 @@ pub fn main() -> ExitCode {
     if let Err(e) = interrupt::watch() {
         console::say(format!("note: signals cannot be watched ({e}): Ctrl-C ends this without a word"));
     }
+    let ranks = match ranks(&cli.command) {
+        Ok(ranks) => ranks,
+        Err(e) => return exit_code(Err(e)),
+    };
     let done = match cli.command {
         Command::Devices(arguments) => devices::run(&arguments),
         Command::Sample(arguments) => sample::run(&arguments),
-        Command::Import(arguments) => import::run(&arguments),
+        Command::Import(arguments) => import::run(&arguments, &ranks),
         Command::Genres(arguments) => genres::run(&arguments),
         Command::Weights(arguments) => hub::run(&arguments),
-        Command::Train(arguments) => arguments.located().and_then(|arguments| train::run(&arguments)),
+        Command::Train(arguments) => located(arguments, &ranks).and_then(|arguments| train::run(&arguments, &ranks)),
         Command::Lr(mut arguments) => arguments.start.locate().and_then(|()| lr::run(&arguments)),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Predict(arguments) => predict::run(&arguments),
@@ -149,7 +195,29 @@ pub fn main() -> ExitCode {
         Command::Completions(arguments) => shell::completions(&arguments),
         Command::Man(arguments) => shell::man(&arguments),
     };
-    exit_code(done.map(|()| ExitCode::SUCCESS))
+    if let Err(e) = &done {
+        ranks.fail(e.to_string(), e.exit_code());
+    }
+    let code = exit_code(done.map(|()| ExitCode::SUCCESS));
+    ranks.finish();
+    code
+}
+
+/// Meets those that mpirun has started together with this process.
+///
+/// # Errors
+/// As [`Ranks::start`]; [`Error::Input`] if the command is none for several processes.
+fn ranks(command: &Command) -> Result<Ranks> {
+    if launch::size() > 1 && !matches!(command, Command::Train(_) | Command::Import(_)) {
+        return Err(Error::input("only train and import work in several processes at once: start this without mpirun"));
+    }
+    let options: Vec<String> = std::env::args_os().skip(1).map(|option| format!("{option:?}")).collect();
+    Ranks::start(&options.join(" "), interrupt::fault)
+}
+
+/// The weights that --weights or --pretrained means; only the first rank reads them.
+fn located(arguments: Box<train::Arguments>, ranks: &Ranks) -> Result<Box<train::Arguments>> {
+    if ranks.is_first() { arguments.located() } else { Ok(arguments) }
 }
 
 /// The exit code of what is done; what went wrong is said, also if it was only the printing.

@@ -18,6 +18,7 @@ pub use progress::{Limit, TrainingProgress};
 use super::console::{self, duration, percent};
 use super::data::Console;
 use super::{GpuArguments, interrupt, report};
+use crate::ranks::Ranks;
 use crate::score::Metrics;
 use crate::train::folds::Folds;
 use crate::train::run::RunFolder;
@@ -27,14 +28,20 @@ use crate::train::{Config, Outcome, Starter, Trainer};
 use crate::weights::Best;
 use crate::{Error, Result};
 
-pub fn run(arguments: &Arguments) -> Result<()> {
+pub fn run(arguments: &Arguments, ranks: &Ranks) -> Result<()> {
     if arguments.dry_run {
-        return dry_run::run(arguments);
+        // It is the same for all.
+        return if ranks.is_first() { dry_run::run(arguments) } else { Ok(()) };
     }
     let Some(out) = &arguments.out else { return Err(Error::input("--out RUN is missing")) };
     let Some(data) = &arguments.data else { return Err(Error::input("DATA is missing")) };
     let (when, classes) = (arguments.tuning.when(), arguments.classes);
     interrupt::would_say("interrupted before an epoch was done; start it again with the same command".to_owned());
+    if !ranks.is_alone() && (arguments.folds.is_some() || !arguments.seeds.is_empty()) {
+        return Err(Error::input(
+            "--seeds, --folds: several runs are trained by one process; leave mpirun or the option out",
+        ));
+    }
     let several = if arguments.resume { Seeds::read(out)? } else { None };
     if !arguments.seeds.is_empty() || several.is_some() {
         let run = |starter: &Starter| seeds::run(starter, arguments, several, data, out);
@@ -45,24 +52,35 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         let run = |starter: &Starter| folds::run(starter, arguments, folds, data, out);
         return with_starter(&arguments.gpu, when, classes, run);
     }
-    let trainer = with_starter(&arguments.gpu, when, classes, |starter| {
+    if !ranks.is_alone() && (several.is_some() || folds.is_some()) {
+        return Err(Error::input(format!(
+            "--resume: {} holds several runs, which are trained by one process; leave mpirun out",
+            out.display()
+        )));
+    }
+    let trainer = with_ranks(&arguments.gpu, ranks, when, classes, |starter| {
         let run = RunFolder::new(out);
-        if arguments.resume && run.is_begun() {
+        if !ranks.is_first() {
+            starter.follow(&run)
+        } else if arguments.resume && run.is_begun() {
             let stored = run.config().is_file().then(|| Config::read(&run.config())).transpose()?;
-            let config = stored.map_or_else(|| arguments.config(), |stored| arguments.resumed(&stored, || Ok(0)))?;
+            let config = stored
+                .map_or_else(|| arguments.config(), |stored| arguments.resumed(&stored, ranks.count(), || Ok(0)))?;
             starter.start_again(data, config, &run)
         } else if arguments.resume {
             let run = RunFolder::open(out)?;
-            let config = arguments.resumed(&Config::read(&run.config())?, || run.epochs_done())?;
+            let config = arguments.resumed(&Config::read(&run.config())?, ranks.count(), || run.epochs_done())?;
             starter.resume(data, config, &run)
         } else {
             starter.start(data, arguments.config()?, arguments.weights.as_deref(), out)
         }
     })?;
     let gpu = trainer.gpu();
-    let outcome = train(trainer, !arguments.no_tensorboard, Some(arguments.go_on(data, out)))?;
+    let outcome = train(trainer, !arguments.no_tensorboard, Some(arguments.go_on(data, out, ranks.count())))?;
     finish(&outcome, out, arguments.json)?;
-    report::after_training(out, &gpu);
+    if ranks.is_first() {
+        report::after_training(out, &gpu);
+    }
     Ok(())
 }
 
@@ -73,8 +91,19 @@ pub fn with_starter<T>(
     classes: Option<usize>,
     start: impl FnOnce(&Starter) -> Result<T>,
 ) -> Result<T> {
-    let (open, listener) = (|| gpu.open(), Console::default());
-    start(&Starter { open: &open, listener: &listener, tune, cache: cache_folder(), classes })
+    with_ranks(gpu, &Ranks::alone(), tune, classes, start)
+}
+
+/// Like [`with_starter`], together with others.
+fn with_ranks<T>(
+    gpu: &GpuArguments,
+    ranks: &Ranks,
+    tune: When,
+    classes: Option<usize>,
+    start: impl FnOnce(&Starter) -> Result<T>,
+) -> Result<T> {
+    let (open, listener) = (|| gpu.open_of(ranks), Console::default());
+    start(&Starter { open: &open, listener: &listener, tune, cache: cache_folder(), classes, ranks: ranks.clone() })
 }
 
 /// Trains to the end, with progress. `go_on` is the command that goes on with the run if it is interrupted.

@@ -23,6 +23,9 @@ use crate::Result;
 /// Channels of a picture on disk; in memory there is a fourth of zeros.
 const RGB: usize = 3;
 
+/// What of its running statistics a batch-norm replaces at each batch: PyTorch's default.
+pub const MOMENTUM: f32 = 0.1;
+
 /// Records layers on a tape.
 pub struct Build<'a> {
     pub tape: &'a mut Tape,
@@ -173,7 +176,7 @@ impl<'a> Build<'a> {
         (self.parameter(format!("{name}.weight"), shape, Layout::Conv { cin }, start.weight), start)
     }
 
-    /// What a batch-norm over `c` channels learns and remembers, with PyTorch's default for the momentum.
+    /// What a batch-norm over `c` channels learns and remembers.
     fn norm(&mut self, name: &str, c: usize, eps: f32) -> BatchNorm {
         let vector = |build: &mut Self, part: &str, value: f32| {
             build.parameter(format!("{name}.{part}"), Shape::vector(c), Layout::Vector, Init::Constant(value))
@@ -181,7 +184,7 @@ impl<'a> Build<'a> {
         let (gamma, beta) = (vector(self, "weight", 1.0), vector(self, "bias", 0.0));
         let mut state = |part: &str, init| self.tape.state(StateSpec { name: format!("{name}.{part}"), len: c, init });
         let (running_mean, running_var) = (state("running_mean", 0.0), state("running_var", 1.0));
-        BatchNorm { gamma, beta, running_mean, running_var, eps, momentum: 0.1 }
+        BatchNorm { gamma, beta, running_mean, running_var, eps, momentum: MOMENTUM }
     }
 
     /// Batch normalisation.

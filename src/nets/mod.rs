@@ -16,7 +16,7 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
-pub use build::Build;
+pub use build::{Build, MOMENTUM};
 pub use freeze::Freeze;
 pub use head::Head;
 

@@ -77,6 +77,8 @@ fn data(run: &Run) -> Markup {
         ),
         None => format!("random weights of seed {}", config.seed),
     };
+    // Of an optimiser step, those of all ranks.
+    let batches = config.accumulate * run.origin.ranks.unwrap_or(1);
     html! {
         p {
             (network(&config.net)) " looks at covers of " (config.size) " × " (config.size) " pixels and says which of " (manifest.classes.len())
@@ -88,7 +90,7 @@ fn data(run: &Run) -> Markup {
             ("Network", format!("{}, {} parameters", network(&config.net), thousands(run.origin.parameters as u64))),
             ("Started from", start),
             ("Epochs", format!("{} of {}", run.epochs.last().map_or(0, |e| e.epoch), config.epochs)),
-            ("Batch", if config.accumulate > 1 { format!("{} × {}", config.accumulate, config.batch) } else { config.batch.to_string() }),
+            ("Batch", if batches > 1 { format!("{batches} × {}", config.batch) } else { config.batch.to_string() }),
             ("Seed", config.seed.to_string()),
         ]))
         (classes::covers(&manifest.classes, &counts))

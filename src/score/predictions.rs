@@ -207,6 +207,49 @@ impl Predictions {
         self.covers.iter().map(|cover| cover.answer).collect()
     }
 
+    /// The answers as bytes, for another process with the same data set.
+    pub fn packed(&self) -> Vec<u8> {
+        let mut words: Vec<u32> = vec![];
+        for cover in &self.covers {
+            match &cover.kept {
+                Kept::All(row) => words.extend(row.iter().map(|p| p.to_bits())),
+                Kept::Top(top) => {
+                    let Answer { confidence, truth, second, .. } = cover.answer;
+                    words.extend([confidence, truth, second].map(f32::to_bits));
+                    words.extend(top.iter().flat_map(|&(class, p)| [class as u32, p.to_bits()]));
+                }
+            }
+        }
+        bytemuck::cast_slice(&words).to_vec()
+    }
+
+    /// What [`Self::packed`] made of the answers for the covers `indices` of a data set with the classes `labels`.
+    ///
+    /// # Errors
+    /// [`Error::Run`] if it is not of so many covers and classes.
+    pub fn unpacked(bytes: &[u8], dataset: &Dataset, indices: &[usize], labels: &[String]) -> Result<Self> {
+        let whole = labels.len() <= WHOLE;
+        let each = if whole { labels.len() } else { 3 + 2 * TOP };
+        let words: Vec<u32> = bytemuck::pod_collect_to_vec(bytes);
+        if words.len() != each * indices.len() {
+            return Err(Error::run("the ranks' answers are not those for the covers"));
+        }
+        let rows = words.chunks(each.max(1)).zip(indices);
+        let answered = rows.map(|(row, &index)| {
+            let cover = &dataset.manifest.covers[index];
+            let (path, hash, label) = (cover.strings.path().to_owned(), cover.hash.to_string(), cover.label);
+            if whole {
+                let row: Vec<f32> = row.iter().copied().map(f32::from_bits).collect();
+                return Answered::new(path, hash, label, &row).map_err(Error::run);
+            }
+            let [confidence, truth, second] = [row[0], row[1], row[2]].map(f32::from_bits);
+            let top: Vec<_> = row[3..].chunks(2).map(|pair| (pair[0] as usize, f32::from_bits(pair[1]))).collect();
+            let answer = Answer { label, predicted: top[0].0, confidence, truth, second };
+            Ok(Answered { path, hash, answer, kept: Kept::Top(top) })
+        });
+        Ok(Self { labels: labels.to_vec(), covers: answered.collect::<Result<_>>()? })
+    }
+
     /// Their score; `training_counts` are the covers of each class in the training set.
     ///
     /// # Errors

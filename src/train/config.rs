@@ -111,6 +111,9 @@ pub struct Config {
     /// What is left to [`choose`](crate::train::choice::choose); nothing in a recipe or a run's own `config.toml`.
     #[serde(skip)]
     pub open: Open,
+    /// Processes that train together, each of which computes [`Self::accumulate`] batches of a step: what mpirun says, in no file.
+    #[serde(skip, default = "one")]
+    pub ranks: usize,
     /// Where a run came from; only in a run's own `config.toml`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<Origin>,
@@ -177,6 +180,9 @@ pub struct Origin {
     /// All memory that training takes on the adapter; not in runs of older versions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peak_bytes: Option<u64>,
+    /// The ranks that train it, where there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ranks: Option<usize>,
     /// The file that the first weights came from; going on with the run does not need it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weights: Option<WeightsFile>,
@@ -205,6 +211,10 @@ impl WeightsFile {
             "{path}: has changed since the run was started with it; restore it, or start a new run"
         )))
     }
+}
+
+fn one() -> usize {
+    1
 }
 
 fn is_zero(number: &u64) -> bool {
@@ -253,6 +263,7 @@ impl Default for Config {
             labelling: Labelling::default(),
             seed: 1,
             open: Open::default(),
+            ranks: 1,
             run: None,
         }
     }
@@ -299,7 +310,8 @@ impl Config {
         Self::parse(&text, &source)
     }
 
-    fn parse(text: &str, source: &str) -> Result<Self> {
+    /// Reads what [`Self::to_toml`] wrote; `source` is where it comes from.
+    pub(super) fn parse(text: &str, source: &str) -> Result<Self> {
         toml::from_str(text).map_err(|e| {
             let text = e.to_string();
             Error::input(format!("recipe {source}: {}", text.split_whitespace().collect::<Vec<_>>().join(" ")))
@@ -322,6 +334,11 @@ impl Config {
     pub fn kept_views(&self) -> Option<u64> {
         let same = || (self.augment == Augmentation::default()).then_some(1);
         self.freeze.as_ref().and_then(|_| self.views.or_else(same))
+    }
+
+    /// Batches of an optimiser step, those of all ranks.
+    pub fn batches_per_step(&self) -> usize {
+        self.accumulate * self.ranks
     }
 
     /// The network for `classes` classes.

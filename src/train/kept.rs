@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::Result;
-use crate::data::set::feed::feed;
+use crate::data::set::feed::feed_some;
 use crate::data::{Dataset, Epoch};
 use crate::score::Features;
 
@@ -40,23 +40,24 @@ pub enum Pictures<'a> {
     Held(&'a [Vec<u32>]),
 }
 
-/// Hands over the batches of an epoch in order. Tells how long `each` was kept waiting for one.
+/// Hands over the batches of an epoch with these numbers, in their order. Tells how long `each` was kept waiting for one.
 ///
 /// # Errors
 /// The first one of `each`, or that of a damaged picture.
 pub fn feed_epoch(
     dataset: &Dataset,
     order: &Epoch,
+    numbers: &[usize],
     kept: Option<(&Kept, u64)>,
     mut each: impl FnMut(usize, &Fed) -> Result<()>,
 ) -> Result<Duration> {
     let Some((kept, epoch)) = kept else {
-        return feed(dataset, order, |number, batch| {
+        return feed_some(dataset, order, numbers, |number, batch| {
             let (labels, weights) = (&batch.labels, &batch.weights);
             each(number, &Fed { pictures: Pictures::Pixels(&batch.pixels), labels, weights })
         });
     };
-    for number in 0..order.batches() {
+    for &number in numbers {
         let (covers, weights): (Vec<usize>, Vec<f32>) = order.batch(number).unzip();
         let labels: Vec<u32> = covers.iter().map(|&cover| dataset.manifest.covers[cover].label as u32).collect();
         let held = kept.train.batch((epoch % kept.views) as usize, covers.into_iter())?;

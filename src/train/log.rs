@@ -43,6 +43,9 @@ pub struct EpochReport {
     /// Share of the time that training waited for a batch.
     #[serde(default)]
     pub data_wait: f64,
+    /// Share of the time that went into messages between ranks and waiting for others; of a process by itself there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub communication: Option<f64>,
 }
 
 /// A line of `metrics.jsonl`; `kind` tells which.
@@ -68,6 +71,7 @@ impl Line {
                 scalars.extend(e.val_loss.map(|loss| ("epoch/val_loss", loss)));
                 scalars.extend(e.val_accuracy.map(|accuracy| ("epoch/val_accuracy", accuracy)));
                 scalars.push(("speed/images_per_second", e.images_per_second));
+                scalars.extend(e.communication.map(|share| ("speed/communication", share)));
                 (e.step, scalars)
             }
         }

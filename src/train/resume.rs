@@ -10,6 +10,8 @@ use crate::{Error, Result};
 pub struct Wish {
     /// Restart the schedule, over the epochs that are left.
     pub restart_schedule: bool,
+    /// Go on with this many ranks; with others than before the batch may change, too. `None`: with as many as before.
+    pub ranks: Option<usize>,
 }
 
 /// The settings that a run goes on with after `done` epochs: `stored`, but that there may be more epochs, and then another schedule
@@ -46,6 +48,9 @@ pub fn settings(stored: &Config, wanted: &Config, wish: Wish, done: u64) -> Resu
         }
     }
     let mut config = Config { epochs: wanted.epochs, ..stored.clone() };
+    if wish.ranks.is_some_and(|ranks| ranks != ranks_of(stored)) {
+        (config.batch, config.accumulate) = (wanted.batch, wanted.accumulate);
+    }
     if restarted {
         let Config { schedule, lr, warmup, step_every, step_factor, .. } = wanted;
         config = Config { schedule, lr, warmup, step_every, step_factor, ..config };
@@ -65,6 +70,30 @@ pub fn settings(stored: &Config, wanted: &Config, wish: Wish, done: u64) -> Resu
     }
     config.check()?;
     Ok(config)
+}
+
+/// The ranks that a run was trained by.
+fn ranks_of(config: &Config) -> usize {
+    config.run.as_ref().and_then(|run| run.ranks).unwrap_or(1)
+}
+
+/// What another number of ranks does, in a line; none if it is the same.
+pub fn ranks_note(before: &Config, after: &Config) -> Option<String> {
+    let (then, now) = (ranks_of(before), after.ranks);
+    let covers = |config: &Config, ranks: usize| config.batch * config.accumulate * ranks;
+    let (was, is) = (covers(before, then), covers(after, now));
+    let ranks = |count: usize| if count == 1 { "1 rank".to_owned() } else { format!("{count} ranks") };
+    let what = if was == is {
+        format!("its optimiser steps have {is} covers as before")
+    } else {
+        let same =
+            was.checked_div(now * after.accumulate).filter(|&batch| batch > 0 && batch * now * after.accumulate == was);
+        let same = same.map_or(String::new(), |batch| format!("; --batch {batch} would keep it"));
+        format!(
+            "its optimiser steps have {is} covers instead of {was}, and an epoch as many fewer or more of them{same}"
+        )
+    };
+    (then != now).then(|| format!("the run was trained by {} and goes on with {now}: {what}", ranks(then)))
 }
 
 /// What becomes of the learning rate, in a line; none if nothing that is left to do changes it.

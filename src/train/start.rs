@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use gatefold_engine::gpu::Gpu;
+use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::data::{Dataset, Intake, Prepared};
 use crate::file::write_atomically;
+use crate::ranks::Ranks;
 use crate::train::choice::{choose, tuned};
 use crate::train::config::check::warmup_within;
 use crate::train::config::{Origin, WeightsFile};
@@ -52,6 +54,27 @@ pub struct Starter<'a> {
     pub cache: Option<PathBuf>,
     /// The number of classes that DATA must have, if one was named.
     pub classes: Option<usize>,
+    /// Those that train together with this process.
+    pub ranks: Ranks,
+}
+
+/// Where a trainer has its weights and its kernels from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum From {
+    /// Random weights; kernels by trial.
+    Seed,
+    /// The run's last checkpoint, and its kernels.
+    Checkpoint,
+    /// The run's kernels; the first rank gives it its weights.
+    First,
+}
+
+/// What the first rank tells the others, when the run's folder is ready.
+#[derive(Serialize, Deserialize)]
+struct Ready {
+    /// As TOML, which does not say whether a learning rate is to be found.
+    config: String,
+    finds_rate: bool,
 }
 
 /// A new run as far as it is known before an hour of decoding.
@@ -94,7 +117,8 @@ impl Starter<'_> {
         let (began, classes) = (Instant::now(), intake.classes().len());
         // Fewer covers may be left to train on, so the trainer asks again; with more there would be more steps.
         let steps = |config: &Config| {
-            let most = intake.covers().len().div_ceil(config.batch).div_ceil(config.accumulate) as u64 * config.epochs;
+            let batches = intake.covers().len().div_ceil(config.batch);
+            let most = batches.div_ceil(config.batches_per_step()) as u64 * config.epochs;
             if config.minutes.is_none() { warmup_within(config.warmup, "has at most", most) } else { Ok(()) }
         };
         if !config.open.epochs {
@@ -103,6 +127,7 @@ impl Starter<'_> {
         let (config, pretrained) = self.pretrained(config, weights, classes)?;
         let gpu = (self.open)()?;
         let config = self.chosen(&gpu, config, pretrained.is_some(), &intake, began)?;
+        let config = Config { ranks: self.ranks.count(), ..config };
         steps(&config)?;
         let (needs, step) = Needs::record(&config, &config.net_config(classes), gpu.adapter())?;
         Ok(Checked { intake, config, pretrained, gpu, needs, step })
@@ -177,11 +202,52 @@ impl Starter<'_> {
         }
         let file = pretrained.as_ref().map(|pretrained| pretrained.file.clone());
         write_config(&run, &config, data, &gpu, &dataset, &needs, file)?;
-        let mut trainer = self.trainer(&gpu, config, &run, dataset, Some(step), false)?;
+        let mut trainer = self.lead(&gpu, config, &run, dataset, Some(step), From::Seed)?;
         trainer.since(began);
         if let Some(pretrained) = &pretrained {
             trainer.start_from(pretrained)?;
         }
+        trainer.join(&self.ranks)?;
+        Ok(trainer)
+    }
+
+    /// Makes the first rank's trainer, and tells the others when they can make theirs. They take its kernels, so they wait until it
+    /// has tried them.
+    fn lead(
+        &self,
+        gpu: &Arc<Gpu>,
+        config: Config,
+        run: &RunFolder,
+        dataset: Dataset,
+        step: Option<TrainingStep>,
+        from: From,
+    ) -> Result<Trainer> {
+        let ready = Ready { config: config.to_toml()?, finds_rate: config.open.lr };
+        let tries = from == From::Seed && self.tune.tries(gpu.adapter());
+        if tries {
+            let trainer = self.trainer(gpu, config, run, dataset, step, from)?;
+            self.ranks.of_first(ready)?;
+            return Ok(trainer);
+        }
+        self.ranks.of_first(ready)?;
+        self.trainer(gpu, config, run, dataset, step, from)
+    }
+
+    /// The trainer of a rank that is not the first one. That one reads the source, decodes it and writes the run's folder; this one
+    /// opens its adapter meanwhile, and then the data set that is there, and gets the weights from the first one.
+    ///
+    /// # Errors
+    /// [`Error::Input`](crate::Error::Input) if it cannot read the run's folder.
+    pub fn follow(&self, run: &RunFolder) -> Result<Trainer> {
+        let gpu = (self.open)()?;
+        let nothing = Ready { config: String::new(), finds_rate: false };
+        let Ready { config, finds_rate } = self.ranks.of_first(nothing)?;
+        let mut config = Config::parse(&config, "of rank 0")?;
+        (config.ranks, config.open.lr) = (self.ranks.count(), finds_rate);
+        let dataset = Dataset::open(&run.data())?;
+        // The kernels are those of the run.
+        let mut trainer = self.trainer(&gpu, config, run, dataset, None, From::First)?;
+        trainer.join(&self.ranks)?;
         Ok(trainer)
     }
 
@@ -222,14 +288,19 @@ impl Starter<'_> {
     /// another run.
     pub fn resume(&self, data: &Path, config: Config, run: &RunFolder) -> Result<Trainer> {
         let run = &run.claimed()?;
-        let stored = Config::read(&run.config())?;
+        let ranks = self.ranks.count();
+        let stored = Config { ranks, ..Config::read(&run.config())? };
         // Several seeds share one configuration, each run says itself where it came from.
-        let config = Config { run: stored.run.clone(), said: Pictures::default(), ..config };
+        let origin = stored.run.clone().map(|run| Origin { ranks: several(ranks), ..run });
+        let config = Config { run: origin, said: Pictures::default(), ranks, ..config };
+        if let Some(note) = resume::ranks_note(&stored, &config) {
+            self.note(note);
+        }
         let dataset = Dataset::open(&run.data())?;
         run::check_same_data(&self.open_data(data, &config)?, &dataset, run)?;
         let gpu = (self.open)()?;
         let changed = (stored != config).then(|| config.clone());
-        let trainer = self.trainer(&gpu, config, run, dataset, None, true)?;
+        let mut trainer = self.lead(&gpu, config, run, dataset, None, From::Checkpoint)?;
         if let Some(config) = changed {
             let (before, after) = trainer.rates_of(&stored, &config);
             if let Some(note) = resume::rate_note(&before, &after, trainer.steps_done()) {
@@ -237,6 +308,7 @@ impl Starter<'_> {
             }
             resume::keep(run, &config)?;
         }
+        trainer.join(&self.ranks)?;
         self.listener.event(Event::Resumed(trainer.epochs_done()));
         Ok(trainer)
     }
@@ -248,13 +320,18 @@ impl Starter<'_> {
         run: &RunFolder,
         dataset: Dataset,
         step: Option<TrainingStep>,
-        resume: bool,
+        from: From,
     ) -> Result<Trainer> {
         let mut say = |line| self.listener.event(Event::Note(line));
-        let when = if resume { When::Never } else { self.tune };
+        let when = if from == From::Seed { self.tune } else { When::OfRun };
         let mut tuning = Tuning { when, budget: BUDGET, cache: self.cache.clone(), say: &mut say };
-        Trainer::new(gpu, config, run.clone(), dataset, step, resume, &mut tuning)
+        Trainer::new(gpu, config, run.clone(), dataset, step, from == From::Checkpoint, &mut tuning)
     }
+}
+
+/// A number of ranks as a run keeps it.
+fn several(ranks: usize) -> Option<usize> {
+    (ranks > 1).then_some(ranks)
 }
 
 fn write_config(
@@ -275,6 +352,7 @@ fn write_config(
         backend: Some(gpu.adapter().backend.clone()),
         driver: Some(gpu.adapter().driver.clone()),
         peak_bytes: Some(needs.peak_bytes),
+        ranks: several(config.ranks),
         weights,
     };
     let text = Config { run: Some(origin), said: Pictures::default(), ..config.clone() }.to_toml()?;

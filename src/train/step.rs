@@ -76,6 +76,11 @@ impl TrainingStep {
         if kept { batch..end } else { 0..end }
     }
 
+    /// What makes a step of the gradients, where that is a phase of its own.
+    pub fn last_phase(&self) -> Range<usize> {
+        self.batch_phase() + 1..self.tape.phases().len()
+    }
+
     /// Bytes of what is held of so many training covers and of so many others, whose maps validation keeps in 32 bits.
     pub fn held_bytes(&self, training: u64, others: u64) -> u64 {
         let each = |tensor: &Tensor| {
@@ -87,7 +92,7 @@ impl TrainingStep {
 
     /// Records the step for a batch of `batch` pictures.
     ///
-    /// Where [`Config::accumulate`] is above 1 the tape has two phases: forward and backward pass, which add their gradients
+    /// Where [`Config::batches_per_step`] is above 1 the tape has two phases: forward and backward pass, which add their gradients
     /// up, and what makes a step of them and clears them. The first one runs for each batch.
     ///
     /// # Errors
@@ -124,7 +129,7 @@ impl TrainingStep {
 
     fn kept_on(mut tape: Tape, config: &Config, net: &NetConfig, batch: usize) -> Result<Self> {
         let size = config.size;
-        let accumulates = config.accumulate > 1;
+        let accumulates = config.batches_per_step() > 1;
         if accumulates {
             tape.accumulate_parameter_gradients();
         }

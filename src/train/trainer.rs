@@ -1,8 +1,11 @@
 //! The training loop: epochs of recorded steps, validation, checkpoints, and the final score.
 
 mod batches;
+mod course;
 mod rates;
-mod scores;
+mod scoring;
+mod shares;
+mod together;
 mod totals;
 mod within;
 
@@ -13,10 +16,13 @@ use gatefold_engine::gpu::{BufferPool, Gpu};
 use gatefold_engine::params::ParameterStore;
 use gatefold_engine::plan::{Choice, Plan};
 
+use self::course::Course;
 pub use self::rates::{Rates, Tried};
-use self::totals::{Group, Submitted, Totals, weight};
+use self::together::TRAINED;
+use self::totals::{Submitted, weight};
 use crate::data::set::batch::even_weights;
 use crate::data::{Dataset, Epoch, Split};
+use crate::ranks::Ranks;
 use crate::score::metrics::Metrics;
 use crate::score::model::Inference;
 use crate::train::config::check::{no_validation, warmup_within};
@@ -81,6 +87,10 @@ pub struct Trainer {
     tensorboard: bool,
     /// When the command began, for a run that is given a time.
     began: Instant,
+    /// Those that train it together.
+    ranks: Ranks,
+    /// The running statistics that all ranks had after the last step; of a process by itself none are kept.
+    followed: Vec<f32>,
 }
 
 impl Trainer {
@@ -146,7 +156,7 @@ impl Trainer {
         } else {
             store.initialise(gpu, config.seed)?;
         }
-        let choices = tuning.choices(gpu, &step.tape, &run, resume)?;
+        let choices = tuning.choices(gpu, &step.tape, &run)?;
         let pool = BufferPool::default();
         // Validation keeps to the rule, as `eval` does: both then give the same score.
         let plan = Plan::with_choice(gpu, &step.tape, &store, &pool, Choice::Tuned(&choices))?;
@@ -169,6 +179,8 @@ impl Trainer {
             mean,
             tensorboard: true,
             began: Instant::now(),
+            ranks: Ranks::alone(),
+            followed: vec![],
         };
         let rates = trainer.learning_rate();
         let (warmup, steps) = (trainer.config.warmup, rates.steps().saturating_sub(rates.start));
@@ -240,7 +252,7 @@ impl Trainer {
 
     /// Pictures in an optimiser step.
     pub fn pictures_per_step(&self) -> usize {
-        self.config.batch * self.config.accumulate
+        self.config.batch * self.config.batches_per_step()
     }
 
     /// Epochs that are done already.
@@ -248,9 +260,10 @@ impl Trainer {
         self.header.epoch
     }
 
-    /// Optimiser steps that are done already.
+    /// The optimiser steps of the epochs that are done already. More or fewer were done if there were other ranks then: the learning
+    /// rate goes by epochs.
     pub fn steps_done(&self) -> u64 {
-        self.header.step
+        self.header.epoch * self.steps_per_epoch()
     }
 
     /// The learning rates of two configurations on this run's covers.
@@ -261,7 +274,7 @@ impl Trainer {
 
     fn steps_per_epoch(&self) -> u64 {
         let covers = self.dataset.manifest.indices(Split::Train).len();
-        covers.div_ceil(self.config.batch).div_ceil(self.config.accumulate) as u64
+        covers.div_ceil(self.config.batch).div_ceil(self.config.batches_per_step()) as u64
     }
 
     fn learning_rate(&self) -> LearningRate {
@@ -286,7 +299,8 @@ impl Trainer {
     /// Trains to the end, then scores the best checkpoint on the test set.
     pub fn train(mut self, observer: &mut dyn Observer) -> Result<Outcome> {
         let start = Instant::now();
-        let mut log = Log::open(&self.run, self.header.step, self.tensorboard)?;
+        let first = self.ranks.is_first();
+        let mut log = first.then(|| Log::open(&self.run, self.header.step, self.tensorboard)).transpose()?;
         if !self.step.held.is_empty() && self.header.epoch < self.config.epochs && !self.out_of_patience() {
             self.kept = self.keep(observer).map_err(|e| self.in_smaller_steps(e))?.map(Arc::new);
         }
@@ -294,7 +308,7 @@ impl Trainer {
         self.fit_epochs(observer).map_err(|e| self.in_smaller_steps(e))?;
         observer.start(self.steps_per_epoch(), self.config.epochs, self.header.epoch);
         while self.header.epoch < self.config.epochs && !self.out_of_patience() {
-            self.epoch(&mut log, observer).map_err(|e| self.in_smaller_steps(e))?;
+            self.epoch(log.as_mut(), observer).map_err(|e| self.in_smaller_steps(e))?;
         }
         let seconds = start.elapsed().as_secs_f64();
         let test = self.test().map_err(|e| self.in_smaller_steps(e))?;
@@ -312,45 +326,61 @@ impl Trainer {
         ))
     }
 
-    fn epoch(&mut self, log: &mut Log, observer: &mut dyn Observer) -> Result<()> {
-        let start = Instant::now();
+    fn epoch(&mut self, log: Option<&mut Log>, observer: &mut dyn Observer) -> Result<()> {
+        let (start, together) = (Instant::now(), self.ranks.together());
         let order = self.epoch_order(self.header.epoch);
-        let mut totals = Totals::default();
+        let mut course = Course::new(log, observer);
         let rates = self.learning_rate();
-        let mut group = Group::default();
         // The numbers of a batch are looked at while the next one runs, so that the device never waits for the host.
         let mut under_way: Option<Submitted> = None;
         let batches = order.batches();
+        let (shares, steps_before) = (self.shares(batches), self.steps_done());
         // It stays the same for all batches of a step, although it may change while they run.
         let mut factor = 1.0;
         let dataset = Arc::clone(&self.dataset);
         let (kept, epoch) = (self.kept.clone(), self.header.epoch);
-        let waited = feed_epoch(&dataset, &order, kept.as_deref().map(|kept| (kept, epoch)), |number, batch| {
-            let first = number - number % self.config.accumulate;
-            let last = (first + self.config.accumulate).min(batches) - 1;
-            let share = weight(&order, number..=number) / weight(&order, first..=last);
-            let rate = rates.at(self.header.step);
-            if number == first {
-                factor = self.header.loss_scale.map_or(1.0, |scale| scale.factor);
+        self.begin_steps()?;
+        let own = shares.own();
+        let waited = feed_epoch(&dataset, &order, &own, kept.as_deref().map(|kept| (kept, epoch)), |number, batch| {
+            let (step, all) = (shares.step(number), shares.of_step(shares.step(number)));
+            let share = weight(&order, number..=number) / weight(&order, all.start..=all.end - 1);
+            let rate = rates.at(steps_before + step as u64);
+            if shares.begins(number) {
+                factor = course.factor(&self.header);
             }
             let draw = self.header.epoch * batches as u64 + number as u64;
             let own = self.write_step(batch, draw, rate, share, factor)?;
-            let ends = number == last;
-            let ticket = self.plan.submit_phases(self.step.phases(kept.is_some(), ends))?;
+            let ends = shares.ends(number);
+            let ticket = self.submit_batch(ends)?;
             let this = Submitted { ticket, step: self.header.step + 1, rate, share, own, ends };
+            if !self.ranks.is_alone() {
+                return self.look_together(this, shares.batches_of_ranks(step), &mut course);
+            }
             self.header.step += u64::from(ends);
             if let Some(before) = under_way.replace(this) {
-                self.look_at(before, &mut group, &mut totals, log, observer)?;
+                self.look_at(before, &mut course)?;
             }
             Ok::<(), Error>(())
         })?;
         if let Some(last) = under_way {
-            self.look_at(last, &mut group, &mut totals, log, observer)?;
+            self.look_at(last, &mut course)?;
         }
+        if shares.is_idle_at_the_end() {
+            let step = shares.steps() - 1;
+            let (factor, rate) = (course.factor(&self.header), rates.at(steps_before + step as u64));
+            self.write_numbers(0, rate, factor)?;
+            self.step_together(rate, shares.batches_of_ranks(step), &mut course)?;
+        }
+        let together = self.ranks.together() - together;
         let training_seconds = start.elapsed().as_secs_f64();
         self.header.epoch += 1;
-        let mut last = Checkpoint::take(&self.gpu, &self.store, self.header.clone(), true)?;
-        self.average(&last)?;
+        // The others have the same weights, and write nothing.
+        let first = self.ranks.is_first();
+        let take = |this: &Self, optimiser| Checkpoint::take(&this.gpu, &this.store, this.header.clone(), optimiser);
+        let mut last = (first || self.config.average.is_some()).then(|| take(self, first)).transpose()?;
+        if let Some(last) = &last {
+            self.average(last)?;
+        }
         let validation = self.validate()?;
         self.header.temperature = validation.as_ref().map_or(1.0, |(_, temperature)| *temperature);
         let validation = validation.map(|(metrics, _)| metrics);
@@ -364,86 +394,36 @@ impl Trainer {
         if best {
             self.header.best = Some(this);
         }
-        last.header = Some(self.header.clone());
-        if !last.is_finite() {
+        if last.as_ref().is_some_and(|last| !last.is_finite()) {
             return Err(self.diverged(self.header.step, "a weight"));
         }
-        if best {
-            Checkpoint::take(&self.gpu, &self.store, self.header.clone(), false)?.write(&self.run.best())?;
+        if best && first {
+            take(self, false)?.write(&self.run.best())?;
         }
-        if let Some(mean) = &self.mean {
-            last.apply(&self.gpu, &self.store, false)?;
-            last.keep_mean(mean);
+        if let Some(last) = &mut last {
+            last.header = Some(self.header.clone());
+            if let Some(mean) = &self.mean {
+                last.apply(&self.gpu, &self.store, false)?;
+                last.keep_mean(mean);
+            }
         }
         let report = EpochReport {
             step: self.header.step,
             epoch: self.header.epoch,
-            train_loss: totals.loss / totals.weight.max(1e-12),
-            train_accuracy: totals.correct / totals.weight.max(1e-12),
+            train_loss: course.totals.loss / course.totals.weight.max(1e-12),
+            train_accuracy: course.totals.correct / course.totals.weight.max(1e-12),
             val_loss: validation.as_ref().map(|m| m.loss),
             val_accuracy: validation.as_ref().map(|m| m.accuracy),
             seconds: start.elapsed().as_secs_f64(),
             images_per_second: order.len() as f64 / training_seconds.max(1e-9),
             data_wait: waited.as_secs_f64() / training_seconds.max(1e-9),
+            communication: (!self.ranks.is_alone()).then(|| together.as_secs_f64() / training_seconds.max(1e-9)),
         };
-        log.line(&Line::Epoch(report.clone()))?;
+        course.line(&Line::Epoch(report.clone()))?;
         // After the log: a crash in between repeats the epoch and writes its line again.
-        last.write(&self.run.last())?;
-        observer.epoch(&report, best);
-        Ok(())
-    }
-
-    fn look_at(
-        &mut self,
-        Submitted { ticket, step, rate, share, own, ends }: Submitted,
-        group: &mut Group,
-        totals: &mut Totals,
-        log: &mut Log,
-        observer: &mut dyn Observer,
-    ) -> Result<()> {
-        let results = self.plan.results(ticket)?;
-        let numbers = |value| Ok::<Vec<f64>, Error>(results.get(value)?.into_iter().map(f64::from).collect());
-        let (mut stats, mut batch_loss) = (numbers(self.step.stats)?, numbers(self.step.loss)?[0]);
-        if let Some(mixed) = &self.step.mixed {
-            let between = |own_labels: f64, partners: f64| own * own_labels + (1.0 - own) * partners;
-            batch_loss = between(batch_loss, numbers(mixed.loss)?[0]);
-            let of_partners = numbers(mixed.stats)?;
-            stats.iter_mut().zip(of_partners).for_each(|(own, other)| *own = between(*own, other));
-        }
-        group.loss += share * batch_loss;
-        group.correct += stats[2];
-        group.weight += stats[1];
-        // Before the last batch of a step the norm is that of the step before.
-        let grad_norm = if ends { f64::from(results.get(self.step.grad_norm)?[0]) } else { 0.0 };
-        let loss = group.loss;
-        // In mixed precision a step without a finite gradient was skipped, and the next ones try a smaller factor.
-        let skipped = ends
-            && self
-                .header
-                .loss_scale
-                .as_mut()
-                .is_some_and(|s| s.after(grad_norm.is_finite()) && !grad_norm.is_finite());
-        if !loss.is_finite() || !(grad_norm.is_finite() || skipped) {
-            return Err(self.diverged(step, if loss.is_finite() { "the gradient" } else { "the loss" }));
-        }
-        totals.loss += stats[0];
-        totals.weight += stats[1];
-        totals.correct += stats[2];
-        if !ends {
-            return Ok(());
-        }
-        let Group { correct, weight, .. } = std::mem::take(group);
-        let report = StepReport {
-            step,
-            epoch: self.header.epoch + 1,
-            loss,
-            accuracy: correct / weight.max(1e-12),
-            grad_norm: Some(grad_norm).filter(|norm| norm.is_finite()),
-            lr: f64::from(rate),
-            loss_scale: self.header.loss_scale.map(|scale| scale.factor),
-        };
-        log.line(&Line::Step(report.clone()))?;
-        observer.step(&report)
+        last.filter(|_| first).map_or(Ok(()), |last| last.write(&self.run.last()))?;
+        course.observer.epoch(&report, best);
+        self.agree(&TRAINED)
     }
 
     /// The error that stops a run whose numbers are none any more.

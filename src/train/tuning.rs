@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use gatefold_engine::gpu::Gpu;
+use gatefold_engine::gpu::{AdapterSummary, Gpu};
 use gatefold_engine::plan::Choices;
 use gatefold_engine::plan::tune::{Event, Tuner};
 use gatefold_engine::tape::Tape;
@@ -26,6 +26,19 @@ pub enum When {
     OnGpus,
     Always,
     Never,
+    /// Those that the run has chosen already.
+    OfRun,
+}
+
+impl When {
+    /// Whether kernels are tried on this adapter.
+    pub fn tries(self, adapter: &AdapterSummary) -> bool {
+        match self {
+            Self::OnGpus => !adapter.software,
+            Self::Always => true,
+            Self::Never | Self::OfRun => false,
+        }
+    }
 }
 
 /// The time that looking for kernels may take.
@@ -46,9 +59,9 @@ pub struct Tuning<'a> {
 
 impl Tuning<'_> {
     /// The choices for a tape: those of the run that is resumed, else what is known of this adapter, and the rest by trial.
-    pub(super) fn choices(&mut self, gpu: &Gpu, tape: &Tape, run: &RunFolder, resume: bool) -> Result<Choices> {
+    pub(super) fn choices(&mut self, gpu: &Gpu, tape: &Tape, run: &RunFolder) -> Result<Choices> {
         let adapter = gpu.adapter();
-        if resume {
+        if self.when == When::OfRun {
             return Ok(match Choices::read(&run.tune(), adapter) {
                 Ok(choices) => choices.unwrap_or_else(|| Choices::new(adapter)),
                 Err(why) => {
@@ -58,12 +71,7 @@ impl Tuning<'_> {
                 }
             });
         }
-        let wanted = match self.when {
-            When::OnGpus => !adapter.software,
-            When::Always => true,
-            When::Never => false,
-        };
-        if !wanted {
+        if !self.when.tries(adapter) {
             return Ok(Choices::new(adapter));
         }
         let file = self.file(gpu);

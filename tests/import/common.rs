@@ -44,6 +44,7 @@ pub fn options(source: &Path) -> ImportOptions {
         fit: Fit::Crop,
         harmonise: None,
         keep_duplicates: false,
+        ranks: gatefold::ranks::Ranks::alone(),
     }
 }
 

@@ -121,9 +121,10 @@ impl Arguments {
     }
 
     /// The command that goes on with the run in `out`, ready to paste.
-    pub fn go_on(&self, data: &Path, out: &Path) -> String {
+    pub fn go_on(&self, data: &Path, out: &Path, ranks: usize) -> String {
         let (data, out) = (quoted(&data.display().to_string()), quoted(&out.display().to_string()));
-        let mut command = format!("gatefold train {data} --out {out} --resume");
+        let launcher = if ranks > 1 { format!("mpirun -n {ranks} ") } else { String::new() };
+        let mut command = format!("{launcher}gatefold train {data} --out {out} --resume");
         if let Some(adapter) = &self.gpu.adapter {
             command += &format!(" --adapter {}", quoted(adapter));
         }
@@ -145,11 +146,11 @@ impl Arguments {
         Ok(())
     }
 
-    /// A run's own settings after `done` epochs; options may repeat them, and change what [`settings`] allows.
+    /// A run's own settings after `done` epochs, for so many ranks; options may repeat them, and change what [`settings`] allows.
     ///
     /// # Errors
     /// [`Error::Input`] if an option says otherwise.
-    pub fn resumed(&self, stored: &Config, done: impl FnOnce() -> Result<u64>) -> Result<Config> {
+    pub fn resumed(&self, stored: &Config, ranks: usize, done: impl FnOnce() -> Result<u64>) -> Result<Config> {
         if let Some(recipe) = &self.settings.recipe {
             let text =
                 format!("--recipe {recipe}: a run that is resumed has its settings; leave it out, or start a new run");
@@ -165,7 +166,7 @@ impl Arguments {
         self.set_split(&mut wanted)?;
         // Only a fresh schedule asks, and the answer lies in the whole checkpoint.
         let done = if self.restart_schedule { done()? } else { 0 };
-        settings(stored, &wanted, Wish { restart_schedule: self.restart_schedule }, done)
+        settings(stored, &wanted, Wish { restart_schedule: self.restart_schedule, ranks: Some(ranks) }, done)
     }
 
     /// [`Self::resumed`] for several runs, which differ in the epochs that are done: there may only be more of them.
@@ -173,7 +174,7 @@ impl Arguments {
     /// # Errors
     /// As there.
     pub fn all_resumed(&self, stored: &Config) -> Result<Config> {
-        let config = self.resumed(stored, || Ok(0))?;
+        let config = self.resumed(stored, 1, || Ok(0))?;
         if self.restart_schedule || config != (Config { epochs: config.epochs, ..stored.clone() }) {
             return Err(Error::input(
                 "--resume: of several runs only --epochs may be raised; leave --schedule, --lr and --restart-schedule out",

@@ -34,7 +34,7 @@ pub fn run(starter: &Starter, arguments: &Arguments, begun: Option<Folds>, data:
             Folds::begin(starter, data, config, folds.unwrap_or_default(), weights, out)?
         }
     };
-    interrupt::would_say(format!("interrupted; go on with: {}", arguments.go_on(data, out)));
+    interrupt::would_say(format!("interrupted; go on with: {}", arguments.go_on(data, out, 1)));
     all.train(starter, out, |root, trainer| one_of_several(root, trainer, arguments))?;
     if arguments.json {
         console::json(&all)?;

@@ -23,6 +23,8 @@ pub struct TrainingProgress {
     start: Instant,
     /// Epochs done before this start, for the ETA.
     before: u64,
+    /// Steps since this start.
+    here: u64,
     said: Instant,
     /// The command that goes on with the run, if one does.
     go_on: Option<String>,
@@ -57,6 +59,7 @@ impl TrainingProgress {
             epochs: 0,
             start: now,
             before: 0,
+            here: 0,
             said: now,
             go_on,
             rates: None,
@@ -145,16 +148,17 @@ impl Observer for TrainingProgress {
     }
 
     fn step(&mut self, report: &StepReport) -> Result<()> {
-        let StepReport { epoch, step, loss, accuracy, .. } = report;
+        let StepReport { epoch, loss, accuracy, .. } = report;
+        self.here += 1;
         if let Some(bar) = &self.bar {
             bar.set_prefix(format!("epoch {epoch}/{}", self.epochs));
-            let done = (step - self.before * self.steps) as f64 * self.pictures as f64;
+            let done = self.here as f64 * self.pictures as f64;
             let rate = done / self.start.elapsed().as_secs_f64().max(1e-9);
             bar.set_message(format!("loss {loss:.3}, accuracy {}, {rate:.0} images/s", percent(*accuracy)));
-            bar.set_position(*step);
+            bar.set_position(self.before * self.steps + self.here);
         } else if self.said.elapsed() >= EVERY {
             self.said = Instant::now();
-            let within = step - (epoch - 1) * self.steps;
+            let within = self.here - (epoch - 1 - self.before) * self.steps;
             console::say(format!(
                 "epoch {epoch}/{} step {within}/{} loss {loss:.3} accuracy {}",
                 self.epochs,
@@ -162,7 +166,7 @@ impl Observer for TrainingProgress {
                 percent(*accuracy)
             ));
         }
-        self.check(*step)
+        self.check(report.step)
     }
 
     fn epoch(&mut self, report: &EpochReport, best: bool) {
@@ -183,6 +187,9 @@ impl Observer for TrainingProgress {
         }
         line += &format!(", {:.1} images/s, {}", report.images_per_second, duration(report.seconds));
         line += &format!(", {} waiting for data", percent(report.data_wait));
+        if let Some(share) = report.communication {
+            line += &format!(", {} communication", percent(share));
+        }
         if left > 0.0 {
             line += &format!(", {} left", duration(left));
         }

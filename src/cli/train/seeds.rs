@@ -32,7 +32,7 @@ pub fn run(starter: &Starter, arguments: &Arguments, begun: Option<Seeds>, data:
             Seeds::begin(starter, data, (config, seeds.clone()), arguments.weights.as_deref(), out)?
         }
     };
-    interrupt::would_say(format!("interrupted; go on with: {}", arguments.go_on(data, out)));
+    interrupt::would_say(format!("interrupted; go on with: {}", arguments.go_on(data, out, 1)));
     all.train(starter, out, |root, trainer| one_of_several(root, trainer, arguments))?;
     if arguments.json {
         console::json(&all)?;

@@ -12,7 +12,6 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use blake3::Hash;
 use image::RgbImage;
 use memmap2::Mmap;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::data::picture;
@@ -24,10 +23,15 @@ use crate::data::set::names;
 use crate::data::set::pack::{self, HEADER, Pack, bytes_of};
 use crate::data::source::walk::state_of;
 use crate::file::{cannot_write, sync_folder_of};
+use crate::ranks::Ranks;
 use crate::read::cannot_read;
 use crate::{Error, Result};
 
-/// Squares of one chunk, in bytes. Three chunks may be in memory: decoded, waiting, being written.
+mod share;
+
+pub use share::{help, no_more};
+
+/// Squares of one chunk, in bytes. Three chunks may be in memory: decoded, waiting, being written; each as many times larger as there are ranks.
 const CHUNK: usize = 8 << 20;
 /// Files of one chunk for each core, at least, so that the last ones do not leave cores idle for long.
 const CHUNK_PER_CORE: usize = 16;
@@ -125,8 +129,22 @@ struct Piece {
     look: Vec<u8>,
 }
 
-/// Decodes `sources` on all cores to squares of each of `sizes`. The same sources give the same bytes on any number of
-/// cores, and whether or not an earlier call with the same `work` folder was killed: its work is taken over as far as
+/// [`decode_together`] by this process alone.
+///
+/// # Errors
+/// As there.
+pub fn decode<S: AsRef<Path> + Sync>(
+    sources: &[S],
+    sizes: &[u32],
+    pipeline: impl Into<Pipeline>,
+    work: &Path,
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> Result<Decoded> {
+    decode_together(sources, sizes, pipeline, work, &Ranks::alone(), progress)
+}
+
+/// Decodes `sources` on all cores, and on those of other ranks that [`help`], to squares of each of `sizes`. The same sources give the same bytes on any number of
+/// cores and of ranks, and whether or not an earlier call with the same `work` folder was killed: its work is taken over as far as
 /// the files are still the same.
 ///
 /// `progress(done, total)` is called from many threads.
@@ -134,11 +152,12 @@ struct Piece {
 /// # Errors
 /// [`Error::Input`] with the count and first reasons when more than half of the sources are bad; [`Error::Run`] if the
 /// work folder cannot be written, for one because the disk is full.
-pub fn decode<S: AsRef<Path> + Sync>(
+pub fn decode_together<S: AsRef<Path> + Sync>(
     sources: &[S],
     sizes: &[u32],
     pipeline: impl Into<Pipeline>,
     work: &Path,
+    ranks: &Ranks,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Decoded> {
     let pipeline = pipeline.into();
@@ -150,19 +169,26 @@ pub fn decode<S: AsRef<Path> + Sync>(
     progress(pictures.len(), sources.len());
 
     let squares: usize = sizes.iter().map(|&size| bytes_of(size)).sum();
-    let chunk = (CHUNK / squares.max(1)).clamp(CHUNK_PER_CORE * rayon::current_num_threads(), 4096);
+    let chunk = (CHUNK / squares.max(1)).clamp(CHUNK_PER_CORE * rayon::current_num_threads(), 4096) * ranks.count();
     // Written beside the decoding of the next chunk. The channel is short: a slow disk must not fill the memory.
     std::thread::scope(|scope| {
         let (send, receive) = sync_channel::<Vec<Piece>>(1);
         let writing = scope.spawn(move || writer.write_all(receive));
         let mut outcome = Ok(());
         for sources_now in sources[pictures.len()..].chunks(chunk) {
-            let piece = |source: &S| {
+            let more = |count: usize| progress(done.fetch_add(count, Ordering::Relaxed) + count, sources.len());
+            let own = |source: &S| {
                 let piece = piece(source.as_ref(), sizes, pipeline);
-                progress(done.fetch_add(1, Ordering::Relaxed) + 1, sources.len());
+                more(1);
                 piece
             };
-            let pieces: Vec<Piece> = sources_now.par_iter().map(piece).collect();
+            let pieces = match share::pieces(ranks, sources_now, sizes, pipeline, own, more) {
+                Ok(pieces) => pieces,
+                Err(e) => {
+                    outcome = Err(e);
+                    break;
+                }
+            };
             pictures.extend(pieces.iter().map(|piece| piece.picture.clone()));
             pieces.iter().for_each(|piece| keep(&mut hashes, &piece.hashes));
             outcome = refuse_if_mostly_bad(sources, &pictures);

@@ -13,6 +13,7 @@ use crate::data::set::names::MANIFEST;
 use crate::data::set::split::{Item, Items};
 use crate::data::set::ties::Tie;
 use crate::data::source::{Columns, Labelling, Request, Source};
+use crate::ranks::Ranks;
 use crate::{Error, Result};
 
 /// Covers that are there: a source that was read, or a data set.
@@ -162,8 +163,16 @@ impl Intake {
             )));
         }
         check_sizes(&[size])?;
-        let options =
-            ImportOptions { request, split, seed, sizes: vec![size], fit, harmonise: None, keep_duplicates: false };
+        let options = ImportOptions {
+            request,
+            split,
+            seed,
+            sizes: vec![size],
+            fit,
+            harmonise: None,
+            keep_duplicates: false,
+            ranks: Ranks::alone(),
+        };
         let made = import_from(&options, &state, move || Ok(source), dir, progress)?;
         Ok(Prepared { dataset: made.dataset, skipped: made.told.skipped, notes: made.told.notes, report: made.report })
     }

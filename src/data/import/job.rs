@@ -5,7 +5,7 @@ use std::path::Path;
 
 use blake3::Hash;
 
-use crate::data::import::decode::{self, Decoded, decode};
+use crate::data::import::decode::{self, Decoded, decode_together};
 use crate::data::import::duplicates::{self, Candidate, Group, Member};
 use crate::data::import::stage::Stage;
 use crate::data::import::{ImportOptions, notes, preview};
@@ -41,8 +41,9 @@ impl Job<'_> {
     pub fn run(mut self, stage: &Stage, dir: &Path, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<()> {
         let named = self.source.rows.len() + self.source.left_out.len();
         decode::take_back(&stage.unfinished(), &stage.work())?;
-        let mut decoded =
-            decode(&self.source.rows, &self.options.sizes, self.options.pipeline(), &stage.work(), progress)?;
+        let ImportOptions { sizes, ranks, .. } = self.options;
+        let pipeline = self.options.pipeline();
+        let mut decoded = decode_together(&self.source.rows, sizes, pipeline, &stage.work(), ranks, progress)?;
 
         // The usable pictures, in the order of their slots.
         let mut rows = std::mem::take(&mut self.source.rows);

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use crate::read::read_text;
 
-use self::decode::decode;
+use self::decode::decode_together;
 use self::job::Job;
 use self::stage::Stage;
 use crate::claim;
@@ -28,6 +28,7 @@ use crate::data::set::names::{self, pack_of};
 use crate::data::set::report::{Report, is_ours};
 use crate::data::set::split::{self, DEFAULT_RATIOS, SplitReport};
 use crate::data::source::{Request, Source};
+use crate::ranks::Ranks;
 use crate::{Error, Result};
 
 /// How to make a data set.
@@ -47,6 +48,8 @@ pub struct ImportOptions {
     pub harmonise: Option<Harmonise>,
     /// Keep all pictures of a cover, in one set, instead of one.
     pub keep_duplicates: bool,
+    /// Those that help to decode.
+    pub ranks: Ranks,
 }
 
 impl ImportOptions {
@@ -80,7 +83,7 @@ pub struct Imported {
 /// decoded.
 ///
 /// # Errors
-/// [`Error::Input`] if source or options are at fault: see [`Request::read`], [`decode()`] and [`split::assign`];
+/// [`Error::Input`] if source or options are at fault: see [`Request::read`], [`decode_together`] and [`split::assign`];
 /// As [`cannot_write`](crate::file::cannot_write) says if `dir` cannot be written.
 pub fn import(options: &ImportOptions, dir: &Path, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<Imported> {
     check_sizes(&options.sizes)?;
@@ -202,7 +205,7 @@ fn add_sizes(
     space::check(dir, &stage::work_of(dir), decode::bytes_needed(covers.len(), &missing))?;
     let stage = Stage::open(dir)?;
     let paths: Vec<PathBuf> = covers.iter().map(|cover| cover.strings.path().to_owned()).collect();
-    let decoded = decode(&paths, &missing, options.pipeline(), &stage.work(), progress)?;
+    let decoded = decode_together(&paths, &missing, options.pipeline(), &stage.work(), &options.ranks, progress)?;
     let changed = covers.iter().zip(&decoded.pictures).find(|(c, p)| p.as_ref().map_or(true, |p| p.hash != c.hash));
     if let Some((cover, _)) = changed {
         return Err(Error::Input(format!(

@@ -29,14 +29,28 @@ impl Batch {
 /// Batches that are filled or in use at a time.
 const BATCHES: usize = 3;
 
-/// Hands the batches of an epoch, in order, to `each` with their numbers, while a thread of its own fills the next ones. Tells
-/// how long `each` had to be kept waiting for a batch; the first one is waited for in any case and does not count.
+/// Hands all batches of an epoch to `each`, as [`feed_some`] does.
 ///
 /// # Errors
-/// The first one that `each` returns, or that of a damaged picture; no further batch is handed out then.
+/// As there.
 pub fn feed<E: From<Error>>(
     dataset: &Dataset,
     order: &Epoch,
+    each: impl FnMut(usize, &Batch) -> Result<(), E>,
+) -> Result<Duration, E> {
+    let all: Vec<usize> = (0..order.batches()).collect();
+    feed_some(dataset, order, &all, each)
+}
+
+/// Hands the batches with these numbers, in their order, to `each`, while a thread of its own fills the next ones. Tells how long
+/// `each` had to be kept waiting for a batch; the first one is waited for in any case and does not count.
+///
+/// # Errors
+/// The first one that `each` returns, or that of a damaged picture; no further batch is handed out then.
+pub fn feed_some<E: From<Error>>(
+    dataset: &Dataset,
+    order: &Epoch,
+    numbers: &[usize],
     mut each: impl FnMut(usize, &Batch) -> Result<(), E>,
 ) -> Result<Duration, E> {
     std::thread::scope(|scope| {
@@ -47,7 +61,7 @@ pub fn feed<E: From<Error>>(
             let _ = empty.send(Batch::new(order.batch_size(), dataset.pack.image_bytes()));
         }
         scope.spawn(move || {
-            for number in 0..order.batches() {
+            for &number in numbers {
                 // Either end is gone when `each` has failed.
                 let Ok(mut batch) = to_fill.recv() else { return };
                 let Batch { pixels, labels, weights, bytes } = &mut batch;
@@ -58,12 +72,12 @@ pub fn feed<E: From<Error>>(
             }
         });
         let mut waited = Duration::ZERO;
-        for number in 0..order.batches() {
+        for (place, &number) in numbers.iter().enumerate() {
             let start = Instant::now();
             // The thread ends only after its last batch.
             let Ok(batch) = filled.recv() else { break };
             let batch = batch?;
-            if number > 0 {
+            if place > 0 {
                 waited += start.elapsed();
             }
             each(number, &batch)?;

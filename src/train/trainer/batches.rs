@@ -48,10 +48,8 @@ impl Trainer {
         Ok(Some(Kept { train, views, val }))
     }
 
-    /// Sends a batch, which is `share` of an optimiser step, and the numbers of that step. `draw` counts batches: each one
-    /// draws random numbers of its own. `factor` is what the loss is multiplied by. Returns how much the labels count, which is less
-    /// than 1 where pictures are mixed.
-    pub(super) fn write_step(&self, batch: &Fed, draw: u64, rate: f32, share: f64, factor: f32) -> Result<f64> {
+    /// Sends the numbers of a step, as [`Self::write_step`] does.
+    pub(super) fn write_numbers(&self, draw: u64, rate: f32, factor: f32) -> Result<()> {
         let [bias_correction1, bias_correction2] = Adam::default().bias_corrections(self.header.step as u32);
         let words = StepWords {
             step: draw as u32,
@@ -63,9 +61,14 @@ impl Trainer {
             gradient_scale: 1.0 / factor,
             reserved: 0,
         };
-        if let Some(input) = self.step.tape.step_input() {
-            self.plan.write(input, &[words])?;
-        }
+        self.step.tape.step_input().map_or(Ok(()), |input| self.plan.write(input, &[words]))
+    }
+
+    /// Sends a batch, which is `share` of an optimiser step, and the numbers of that step. `draw` counts batches: each one
+    /// draws random numbers of its own. `factor` is what the loss is multiplied by. Returns how much the labels count, which is less
+    /// than 1 where pictures are mixed.
+    pub(super) fn write_step(&self, batch: &Fed, draw: u64, rate: f32, share: f64, factor: f32) -> Result<f64> {
+        self.write_numbers(draw, rate, factor)?;
         let own = match &self.step.mixed {
             Some(mixed) => self.write_mixed(mixed, batch, draw)?,
             None => 1.0,

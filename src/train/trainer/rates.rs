@@ -7,11 +7,13 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Trainer;
+use super::course::factor;
+use super::totals::Submitted;
+use crate::Result;
 use crate::data::Epoch;
 use crate::train::kept::feed_epoch;
 use crate::train::{Config, resume};
 use crate::weights::Checkpoint;
-use crate::{Error, Result};
 
 /// From this rate to that one.
 const RANGE: [f64; 2] = [1e-6, 1.0];
@@ -79,11 +81,12 @@ impl Trainer {
     /// Tries rates on the first weights, which are put back afterwards. Before training.
     ///
     /// # Errors
-    /// [`Error::Run`] if the device fails.
+    /// [`Error::Run`](crate::Error::Run) if the device fails.
     pub fn try_rates(&mut self, progress: &mut dyn FnMut(usize, usize)) -> Result<Rates> {
         let header = self.header.clone();
         let before = Checkpoint::take(&self.gpu, &self.store, header.clone(), true)?;
         let step = self.time_of_step()?;
+        let step = self.ranks.of_first(step)?;
         before.apply(&self.gpu, &self.store, true)?;
         let steps = ((TIME.as_secs_f64() / step.max(1e-9)) as usize).clamp(STEPS[0], STEPS[1]);
         let rates = self.losses(steps, progress);
@@ -93,33 +96,33 @@ impl Trainer {
     }
 
     fn losses(&mut self, steps: usize, progress: &mut dyn FnMut(usize, usize)) -> Result<Rates> {
-        let (dataset, accumulate) = (Arc::clone(&self.dataset), self.config.accumulate);
+        let (dataset, per_step) = (Arc::clone(&self.dataset), self.config.batches_per_step());
         let all = self.epoch_order(0);
-        let covers = (0..steps * accumulate)
+        let covers = (0..steps * per_step)
             .flat_map(|number| all.batch(number % all.batches()).map(|(cover, _)| cover))
             .collect();
         let order = Epoch::of(covers, self.config.batch);
         let kept = self.kept.clone();
-        let (mut losses, mut group, mut over) = (vec![], 0.0, false);
-        feed_epoch(&dataset, &order, kept.as_deref().map(|kept| (kept, 0)), |number, fed| {
-            let at = number / accumulate;
+        let (mut losses, mut group, mut over) = (vec![], vec![], false);
+        let shares = self.shares(order.batches());
+        self.begin_steps()?;
+        feed_epoch(&dataset, &order, &shares.own(), kept.as_deref().map(|kept| (kept, 0)), |number, fed| {
+            let at = shares.step(number);
             if over || at >= steps {
                 return Ok(());
             }
-            let factor = self.header.loss_scale.map_or(1.0, |scale| scale.factor);
-            let share = 1.0 / accumulate as f64;
-            let own = self.write_step(fed, number as u64, rate(at, steps) as f32, share, factor)?;
-            let ends = (number + 1).is_multiple_of(accumulate);
-            let ticket = self.plan.submit_phases(self.step.phases(kept.is_some(), ends))?;
-            let results = self.plan.results(ticket)?;
-            let loss = |value| Ok::<f64, Error>(f64::from(results.get(value)?[0]));
-            group += share
-                * match &self.step.mixed {
-                    Some(mixed) => own * loss(self.step.loss)? + (1.0 - own) * loss(mixed.loss)?,
-                    None => loss(self.step.loss)?,
-                };
+            let factor = factor(&self.header);
+            let share = 1.0 / per_step as f64;
+            let rate = rate(at, steps) as f32;
+            let own = self.write_step(fed, number as u64, rate, share, factor)?;
+            let ends = shares.ends(number);
+            let ticket = self.submit_batch(ends)?;
+            group.push(self.shown(Submitted { ticket, step: 0, rate, share, own, ends })?.0);
             if ends {
-                losses.push(std::mem::take(&mut group));
+                let own = std::mem::take(&mut group);
+                let together = !self.ranks.is_alone();
+                let all = if together { self.make_step(shares.batches_of_ranks(at), &own)?.0 } else { own };
+                losses.push(all.iter().map(|shown| shown.loss).sum());
                 // Adam's corrections go by the step.
                 self.header.step += 1;
                 over = Rates::of(&losses, steps).is_over();
@@ -143,8 +146,10 @@ impl Trainer {
         // Two digits are more than the trial knows.
         let lr: f32 = format!("{:.1e}", rates.suggestion).parse().unwrap_or(self.config.lr);
         (self.config.lr, self.config.open.lr) = (lr, false);
-        let stored = Config::read(&self.run.config())?;
-        resume::keep(&self.run, &Config { lr, ..stored })?;
+        if self.ranks.is_first() {
+            let stored = Config::read(&self.run.config())?;
+            resume::keep(&self.run, &Config { lr, ..stored })?;
+        }
         observer.found_rate(lr);
         Ok(())
     }

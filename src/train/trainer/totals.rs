@@ -20,6 +20,18 @@ pub(super) struct Submitted {
     pub ends: bool,
 }
 
+/// What a batch has shown.
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C)]
+pub(super) struct Shown {
+    /// Its part of the step's loss.
+    pub loss: f64,
+    /// Sum of weighted losses, sum of weights, weighted number correct.
+    pub sum: f64,
+    pub weight: f64,
+    pub correct: f64,
+}
+
 /// What the batches of an optimiser step have shown so far.
 #[derive(Default)]
 pub(super) struct Group {

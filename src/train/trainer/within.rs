@@ -34,39 +34,48 @@ impl Trainer {
         // The first and the last checkpoint of an epoch.
         let epoch = step * self.steps_per_epoch() as f64 + picture * count(Split::Val) + 2.0 * checkpoint.as_secs_f64();
         let left = 60.0 * minutes - self.began.elapsed().as_secs_f64() - picture * count(Split::Test);
-        let epochs = (left / epoch.max(1e-9)).floor().clamp(1.0, 1e6) as u64;
+        // The first rank's clock counts.
+        let epochs = self.ranks.of_first((left / epoch.max(1e-9)).floor().clamp(1.0, 1e6) as u64)?;
         (self.config.epochs, self.config.minutes) = (epochs, None);
         warmup_within(self.config.warmup, "has", self.learning_rate().steps())?;
         // The run's own settings know where it came from, too.
-        let stored = Config::read(&self.run.config())?;
-        resume::keep(&self.run, &Config { epochs, minutes: None, ..stored })?;
+        if self.ranks.is_first() {
+            let stored = Config::read(&self.run.config())?;
+            resume::keep(&self.run, &Config { epochs, minutes: None, ..stored })?;
+        }
         observer.fitted(minutes, epochs, Duration::from_secs_f64(epoch));
         Ok(())
     }
 
     /// Seconds of an optimiser step. What it learns is to be taken back.
     pub(super) fn time_of_step(&mut self) -> Result<f64> {
-        let (dataset, batch, accumulate) = (Arc::clone(&self.dataset), self.config.batch, self.config.accumulate);
+        let (dataset, batch, per_step) = (Arc::clone(&self.dataset), self.config.batch, self.config.batches_per_step());
         let all = self.epoch_order(0);
-        let batches = all.batches().min((WARM_UP + TIMED) * accumulate).next_multiple_of(accumulate);
+        let batches = all.batches().min((WARM_UP + TIMED) * per_step).next_multiple_of(per_step);
         let covers =
             (0..batches).flat_map(|number| all.batch(number % all.batches()).map(|(cover, _)| cover)).collect();
         let order = Epoch::of(covers, batch);
-        let (kept, warm_up) = (self.kept.clone(), (WARM_UP * accumulate).min(batches - accumulate));
+        let (kept, warm_up) = (self.kept.clone(), (WARM_UP * per_step).min(batches - per_step));
         let mut start = Instant::now();
-        feed_epoch(&dataset, &order, kept.as_deref().map(|kept| (kept, 0)), |number, fed| {
-            if number == warm_up {
+        let shares = self.shares(order.batches());
+        self.begin_steps()?;
+        feed_epoch(&dataset, &order, &shares.own(), kept.as_deref().map(|kept| (kept, 0)), |number, fed| {
+            if shares.begins(number) && shares.of_step(shares.step(number)).start == warm_up {
                 start = Instant::now();
             }
-            self.write_step(fed, number as u64, self.config.lr, 1.0 / accumulate as f64, 1.0)?;
-            let ends = (number + 1).is_multiple_of(accumulate);
-            let ticket = self.plan.submit_phases(self.step.phases(kept.is_some(), ends))?;
-            self.plan.results(ticket).map(drop)
+            self.write_step(fed, number as u64, self.config.lr, 1.0 / per_step as f64, 1.0)?;
+            let ends = shares.ends(number);
+            let ticket = self.submit_batch(ends)?;
+            self.plan.results(ticket)?;
+            if ends && !self.ranks.is_alone() {
+                self.make_step(shares.batches_of_ranks(shares.step(number)), &[])?;
+            }
+            Ok(())
         })?;
-        Ok(start.elapsed().as_secs_f64() * accumulate as f64 / (batches - warm_up) as f64)
+        Ok(start.elapsed().as_secs_f64() * per_step as f64 / (batches - warm_up) as f64)
     }
 
-    /// Seconds that validation takes for a picture.
+    /// Seconds that validation takes for a picture, which the ranks share.
     fn time_of_picture(&mut self) -> Result<f64> {
         let covers = self.dataset.manifest.indices(Split::Val);
         let batch = self.config.validation_batch();
@@ -75,6 +84,6 @@ impl Trainer {
         let some = &covers[..covers.len().min(VALIDATED * batch)];
         let start = Instant::now();
         self.answers_of(Split::Val, some)?;
-        Ok(start.elapsed().as_secs_f64() / some.len() as f64)
+        Ok(start.elapsed().as_secs_f64() / (some.len() * self.ranks.count()) as f64)
     }
 }

@@ -1,6 +1,8 @@
-//! What the weights of a training answer for the covers of a set, and how good that is.
+//! What the weights answer for the validation and the test set: those of the last step, or the mean of several epochs'.
 
 use std::path::Path;
+
+use gatefold_engine::params::Arena;
 
 use super::{Trainer, diverged};
 use crate::Result;
@@ -29,13 +31,24 @@ impl Trainer {
         Ok(())
     }
 
-    /// What the current weights answer for a split; `None` if the split is empty.
-    fn predictions(&mut self, split: Split) -> Result<Option<Predictions>> {
+    /// What the current weights score on a split, and, on the first rank, their answers; `None` if it is empty. Each rank answers for a
+    /// part of it. An answer does not depend on those that share its batch, so the score is that of a single process.
+    fn score(&mut self, split: Split) -> Result<Option<(Metrics, Option<Predictions>)>> {
         let indices = self.dataset.manifest.indices(split);
         if indices.is_empty() {
             return Ok(None);
         }
-        self.answers_of(split, &indices).map(Some)
+        let part = self.ranks.part(indices.len(), self.inference.batch());
+        let own = self.answers_of(split, &indices[part])?;
+        let all = if self.ranks.is_alone() {
+            Some(own)
+        } else {
+            let packed = self.ranks.gather(own.packed()).concat();
+            let unpacked = || Predictions::unpacked(&packed, &self.dataset, &indices, &self.header.labels);
+            self.ranks.is_first().then(unpacked).transpose()?
+        };
+        let metrics = all.as_ref().map(|all| all.metrics(&self.header.training_counts)).transpose()?;
+        Ok(self.ranks.of_first(metrics)?.map(|metrics| (metrics, all)))
     }
 
     /// What the current weights answer for some covers of a split.
@@ -53,22 +66,25 @@ impl Trainer {
     /// The current weights' score on the validation set, and the temperature that it asks for; `None` if it is empty.
     pub(super) fn validate(&mut self) -> Result<Option<(Metrics, f64)>> {
         self.inference.set_temperature(1.0);
-        let Some(predictions) = self.predictions(Split::Val)? else { return Ok(None) };
-        Ok(Some((predictions.metrics(&self.header.training_counts)?, temperature(&predictions))))
+        let Some((metrics, predictions)) = self.score(Split::Val)? else { return Ok(None) };
+        Ok(Some((metrics, self.ranks.of_first(predictions.as_ref().map_or(1.0, temperature))?)))
     }
 
     /// Scores the best checkpoint on the test set and writes down what came of it; `None` if the set is empty.
     pub(super) fn test(&mut self) -> Result<Option<Metrics>> {
-        let path = self.run.best();
-        if path.is_file() {
+        let (path, mut temperature) = (self.run.best(), 1.0);
+        if self.ranks.is_first() && path.is_file() {
             let best = Checkpoint::read(&path)?;
             best.apply(&self.gpu, &self.store, false)?;
-            self.inference.set_temperature(best.header.as_ref().map_or(1.0, |header| header.temperature));
+            temperature = best.header.as_ref().map_or(1.0, |header| header.temperature);
         }
-        let Some(predictions) = self.predictions(Split::Test)? else { return Ok(None) };
-        let metrics = predictions.metrics(&self.header.training_counts)?;
-        predictions.write(&self.run.predictions())?;
-        self.run.write_json(&self.run.test(), &metrics)?;
+        self.agree(&[Arena::Parameters, Arena::State])?;
+        self.inference.set_temperature(self.ranks.of_first(temperature)?);
+        let Some((metrics, predictions)) = self.score(Split::Test)? else { return Ok(None) };
+        if let Some(predictions) = predictions {
+            predictions.write(&self.run.predictions())?;
+            self.run.write_json(&self.run.test(), &metrics)?;
+        }
         Ok(Some(metrics))
     }
 }

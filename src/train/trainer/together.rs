@@ -1,0 +1,114 @@
+//! What several ranks do together: a step of all their gradients, and the same weights everywhere.
+
+use gatefold_engine::params::Arena;
+use gatefold_engine::plan::Ticket;
+
+use super::Trainer;
+use super::course::{Course, factor};
+use super::shares::Shares;
+use super::totals::{Shown, Submitted};
+use crate::nets::MOMENTUM;
+use crate::ranks::Ranks;
+use crate::{Error, Result};
+
+/// All that training changes.
+pub(super) const TRAINED: [Arena; 4] = [Arena::Parameters, Arena::State, Arena::Moment1, Arena::Moment2];
+
+impl Trainer {
+    /// Trains together with others from now on: with the first one's weights, and on the same covers. Before training, and all ranks
+    /// at once.
+    ///
+    /// # Errors
+    /// [`Error::Run`] if this rank sees another data set than the first one.
+    pub fn join(&mut self, ranks: &Ranks) -> Result<()> {
+        self.ranks = ranks.clone();
+        if ranks.is_alone() {
+            return Ok(());
+        }
+        if ranks.of_first(self.header.fingerprint.clone())? != self.header.fingerprint {
+            return Err(Error::run(format!(
+                "{}: is another data set than rank 0 has there: all ranks must see the same files, so give --out on a file system that \
+                 all hosts share",
+                self.run.data().display()
+            )));
+        }
+        self.header = ranks.of_first(self.header.clone())?;
+        self.agree(&TRAINED)
+    }
+
+    /// Gives all ranks what the first one has. On adapters of one kind they have it already; others may round otherwise, and must not
+    /// drift apart.
+    pub(super) fn agree(&self, arenas: &[Arena]) -> Result<()> {
+        if self.ranks.is_alone() {
+            return Ok(());
+        }
+        for &arena in arenas {
+            let first = self.ranks.is_first();
+            let own = if first { bytes(&self.store.read(&self.gpu, arena)?) } else { vec![] };
+            let words: Vec<f32> = bytemuck::pod_collect_to_vec(&self.ranks.broadcast(own));
+            if !first {
+                self.store.write(&self.gpu, arena, &words)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Which of so many batches are whose.
+    pub(super) fn shares(&self, batches: usize) -> Shares {
+        let (ranks, rank) = (self.ranks.count(), self.ranks.rank());
+        Shares { batches, each: self.config.accumulate, ranks, rank }
+    }
+
+    /// Before the first step of several: all ranks have the same running statistics now.
+    pub(super) fn begin_steps(&mut self) -> Result<()> {
+        if !self.ranks.is_alone() {
+            self.followed = self.store.read(&self.gpu, Arena::State)?;
+        }
+        Ok(())
+    }
+
+    /// Hands a batch to the device, and, where it `ends` a step of a process by itself, the step.
+    pub(super) fn submit_batch(&mut self, ends: bool) -> Result<Ticket> {
+        let ends = ends && self.ranks.is_alone();
+        self.plan.submit_phases(self.step.phases(self.kept.is_some(), ends))
+    }
+
+    /// Makes a step of all ranks' gradients, of so many batches each. Gives what it showed, and the gradient's norm.
+    pub(super) fn make_step(&mut self, batches: Vec<usize>, shown: &[Shown]) -> Result<(Vec<Shown>, f64)> {
+        let gradients = self.store.read(&self.gpu, Arena::Gradients)?;
+        self.store.write(&self.gpu, Arena::Gradients, &self.ranks.sum(gradients))?;
+        let states = self.store.read(&self.gpu, Arena::State)?;
+        let before = std::mem::take(&mut self.followed);
+        self.followed = self.ranks.follow(before, states, batches, 1.0 - f64::from(MOMENTUM));
+        self.store.write(&self.gpu, Arena::State, &self.followed)?;
+        let ticket = self.plan.submit_phases(self.step.last_phase())?;
+        let all = self.ranks.all_gather(bytes(shown));
+        let all = all.iter().flat_map(|of| bytemuck::pod_collect_to_vec::<u8, Shown>(of)).collect();
+        let results = self.plan.results(ticket)?;
+        Ok((all, f64::from(results.get(self.step.grad_norm)?[0])))
+    }
+
+    /// Waits for a batch, and, where it is this rank's last one in the step, makes the step.
+    pub(super) fn look_together(&mut self, batch: Submitted, batches: Vec<usize>, course: &mut Course) -> Result<()> {
+        let Submitted { rate, ends, .. } = batch;
+        course.own.push(self.shown(batch)?.0);
+        if ends { self.step_together(rate, batches, course) } else { Ok(()) }
+    }
+
+    /// Makes a step of all ranks' gradients, and takes in what all batches have shown, in their order: so all ranks know the same, and
+    /// stop in the same step.
+    pub(super) fn step_together(&mut self, rate: f32, batches: Vec<usize>, course: &mut Course) -> Result<()> {
+        let (all, grad_norm) = self.make_step(batches, &std::mem::take(&mut course.own))?;
+        self.header.step += 1;
+        course.next_factor = Some(factor(&self.header));
+        let (step, count) = (self.header.step, all.len());
+        for (number, shown) in (1..).zip(all) {
+            self.take_in(shown, (number == count).then_some(grad_norm), step, rate, course)?;
+        }
+        Ok(())
+    }
+}
+
+fn bytes<T: bytemuck::NoUninit>(words: &[T]) -> Vec<u8> {
+    bytemuck::cast_slice(words).to_vec()
+}
