@@ -213,8 +213,15 @@ mod tests {
         for count in 1..6 {
             let said = |rank: usize| vec![rank as u8; rank + 1];
             let everything: Vec<Vec<u8>> = (0..count).map(said).collect();
-            assert!(all(count, |wire| all_gather(wire, said(wire.rank()))).iter().all(|got| *got == everything));
-            let gathered = all(count, |wire| gather(wire, said(wire.rank())));
+            let everywhere = all(count, |wire| {
+                let own = said(wire.rank());
+                all_gather(wire, own)
+            });
+            assert!(everywhere.iter().all(|got| *got == everything));
+            let gathered = all(count, |wire| {
+                let own = said(wire.rank());
+                gather(wire, own)
+            });
             assert_eq!(gathered[0], everything);
             assert!(gathered[1..].iter().all(Vec::is_empty));
             let given = all(count, |wire| {
@@ -222,7 +229,10 @@ mod tests {
                 scatter(wire, messages)
             });
             assert_eq!(given, everything);
-            let told = all(count, |wire| broadcast(wire, if wire.rank() == 0 { vec![7, 8] } else { vec![] }));
+            let told = all(count, |wire| {
+                let own = if wire.rank() == 0 { vec![7, 8] } else { vec![] };
+                broadcast(wire, own)
+            });
             assert!(told.iter().all(|got| *got == [7, 8]), "{count}: {told:?}");
         }
     }

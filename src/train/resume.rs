@@ -152,6 +152,24 @@ mod tests {
     }
 
     #[test]
+    fn other_ranks_may_have_another_batch_and_are_told_what_a_step_is() {
+        use crate::train::config::Origin;
+        let of = |ranks| Config { run: Some(Origin { ranks, ..Origin::default() }), batch: 8, ..Config::default() };
+        let (stored, wanted) = (of(Some(2)), Config { batch: 4, ..of(Some(2)) });
+        let wish = |ranks| Wish { ranks: Some(ranks), ..Wish::default() };
+        assert_eq!(settings(&stored, &wanted, wish(4), 0).unwrap().batch, 4);
+        assert!(settings(&stored, &wanted, wish(2), 0).is_err());
+        assert!(settings(&stored, &wanted, Wish::default(), 0).is_err());
+        let note = |before: &Config, after: &Config, ranks| ranks_note(before, &Config { ranks, ..after.clone() });
+        assert_eq!(note(&stored, &stored, 2), None);
+        let said = note(&stored, &wanted, 4).unwrap();
+        assert!(said.contains("by 2 ranks and goes on with 4") && said.contains("16 covers as before"), "{said}");
+        let said = note(&of(None), &of(None), 2).unwrap();
+        assert!(said.contains("1 rank and") && said.contains("16 covers instead of 8"), "{said}");
+        assert!(said.contains("--batch 4 would keep it"), "{said}");
+    }
+
+    #[test]
     fn more_epochs_may_bring_another_schedule_and_else_nothing_may_change() {
         let (stored, none) = (stored(), Wish::default());
         assert_eq!(settings(&stored, &stored, none, 4).unwrap(), stored);
@@ -159,7 +177,7 @@ mod tests {
         assert_eq!(settings(&stored, &more, none, 10).unwrap(), more);
         let constant = Config { schedule: Schedule::Constant, lr: 0.01, ..more.clone() };
         assert_eq!(settings(&stored, &constant, none, 10).unwrap(), constant);
-        let restart = Wish { restart_schedule: true };
+        let restart = Wish { restart_schedule: true, ..Wish::default() };
         assert_eq!(settings(&stored, &more, restart, 7).unwrap(), Config { schedule_from: 7, ..more.clone() });
         // From steps to another schedule: what only steps have goes.
         let steps = Config { schedule: Schedule::Step, step_every: Some(3), ..stored.clone() };

@@ -9,6 +9,7 @@ use image::{ImageFormat, RgbImage};
 
 use super::*;
 use crate::data::{Columns, Fit, ImportOptions, Request, Strings, import};
+use crate::ranks::Ranks;
 use crate::sample::{self, SampleOptions};
 
 /// Covers drawn by the program, 300 of them, in a folder per class.
@@ -28,6 +29,7 @@ fn drawn(root: &Path) -> Vec<PathBuf> {
 /// All pictures of a folder per class, duplicates and all, set by `split`.
 fn dataset(root: &Path, out: &Path, split: impl Fn(&str) -> Split) -> Dataset {
     let options = ImportOptions {
+        ranks: Ranks::alone(),
         request: Request::new(root, &Columns::default()),
         split: None,
         seed: 1,

@@ -8,6 +8,7 @@ use image::{ImageFormat, Rgb};
 
 use super::*;
 use crate::data::{Columns, ImportOptions, Request, import};
+use crate::ranks::Ranks;
 
 /// A cover with fine detail: coloured patches and noise upon them. The classes' covers look alike.
 fn cover(number: u32) -> RgbImage {
@@ -31,6 +32,7 @@ fn dataset(root: &Path, side: u32) -> Dataset {
         }
     }
     let options = ImportOptions {
+        ranks: Ranks::alone(),
         request: Request::new(&root.join("covers"), &Columns::default()),
         split: Some([40.0, 0.0, 60.0]),
         seed: 1,

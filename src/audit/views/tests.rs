@@ -8,6 +8,7 @@ use image::Rgb;
 
 use super::*;
 use crate::data::{Columns, ImportOptions, Request, Strings, import};
+use crate::ranks::Ranks;
 
 fn picture(side: u32) -> RgbImage {
     RgbImage::from_fn(side, side, |x, y| Rgb([(x * 2) as u8, (y * 2) as u8, ((x / 9 + y / 7) % 2 * 90) as u8]))
@@ -83,6 +84,7 @@ fn a_trace_in_the_finest_detail_shows_in_the_residual_and_not_at_the_border() {
         picture.save(folder.join(format!("{n}.png"))).unwrap();
     }
     let options = ImportOptions {
+        ranks: Ranks::alone(),
         request: Request::new(&dir.path().join("covers"), &Columns::default()),
         split: Some([60.0, 0.0, 40.0]),
         seed: 1,
