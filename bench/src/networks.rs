@@ -1,6 +1,7 @@
 //! All that needs the networks, and with them the crate `gatefold`.
 
 mod compare;
+mod isa;
 mod serve;
 mod session;
 mod step;
@@ -18,6 +19,7 @@ use session::{Load, check_precision};
 pub enum Command {
     Step(step::Arguments),
     Compare(compare::Arguments),
+    Isa(isa::Arguments),
     Serve(serve::Arguments),
 }
 
@@ -25,6 +27,7 @@ pub fn run(command: &Command) -> Result<()> {
     match command {
         Command::Step(arguments) => step::run(arguments),
         Command::Compare(arguments) => compare::run(arguments),
+        Command::Isa(arguments) => isa::run(arguments),
         Command::Serve(arguments) => serve::run(arguments),
     }
 }
