@@ -73,7 +73,8 @@ impl Counts {
         } else if is(&["v_"]) {
             self.vector += 1;
             let fused = ["v_fma_", "v_fmac_", "v_fmaak_", "v_fmamk_", "v_mad_f", "v_mac_f", "v_pk_fma"];
-            self.multiply_adds += u32::from(is(&fused) || is(&["v_dual_fma"]));
+            // Those of mixed precision only convert here.
+            self.multiply_adds += u32::from((is(&fused) || is(&["v_dual_fma"])) && !is(&["v_fma_mix"]));
             self.products += u32::from(is(&["v_mul_f32", "v_mul_f16", "v_pk_mul_f16", "v_dual_mul_f32"]));
             self.matrix += u32::from(is(&["v_wmma"]));
             let slow = [
@@ -157,6 +158,7 @@ BB2:
 \tds_read2_b32 v[8:9], v5 offset1:1   ; d8dc0000
 \tv_fmac_f32_e32 v6, v8, v9           ; 560c1308
 \tv_fma_f32 v7, v8, v9, v7            ; d54b0007
+\tv_mul_f32_e32 v8, v8, v9            ; 10101308
 \tv_add_nc_u32_e32 v5, 16, v5         ; 4a0a0a90
 \ts_cbranch_scc1 BB2                  ; bf85fff8
 BB3:
@@ -184,7 +186,9 @@ BB4:
         let copy =
             "BB9:\n\tv_mov_b32_e32 v0, v1\n\tv_mov_b32_e32 v0, v1\n\tv_mov_b32_e32 v0, v1\n\ts_cbranch_scc1 BB9\n";
         assert_eq!(read(&format!("{NESTED}{copy}")).innermost.multiply_adds, 2);
-        let straight = read("BB0:\n\tv_wmma_f32_16x16x16_f16 v[0:3], v[8:15], v[16:23], v[0:3] ; cc40\n\ts_endpgm\n");
+        let straight = read(
+            "BB0:\n\tv_wmma_f32_16x16x16_f16 v[0:3], v[8:15], v[16:23], v[0:3] ; cc40\n\tv_fma_mixlo_f16 v0, v1, 1.0, 0 ; cc21\n\ts_endpgm\n",
+        );
         assert_eq!(straight.innermost, Counts::default());
         assert_eq!((straight.whole.matrix, straight.whole.multiply_adds), (1, 0));
     }

@@ -6,8 +6,8 @@
 //! - A SIMD issues a vector instruction for 32 invocations in a cycle, so one for a wave of 64 in two; products of 32-bit integers,
 //!   reciprocals and the like take four times as long, a 16 x 16 product of matrices 32 cycles. No two issue together.
 //! - A compute unit has two SIMDs and moves 128 bytes a cycle from and to workgroup memory, without conflicts of banks.
-//! - A loop of products runs as often as the launch's products ask for, the tiles' overhang included; a loop around it
-//!   as often as the depth of the tile says. What stands outside of loops runs once. A loop without products runs once too: such
+//! - A loop of products runs as often as the launch's products ask for, the tiles' overhang included; a loop around it as often as
+//!   the depth of the tile says, or once where the inner one fills workgroup memory itself. What stands outside of loops runs once. A loop without products runs once too: such
 //!   kernels move numbers, and it is memory that holds them up.
 //! - A wave waits as the compiler estimates (latency against inverse throughput); resident waves fill the gaps.
 //! - Waves go to SIMDs in whole rounds. Memory moves each operand once, at the card's full rate, beside arithmetic; each launch
@@ -82,7 +82,10 @@ impl Card {
         let products = f64::from(code.innermost.multiply_adds + code.innermost.products);
         let of_loop = products * work.wave + f64::from(code.innermost.matrix) * MATRIX;
         let inner = if of_loop > 0.0 { work.flops / 2.0 * work.overhang / of_loop / waves } else { 1.0 };
-        let outer = work.tile.map_or(1.0, |tile| inner * of_loop * waves_per_group / tile).min(inner);
+        let depths = work.tile.map_or(1.0, |tile| inner * of_loop * waves_per_group / tile);
+        // A loop that fills workgroup memory itself is the one that runs once for each depth; what is around it runs once.
+        let fills = code.innermost.workgroup_writes > 0;
+        let outer = if fills { 1.0 } else { depths.clamp(inner.min(1.0), inner) };
         let sum = |cost: &dyn Fn(&Counts) -> f64| {
             let (whole, around, innermost) = (cost(&code.whole), cost(&code.around), cost(&code.innermost));
             (whole - around) + outer * (around - innermost) + inner * innermost
@@ -171,5 +174,9 @@ mod tests {
         let plain = CARDS[0].time(&loop_of(256, 0, 0), &work());
         let time = CARDS[0].time(&code, &tiled);
         assert!((time.modelled_ms / plain.modelled_ms - 1.25).abs() < 1e-3, "{time:?}");
+        // Where all of the tile's depth is in the innermost loop, what is around it is nothing beside it.
+        let whole = Counts { workgroup_writes: 8, ..inner };
+        let time = CARDS[0].time(&Code { innermost: whole, ..code }, &tiled);
+        assert!((time.modelled_ms / plain.modelled_ms - 1.0).abs() < 1e-3, "{time:?}");
     }
 }
