@@ -1,5 +1,5 @@
-//! `cargo run --release -p bench -- roofline|kernels|step|compare|scale`: what your own adapter reaches at most, and how long single
-//! kernels and whole training steps take on it.
+//! `cargo run --release -p bench -- roofline|kernels|step|compare|scale|isa`: what your own adapter reaches at most, how long single
+//! kernels and whole training steps take on it, and what a GPU's compiler makes of them.
 //!
 //! Without the feature `networks` it is built on the engine alone and knows `roofline` and `kernels`.
 

@@ -1,6 +1,7 @@
 //! All that needs the networks, and with them the crate `gatefold`.
 
 mod compare;
+mod isa;
 mod scale;
 mod serve;
 mod session;
@@ -20,6 +21,7 @@ pub enum Command {
     Step(step::Arguments),
     Compare(compare::Arguments),
     Scale(scale::Arguments),
+    Isa(isa::Arguments),
     Serve(serve::Arguments),
 }
 
@@ -28,6 +30,7 @@ pub fn run(command: &Command) -> Result<()> {
         Command::Step(arguments) => step::run(arguments),
         Command::Compare(arguments) => compare::run(arguments),
         Command::Scale(arguments) => scale::run(arguments),
+        Command::Isa(arguments) => isa::run(arguments),
         Command::Serve(arguments) => serve::run(arguments),
     }
 }

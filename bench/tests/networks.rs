@@ -3,7 +3,7 @@
 mod common;
 
 use approx::assert_abs_diff_eq;
-use common::{assert_bad_input, json, json_lines, positive};
+use common::{assert_bad_input, bench, json, json_lines, positive};
 use kernels_tests::tolerance;
 
 #[test]
@@ -48,6 +48,35 @@ fn a_comparison_says_who_is_missing_and_how_to_get_them() {
 }
 
 #[test]
+fn kernels_go_through_a_gpus_compiler_or_the_remedy_is_named() {
+    let arguments = ["isa", "--net", "small", "--batch", "2", "--size", "16"];
+    let output = bench(&[&arguments[..], &["--json"]].concat());
+    if output.status.code() == Some(2) {
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(text.contains("mesa-vulkan-drivers"), "{text}");
+        eprintln!("skipped: {text}");
+        return;
+    }
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for precision in ["f32", "mixed"] {
+        let of = |line: &&serde_json::Value| line["precision"] == precision;
+        let steps = lines.iter().filter(of).filter(|line| line["launches"].is_number()).count();
+        let convolutions = lines.iter().filter(of).filter(|line| line["op"] == "conv2d" && line["chosen"] == true);
+        assert!(steps == 1 && convolutions.clone().count() >= 6, "{precision}");
+        for line in convolutions {
+            positive(line, &["vgprs", "waves_per_simd", "inverse_throughput", "modelled_ms", "roofline_ms"]);
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("earlier.jsonl");
+    std::fs::write(&file, &text).unwrap();
+    let output = bench(&[&arguments[..], &["--against", file.to_str().unwrap()]].concat());
+    let (told, code) = (String::from_utf8_lossy(&output.stdout).into_owned(), output.status.code());
+    assert!(code == Some(0) && told.contains("  before  ") && told.contains("  before: "), "{told}");
+}
+
+#[test]
 fn bad_input_is_one_line_and_exit_code_2() {
     for arguments in [
         &["kernels", "--net", "alexnet"][..],
@@ -55,6 +84,8 @@ fn bad_input_is_one_line_and_exit_code_2() {
         &["step", "alexnet"],
         &["compare", "--only", "conv9d"],
         &["compare", "--without", "jax"],
+        &["isa", "--against", "no/such/file"],
+        &["isa", "--net", "alexnet"],
         &["serve", "no/such/run"],
         &["serve", "no/such/run", "--clients", "0"],
         &["serve", "no/such/run", "--picture", "0"],

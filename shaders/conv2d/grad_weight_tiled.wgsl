@@ -27,9 +27,22 @@ var<workgroup> x_tile: array<vec4<f32>, 256>;
 // 16 pixels x 16 vec4 along the output channels.
 var<workgroup> dy_tile: array<vec4<f32>, 256>;
 
+// The pixel that lies `step` behind another one. Nothing is divided: a step has fewer columns and rows than the map, so one of each
+// is carried at most.
+fn behind(p: conv::Position, step: conv::Position) -> conv::Position {
+    let column = p.column + step.column;
+    let next_row = column >= params.out_width;
+    let row = p.row + step.row + u32(next_row);
+    let next_picture = row >= params.out_height;
+    return conv::Position(
+        p.picture + step.picture + u32(next_picture),
+        row - select(0u, params.out_height, next_picture),
+        column - select(0u, params.out_width, next_row),
+    );
+}
+
 // The input channels `channel4` that an output pixel sees under a tap.
-fn seen(pixel: u32, end: u32, tap_row: u32, tap_column: u32, channel4: u32) -> vec4<f32> {
-    let p = conv::position(pixel, params.out_height, params.out_width);
+fn seen(p: conv::Position, pixel: u32, end: u32, tap_row: u32, tap_column: u32, channel4: u32) -> vec4<f32> {
     let row = i32(p.row * STRIDE_H + tap_row) - PAD_TOP;
     let column = i32(p.column * STRIDE_W + tap_column) - PAD_LEFT;
     if pixel >= end || tap_row >= KERNEL_H || !conv::inside(row, column, params.height, params.width) {
@@ -97,10 +110,15 @@ fn main(
     let end = min(first + params.lines_per_split * params.out_width, params.lines * params.out_width);
     // The next step's numbers are on their way while this one's are multiplied.
     var p = first + load_pixel;
-    var next0 = seen(p, end, tap_row, tap_column, channel4);
-    var next1 = seen(p + 4u, end, tap_row, tap_column, channel4);
-    var next2 = seen(p + 8u, end, tap_row, tap_column, channel4);
-    var next3 = seen(p + 12u, end, tap_row, tap_column, channel4);
+    let step = conv::position(4u, params.out_height, params.out_width);
+    var at = conv::position(p, params.out_height, params.out_width);
+    var next0 = seen(at, p, end, tap_row, tap_column, channel4);
+    at = behind(at, step);
+    var next1 = seen(at, p + 4u, end, tap_row, tap_column, channel4);
+    at = behind(at, step);
+    var next2 = seen(at, p + 8u, end, tap_row, tap_column, channel4);
+    at = behind(at, step);
+    var next3 = seen(at, p + 12u, end, tap_row, tap_column, channel4);
     var next4 = upstream(p, end, load_column4);
     var next5 = upstream(p + 4u, end, load_column4);
     var next6 = upstream(p + 8u, end, load_column4);
@@ -116,10 +134,14 @@ fn main(
         dy_tile[lane + 192u] = next7;
         workgroupBarrier();
         p = start + 16u + load_pixel;
-        next0 = seen(p, end, tap_row, tap_column, channel4);
-        next1 = seen(p + 4u, end, tap_row, tap_column, channel4);
-        next2 = seen(p + 8u, end, tap_row, tap_column, channel4);
-        next3 = seen(p + 12u, end, tap_row, tap_column, channel4);
+        at = behind(at, step);
+        next0 = seen(at, p, end, tap_row, tap_column, channel4);
+        at = behind(at, step);
+        next1 = seen(at, p + 4u, end, tap_row, tap_column, channel4);
+        at = behind(at, step);
+        next2 = seen(at, p + 8u, end, tap_row, tap_column, channel4);
+        at = behind(at, step);
+        next3 = seen(at, p + 12u, end, tap_row, tap_column, channel4);
         next4 = upstream(p, end, load_column4);
         next5 = upstream(p + 4u, end, load_column4);
         next6 = upstream(p + 8u, end, load_column4);
