@@ -16,6 +16,7 @@ fail() {
 program=$(command -v "$1") || fail "$1: there is no such program"
 shift
 folder=$(mkdir -p "${CARGO_TARGET_DIR:-target}/newer-mesa" && cd "${CARGO_TARGET_DIR:-target}/newer-mesa" && pwd)
+keys=/usr/share/keyrings/debian-archive-keyring.gpg
 libraries=$folder/root/usr/lib/x86_64-linux-gnu
 
 if ! [ -e "$folder/done" ]; then
@@ -23,7 +24,8 @@ if ! [ -e "$folder/done" ]; then
         fail 'needs apt-get and dpkg-deb; or use a distribution with Mesa 23 to 25'
     mkdir -p "$folder/lists/partial" "$folder/debs/partial" "$folder/root"
     : >"$folder/status"
-    echo 'deb [trusted=yes] http://deb.debian.org/debian trixie main' >"$folder/sources"
+    [ -e "$keys" ] || fail "needs Debian's keys ($keys): install debian-archive-keyring"
+    echo "deb [signed-by=$keys] http://deb.debian.org/debian trixie main" >"$folder/sources"
     # Package lists of its own, and no package counts as installed: so all libraries come along.
     apt() {
         apt-get -o Dir::Etc::SourceList="$folder/sources" -o Dir::Etc::SourceParts=/dev/null -o Dir::State="$folder" \
