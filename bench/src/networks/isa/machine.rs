@@ -103,7 +103,8 @@ fn width(name: &str) -> u32 {
 /// Reads the code. Blocks begin with `BBn:`, a branch names the block that it goes to, and a loop is what lies between a block and a
 /// branch back to it.
 pub fn read(assembly: &str) -> Code {
-    let (mut names, mut blocks, mut loops): (Vec<&str>, HashMap<&str, usize>, Vec<(usize, usize)>) = Default::default();
+    let (mut names, mut loops): (Vec<&str>, Vec<(usize, usize)>) = (vec![], vec![]);
+    let mut blocks: HashMap<&str, usize> = HashMap::new();
     for line in assembly.lines() {
         let line = line.split(';').next().unwrap_or_default();
         if let Some(block) = line.strip_suffix(':').filter(|_| line.starts_with("BB")) {
