@@ -78,10 +78,11 @@ mod tests {
             for step in 0..of(0).steps() {
                 let counts = of(0).batches_of_ranks(step);
                 assert_eq!(counts.iter().sum::<usize>(), of(0).of_step(step).len());
-                for rank in 0..ranks {
+                assert_eq!(counts.len(), ranks);
+                for (rank, count) in counts.into_iter().enumerate() {
                     let own = of(rank).own().into_iter().filter(|&number| of(rank).step(number) == step);
                     let own: Vec<usize> = own.collect();
-                    assert_eq!(own.len(), counts[rank]);
+                    assert_eq!(own.len(), count);
                     assert!(own.first().is_none_or(|&number| of(rank).begins(number)));
                     assert!(own.last().is_none_or(|&number| of(rank).ends(number)));
                     all.extend(own);
