@@ -4,9 +4,9 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use gatefold_engine::file::{Temporary, cannot_write, make_folder, sync_folder_of};
 use tempfile::TempDir;
 
-use crate::file::{Temporary, cannot_write, make_folder, sync_folder_of};
 use crate::{Error, Result};
 
 /// Says what the folder is, and is locked while a process writes there.

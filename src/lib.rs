@@ -10,7 +10,6 @@ mod claim;
 pub mod cli;
 pub mod data;
 pub mod explain;
-pub mod file;
 mod font;
 mod hint;
 pub mod labels;

@@ -33,9 +33,9 @@ pub use parts::Files;
 
 use crate::data::picture::fit::MAX_SIZE;
 use crate::data::{Dataset, Fit, Harmonise};
-use crate::file::write_atomically;
 use crate::nets::NetConfig;
 use crate::{Error, Result};
+use gatefold_engine::file::write_atomically;
 use gatefold_engine::gpu::Gpu;
 use gatefold_engine::params::Arena;
 use gatefold_engine::params::ParameterStore;

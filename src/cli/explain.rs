@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use gatefold_engine::file::{make_folder, write_atomically};
 use serde::Serialize;
 
 use super::GpuArguments;
@@ -16,7 +17,6 @@ use crate::explain::faithfulness::{self, Faithfulness};
 use crate::explain::randomisation::{self, Randomisation, StripRow};
 use crate::explain::render::NO_EVIDENCE;
 use crate::explain::{CANNOT_SHOW, Method, Pictures, Question, choose_layer, gallery, layers};
-use crate::file::{make_folder, write_atomically};
 use crate::score::model::Model;
 use crate::train::run::RunFolder;
 use crate::{Error, Result};

@@ -6,12 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gatefold_engine::gpu::forget_attempts;
+use gatefold_engine::file::remove_temporary;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::{flag, low_level};
 
 use super::console;
-use crate::file::remove_temporary;
 use crate::ranks::{self, Ended};
 use crate::shown::shortened;
 
@@ -77,7 +76,6 @@ fn end(signal: c_int) -> ! {
         }
     };
     remove_temporary();
-    forget_attempts();
     // At once: libraries that tidy up behind threads that are still at work can crash.
     low_level::exit(code)
 }

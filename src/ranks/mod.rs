@@ -288,7 +288,7 @@ fn is_gone(pid: u32) -> bool {
     missing || state().is_some_and(left)
 }
 
-/// Nobody tells.
+/// The system does not tell.
 #[cfg(not(unix))]
 fn is_gone(_: u32) -> bool {
     false

@@ -1,5 +1,5 @@
 //! All that speaks MPI. One thread makes all calls, so the library need not know of threads; between jobs, and while it waits in
-//! one, it hears whether the others still live. What goes wrong ends the process, and with it all ranks: nobody waits for ever.
+//! one, it hears whether the others still live. What goes wrong ends the process, and with it all ranks: no rank waits for ever.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -274,7 +274,7 @@ impl Mpi {
     }
 }
 
-/// Ends the process if a call of MPI does not come back: then nobody looks after the others any more. Looks are counted, not
+/// Ends the process if a call of MPI does not come back: then the others are not looked after any more. Looks are counted, not
 /// seconds, so that a process that was stopped and goes on is not taken for a stuck one.
 fn watch_over(looks: Arc<AtomicU64>, name: String, say: Say) {
     let watch = move || {

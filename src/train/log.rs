@@ -4,9 +4,9 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
+use gatefold_engine::file::{cannot_write, write_atomically};
 use serde::{Deserialize, Serialize};
 
-use crate::file::{cannot_write, write_atomically};
 use crate::train::run::RunFolder;
 use crate::train::tensorboard::EventWriter;
 use crate::{Error, Result};

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use gatefold_engine::file::write_atomically;
 use gatefold_engine::gpu::Gpu;
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::data::{Dataset, Intake, Prepared};
-use crate::file::write_atomically;
 use crate::ranks::Ranks;
 use crate::train::choice::{choose, tuned};
 use crate::train::config::check::warmup_within;
@@ -70,7 +70,7 @@ enum From {
 }
 
 /// What the first rank tells the others, when the run's folder is ready.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Ready {
     /// As TOML, which does not say whether a learning rate is to be found.
     config: String,
@@ -202,35 +202,13 @@ impl Starter<'_> {
         }
         let file = pretrained.as_ref().map(|pretrained| pretrained.file.clone());
         write_config(&run, &config, data, &gpu, &dataset, &needs, file)?;
-        let mut trainer = self.lead(&gpu, config, &run, dataset, Some(step), From::Seed)?;
+        let mut trainer = self.trainer(&gpu, config, &run, dataset, Some(step), From::Seed)?;
         trainer.since(began);
         if let Some(pretrained) = &pretrained {
             trainer.start_from(pretrained)?;
         }
         trainer.join(&self.ranks)?;
         Ok(trainer)
-    }
-
-    /// Makes the first rank's trainer, and tells the others when they can make theirs. They take its kernels, so they wait until it
-    /// has tried them.
-    fn lead(
-        &self,
-        gpu: &Arc<Gpu>,
-        config: Config,
-        run: &RunFolder,
-        dataset: Dataset,
-        step: Option<TrainingStep>,
-        from: From,
-    ) -> Result<Trainer> {
-        let ready = Ready { config: config.to_toml()?, finds_rate: config.open.lr };
-        let tries = from == From::Seed && self.tune.tries(gpu.adapter());
-        if tries {
-            let trainer = self.trainer(gpu, config, run, dataset, step, from)?;
-            self.ranks.of_first(ready)?;
-            return Ok(trainer);
-        }
-        self.ranks.of_first(ready)?;
-        self.trainer(gpu, config, run, dataset, step, from)
     }
 
     /// The trainer of a rank that is not the first one. That one reads the source, decodes it and writes the run's folder; this one
@@ -300,7 +278,7 @@ impl Starter<'_> {
         run::check_same_data(&self.open_data(data, &config)?, &dataset, run)?;
         let gpu = (self.open)()?;
         let changed = (stored != config).then(|| config.clone());
-        let mut trainer = self.lead(&gpu, config, run, dataset, None, From::Checkpoint)?;
+        let mut trainer = self.trainer(&gpu, config, run, dataset, None, From::Checkpoint)?;
         if let Some(config) = changed {
             let (before, after) = trainer.rates_of(&stored, &config);
             if let Some(note) = resume::rate_note(&before, &after, trainer.steps_done()) {
@@ -313,6 +291,8 @@ impl Starter<'_> {
         Ok(trainer)
     }
 
+    /// Makes a trainer; that of the first rank tells the others when they can make theirs. They take its kernels, so they wait until it
+    /// has tried them.
     fn trainer(
         &self,
         gpu: &Arc<Gpu>,
@@ -324,8 +304,18 @@ impl Starter<'_> {
     ) -> Result<Trainer> {
         let mut say = |line| self.listener.event(Event::Note(line));
         let when = if from == From::Seed { self.tune } else { When::OfRun };
+        let ready = Ready { config: config.to_toml()?, finds_rate: config.open.lr };
+        let tell = || if from == From::First { Ok(()) } else { self.ranks.of_first(ready.clone()).map(drop) };
+        let tries = when.tries(gpu.adapter());
+        if !tries {
+            tell()?;
+        }
         let mut tuning = Tuning { when, budget: BUDGET, cache: self.cache.clone(), say: &mut say };
-        Trainer::new(gpu, config, run.clone(), dataset, step, from == From::Checkpoint, &mut tuning)
+        let trainer = Trainer::new(gpu, config, run.clone(), dataset, step, from == From::Checkpoint, &mut tuning)?;
+        if tries {
+            tell()?;
+        }
+        Ok(trainer)
     }
 }
 

@@ -374,13 +374,10 @@ impl Trainer {
         let together = self.ranks.together() - together;
         let training_seconds = start.elapsed().as_secs_f64();
         self.header.epoch += 1;
-        // The others have the same weights, and write nothing.
-        let first = self.ranks.is_first();
+        // The others write nothing.
         let take = |this: &Self, optimiser| Checkpoint::take(&this.gpu, &this.store, this.header.clone(), optimiser);
-        let mut last = (first || self.config.average.is_some()).then(|| take(self, first)).transpose()?;
-        if let Some(last) = &last {
-            self.average(last)?;
-        }
+        let mut last = self.ranks.is_first().then(|| take(self, true)).transpose()?;
+        self.average(last.as_ref())?;
         let validation = self.validate()?;
         self.header.temperature = validation.as_ref().map_or(1.0, |(_, temperature)| *temperature);
         let validation = validation.map(|(metrics, _)| metrics);
@@ -397,7 +394,7 @@ impl Trainer {
         if last.as_ref().is_some_and(|last| !last.is_finite()) {
             return Err(self.diverged(self.header.step, "a weight"));
         }
-        if best && first {
+        if best && self.ranks.is_first() {
             take(self, false)?.write(&self.run.best())?;
         }
         if let Some(last) = &mut last {
@@ -421,7 +418,7 @@ impl Trainer {
         };
         course.line(&Line::Epoch(report.clone()))?;
         // After the log: a crash in between repeats the epoch and writes its line again.
-        last.filter(|_| first).map_or(Ok(()), |last| last.write(&self.run.last()))?;
+        last.map_or(Ok(()), |last| last.write(&self.run.last()))?;
         course.observer.epoch(&report, best);
         self.agree(&TRAINED)
     }

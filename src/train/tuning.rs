@@ -4,7 +4,6 @@
 //! takes them from there; and what was found is cached per adapter and driver, so that the same run again takes the same kernels.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -14,7 +13,6 @@ use gatefold_engine::plan::tune::{Event, Tuner};
 use gatefold_engine::tape::Tape;
 
 use crate::Result;
-use crate::file::write_atomically;
 use crate::train::run::RunFolder;
 
 /// Whether to tune.
@@ -85,12 +83,12 @@ impl Tuning<'_> {
         let mut choices = known.unwrap_or_else(|| Choices::new(adapter));
         self.search(gpu, tape, &mut choices)?;
         if let Some(file) = &file
-            && let Err(e) = keep(&choices, file)
+            && let Err(e) = choices.write(file)
         {
             (self.say)(format!("note: the choice of kernels is not cached ({e})"));
         }
         let taken = choices.of_tape(tape);
-        keep(&taken, &run.tune())?;
+        taken.write(&run.tune())?;
         Ok(taken)
     }
 
@@ -140,9 +138,4 @@ impl Tuning<'_> {
         }
         Ok(())
     }
-}
-
-fn keep(choices: &Choices, file: &Path) -> Result<()> {
-    let text = choices.to_json()?;
-    write_atomically(file, |out| out.write_all(text.as_bytes()))
 }

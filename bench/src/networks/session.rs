@@ -1,6 +1,5 @@
 //! A network's training step, ready to run on noise.
 
-use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -179,8 +178,7 @@ fn choices(gpu: &Gpu, tape: &Tape, tune: When) -> Result<Choices> {
     let file = file.filter(|file| file.parent().is_some_and(|folder| std::fs::create_dir_all(folder).is_ok()));
     Tuner { gpu, budget: BUDGET, listen: &mut |_| () }.tune(tape, &mut choices)?;
     if let Some(file) = file {
-        let text = choices.to_json()?;
-        gatefold::file::write_atomically(&file, |out| out.write_all(text.as_bytes()))?;
+        choices.write(&file)?;
     }
     Ok(choices)
 }

@@ -42,7 +42,7 @@
 //! `examples/cnn.rs` defines a small convolutional network of its own and trains it on pictures that it draws.
 
 pub mod error;
-mod file;
+pub mod file;
 pub mod gpu;
 pub mod ops;
 pub mod panics;

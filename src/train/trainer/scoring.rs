@@ -12,9 +12,13 @@ use crate::score::predictions::Predictions;
 use crate::score::temperature;
 use crate::weights::Checkpoint;
 
+/// What answers depend on.
+const WEIGHTS: [Arena; 2] = [Arena::Parameters, Arena::State];
+
 impl Trainer {
-    /// In the epochs that count, puts the mean of their weights on the device; `last` has the weights themselves.
-    pub(super) fn average(&mut self, last: &Checkpoint) -> Result<()> {
+    /// In the epochs that count, puts the mean of their weights on all ranks' devices; `last`, on the first one, has the weights
+    /// themselves.
+    pub(super) fn average(&mut self, last: Option<&Checkpoint>) -> Result<()> {
         let Self { gpu, store, config, header, .. } = self;
         let Some(epochs) = config.average.filter(|epochs| header.epoch + epochs > config.epochs) else {
             (self.mean, header.averaged) = (None, 0);
@@ -25,10 +29,12 @@ impl Trainer {
             (self.mean, header.averaged) = (None, 0);
         }
         header.averaged += 1;
-        let mean = last.mean_with(self.mean.take(), header.averaged);
-        mean.apply(gpu, store, false)?;
-        self.mean = Some(mean);
-        Ok(())
+        if let Some(last) = last {
+            let mean = last.mean_with(self.mean.take(), header.averaged);
+            mean.apply(gpu, store, false)?;
+            self.mean = Some(mean);
+        }
+        self.agree(&WEIGHTS)
     }
 
     /// What the current weights score on a split, and, on the first rank, their answers; `None` if it is empty. Each rank answers for a
@@ -78,7 +84,7 @@ impl Trainer {
             best.apply(&self.gpu, &self.store, false)?;
             temperature = best.header.as_ref().map_or(1.0, |header| header.temperature);
         }
-        self.agree(&[Arena::Parameters, Arena::State])?;
+        self.agree(&WEIGHTS)?;
         self.inference.set_temperature(self.ranks.of_first(temperature)?);
         let Some((metrics, predictions)) = self.score(Split::Test)? else { return Ok(None) };
         if let Some(predictions) = predictions {

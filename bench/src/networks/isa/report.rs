@@ -153,7 +153,7 @@ impl Earlier {
         })
     }
 
-    /// The lines of launches; those of steps are made anew. `None` where there are none.
+    /// The lines of launches; those of steps are computed again. `None` where there are none.
     fn parse(text: &str) -> Option<Self> {
         let mut lines: HashMap<_, Vec<Line>> = HashMap::new();
         for line in text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok()) {

@@ -15,19 +15,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::{AdapterSummary, Switch, crash};
-use crate::file::replace;
-
-/// Files of what this process tries.
-static TRYING: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
-
-/// Forgets what is being tried, for a process that a signal asks to end: that is no crash. From now on nothing new is tried.
-pub fn forget_attempts() {
-    let Ok(all) = TRYING.lock() else { return };
-    for path in all.iter() {
-        let _ = fs::remove_file(path);
-    }
-    std::mem::forget(all);
-}
+use crate::file::{Temporary, write_atomically};
 
 /// Something that may end the program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,8 +131,8 @@ impl Attempts {
     pub fn during<T>(&self, attempt: &Attempt, work: impl FnOnce() -> T) -> T {
         let (Some((folder, name)), Ok(_alone)) = (&self.place, self.under_way.try_lock()) else { return work() };
         let path = folder.join(format!("trying-{name}-{}", std::process::id()));
-        let trying = || TRYING.lock().unwrap_or_else(PoisonError::into_inner);
-        trying().insert(path.clone());
+        // Whoever ends the program by a signal did not crash it.
+        let _temporary = Temporary::new(path.clone());
         let held = File::create(&path).and_then(|mut file| {
             file.lock()?;
             file.write_all(&serde_json::to_vec(attempt)?)?;
@@ -157,7 +145,6 @@ impl Attempts {
         if held.is_ok() {
             let _ = fs::remove_file(&path);
         }
-        trying().remove(&path);
         done
     }
 
@@ -202,7 +189,8 @@ impl Attempts {
             return;
         }
         // What cannot be kept is learnt again.
-        let _ = serde_json::to_string_pretty(refused).map(|text| replace(&file, (text + "\n").as_bytes()));
+        let _ =
+            serde_json::to_string_pretty(refused).map(|text| write_atomically(&file, |out| writeln!(out, "{text}")));
     }
 }
 

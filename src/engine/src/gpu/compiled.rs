@@ -1,11 +1,12 @@
 //! Compiled kernels on disk, where the driver hands them out: the next start then compiles nothing.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::AdapterSummary;
-use crate::file::replace;
-use crate::{Error, Result};
+use crate::Result;
+use crate::file::write_atomically;
 
 /// `GATEFOLD_CACHE`, else the platform's folder for caches; `None` where there is neither.
 pub fn cache_folder() -> Option<PathBuf> {
@@ -65,9 +66,11 @@ impl Compiled {
     pub fn save(&self) -> Result<()> {
         let Some(data) = self.cache.get_data() else { return Ok(()) };
         if let Some(folder) = self.file.parent() {
-            fs::create_dir_all(folder).map_err(Error::run)?;
+            fs::create_dir_all(folder).map_err(crate::Error::run)?;
         }
-        let hash = blake3::hash(&data);
-        replace(&self.file, &[hash.as_bytes(), &data[..]].concat()).map_err(Error::run)
+        write_atomically(&self.file, |file| {
+            file.write_all(blake3::hash(&data).as_bytes())?;
+            file.write_all(&data)
+        })
     }
 }

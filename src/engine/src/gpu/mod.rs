@@ -24,7 +24,6 @@ use std::time::{Duration, Instant};
 
 pub use adapter::{AdapterSummary, list, no_adapter};
 pub(crate) use attempts::Attempt;
-pub use attempts::forget_attempts;
 pub use compiled::cache_folder;
 pub use kernel::{Binding, Kernel, Pipeline, QUOTIENTS, Requirements, fold};
 pub use layers::quieten_layers;
