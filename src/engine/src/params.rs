@@ -168,25 +168,17 @@ impl ParameterSpec {
     /// For each number on disk its place in memory.
     fn places(&self) -> Vec<usize> {
         let Shape { n: kh, h: kw, w: rows, c: cout } = self.shape;
+        // Pixels that an output sees, and the channels of each in memory and on disk.
+        let (pixels, in_memory, on_disk) = match self.layout {
+            Layout::Vector => return (0..self.shape.len()).collect(),
+            Layout::Conv { cin } => (kh * kw, rows, cin),
+            Layout::Dense => (1, rows, rows),
+            Layout::DenseFlat { h, w, c } => (h * w, c, c),
+        };
         let mut places = Vec::with_capacity(self.disk_len());
-        match self.layout {
-            Layout::Vector => places.extend(0..self.shape.len()),
-            Layout::Conv { cin } => {
-                for o in 0..cout {
-                    for i in 0..cin {
-                        for tap in 0..kh * kw {
-                            places.push((tap * rows + i) * cout + o);
-                        }
-                    }
-                }
-            }
-            Layout::Dense => (0..cout).for_each(|o| places.extend((0..rows).map(|i| i * cout + o))),
-            Layout::DenseFlat { h, w, c } => {
-                for o in 0..cout {
-                    for channel in 0..c {
-                        places.extend((0..h * w).map(|pixel| (pixel * c + channel) * cout + o));
-                    }
-                }
+        for o in 0..cout {
+            for channel in 0..on_disk {
+                places.extend((0..pixels).map(|pixel| (pixel * in_memory + channel) * cout + o));
             }
         }
         places
