@@ -65,7 +65,7 @@ impl Tuner<'_> {
         let mut report = Report::default();
         let mut open: HashMap<String, (usize, [u64; 2])> = HashMap::new();
         for (number, launch) in tape.launches.iter().enumerate() {
-            if !launch.tunable() || self.candidates(tape, launch).len() < 2 {
+            if self.candidates(tape, launch).len() < 2 {
                 continue;
             }
             let key = key(tape, launch);

@@ -76,11 +76,6 @@ impl Launch {
         self.write(tensor)
     }
 
-    /// Whether there is a choice of kernels, which the tuner then makes.
-    pub fn tunable(&self) -> bool {
-        self.kernels.len() > 1
-    }
-
     /// The next binding: written, and readable by the kernel.
     #[must_use]
     pub fn write(mut self, tensor: Tensor) -> Self {
