@@ -16,6 +16,8 @@ struct Params {
     threshold: u32,
     scale: f32,
     stream: u32,
+    // Elements of a sample, all channels counted.
+    sample: u32,
     x_offset: u32,
     x_stride: u32,
     y_offset: u32,
@@ -50,7 +52,7 @@ fn main(
         return;
     }
     for (var turn = 0u; turn < #{TURNS}u; turn++) {
-        let number = element::number(place, turn);
+        let number = step.first * (params.sample / #{VECTOR}u) + element::number(place, turn);
 #if VECTOR == 4
         let factor = factors(number);
 #else

@@ -71,14 +71,14 @@ fn below(bits: u32, count: u32) -> u32 {
     return ((bits >> 16u) * count) >> 16u;
 }
 
-// Further draws of a sample; samples are fewer than 2^30.
+// Draws of a sample, by its place in the whole batch; samples are fewer than 2^30.
 fn drawn(sample: u32, which: u32) -> vec3<u32> {
-    return random::hash(vec3<u32>(sample | (which << 30u), step.step, step.seed ^ params.stream));
+    return random::hash(vec3<u32>((step.first + sample) | (which << 30u), step.step, step.seed ^ params.stream));
 }
 
 // As [`drawn`], from a stream of its own.
 fn drawn_beside(sample: u32, which: u32) -> vec3<u32> {
-    return random::hash(vec3<u32>(sample | (which << 30u), step.step, (step.seed ^ params.stream) + 0x9e3779b9u));
+    return random::hash(vec3<u32>((step.first + sample) | (which << 30u), step.step, (step.seed ^ params.stream) + 0x9e3779b9u));
 }
 
 // A side of the rectangle: a tenth to a half of the picture's.
@@ -144,11 +144,11 @@ fn shown(sample: u32, place: u32) -> vec3<f32> {
     var column = i32(place % WIDTH);
     var moved = vec2<i32>(LEFT, TOP);
     if FLIP || SHIFT > 0 {
-        let drawn = random::hash(vec3<u32>(sample, step.step, step.seed ^ params.stream));
-        if FLIP && (drawn.x >> 31u) == 1u {
+        let bits = drawn(sample, 0u);
+        if FLIP && (bits.x >> 31u) == 1u {
             column = i32(WIDTH) - 1 - column;
         }
-        moved += vec2<i32>(shift(drawn.z), shift(drawn.y));
+        moved += vec2<i32>(shift(bits.z), shift(bits.y));
     }
     var rgb: vec3<f32>;
     if WARP {

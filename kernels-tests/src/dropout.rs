@@ -40,8 +40,10 @@ fn draw(index: usize, step: StepWords, stream: u32) -> u32 {
 fn masked(x: &Array, rate: f32, stream: u32) -> Array {
     let rate = f64::from(rate);
     let limit = (rate * f64::from(1 << 24)).round() as u32;
+    let before = STEP.first as usize * x.data.len() / x.shape.n;
     let numbers = x.data.iter().enumerate();
-    let data = numbers.map(|(i, &v)| if draw(i, STEP, stream) < limit { 0.0 } else { v / (1.0 - rate) }).collect();
+    let data =
+        numbers.map(|(i, &v)| if draw(before + i, STEP, stream) < limit { 0.0 } else { v / (1.0 - rate) }).collect();
     Array { shape: x.shape, data }
 }
 

@@ -25,20 +25,21 @@ fn noise(n: usize, y: usize, x: usize, c: usize) -> u8 {
 
 /// Whether a sample is mirrored, and its shift in y and x.
 fn drawn(sample: usize, augment: Augment) -> (bool, i64, i64) {
-    let bits = hash([sample as u32, STEP.step, seed_of(STEP, 1)]);
+    let bits = more(sample, 0);
     let range = 2 * augment.shift as u64 + 1;
     let shift = |bits: u32| ((u64::from(bits >> 16) * range) >> 16) as i64 - augment.shift as i64;
     (augment.flip && bits[0] >> 31 == 1, shift(bits[1]), shift(bits[2]))
 }
 
-/// Further random bits of a sample.
+/// Random bits of a sample, by its place in the whole batch.
 fn more(sample: usize, which: u32) -> [u32; 3] {
-    hash([sample as u32 | which << 30, STEP.step, seed_of(STEP, 1)])
+    hash([(STEP.first + sample as u32) | (which << 30), STEP.step, seed_of(STEP, 1)])
 }
 
 /// As [`more`], from a stream of its own.
 fn beside(sample: usize, which: u32) -> [f64; 3] {
-    hash([sample as u32 | which << 30, STEP.step, seed_of(STEP, 1).wrapping_add(0x9e37_79b9)]).map(unit)
+    hash([(STEP.first + sample as u32) | (which << 30), STEP.step, seed_of(STEP, 1).wrapping_add(0x9e37_79b9)])
+        .map(unit)
 }
 
 fn unit(bits: u32) -> f64 {

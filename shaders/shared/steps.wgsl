@@ -10,5 +10,6 @@ struct StepWords {
     correction_of_mean: f32,
     correction_of_square: f32,
     gradient_scale: f32,
-    reserved: u32,
+    // Pictures of a larger batch that lie before this one's.
+    first: u32,
 }

@@ -62,6 +62,9 @@ pub struct Settings {
     /// Batches per optimiser step: the gradient of a batch N times larger, in the memory of one (batch-norms see single batches)
     #[arg(long, value_name = "N", help_heading = OPTIMISER, value_parser = whole::<usize>(bounds::ACCUMULATE))]
     accumulate: Option<usize>,
+    /// Let batch-norms take the statistics of all processes' batches, as if they were one batch; without it of each by itself
+    #[arg(long, help_heading = OPTIMISER)]
+    sync_batch_norm: bool,
     /// Learning rate of Adam, the peak of a schedule; `auto` tries rates first, for less than a minute, as `gatefold lr` does
     #[arg(long, value_name = "RATE|auto", value_parser = rate, help_heading = OPTIMISER)]
     lr: Option<Rate>,
@@ -293,6 +296,7 @@ impl Settings {
         set(&mut config.warmup, &self.warmup);
         set(&mut config.trunk_lr, &self.trunk_lr);
         config.freeze_statistics |= self.freeze_statistics;
+        config.sync_batch_norm |= self.sync_batch_norm;
         config.balance |= self.balance;
         set(&mut config.class_weights, &self.class_weights);
         config.minutes = self.minutes.or(config.minutes);

@@ -96,6 +96,9 @@ const TIMED: u32 = 3;
 /// How much longer an epoch takes than its steps by themselves, with pictures to fetch and checkpoints to write.
 const SLACK: f64 = 1.2;
 
+/// The share of what is computed once that epochs may take in any case.
+const BESIDE: f64 = 0.1;
+
 /// What validation costs of a step, for as many covers: the forward pass alone.
 const FORWARD: f64 = 1.0 / 3.0;
 
@@ -165,7 +168,7 @@ fn decide(
     // Seconds of an epoch, and those before the first and after the last one.
     let (mut best, mut measured): (Option<(Config, f64, f64)>, _) = (None, vec![]);
     for (place, (net, size)) in candidates.into_iter().enumerate() {
-        let candidate = Config { net, size, ..config.clone() };
+        let mut candidate = Config { net, size, ..config.clone() };
         let Cost { once, each } = match measure(&candidate) {
             Ok(cost) => cost,
             // A smaller one may fit.
@@ -173,8 +176,15 @@ fn decide(
             Err(e) => return Err(e),
         };
         let epoch = each * (train + FORWARD * val);
-        let views = config.views.unwrap_or(1) as f64;
-        let around = once * (views * train + val) + (once + FORWARD * each) * test;
+        let around =
+            |views: Option<u64>| once * (views.unwrap_or(1) as f64 * train + val) + (once + FORWARD * each) * test;
+        // A version of each cover less is better than a smaller picture.
+        while let Some(views @ 2..) = candidate.views.filter(|_| open.tuning)
+            && around(candidate.views) + least as f64 * epoch > left
+        {
+            candidate.views = Some(views / 2);
+        }
+        let around = around(candidate.views);
         let before = if once > 0.0 { format!(" after {}", time(around)) } else { String::new() };
         measured.push(format!("{} at {} px {epoch:.1} s{before}", candidate.net, candidate.size));
         // Without time for any, the quickest comes furthest.
@@ -209,7 +219,8 @@ fn decide(
     }
     reasons.push(format!("an epoch takes about: {}", measured.join(", ")));
     if open.epochs {
-        let room = ((left - around) / epoch).floor().max(1.0) as u64;
+        // Beside what is computed once, a few more of what costs next to nothing do not matter.
+        let room = ((left - around) / epoch).max(BESIDE * around / epoch).floor().max(1.0) as u64;
         let most = (shown / train as u64).clamp(least, MOST);
         config.epochs = room.min(most);
         let takes = time(around + epoch * config.epochs as f64);
@@ -331,7 +342,12 @@ mod tests {
         assert_eq!((quick.size, quick.freeze.clone()), (224, Some(Freeze::Trunk)));
         assert!(quick.kept_views() == Some(VIEWS) && Some(&quick.head) == Head::usual("resnet50").as_ref());
         assert!(reasons.iter().any(|reason| reason.contains("layer3.5, layer4.0")), "{reasons:?}");
-        assert!(by_size(2e-5).config.size < 224);
+        let Config { size, views, .. } = by_size(2e-5).config;
+        assert_eq!((size, views), (224, Some(VIEWS / 2)));
+        assert!(by_size(1e-4).config.size < 224);
+        // Where even that takes too long, it is not thrown away with a single epoch.
+        let Config { views, epochs, .. } = by_size(1e-2).config;
+        assert!(views == Some(1) && epochs > 10, "{epochs}");
         // How does not hang on what else is said.
         let all = Config { open: Open { tuning: true, ..Open::default() }, size: 64, epochs: 3, ..config.clone() };
         assert!(all.open.any(true) && !all.open.any(false));

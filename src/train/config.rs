@@ -41,6 +41,8 @@ pub struct Config {
     pub batch: usize,
     /// Batches whose gradients together make one optimiser step, as one batch that many times larger would.
     pub accumulate: usize,
+    /// Batch-norms normalise by the statistics of all processes' batches together.
+    pub sync_batch_norm: bool,
     pub precision: Precision,
     pub epochs: u64,
     /// A time that the epochs are to fill; a run replaces it by their number when it knows what one takes.
@@ -233,6 +235,7 @@ impl Default for Config {
             said: Pictures::default(),
             batch: 32,
             accumulate: 1,
+            sync_batch_norm: false,
             precision: Precision::F32,
             epochs: 24,
             minutes: None,

@@ -1,12 +1,15 @@
 //! What a run needs, known before anything is allocated.
 
+mod largest;
+
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use gatefold_engine::gpu::{AdapterSummary, MemoryUse};
-use gatefold_engine::plan::{Allocation, LargeTensor, largest_tensors, launches_needed};
+use gatefold_engine::plan::{Allocation, launches_needed};
 use serde::Serialize;
 
+use self::largest::{LargeTensor, largest_tensors};
 use crate::nets::NetConfig;
 use crate::nets::forward::{self, Taps};
 use crate::train::step::TrainingStep;

@@ -149,6 +149,9 @@ impl TrainingStep {
                 rotate: config.augment.rotate,
             },
         };
+        if config.sync_batch_norm {
+            tape.share_batches(config.ranks);
+        }
         let mixed = config.precision == Precision::Mixed;
         tape.keep_halves(mixed);
         let mix = config.augment.mixes().then(|| Mix::inputs(&mut tape, batch));

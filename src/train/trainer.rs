@@ -290,6 +290,7 @@ impl Trainer {
     fn epoch_order(&self, epoch: u64) -> Epoch {
         let draw = if self.config.balance { Epoch::balanced } else { Epoch::shuffled };
         let order = draw(&self.dataset, Split::Train, self.config.batch, self.config.seed, epoch);
+        let order = if self.config.sync_batch_norm { order.in_groups(self.config.ranks) } else { order };
         match self.config.class_weights {
             ClassWeights::None => order,
             ClassWeights::Auto => order.weighted(&self.dataset, &even_weights(&self.header.training_counts)),
@@ -348,8 +349,7 @@ impl Trainer {
             if shares.begins(number) {
                 factor = course.factor(&self.header);
             }
-            let draw = self.header.epoch * batches as u64 + number as u64;
-            let own = self.write_step(batch, draw, rate, share, factor)?;
+            let own = self.write_step(batch, shares.draw(epoch, number), rate, share, factor)?;
             let ends = shares.ends(number);
             let ticket = self.submit_batch(ends)?;
             let this = Submitted { ticket, step: self.header.step + 1, rate, share, own, ends };
@@ -368,7 +368,7 @@ impl Trainer {
         if shares.is_idle_at_the_end() {
             let step = shares.steps() - 1;
             let (factor, rate) = (course.factor(&self.header), rates.at(steps_before + step as u64));
-            self.write_numbers(0, rate, factor)?;
+            self.write_numbers(shares.draw(0, 0), rate, factor)?;
             self.step_together(rate, shares.batches_of_ranks(step), &mut course)?;
         }
         let together = self.ranks.together() - together;

@@ -145,6 +145,59 @@ fn two_ranks_compute_what_accumulation_computes_for_a_densenet() {
     same_as_accumulated("densenet121", "1", "19");
 }
 
+/// With the statistics of all batches, two ranks are one process with a batch as large as theirs together: also where the last batch of
+/// an epoch is filled up for the whole of one rank, and with what is drawn by chance.
+fn same_as_one_batch(net: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let [data, one_batch, ranks, apart] = ["data", "one", "ranks", "apart"].map(|name| dir.path().join(name));
+    draw(&data, "5");
+    let train = |run: &Path, batch: &str, more: &[&str]| -> Vec<String> {
+        let usual = ["--net", net, "--size", "64", "--seed", "3", "--no-tune", "--lr", "1e-10", "--split", "80,0,20"];
+        let run = ["train", data.to_str().unwrap(), "--out", run.to_str().unwrap(), "--batch", batch, "--epochs", "1"];
+        [&run[..], &usual, &["--augment", "flip,shift=0.1,erase=0.5"], more]
+            .concat()
+            .into_iter()
+            .map(str::to_owned)
+            .collect()
+    };
+    let words = |words: &[String], make: &dyn Fn(&[&str]) -> Command| {
+        good(make(&words.iter().map(String::as_str).collect::<Vec<_>>()));
+    };
+    words(&train(&one_batch, "8", &[]), &one);
+    words(&train(&ranks, "4", &["--sync-batch-norm"]), &|words| mpirun(2, words));
+    let table = fs::read_to_string(one_batch.join("data/manifest.csv")).unwrap();
+    let covers = table.lines().filter(|line| line.split(',').any(|cell| cell == "train")).count();
+    assert!(covers.div_ceil(4) % 2 == 1, "{covers} covers");
+    let steps = |run: &Path| log(run).into_iter().filter(|line| line["kind"] == "step").collect::<Vec<_>>();
+    let (a, b) = (steps(&one_batch), steps(&ranks));
+    assert_eq!((a.len(), b.len()), (3, 3));
+    for (a, b) in a.iter().zip(&b) {
+        // A number that rounding takes over a ReLU's edge changes gradients more than losses.
+        for (name, least) in [("loss", 1e-6), ("grad_norm", 1e-3), ("accuracy", 1e-9)] {
+            let [a, b] = [a, b].map(|line| line[name].as_f64().unwrap());
+            assert!((a - b).abs() <= least * a.abs(), "{net}, {name}: {a} and {b}");
+        }
+    }
+    // At this rate, moments and running statistics are what moves.
+    let far = distance(&weights(&one_batch), &weights(&ranks));
+    assert!(far < 5e-5, "{net}: {far}");
+    if net == "prognet" {
+        words(&train(&apart, "4", &[]), &|words| mpirun(2, words));
+        let far = distance(&weights(&one_batch), &weights(&apart));
+        assert!(far > 1e-4, "statistics of single batches are others: {far}");
+    }
+}
+
+#[test]
+fn two_ranks_with_the_statistics_of_all_batches_compute_what_one_batch_computes() {
+    if !is_possible() {
+        return skipped("two_ranks_with_the_statistics_of_all_batches_compute_what_one_batch_computes");
+    }
+    same_as_one_batch("prognet");
+    // Normalises slices of maps that grow.
+    same_as_one_batch("densenet121");
+}
+
 /// A run under way; its processes end with the test.
 struct Running {
     child: Child,

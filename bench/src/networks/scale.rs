@@ -10,6 +10,7 @@ use gatefold_engine::{Error, Result};
 use serde::Serialize;
 
 use crate::json;
+use crate::measure::median;
 
 /// Train with several ranks, each on its own cores, and compare with one
 #[derive(Args)]
@@ -27,6 +28,9 @@ pub struct Arguments {
     /// Steps that are timed, after as many that are not
     #[arg(long, default_value_t = 10)]
     steps: usize,
+    /// How often all is done, one number of ranks after the other; the medians count
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: u32,
     /// Cores of each rank, to which it is bound; without it none is bound
     #[arg(long)]
     cores: Option<usize>,
@@ -131,19 +135,25 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let size = arguments.size.max(48).to_string();
     let data_text = text(&data)?;
     finished(Command::new(&program).args(["sample", data_text, "--per-genre", &per_genre, "--size", &size]))?;
+    let (mut runs, mut parameters) = (vec![vec![]; counts.len()], 0);
+    for round in 1..=arguments.rounds {
+        for (&ranks, runs) in counts.iter().zip(&mut runs) {
+            let run = RunFolder::new(&folder.path().join(format!("run-{ranks}-{round}")));
+            finished(&mut training(arguments, &program, ranks, data_text, text(run.root())?))?;
+            let (_, epochs) = log::read(&run.metrics())?;
+            let last = epochs.last().ok_or_else(|| Error::run("a run of no epochs"))?;
+            parameters = Config::read(&run.config())?.run.map_or(0, |run| run.parameters);
+            eprintln!("{ranks} ranks, round {round}: {:.2} images/s", last.images_per_second);
+            runs.push([last.images_per_second, last.communication.unwrap_or(0.0)]);
+        }
+    }
     let (mut measured, mut times, mut model_of_one): (Vec<Measured>, Vec<(usize, f64)>, _) = (vec![], vec![], None);
-    for &ranks in &counts {
-        let run = RunFolder::new(&folder.path().join(format!("run-{ranks}")));
-        finished(&mut training(arguments, &program, ranks, data_text, text(run.root())?))?;
-        let (steps, epochs) = log::read(&run.metrics())?;
-        let last = epochs.last().ok_or_else(|| Error::run("a run of no epochs"))?;
-        let in_epoch = steps.iter().filter(|step| step.epoch == last.epoch).count().max(1) as f64;
-        let parameters = Config::read(&run.config())?.run.map_or(0, |run| run.parameters);
-        let pictures = (arguments.batch * ranks) as f64;
-        let step = pictures / last.images_per_second;
+    for (&ranks, runs) in counts.iter().zip(&runs) {
+        let [images_per_second, communication] =
+            [0, 1].map(|which| median(&runs.iter().map(|run: &[f64; 2]| run[which]).collect::<Vec<_>>()));
+        let step = (arguments.batch * ranks) as f64 / images_per_second;
         let bytes = 4.0 * parameters as f64;
-        let communication = last.communication.unwrap_or(0.0);
-        let one = measured.first().map_or(last.images_per_second, |one| one.images_per_second);
+        let one = measured.first().map_or(images_per_second, |one| one.images_per_second);
         if ranks == 1 {
             model_of_one = Some((step, bytes));
         } else {
@@ -152,12 +162,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         let sent = 2.0 * (ranks as f64 - 1.0) / ranks as f64 * bytes;
         measured.push(Measured {
             ranks,
-            images_per_second: last.images_per_second,
+            images_per_second,
             communication,
             bytes_per_second: (ranks > 1).then(|| sent / (communication * step)),
-            efficiency: last.images_per_second / one / ranks as f64,
+            efficiency: images_per_second / one / ranks as f64,
         });
-        eprintln!("{ranks} ranks: {:.2} images/s in {in_epoch:.0} steps", last.images_per_second);
     }
     let model = model_of_one.filter(|_| !times.is_empty()).map(|(step, bytes)| Model::fit(step, bytes, &times));
     let plan = model.into_iter().flat_map(|model| {

@@ -24,7 +24,7 @@ pub const STEP: StepWords = StepWords {
     bias_correction1: 0.343_9,
     bias_correction2: 0.003_994_004,
     gradient_scale: 0.25,
-    reserved: 0,
+    first: 5,
 };
 
 /// How a row's tensors lie in memory.

@@ -217,6 +217,7 @@ mod tests {
         (changed.labelling.min_covers, changed.labelling.multi) = (Some(12), Multi::First);
         (changed.precision, changed.seed, changed.freeze_statistics) = (Precision::Mixed, 7, true);
         (changed.views, changed.minutes, changed.average) = (Some(3), Some(2.5), Some(4));
+        changed.sync_batch_norm = true;
         for config in [Config::default(), changed] {
             let options = config.options().unwrap();
             let words = ["train", "covers", "--out", "run"].map(str::to_owned).into_iter().chain(options.clone());

@@ -16,6 +16,8 @@ use crate::data::set::split::Split;
 pub struct Epoch {
     order: Vec<usize>,
     batch: usize,
+    /// There are a multiple of so many batches.
+    group: usize,
     /// For each cover of the manifest; empty if all count 1.
     weights: Vec<f32>,
 }
@@ -68,6 +70,16 @@ impl Epoch {
         self
     }
 
+    /// The same order, filled up to a multiple of so many batches, as if they were one.
+    ///
+    /// # Panics
+    /// If `group` is 0.
+    #[must_use]
+    pub fn in_groups(self, group: usize) -> Self {
+        assert!(group > 0, "groups of no batch");
+        Self { group, ..self }
+    }
+
     /// The split's covers in the manifest's order, for evaluation.
     ///
     /// # Panics
@@ -82,7 +94,7 @@ impl Epoch {
     /// If `batch` is 0.
     pub fn of(order: Vec<usize>, batch: usize) -> Self {
         assert!(batch > 0, "a batch of no pictures");
-        Self { order, batch, weights: Vec::new() }
+        Self { order, batch, group: 1, weights: Vec::new() }
     }
 
     /// How many covers the split has.
@@ -97,7 +109,7 @@ impl Epoch {
 
     /// How many batches there are.
     pub fn batches(&self) -> usize {
-        self.order.len().div_ceil(self.batch)
+        self.order.len().div_ceil(self.batch).next_multiple_of(self.group)
     }
 
     /// Pictures in a batch.

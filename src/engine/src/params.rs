@@ -217,7 +217,8 @@ pub struct StepWords {
     pub bias_correction2: f32,
     /// What gradients are multiplied by before they are used: one over the loss's factor. Only where the loss has one.
     pub gradient_scale: f32,
-    pub reserved: u32,
+    /// Pictures of a larger batch that lie before this one's: what is drawn goes by a picture's place there.
+    pub first: u32,
 }
 
 /// The long-lived buffers of a network.

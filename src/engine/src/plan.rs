@@ -10,14 +10,13 @@ use std::time::Instant;
 
 use crate::gpu::{AdapterSummary, BufferPool, Gpu, Kernel, Mapping, MemoryUse, Pipeline, mapping};
 use crate::params::{Arena, ParameterStore};
-use crate::tape::{Home, Launch, Tape, Word};
+use crate::tape::{Home, Launch, Meeting, Tape, Word};
 use crate::tensor::Tensor;
 use crate::{Error, Result};
 
 mod allocation;
 mod check;
 mod choice;
-mod largest;
 mod marks;
 mod pace;
 mod profile;
@@ -30,7 +29,6 @@ pub mod tune;
 pub use allocation::{Allocation, mib};
 pub use check::Lifetimes;
 pub use choice::{Choice, Choices, admissible, choose};
-pub use largest::{LargeTensor, largest_tensors};
 use marks::Marks;
 use pace::Pace;
 pub use profile::LaunchTime;
@@ -50,6 +48,7 @@ struct Step {
     bind_group: wgpu::BindGroup,
     /// One, or several that do a part each.
     dispatches: Vec<Dispatch>,
+    meeting: Option<Meeting>,
 }
 
 struct Dispatch {
@@ -245,10 +244,10 @@ impl Plan {
             let bound = bound.collect::<Result<Vec<_>>>()?;
             let resources = std::iter::once(block).chain(bound).map(wgpu::BindingResource::Buffer);
             let bind_group = gpu.bind(&launch.label(), &dispatches[0].pipeline, resources)?;
-            let Launch { op, pass, flops, .. } = *launch;
+            let Launch { op, pass, flops, meeting, .. } = *launch;
             let (bytes, shape) = (tape.bytes_moved(launch), launch.shape());
             let variant = kernel.variant();
-            steps.push(Step { op, pass, shape, variant, flops, bytes, bind_group, dispatches });
+            steps.push(Step { op, pass, shape, variant, flops, bytes, bind_group, dispatches, meeting });
         }
         Ok((steps, phases))
     }
@@ -303,9 +302,42 @@ impl Plan {
     /// # Panics
     /// If there are no such phases.
     pub fn submit_phases(&mut self, phases: Range<usize>) -> Result<Ticket> {
+        self.submit_steps(self.steps_of(phases))
+    }
+
+    /// Like [`Plan::submit_phases`], with what `together` makes of the numbers of a [`Meeting`] and of the same of other processes: as
+    /// many, in the same order.
+    ///
+    /// # Errors
+    /// As [`Plan::results`], and those of `together`.
+    pub fn submit_meeting(
+        &mut self,
+        phases: Range<usize>,
+        mut together: impl FnMut(Meeting, Vec<Vec<f32>>) -> Result<Vec<Vec<f32>>>,
+    ) -> Result<Ticket> {
+        let steps = self.steps_of(phases);
+        let mut start = steps.start;
+        for at in steps.clone() {
+            let Some(meeting) = self.steps[at].meeting else { continue };
+            let ticket = self.submit_steps(start..at + 1)?;
+            start = at + 1;
+            let results = self.results(ticket)?;
+            let own = meeting.tensors().into_iter().map(|tensor| results.get(tensor)).collect::<Result<_>>()?;
+            for (tensor, of_all) in meeting.tensors().into_iter().zip(together(meeting, own)?) {
+                self.write(tensor, &of_all)?;
+            }
+        }
+        self.submit_steps(start..steps.end)
+    }
+
+    fn steps_of(&self, phases: Range<usize>) -> Range<usize> {
+        let phases = &self.phases[phases];
+        phases.first().map_or(0, |first| first.start)..phases.last().map_or(0, |last| last.end)
+    }
+
+    fn submit_steps(&mut self, steps: Range<usize>) -> Result<Ticket> {
         self.gpu.check()?;
-        let steps = self.phases[phases].iter().flat_map(|launches| &self.steps[launches.clone()]);
-        let dispatches: Vec<_> = steps.flat_map(Step::dispatches).collect();
+        let dispatches: Vec<_> = self.steps[steps].iter().flat_map(Step::dispatches).collect();
         let costs: Vec<f64> = dispatches.iter().map(|(_, _, cost)| *cost).collect();
         let portions = self.pace().portions(&costs, marks::MOST_SUBMISSIONS);
         let (run, submitted) = (self.marks.begin(&self.gpu), Instant::now());

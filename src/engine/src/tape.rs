@@ -10,6 +10,7 @@ mod gradients;
 mod hold;
 mod launch;
 mod layers;
+mod meeting;
 mod primitives;
 mod recompute;
 mod statistics;
@@ -25,6 +26,7 @@ pub use gradients::GradDestination;
 pub(crate) use launch::Word;
 pub use launch::{Access, Launch};
 pub use layers::Layer;
+pub use meeting::Meeting;
 pub(crate) use statistics::{SharedStatistics, Statistics};
 
 use crate::gpu::{Binding, Kernel};
@@ -34,7 +36,7 @@ use crate::{Error, Result};
 
 /// Where a value's numbers are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Home {
+pub enum Home {
     /// Storage of its own, reused as soon as nobody needs the value.
     Own,
     /// Storage of its own that the host writes before a run.
@@ -122,6 +124,8 @@ pub struct Tape {
     taps: Vec<String>,
     step: Option<Tensor>,
     streams: u32,
+    /// Processes beside this one whose batches batch-norms normalise together with this one's.
+    others: usize,
     /// Reductions are cut into as many parts as a GPU keeps busy; see [`Tape::split_for`].
     pub(crate) wide: bool,
     /// The first value of more elements than kernels can count.
@@ -394,9 +398,10 @@ impl Tape {
         &self.launches
     }
 
-    /// Whether a value exists and is no part of another.
-    pub(crate) fn is_root(&self, id: usize) -> bool {
-        self.values[id].home.part_of().is_none() && !self.absorbed.contains_key(&id)
+    /// All values that exist and are no part of another.
+    pub fn roots(&self) -> impl Iterator<Item = Tensor> {
+        let is_root = |id: &usize| self.values[*id].home.part_of().is_none() && !self.absorbed.contains_key(id);
+        (0..self.values.len()).filter(is_root).map(|id| self.whole(id))
     }
 
     /// Leaves the backward half of an op; dropped if none of its inputs needs a gradient.
@@ -430,6 +435,11 @@ impl Tape {
         Ok(())
     }
 
+    /// Where a value's numbers are.
+    pub fn home(&self, tensor: Tensor) -> Home {
+        self.values[tensor.id].home
+    }
+
     pub(crate) fn view(&self, tensor: Tensor) -> View {
         let value = &self.values[tensor.id];
         match value.home {
@@ -443,12 +453,12 @@ impl Tape {
     }
 
     /// The value that owns a value's storage.
-    pub(crate) fn root(&self, tensor: Tensor) -> usize {
+    pub fn root(&self, tensor: Tensor) -> usize {
         self.view(tensor).root
     }
 
     /// The value of this number, all of it.
-    pub(crate) fn whole(&self, id: usize) -> Tensor {
+    pub fn whole(&self, id: usize) -> Tensor {
         Tensor { id, shape: self.values[id].shape }
     }
 

@@ -73,6 +73,7 @@ impl fmt::Debug for Shape {
 /// is the tape's knowledge and can still change until the tape becomes a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tensor {
-    pub(crate) id: usize,
+    /// Its number on the tape.
+    pub id: usize,
     pub shape: Shape,
 }

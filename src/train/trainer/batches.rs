@@ -5,6 +5,7 @@ use std::sync::Arc;
 use gatefold_engine::ops::adam::Adam;
 use gatefold_engine::params::StepWords;
 
+use super::shares::Draw;
 use super::{Observer, Trainer};
 use crate::Result;
 use crate::data::{Epoch, Split};
@@ -36,7 +37,8 @@ impl Trainer {
         let train = Features::take(&dataset, &order, views as usize, &folder, |view, number, batch| {
             let (labels, weights) = (&batch.labels, &batch.weights);
             let fed = Fed { pictures: Pictures::Pixels(&batch.pixels), labels, weights };
-            self.write_step(&fed, (view * batches + number) as u64, 0.0, 1.0, 1.0)?;
+            let draw = Draw { batch: (view * batches + number) as u64, before: 0 };
+            self.write_step(&fed, draw, 0.0, 1.0, 1.0)?;
             let ticket = self.plan.submit_phases(0..self.step.batch_phase())?;
             self.plan.results(ticket)?;
             observer.keeping(view * order.len() + ((number + 1) * order.batch_size()).min(order.len()), all);
@@ -49,28 +51,27 @@ impl Trainer {
     }
 
     /// Sends the numbers of a step, as [`Self::write_step`] does.
-    pub(super) fn write_numbers(&self, draw: u64, rate: f32, factor: f32) -> Result<()> {
+    pub(super) fn write_numbers(&self, draw: Draw, rate: f32, factor: f32) -> Result<()> {
         let [bias_correction1, bias_correction2] = Adam::default().bias_corrections(self.header.step as u32);
         let words = StepWords {
-            step: draw as u32,
+            step: draw.batch as u32,
             seed: self.config.seed as u32,
             learning_rate: rate,
             weight_decay: self.config.weight_decay,
             bias_correction1,
             bias_correction2,
             gradient_scale: 1.0 / factor,
-            reserved: 0,
+            first: (draw.before * self.config.batch) as u32,
         };
         self.step.tape.step_input().map_or(Ok(()), |input| self.plan.write(input, &[words]))
     }
 
-    /// Sends a batch, which is `share` of an optimiser step, and the numbers of that step. `draw` counts batches: each one
-    /// draws random numbers of its own. `factor` is what the loss is multiplied by. Returns how much the labels count, which is less
+    /// Sends a batch, which is `share` of an optimiser step, and the numbers of that step. `factor` is what the loss is multiplied by. Returns how much the labels count, which is less
     /// than 1 where pictures are mixed.
-    pub(super) fn write_step(&self, batch: &Fed, draw: u64, rate: f32, share: f64, factor: f32) -> Result<f64> {
+    pub(super) fn write_step(&self, batch: &Fed, draw: Draw, rate: f32, share: f64, factor: f32) -> Result<f64> {
         self.write_numbers(draw, rate, factor)?;
         let own = match &self.step.mixed {
-            Some(mixed) => self.write_mixed(mixed, batch, draw)?,
+            Some(mixed) => self.write_mixed(mixed, batch, draw.batch)?,
             None => 1.0,
         };
         for &Seed { value, part, of_partners } in &self.step.seeds {

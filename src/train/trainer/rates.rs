@@ -114,7 +114,7 @@ impl Trainer {
             let factor = factor(&self.header);
             let share = 1.0 / per_step as f64;
             let rate = rate(at, steps) as f32;
-            let own = self.write_step(fed, number as u64, rate, share, factor)?;
+            let own = self.write_step(fed, shares.draw(0, number), rate, share, factor)?;
             let ends = shares.ends(number);
             let ticket = self.submit_batch(ends)?;
             group.push(self.shown(Submitted { ticket, step: 0, rate, share, own, ends })?.0);

@@ -2,6 +2,7 @@
 
 use gatefold_engine::params::Arena;
 use gatefold_engine::plan::Ticket;
+use gatefold_engine::tape::Meeting;
 
 use super::Trainer;
 use super::course::{Course, factor};
@@ -56,7 +57,7 @@ impl Trainer {
     /// Which of so many batches are whose.
     pub(super) fn shares(&self, batches: usize) -> Shares {
         let (ranks, rank) = (self.ranks.count(), self.ranks.rank());
-        Shares { batches, each: self.config.accumulate, ranks, rank }
+        Shares { batches, each: self.config.accumulate, ranks, rank, as_one: self.config.sync_batch_norm }
     }
 
     /// Before the first step of several: all ranks have the same running statistics now.
@@ -70,17 +71,25 @@ impl Trainer {
     /// Hands a batch to the device, and, where it `ends` a step of a process by itself, the step.
     pub(super) fn submit_batch(&mut self, ends: bool) -> Result<Ticket> {
         let ends = ends && self.ranks.is_alone();
-        self.plan.submit_phases(self.step.phases(self.kept.is_some(), ends))
+        let (phases, ranks) = (self.step.phases(self.kept.is_some(), ends), &self.ranks);
+        self.plan.submit_meeting(phases, |meeting, own| {
+            let all = ranks.all_gather(bytes(&own.concat()));
+            let all: Vec<Vec<f32>> = all.iter().map(|of| bytemuck::pod_collect_to_vec(of)).collect();
+            Ok(of_all(meeting, &all))
+        })
     }
 
     /// Makes a step of all ranks' gradients, of so many batches each. Gives what it showed, and the gradient's norm.
     pub(super) fn make_step(&mut self, batches: Vec<usize>, shown: &[Shown]) -> Result<(Vec<Shown>, f64)> {
         let gradients = self.store.read(&self.gpu, Arena::Gradients)?;
         self.store.write(&self.gpu, Arena::Gradients, &self.ranks.sum(gradients))?;
-        let states = self.store.read(&self.gpu, Arena::State)?;
-        let before = std::mem::take(&mut self.followed);
-        self.followed = self.ranks.follow(before, states, batches, 1.0 - f64::from(MOMENTUM));
-        self.store.write(&self.gpu, Arena::State, &self.followed)?;
+        // With the statistics of all batches they are the same already.
+        if !self.config.sync_batch_norm {
+            let states = self.store.read(&self.gpu, Arena::State)?;
+            let before = std::mem::take(&mut self.followed);
+            self.followed = self.ranks.follow(before, states, batches, 1.0 - f64::from(MOMENTUM));
+            self.store.write(&self.gpu, Arena::State, &self.followed)?;
+        }
         let ticket = self.plan.submit_phases(self.step.last_phase())?;
         let all = self.ranks.all_gather(bytes(shown));
         let all = all.iter().flat_map(|of| bytemuck::pod_collect_to_vec::<u8, Shown>(of)).collect();
@@ -111,4 +120,55 @@ impl Trainer {
 
 fn bytes<T: bytemuck::NoUninit>(words: &[T]) -> Vec<u8> {
     bytemuck::cast_slice(words).to_vec()
+}
+
+/// What all ranks' batches, which are of one size, come to: of each rank the numbers of a meeting, one tensor's after the other's. In
+/// the order of the ranks and in 64 bits, so that all ranks get the same.
+fn of_all(meeting: Meeting, ranks: &[Vec<f32>]) -> Vec<Vec<f32>> {
+    let each = |of: &dyn Fn(&[f64]) -> f64, at: usize| {
+        let words: Vec<f64> = ranks.iter().map(|words| f64::from(words[at])).collect();
+        of(&words) as f32
+    };
+    let mean = |words: &[f64]| words.iter().sum::<f64>() / words.len() as f64;
+    let len = ranks.first().map_or(0, Vec::len);
+    match meeting {
+        Meeting::Sum(_) => vec![(0..len).map(|at| each(&|words| words.iter().sum(), at)).collect()],
+        Meeting::Statistics { .. } => {
+            let c = len / 2;
+            let means = (0..c).map(|at| each(&mean, at)).collect();
+            // The variance within the batches, and that of their means (Chan, Golub and LeVeque, 1979).
+            let variances = (0..c).map(|at| {
+                let of_means: Vec<f64> = ranks.iter().map(|words| f64::from(words[at])).collect();
+                let middle = mean(&of_means);
+                let between = of_means.iter().map(|word| (word - middle).powi(2)).sum::<f64>() / ranks.len() as f64;
+                each(&|words| mean(words) + between, c + at)
+            });
+            vec![means, variances.collect()]
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gatefold_engine::tape::{Meeting, Tape};
+    use gatefold_engine::tensor::Shape;
+
+    use super::of_all;
+
+    #[test]
+    fn statistics_of_all_batches_are_those_of_one_that_has_them_all() {
+        let batches: [[f64; 4]; 3] = [[1.0, 2.0, 4.0, 8.0], [-3.0, 0.5, 0.25, 7.0], [100.0, 101.0, 99.0, 104.0]];
+        let statistics = |words: &[f64]| {
+            let mean = words.iter().sum::<f64>() / words.len() as f64;
+            [mean, words.iter().map(|word| (word - mean).powi(2)).sum::<f64>() / words.len() as f64]
+        };
+        let vector = Tape::new().input(Shape::vector(1));
+        let ranks: Vec<Vec<f32>> = batches.iter().map(|batch| statistics(batch).map(|x| x as f32).to_vec()).collect();
+        let got = of_all(Meeting::Statistics { mean: vector, variance: vector }, &ranks);
+        let wanted = statistics(batches.as_flattened());
+        for (got, wanted) in got.iter().zip(wanted) {
+            assert!((f64::from(got[0]) / wanted - 1.0).abs() < 1e-6, "{got:?}, not {wanted}");
+        }
+        assert_eq!(of_all(Meeting::Sum(vector), &[vec![1.0, 2.0], vec![3.0, -4.0]]), [[4.0, -2.0]]);
+    }
 }

@@ -63,7 +63,7 @@ impl Trainer {
             if shares.begins(number) && shares.of_step(shares.step(number)).start == warm_up {
                 start = Instant::now();
             }
-            self.write_step(fed, number as u64, self.config.lr, 1.0 / per_step as f64, 1.0)?;
+            self.write_step(fed, shares.draw(0, number), self.config.lr, 1.0 / per_step as f64, 1.0)?;
             let ends = shares.ends(number);
             let ticket = self.submit_batch(ends)?;
             self.plan.results(ticket)?;

@@ -2,7 +2,7 @@
 
 use super::global_avg_pool::sum_pixels;
 use crate::gpu::{Kernel, QUOTIENTS, Shader};
-use crate::tape::{Follow, Launch, STATISTICS, Statistics, Tape};
+use crate::tape::{Follow, Launch, Meeting, STATISTICS, Statistics, Tape};
 use crate::tensor::{Shape, Tensor};
 use crate::{Error, Result, shader};
 
@@ -89,7 +89,8 @@ impl Normalisation {
         let scale = tape.scratch(Shape::vector(x.shape.c));
         let by = if training {
             let by = batch_statistics(tape, x);
-            track(tape, norm, by, scale, x.shape.pixels());
+            let pixels = tape.pixels_of_all(x.shape.pixels());
+            track(tape, norm, by, scale, pixels);
             by
         } else {
             let by = Statistics { mean: norm.running_mean, variance: norm.running_var };
@@ -146,7 +147,7 @@ impl Normalisation {
     /// Gradients of `gamma` and `beta`, and the two vectors that the input's gradient in training needs: the means of `dy` and, over
     /// the variance, of `dy * (x - mean)`.
     fn reduce(&self, tape: &mut Tape, x: Tensor, dy: Tensor, [mean_dy, mean_dy_xmu]: [Tensor; 2]) -> Result<()> {
-        let (norm, c, pixels) = (self.norm, x.shape.c, x.shape.pixels());
+        let (c, pixels) = (x.shape.c, x.shape.pixels());
         let partial = tape.scratch(Shape::new(1, 1, runs(x, SUMMED), 2 * c));
         let launch = self.reading("reduce", x, dy).write(partial);
         let launch = with_runs(launch, x, SUMMED).view(x).view(dy).flops(4 * x.shape.len());
@@ -155,10 +156,22 @@ impl Normalisation {
         }));
         let sums = tape.scratch(Shape::vector(2 * c));
         sum_pixels(tape, ("batch_norm", "reduce"), partial, sums, 1.0);
+        self.finish(tape, sums, [mean_dy, mean_dy_xmu], pixels, true)?;
+        // Parameters' gradients are of this process's batch alone; they meet with all others at the end of the step.
+        if tape.meets() {
+            tape.meet(Meeting::Sum(sums));
+            self.finish(tape, sums, [mean_dy, mean_dy_xmu], tape.pixels_of_all(pixels), false)?;
+        }
+        Ok(())
+    }
+
+    /// What follows from the sums over so many pixels; the parameters' gradients only where they are `wanted`.
+    fn finish(&self, tape: &mut Tape, sums: Tensor, means: [Tensor; 2], pixels: usize, wanted: bool) -> Result<()> {
+        let norm = self.norm;
 
         // A frozen parameter's gradient goes nowhere.
         let mut destination = |parameter: Tensor| {
-            if tape.requires_grad(parameter) {
+            if wanted && tape.requires_grad(parameter) {
                 tape.grad_destination(parameter).map(|to| (to.tensor, to.accumulate))
             } else {
                 Ok((tape.scratch(parameter.shape), false))
@@ -167,7 +180,8 @@ impl Normalisation {
         let (dgamma, accumulate_gamma) = destination(norm.gamma)?;
         let (dbeta, accumulate_beta) = destination(norm.beta)?;
         let launch = Launch::new("batch_norm", "finish_backward").read(sums).read(self.by.variance);
-        let launch = launch.write(dgamma).write(dbeta).write(mean_dy).write(mean_dy_xmu);
+        let launch = launch.write(dgamma).write(dbeta).write(means[0]).write(means[1]);
+        let c = norm.gamma.shape.c;
         let launch = launch.u32(c).u32(pixels).f32(norm.eps).flops(4 * c);
         tape.launch(launch.any_width(c, |channels| {
             let kernel = Kernel::per_item(shader!("batch_norm/finish_backward.wgsl"), channels);
@@ -223,9 +237,19 @@ fn record_statistics(tape: &mut Tape, x: Tensor, to: Statistics) {
         }));
         (means, squares, blocks, block) = (to_means, to_squares, joined, block * JOIN);
     }
-    let launch = Launch::new("batch_norm", "finish").read(squares).read(means).write(to.mean).write(to.variance);
-    let launch = launch.u32(c).u32(pixels).view(to.mean).view(to.variance);
-    per_channel(tape, launch, shader!("batch_norm/finish.wgsl"), c);
+    let finish = |tape: &mut Tape, [means, squares]: [Tensor; 2], pixels: usize, to: Statistics| {
+        let launch = Launch::new("batch_norm", "finish").read(squares).read(means).write(to.mean).write(to.variance);
+        let launch = launch.u32(c).u32(pixels).view(to.mean).view(to.variance);
+        per_channel(tape, launch, shader!("batch_norm/finish.wgsl"), c);
+    };
+    if !tape.meets() {
+        return finish(tape, [means, squares], pixels, to);
+    }
+    // The host writes whole values, and `to` may be a part of one.
+    let [mean, variance] = [(); 2].map(|()| tape.scratch(Shape::vector(c)));
+    finish(tape, [means, squares], pixels, Statistics { mean, variance });
+    tape.meet(Meeting::Statistics { mean, variance });
+    finish(tape, [mean, variance], 1, to);
 }
 
 /// Scale from batch statistics, and the next running statistics.

@@ -7,7 +7,7 @@ use crate::{Error, Result, shader};
 /// Sets each number of `x` to zero with probability `rate` and multiplies the others with `1 / (1 - rate)`.
 ///
 /// The mask is a function of the step's number, the seed ([`StepWords`](crate::params::StepWords)), this op's stream and
-/// the number's place in dense NHWC order: it is stored nowhere, and the backward pass draws it again. With a rate of 0
+/// the number's place in dense NHWC order of the whole batch: it is stored nowhere, and the backward pass draws it again. With a rate of 0
 /// nothing is recorded.
 ///
 /// # Errors
@@ -38,6 +38,6 @@ fn apply(tape: &mut Tape, pass: &'static str, x: Tensor, to: GradDestination, (r
     let threshold = (rate * f64::from(1 << 24)).round() as usize;
     let launch = Launch::new("dropout", pass).read(x).read(step).write(y);
     let launch = launch.u32(x.shape.len()).u32(threshold).f32((1.0 / (1.0 - rate)) as f32);
-    let launch = launch.u32(scrambled(stream)).view(x).view(y).cheap();
+    let launch = launch.u32(scrambled(stream)).u32(x.shape.len() / x.shape.n).view(x).view(y).cheap();
     tape.launch(launch.element_wise(shader!("dropout.wgsl"), x.shape, &[("ACCUMULATE", to.accumulate)]));
 }

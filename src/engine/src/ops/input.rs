@@ -93,7 +93,7 @@ pub const fn words(n: usize, h: usize, w: usize) -> usize {
 /// `RandomResizedCrop` has it, except that a side that would be too long is the picture's; its place is uniform. The angle is
 /// uniform too.
 ///
-/// All that is drawn is a function of the step's number, the seed, this op's stream and the sample's number in the batch.
+/// All that is drawn is a function of the step's number, the seed, this op's stream and the sample's number in the whole batch.
 ///
 /// # Errors
 /// If there are too few words, a size is 0, a std is not above 0, the shift is 32,768 or more, `colour` or `erase` is not

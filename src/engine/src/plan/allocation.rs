@@ -20,7 +20,7 @@ impl Allocation {
     /// Gives every value a place; `training` if gradients and moments exist.
     pub fn new(tape: &Tape, training: bool) -> Self {
         let slots = Slots::new(tape);
-        let roots = || (0..tape.values.len()).filter(|&id| tape.is_root(id)).map(|id| &tape.values[id]);
+        let roots = || tape.roots().map(|root| &tape.values[root.id]);
         let fixed: u64 = roots()
             .map(|v| match v.home {
                 Home::Input => v.bytes(),

@@ -74,6 +74,13 @@ impl Tape {
         before - self.launches.len() + self.launches.iter().filter(|launch| launch.elidable).count()
     }
 
+    /// Values that never exist, and those that are stored in their place, by their numbers.
+    pub fn fused(&self) -> impl Iterator<Item = (usize, usize)> {
+        let stored =
+            |value: &usize| std::iter::successors(Some(*value), |value| self.absorbed.get(value).copied()).last();
+        self.absorbed.keys().filter_map(move |value| Some((*value, self.root(self.whole(stored(value)?)))))
+    }
+
     /// If `consumer` makes statistics of a map whose producer can keep them, lets the producer do so. The launch stays on the list, for
     /// the producer's other kernels; a plan leaves it out where it can.
     fn keep_statistics(&self, launches: &mut [Option<Launch>], uses: &mut Uses, consumer: usize, phase_of: &[usize]) {

@@ -126,7 +126,7 @@ impl Tape {
     }
 
     /// Each value that has a gradient, with that gradient, by their numbers.
-    pub(crate) fn gradients(&self) -> impl Iterator<Item = (usize, usize)> {
+    pub fn gradients(&self) -> impl Iterator<Item = (usize, usize)> {
         self.gradients.iter().map(|(&of, &gradient)| (of, gradient))
     }
 }

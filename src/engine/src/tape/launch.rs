@@ -1,6 +1,7 @@
 //! One kernel launch, as the tape records it.
 
 use super::fuse::{Epilogue, Follow};
+use super::meeting::Meeting;
 use crate::gpu::Kernel;
 use crate::tensor::Tensor;
 
@@ -47,6 +48,8 @@ pub struct Launch {
     pub(crate) elidable: bool,
     /// Which of its operands hold indices.
     pub(crate) indices: Vec<usize>,
+    /// What it wrote is then combined with that of other processes.
+    pub(crate) meeting: Option<Meeting>,
 }
 
 impl Launch {

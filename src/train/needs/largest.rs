@@ -2,11 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
+use gatefold_engine::params::Arena;
+use gatefold_engine::tape::{Access, Home, Tape};
+use gatefold_engine::tensor::Tensor;
 use serde::Serialize;
-
-use crate::params::Arena;
-use crate::tape::{Access, Home, Tape};
-use crate::tensor::Tensor;
 
 /// A tensor that takes memory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -22,22 +21,22 @@ pub struct LargeTensor {
 pub fn largest_tensors(tape: &Tape, count: usize) -> Vec<LargeTensor> {
     let labels = Labels::new(tape);
     let mut seen = HashSet::new();
-    let mut tensors: Vec<_> = (0..tape.values.len())
-        .filter(|&id| tape.is_root(id))
-        .filter(|&id| match tape.values[id].home {
+    let mut tensors: Vec<_> = tape
+        .roots()
+        .filter(|&tensor| match tape.home(tensor) {
             // A part of a long-lived buffer can go by several handles.
-            Home::Arena(arena, offset) => seen.insert((arena, offset, tape.values[id].shape.len())),
+            Home::Arena(arena, offset) => seen.insert((arena, offset, tensor.shape.len())),
             _ => true,
         })
         .collect();
     // The sort is stable: of equals the first recorded comes first.
-    tensors.sort_by_key(|&id| std::cmp::Reverse(tape.values[id].bytes()));
-    let tensors = tensors.into_iter().take(count).map(|id| {
-        let shape = tape.values[id].shape;
+    tensors.sort_by_key(|&tensor| std::cmp::Reverse(tape.bytes(tensor)));
+    let tensors = tensors.into_iter().take(count).map(|tensor| {
+        let shape = tensor.shape;
         LargeTensor {
-            what: labels.of(tape, id),
+            what: labels.of(tape, tensor),
             shape: [shape.n, shape.h, shape.w, shape.c],
-            bytes: tape.values[id].bytes(),
+            bytes: tape.bytes(tensor),
         }
     });
     tensors.collect()
@@ -59,7 +58,7 @@ struct Labels<'a> {
 impl<'a> Labels<'a> {
     fn new(tape: &'a Tape) -> Self {
         let (mut first_write, mut first_read, mut makers) = (HashMap::new(), HashMap::new(), HashMap::new());
-        for (time, launch) in tape.launches.iter().enumerate() {
+        for (time, launch) in tape.launches().iter().enumerate() {
             for &(tensor, access) in launch.operands() {
                 let root = tape.root(tensor);
                 let first = if access == Access::Write { &mut first_write } else { &mut first_read };
@@ -70,10 +69,8 @@ impl<'a> Labels<'a> {
             }
         }
         // What never exists is still what some gradient is the gradient of, and its launch stores the last of such values.
-        for &value in tape.absorbed.keys() {
-            let stored = std::iter::successors(Some(value), |value| tape.absorbed.get(value).copied()).last();
-            let root = stored.map(|id| tape.root(tape.whole(id)));
-            if let Some(&time) = root.and_then(|root| first_write.get(&root)) {
+        for (value, root) in tape.fused() {
+            if let Some(&time) = first_write.get(&root) {
                 first_write.insert(value, time);
             }
         }
@@ -87,15 +84,16 @@ impl<'a> Labels<'a> {
         Self { named, first_write, first_read, made, gradients }
     }
 
-    fn of(&self, tape: &Tape, id: usize) -> String {
+    fn of(&self, tape: &Tape, tensor: Tensor) -> String {
+        let id = tensor.id;
         if let Some(name) = self.named.get(&id) {
             return (*name).to_owned();
         }
-        if let Home::Arena(arena, offset) = tape.values[id].home {
+        if let Home::Arena(arena, offset) = tape.home(tensor) {
             return match arena {
-                Arena::Parameters => parameter(tape, id, offset),
+                Arena::Parameters => parameter(tape, tensor, offset),
                 Arena::Gradients => match self.gradients.get(&id) {
-                    Some(&of) => format!("gradient of {}", self.of(tape, of)),
+                    Some(&of) => format!("gradient of {}", self.of(tape, tape.whole(of))),
                     None => "all gradients together".into(),
                 },
                 Arena::Moment1 => "all first moments together".into(),
@@ -104,14 +102,14 @@ impl<'a> Labels<'a> {
             };
         }
         if let Some(&of) = self.gradients.get(&id) {
-            return format!("gradient of {}", self.of(tape, of));
+            return format!("gradient of {}", self.of(tape, tape.whole(of)));
         }
-        if tape.values[id].home == Home::Input {
-            let reader = self.first_read.get(&id).map_or("nobody", |&time| tape.launches[time].op);
+        if tape.home(tensor) == Home::Input {
+            let reader = self.first_read.get(&id).map_or("nobody", |&time| tape.launches()[time].op);
             return format!("what the host writes for {reader}");
         }
         let Some(&time) = self.first_write.get(&id) else { return "nothing writes it".into() };
-        let launch = &tape.launches[time];
+        let launch = &tape.launches()[time];
         // Scratch of a backward pass belongs to the layer whose gradient comes in.
         let roots = launch.operands().iter().map(|&(tensor, _)| tape.root(tensor));
         let of = roots.filter_map(|root| self.gradients.get(&root)).next();
@@ -127,8 +125,8 @@ impl<'a> Labels<'a> {
     }
 }
 
-fn parameter(tape: &Tape, id: usize, offset: usize) -> String {
+fn parameter(tape: &Tape, tensor: Tensor, offset: usize) -> String {
     let mut parameters = tape.spec().parameters.iter();
-    let found = parameters.find(|(place, spec)| *place == offset && spec.shape == tape.values[id].shape);
+    let found = parameters.find(|(place, spec)| *place == offset && spec.shape == tensor.shape);
     found.map_or_else(|| "all parameters together".into(), |(_, spec)| spec.name.clone())
 }
