@@ -10,6 +10,7 @@ use crate::data::{Columns, Fit, Labelling, Multi};
 use crate::nets::{Freeze, Head, names};
 use crate::train::config::Open;
 use crate::train::config::bounds;
+use crate::train::search::Free;
 use crate::train::{Augmentation, ClassWeights, Config, Precision, Schedule};
 use crate::weights::{Files, Pictures, timm};
 use crate::{Error, Result};
@@ -233,6 +234,13 @@ impl Settings {
     /// Whether a rate is to be found.
     pub fn wants_rate(&self) -> bool {
         self.lr == Some(Rate::Auto)
+    }
+
+    /// What of the settings that a search varies was not said.
+    pub fn free(&self) -> Free {
+        let Self { lr, weight_decay, dropout, augment, .. } = self;
+        let (lr, weight_decay) = (lr.is_none(), weight_decay.is_none());
+        Free { lr, weight_decay, dropout: dropout.is_none(), augment: augment.is_none() }
     }
 
     /// Whether anything is said of how weights to start from are trained further.

@@ -183,6 +183,9 @@ pub struct Origin {
     /// The ranks that train it, where there are several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ranks: Option<usize>,
+    /// The settings that a search tried, on covers cut from the training covers, before it took these.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tried: Option<usize>,
     /// The file that the first weights came from; going on with the run does not need it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weights: Option<WeightsFile>,

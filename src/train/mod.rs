@@ -11,6 +11,7 @@ pub mod pretrained;
 pub mod resume;
 pub mod run;
 pub mod schedule;
+pub mod search;
 pub mod seeds;
 pub mod several;
 pub mod start;
