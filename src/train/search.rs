@@ -22,8 +22,8 @@ use crate::{Error, Result};
 /// One candidate of so many goes on to the next round.
 const KEPT: usize = 3;
 
-/// Minutes that a run has at least.
-const LEAST: f64 = 0.1;
+/// Seconds that a run has at least.
+const LEAST: f64 = 6.0;
 
 /// Which settings nobody said, so that they are varied. What is open of [`Config::open`] is varied, too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -209,12 +209,11 @@ impl Search {
         out: &Path,
     ) -> Result<Self> {
         let rounds = rounds(count);
-        let least = LEAST * ((rounds.len() + 1) * count) as f64;
+        let least = ((rounds.len() + 1) * count) as f64 * LEAST / 60.0;
         if let Some(minutes) = config.minutes.filter(|minutes| *minutes < least) {
             return Err(Error::input(format!(
-                "--minutes {minutes}: {count} candidates would have less than {:.0} seconds each at first; say --minutes {least:.1} or \
-                 more, or fewer --candidates",
-                60.0 * LEAST
+                "--minutes {minutes}: {count} candidates would have less than {LEAST:.0} seconds each at first; say --minutes {least:.1} or \
+                 more, or fewer --candidates"
             )));
         }
         if config.fold.is_some() {
@@ -244,7 +243,7 @@ impl Search {
         untested(&folder.data(), &Self::covers(out), base.seed)?;
         let of = |(number, config): (usize, Config)| {
             let told =
-                Config { minutes: config.minutes.map(|_| LEAST), epochs: Config::default().epochs, ..config.clone() };
+                Config { minutes: config.minutes.map(|_| 1.0), epochs: Config::default().epochs, ..config.clone() };
             let length = |option: &str| option == "--minutes" || option == "--epochs";
             let mut options = told.options().unwrap_or_default();
             while let Some(place) = options.iter().position(|option| length(option)) {
