@@ -21,7 +21,7 @@ pub mod trainer;
 pub mod tuning;
 
 pub use choice::Chosen;
-pub use config::{Augmentation, ClassWeights, Config, Precision};
+pub use config::{Augmentation, ClassWeights, Config, Decay, Optimizer, Precision};
 pub use log::{EpochReport, StepReport};
 pub use needs::Needs;
 pub use pretrained::Pretrained;
