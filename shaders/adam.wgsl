@@ -16,10 +16,14 @@ struct Params {
     max_norm: f32,
     norm_offset: u32,
     norm_stride: u32,
+    // 64 parameters are a block.
+    first_block: u32,
 }
 
 override DECOUPLED: bool = false;
 override CLIP: bool = false;
+// Blocks whose bit is set in `undecayed` have no weight decay.
+override SPARES: bool = false;
 // The loss was multiplied by a factor, so the gradients are; the norm is not.
 override SCALED: bool = false;
 
@@ -30,6 +34,7 @@ override SCALED: bool = false;
 @group(0) @binding(4) var<storage, read_write> parameters: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> moment1: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read_write> moment2: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read> undecayed: array<u32>;
 
 @compute @workgroup_size(64)
 fn main(
@@ -66,10 +71,17 @@ fn main(
         if CLIP {
             g *= clip;
         }
-        if DECOUPLED {
-            p *= kept;
-        } else {
-            g += step.weight_decay * p;
+        var spared = false;
+        if SPARES {
+            let block = params.first_block + item / 16u;
+            spared = ((undecayed[block / 32u] >> (block % 32u)) & 1u) == 1u;
+        }
+        if !spared {
+            if DECOUPLED {
+                p *= kept;
+            } else {
+                g += step.weight_decay * p;
+            }
         }
         let m = params.beta1 * moment1[item] + params.rest1 * g;
         let v = params.beta2 * moment2[item] + params.rest2 * (g * g);

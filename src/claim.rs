@@ -1,10 +1,10 @@
-//! Folders that commands write into: are they Gatefold's, and is another process at work there?
+//! Where commands write: can it be written there, is a folder Gatefold's, and is another process at work there?
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use gatefold_engine::file::{Temporary, cannot_write, make_folder, sync_folder_of};
+use gatefold_engine::file::{Temporary, cannot_write, sync_folder_of};
 use tempfile::TempDir;
 
 use crate::{Error, Result};
@@ -161,6 +161,14 @@ impl WorkFolder {
     }
 }
 
+/// Makes a folder and those above it, if need be.
+///
+/// # Errors
+/// As [`cannot_write`] says.
+pub fn make_folder(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).map_err(|e| cannot_write(folder, &e))
+}
+
 fn names(folder: &Path) -> io::Result<Vec<String>> {
     fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
 }
@@ -168,6 +176,22 @@ fn names(folder: &Path) -> io::Result<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_place_where_nothing_can_be_written_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a.txt");
+        fs::write(&file, b"").unwrap();
+        let said = |done: Result<()>| done.map_err(|e| (e.exit_code(), e.to_string())).unwrap_err();
+        for (done, text) in [
+            (make_folder(&file), "a.txt: is a file: name a folder"),
+            (make_folder(&file.join("b")), "b: lies in a file: name a folder"),
+        ] {
+            let (code, got) = said(done);
+            assert!(code == 2 && got.ends_with(text), "{got}");
+        }
+        make_folder(&dir.path().join("d/e")).unwrap();
+    }
 
     #[test]
     fn a_folder_is_taken_if_it_is_new_empty_or_ours() {

@@ -1,7 +1,7 @@
 //! Adam and AdamW over whole arenas.
 
 use gatefold_engine::Result;
-use gatefold_engine::ops::adam::{Adam, Preparation, Segment, adam};
+use gatefold_engine::ops::adam::{Adam, Preparation, Segment, adam, vectors};
 use gatefold_engine::ops::grad_norm::grad_norm;
 use gatefold_engine::params::{Arena, Init, Layout, ParameterSpec, ParameterStore, StepWords};
 use gatefold_engine::tape::Tape;
@@ -15,19 +15,27 @@ pub fn parameter(tape: &mut Tape, len: usize) -> Tensor {
     tape.parameter(ParameterSpec { name, shape: Shape::vector(len), layout: Layout::Vector, init: Init::Constant(0.0) })
 }
 
+/// A learned matrix of one column.
+pub fn matrix(tape: &mut Tape, len: usize) -> Tensor {
+    let name = format!("p{}", tape.spec().parameters.len());
+    let (shape, layout) = (Shape::new(1, 1, len, 1), Layout::Dense);
+    tape.parameter(ParameterSpec { name, shape, layout, init: Init::Constant(0.0) })
+}
+
 /// Parameters, first and second moments.
 #[derive(Clone)]
 struct State([Vec<f64>; 3]);
 
 impl State {
-    /// One step; parameter `i` has `scale(i)` of the rate.
-    fn step(&mut self, gradients: &[f64], options: Adam, scale: impl Fn(usize) -> f64, step: StepWords) {
+    /// One step; `scales(i)` are those of parameter `i`'s rate and decay.
+    fn step(&mut self, gradients: &[f64], options: Adam, scales: impl Fn(usize) -> [f64; 2], step: StepWords) {
         let [beta1, beta2, eps] = [options.beta1, options.beta2, options.eps].map(f64::from);
         let [lr, decay] = [step.learning_rate, step.weight_decay].map(f64::from);
         let [correction1, correction2] = [step.bias_correction1, step.bias_correction2].map(f64::from);
         let [parameters, first, second] = &mut self.0;
         for (i, (((p, m), v), g)) in parameters.iter_mut().zip(first).zip(second).zip(gradients).enumerate() {
-            let (mut g, lr) = (*g, lr * scale(i));
+            let [scale, decays] = scales(i);
+            let (mut g, lr, decay) = (*g, lr * scale, decay * decays);
             if options.decoupled {
                 *p *= 1.0 - lr * decay;
             } else {
@@ -61,13 +69,15 @@ struct Setup {
     max_norm: Option<f32>,
     /// Gradients come multiplied by [`LOSS_SCALE`], and the last step's have no finite norm.
     scaled: bool,
+    /// Every second trained parameter, the first one too, is a matrix, and only those decay.
+    spares: bool,
 }
 
 const LOSS_SCALE: f32 = 1024.0;
 
 impl Setup {
     fn new(lens: &'static [usize], options: Adam) -> Self {
-        Self { frozen: &[], lens, options, slow: None, max_norm: None, scaled: false }
+        Self { frozen: &[], lens, options, slow: None, max_norm: None, scaled: false, spares: false }
     }
 
     fn words(lens: &[usize]) -> usize {
@@ -79,14 +89,24 @@ impl Setup {
         self.slow.map_or((0, 1.0), |(count, scale)| (Self::words(&self.lens[..count]), scale))
     }
 
+    /// Whether a trained word decays.
+    fn decays(&self, word: usize) -> bool {
+        let ends = (1..=self.lens.len()).map(|count| Self::words(&self.lens[..count]));
+        !self.spares || ends.take_while(|end| *end <= word).count().is_multiple_of(2)
+    }
+
     fn record(&self, tape: &mut Tape) {
         tape.freeze();
         for &len in self.frozen {
             parameter(tape, len);
         }
         tape.thaw();
-        for &len in self.lens {
-            parameter(tape, len);
+        for (number, &len) in self.lens.iter().enumerate() {
+            if self.spares && number.is_multiple_of(2) {
+                matrix(tape, len)
+            } else {
+                parameter(tape, len)
+            };
         }
         let all = Segment::all(tape);
         let (slow, scale) = self.slow_words();
@@ -97,7 +117,8 @@ impl Setup {
         let segments: Vec<_> = segments.into_iter().filter(|segment| segment.words > 0).collect();
         let (max_norm, scaled) = (self.max_norm, self.scaled);
         let norm = (scaled || max_norm.is_some()).then(|| grad_norm(tape, all.words, scaled));
-        adam(tape, &segments, self.options, Preparation { norm, max_norm, scaled });
+        let undecayed = self.spares.then(|| vectors(tape));
+        adam(tape, &segments, self.options, Preparation { norm, max_norm, scaled, undecayed });
     }
 }
 
@@ -162,7 +183,9 @@ fn row(name: &str, setup: Setup, decay: f32) -> Row {
                 let factor = (f64::from(max_norm) / (norm + 1e-6)).min(1.0);
                 gradients.iter_mut().for_each(|g| *g *= factor);
             }
-            state.step(&gradients, options, |i| if i < slow { f64::from(scale) } else { 1.0 }, *step);
+            let scales =
+                |i: usize| [if i < slow { f64::from(scale) } else { 1.0 }, if setup.decays(i) { 1.0 } else { 0.0 }];
+            state.step(&gradients, options, scales, *step);
         }
         let moved = |p: &[f64]| p.iter().zip(start).map(|(p, &s)| p - f64::from(s)).collect::<Vec<_>>();
         let way: Vec<f32> = moved(&wide(&out[0])).iter().map(|&d| d as f32).collect();
@@ -226,6 +249,9 @@ pub fn rows() -> Vec<Row> {
         row("scaled, clipped", Setup { scaled: true, max_norm: Some(1.0), ..many }, 0.1),
         row("two rates", Setup { slow, ..many }, 0.1),
         row("frozen, two rates, clipped", Setup { frozen: &[70, 3], slow, max_norm: Some(1.0), ..many }, 0.1),
+        row("vectors without decay", Setup { spares: true, ..many }, 0.1),
+        row("vectors without decay, L2", Setup { spares: true, ..Setup::new(MANY, plain) }, 0.1),
+        row("vectors without decay, frozen, two rates", Setup { spares: true, frozen: &[70, 3], slow, ..many }, 0.1),
         pytorch("PyTorch's Adam", false, [0.3957903905, -0.8938464368, 1.881879438, 0.07552704371]),
         pytorch("PyTorch's AdamW", true, [0.4169139971, -0.9069887433, 1.887138243, -0.07234044538]),
         bench.bench(),

@@ -46,6 +46,7 @@ ops! {
     loss,
     max_pool,
     relu,
+    sgd,
     sigmoid_cross_entropy,
     softmax_cross_entropy,
 }

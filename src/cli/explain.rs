@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use gatefold_engine::file::{make_folder, write_atomically};
+use gatefold_engine::file::write_atomically;
 use serde::Serialize;
 
 use super::GpuArguments;
@@ -11,6 +11,7 @@ use super::console::{self, percent};
 use super::help::{Choice, DATA, NETWORK, OUTPUT, choice, whole};
 use super::predict::load;
 use super::weights::WeightsArguments;
+use crate::claim::make_folder;
 use crate::claim::{self, Claim};
 use crate::data::{Dataset, Split, source};
 use crate::explain::faithfulness::{self, Faithfulness};

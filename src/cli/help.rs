@@ -131,7 +131,7 @@ pub fn command() -> Command {
         }
         _ => arg,
     };
-    let takes_settings = |sub: &Command| matches!(sub.get_name(), "train" | "labels" | "lr");
+    let takes_settings = |sub: &Command| matches!(sub.get_name(), "train" | "labels" | "lr" | "search");
     let with_defaults = |sub: Command| if takes_settings(&sub) { sub.mut_args(&with_default) } else { sub };
     let with_numbers = |arg: Arg| {
         let negative = is_number(&arg) || LIKE_NUMBERS.contains(&arg.get_id().as_str());

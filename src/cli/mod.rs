@@ -21,6 +21,7 @@ mod needs;
 mod predict;
 mod report;
 mod sample;
+mod search;
 mod serve;
 mod settings;
 mod shell;
@@ -55,6 +56,7 @@ enum Command {
     Genres(genres::Arguments),
     Train(Box<train::Arguments>),
     Lr(Box<lr::Arguments>),
+    Search(Box<search::Arguments>),
     Eval(eval::Arguments),
     Predict(predict::Arguments),
     Similar(similar::Arguments),
@@ -181,6 +183,7 @@ pub fn main() -> ExitCode {
         Command::Weights(arguments) => hub::run(&arguments),
         Command::Train(arguments) => located(arguments, &ranks).and_then(|arguments| train::run(&arguments, &ranks)),
         Command::Lr(mut arguments) => arguments.start.locate().and_then(|()| lr::run(&arguments)),
+        Command::Search(mut arguments) => arguments.start.locate().and_then(|()| search::run(&arguments)),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Predict(arguments) => predict::run(&arguments),
         Command::Similar(arguments) => similar::run(&arguments),

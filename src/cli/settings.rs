@@ -10,7 +10,8 @@ use crate::data::{Columns, Fit, Labelling, Multi};
 use crate::nets::{Freeze, Head, names};
 use crate::train::config::Open;
 use crate::train::config::bounds;
-use crate::train::{Augmentation, ClassWeights, Config, Precision, Schedule};
+use crate::train::search::Free;
+use crate::train::{Augmentation, ClassWeights, Config, Decay, Optimizer, Precision, Schedule};
 use crate::weights::{Files, Pictures, timm};
 use crate::{Error, Result};
 
@@ -65,12 +66,21 @@ pub struct Settings {
     /// Let batch-norms take the statistics of all processes' batches, as if they were one batch; without it of each by itself
     #[arg(long, help_heading = OPTIMISER)]
     sync_batch_norm: bool,
-    /// Learning rate of Adam, the peak of a schedule; `auto` tries rates first, for less than a minute, as `gatefold lr` does
+    /// What makes a step of the gradients
+    #[arg(long, visible_alias = "optimiser", value_parser = choice::<Optimizer>(), help_heading = OPTIMISER)]
+    optimizer: Option<Optimizer>,
+    /// Of sgd: how much of each step is in the next one
+    #[arg(long, value_name = "SHARE", help_heading = OPTIMISER)]
+    momentum: Option<f32>,
+    /// Learning rate, of sgd 0.05 unless said, the peak of a schedule; `auto` tries rates first, for less than a minute, as `gatefold lr` does
     #[arg(long, value_name = "RATE|auto", value_parser = rate, help_heading = OPTIMISER)]
     lr: Option<Rate>,
-    /// Decoupled weight decay
+    /// Weight decay: decoupled, of sgd a part of the gradient and 0.0005 unless said
     #[arg(long, value_name = "DECAY", help_heading = OPTIMISER)]
     weight_decay: Option<f32>,
+    /// What weight decay is for
+    #[arg(long, value_parser = choice::<Decay>(), help_heading = OPTIMISER)]
+    decay: Option<Decay>,
     /// Scale the gradient down where its norm is larger than this [default: never]
     #[arg(long, value_name = "NORM", help_heading = OPTIMISER)]
     clip: Option<f32>,
@@ -152,6 +162,22 @@ impl Choice for Precision {
     ];
 }
 
+impl Choice for Optimizer {
+    const WHAT: &'static str = "optimizer";
+    const VALUES: &'static [(&'static str, &'static str, Self)] = &[
+        ("adam", "Adam with decoupled weight decay (AdamW)", Self::Adam),
+        ("sgd", "Gradient descent with Nesterov's momentum", Self::Sgd),
+    ];
+}
+
+impl Choice for Decay {
+    const WHAT: &'static str = "kind";
+    const VALUES: &'static [(&'static str, &'static str, Self)] = &[
+        ("all", "All parameters", Self::All),
+        ("weights", "Not biases, nor what batch-norms scale and shift by", Self::Weights),
+    ];
+}
+
 impl Choice for ClassWeights {
     const WHAT: &'static str = "rule";
     const VALUES: &'static [(&'static str, &'static str, Self)] = &[
@@ -201,6 +227,10 @@ impl Settings {
     pub fn config(&self) -> Result<Config> {
         let mut config = self.recipe.as_deref().map_or_else(|| Ok(Config::default()), Config::recipe)?;
         config.run = None;
+        if let Some(optimizer) = self.optimizer.filter(|optimizer| *optimizer != config.optimizer) {
+            // Those of the other one suit it badly; what is said comes after.
+            (config.lr, config.weight_decay) = (optimizer.usual_rate(), optimizer.usual_decay());
+        }
         if config.schedule_from > 0 {
             return Err(Error::input(
                 "--recipe: its schedule_from is of a run that was resumed and restarted its schedule; remove that line for a new run",
@@ -238,11 +268,19 @@ impl Settings {
         self.lr == Some(Rate::Auto)
     }
 
+    /// What of the settings that a search varies was not said.
+    pub fn free(&self) -> Free {
+        let Self { lr, weight_decay, dropout, augment, .. } = self;
+        let (lr, weight_decay) = (lr.is_none(), weight_decay.is_none());
+        Free { lr, weight_decay, dropout: dropout.is_none(), augment: augment.is_none() }
+    }
+
     /// Whether anything is said of how weights to start from are trained further.
     fn says_tuning(&self) -> bool {
         let numbers = [self.trunk_lr, self.weight_decay, self.label_smoothing, self.dropout];
         numbers.iter().any(Option::is_some)
             || self.says_rate()
+            || self.optimizer.is_some()
             || self.head.is_some()
             || self.freeze.is_some()
             || self.freeze_statistics
@@ -289,6 +327,9 @@ impl Settings {
         set(&mut config.accumulate, &self.accumulate);
         set(&mut config.precision, &self.precision);
         set(&mut config.epochs, &self.epochs);
+        set(&mut config.optimizer, &self.optimizer);
+        set(&mut config.decay, &self.decay);
+        set(&mut config.momentum, &self.momentum);
         if let Some(Rate::Of(lr)) = self.lr {
             config.lr = lr;
         }

@@ -10,6 +10,7 @@ pub mod source;
 
 pub use import::intake::{Intake, prepare};
 pub use import::prepare::{PrepareOptions, Prepared};
+pub use import::untested::untested;
 pub use import::{ImportOptions, Imported, import};
 pub use picture::{BadPicture, Fit, Harmonise, Picture, Pipeline};
 pub use set::batch::Epoch;

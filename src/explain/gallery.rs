@@ -5,12 +5,13 @@ use std::collections::HashSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use gatefold_engine::file::{make_folder, write_atomically};
+use gatefold_engine::file::write_atomically;
 use image::{ImageFormat, RgbImage};
 use serde::Serialize;
 
 use super::render::{SheetRow, contact_sheet};
 use super::{CANNOT_SHOW, Explainer, Method, Question};
+use crate::claim::make_folder;
 use crate::data::picture::fit::{Region, centred, hundredths};
 use crate::data::picture::{Picture, load_rgb};
 use crate::hint::did_you_mean;

@@ -84,6 +84,10 @@ fn data(run: &Run) -> Markup {
             (network(&config.net)) " looks at covers of " (config.size) " × " (config.size) " pixels and says which of " (manifest.classes.len())
             " classes they are of. It learnt from " (total(Split::Train)) " covers, " (total(Split::Val)) " chose the best epoch, and "
             (total(Split::Test)) " were kept for the score. " (groups)
+            @if let Some(tried) = run.origin.tried {
+                " The settings are the best of " (tried) " that a search tried on covers cut from the training covers; the test set was looked "
+                "at once."
+            }
         }
         (page::facts(&[
             ("Data", source),

@@ -88,7 +88,7 @@ const SHOWN_TUNED: u64 = 30_000;
 const MOST: u64 = 120;
 
 /// Of fewer covers than this batches are halved, so that there are more steps.
-const FEW: f64 = 640.0;
+pub(super) const FEW: f64 = 640.0;
 
 /// Steps that are timed, after one that is not.
 const TIMED: u32 = 3;
@@ -103,7 +103,7 @@ const BESIDE: f64 = 0.1;
 const FORWARD: f64 = 1.0 / 3.0;
 
 /// What is compared, the best first.
-fn candidates(config: &Config, open: Open, weights: bool) -> Vec<(String, usize)> {
+pub(super) fn candidates(config: &Config, open: Open, weights: bool) -> Vec<(String, usize)> {
     let mut all: Vec<(String, usize)> = match (open.net, open.size) {
         (true, true) => CANDIDATES.iter().map(|&(net, size)| (net.to_owned(), size)).collect(),
         (true, false) => CANDIDATES.iter().map(|&(net, _)| (net.to_owned(), config.size)).collect(),

@@ -4,6 +4,7 @@ mod augmentation;
 pub mod bounds;
 pub(super) mod check;
 mod open;
+mod optimizer;
 mod options;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use augmentation::Augmentation;
 pub use open::Open;
+pub use optimizer::{Decay, MOMENTUM, Optimizer};
 pub use options::shown;
 
 use crate::data::{Columns, Fit, Fold, Labelling, PrepareOptions};
@@ -54,7 +56,10 @@ pub struct Config {
     /// Of so many last epochs the mean of the weights is scored and kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub average: Option<u64>,
-    /// Learning rate of Adam; the peak of a schedule.
+    pub optimizer: Optimizer,
+    /// Of [`Optimizer::Sgd`]: what its velocity is multiplied by in each step.
+    pub momentum: f32,
+    /// Learning rate; the peak of a schedule.
     pub lr: f32,
     pub schedule: Schedule,
     /// Steps over which the rate rises to where the schedule begins.
@@ -81,8 +86,9 @@ pub struct Config {
     pub views: Option<u64>,
     /// Batch-norms keep to their running statistics. Those of frozen layers always do.
     pub freeze_statistics: bool,
-    /// Decoupled, as AdamW has it.
+    /// Decoupled, as AdamW has it; of [`Optimizer::Sgd`] a part of the gradient.
     pub weight_decay: f32,
+    pub decay: Decay,
     pub label_smoothing: f32,
     pub class_weights: ClassWeights,
     /// Show each class equally often.
@@ -185,6 +191,9 @@ pub struct Origin {
     /// The ranks that train it, where there are several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ranks: Option<usize>,
+    /// The settings that a search tried, on covers cut from the training covers, before it took these.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tried: Option<usize>,
     /// The file that the first weights came from; going on with the run does not need it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weights: Option<WeightsFile>,
@@ -241,7 +250,9 @@ impl Default for Config {
             minutes: None,
             patience: None,
             average: None,
-            lr: 0.002,
+            optimizer: Optimizer::Adam,
+            momentum: MOMENTUM,
+            lr: Optimizer::Adam.usual_rate(),
             schedule: Schedule::OneCycle,
             warmup: 0,
             schedule_from: 0,
@@ -252,7 +263,8 @@ impl Default for Config {
             freeze: None,
             views: None,
             freeze_statistics: false,
-            weight_decay: 0.01,
+            weight_decay: Optimizer::Adam.usual_decay(),
+            decay: Decay::All,
             label_smoothing: 0.1,
             class_weights: ClassWeights::None,
             balance: false,

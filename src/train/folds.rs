@@ -74,7 +74,7 @@ impl Score {
 
 /// The settings for covers that were prepared with these: what said how to prepare them is left out, but for what keeps them
 /// together.
-fn of_prepared(config: &Config) -> Config {
+pub(super) fn of_prepared(config: &Config) -> Config {
     let columns = Columns { group: config.columns.group.clone(), ..Columns::default() };
     Config { split: None, columns, labelling: Labelling::default(), run: None, ..config.clone() }
 }

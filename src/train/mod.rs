@@ -11,6 +11,7 @@ pub mod pretrained;
 pub mod resume;
 pub mod run;
 pub mod schedule;
+pub mod search;
 pub mod seeds;
 pub mod several;
 pub mod start;
@@ -20,7 +21,7 @@ pub mod trainer;
 pub mod tuning;
 
 pub use choice::Chosen;
-pub use config::{Augmentation, ClassWeights, Config, Precision};
+pub use config::{Augmentation, ClassWeights, Config, Decay, Optimizer, Precision};
 pub use log::{EpochReport, StepReport};
 pub use needs::Needs;
 pub use pretrained::Pretrained;

@@ -104,6 +104,11 @@ impl RunFolder {
         self.root.join("folds.json")
     }
 
+    /// What a search came to, in the folder of its runs.
+    pub fn search(&self) -> PathBuf {
+        self.root.join("search.json")
+    }
+
     /// What the networks of several folds answered, each for the covers that it had not seen: for all covers.
     pub fn out_of_fold(&self) -> PathBuf {
         self.root.join("out-of-fold.csv")
@@ -207,6 +212,7 @@ impl RunFolder {
         Config::read(&self.config()).is_ok_and(|config| config.run.is_some())
             || self.seeds().is_file()
             || self.folds().is_file()
+            || self.search().is_file()
             || (only_data() && is_ours(&self.data()))
     }
 

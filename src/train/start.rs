@@ -343,6 +343,7 @@ fn write_config(
         driver: Some(gpu.adapter().driver.clone()),
         peak_bytes: Some(needs.peak_bytes),
         ranks: several(config.ranks),
+        tried: config.run.as_ref().and_then(|run| run.tried),
         weights,
     };
     let text = Config { run: Some(origin), said: Pictures::default(), ..config.clone() }.to_toml()?;

@@ -3,10 +3,11 @@
 use std::ops::Range;
 
 use gatefold_engine::gpu::AdapterSummary;
-use gatefold_engine::ops::adam::{Adam, Preparation, Segment, adam};
+use gatefold_engine::ops::adam::{Adam, Preparation, Segment, adam, vectors};
 use gatefold_engine::ops::grad_norm::grad_norm;
 use gatefold_engine::ops::input::{self, Augment, InputOp, Mix};
 use gatefold_engine::ops::loss::Targets;
+use gatefold_engine::ops::sgd::{Sgd, sgd};
 use gatefold_engine::ops::sigmoid_cross_entropy::sigmoid_cross_entropy;
 use gatefold_engine::ops::softmax_cross_entropy::softmax_cross_entropy;
 use gatefold_engine::params::{Arena, arena_pieces};
@@ -14,7 +15,7 @@ use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::{Shape, Tensor};
 
 use crate::nets::{self, NetConfig};
-use crate::train::{Config, Precision};
+use crate::train::{Config, Decay, Optimizer, Precision};
 use crate::{Error, Result};
 
 /// Weight of an auxiliary head's loss: with it the published weights of Inception-v3 were trained.
@@ -203,8 +204,12 @@ impl TrainingStep {
         }
         let words = tape.trained_words();
         let grad_norm = grad_norm(&mut tape, words, mixed);
-        let prepared = Preparation { norm: Some(grad_norm), max_norm: config.clip, scaled: mixed };
-        adam(&mut tape, &segments, Adam { decoupled: true, ..Adam::default() }, prepared);
+        let undecayed = (config.decay == Decay::Weights).then(|| vectors(&mut tape));
+        let prepared = Preparation { norm: Some(grad_norm), max_norm: config.clip, scaled: mixed, undecayed };
+        match config.optimizer {
+            Optimizer::Adam => adam(&mut tape, &segments, Adam { decoupled: true, ..Adam::default() }, prepared),
+            Optimizer::Sgd => sgd(&mut tape, &segments, Sgd { momentum: config.momentum, nesterov: true }, prepared),
+        }
         if accumulates {
             for (offset, len) in arena_pieces(words) {
                 let gradients = tape.arena(Arena::Gradients, offset, len);

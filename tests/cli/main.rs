@@ -24,6 +24,7 @@ mod precision;
 mod predict;
 mod printing;
 mod report;
+mod search;
 mod similar;
 mod together;
 mod training;

@@ -21,6 +21,8 @@ use gatefold_engine::tensor::{Shape, Tensor};
 mod drawn;
 mod fine_tuning;
 mod fuse;
+#[path = "../../src/engine/tests/common/lifetimes.rs"]
+mod lifetimes;
 mod mixed;
 mod planning;
 mod random;

@@ -7,6 +7,8 @@ use gatefold::train::step::TrainingStep;
 use gatefold_engine::plan::Allocation;
 use gatefold_engine::tape::Tape;
 
+use crate::lifetimes::check;
+
 fn training_step(net: &str, size: usize, freeze: Option<Freeze>) -> Tape {
     let config = Config { net: net.into(), size, batch: 3, freeze, ..Config::default() };
     TrainingStep::record(&config, &config.net_config(5), config.batch).unwrap().tape
@@ -17,14 +19,14 @@ fn values_that_live_at_one_time_never_share_a_word_in_any_network() {
     for net in NETS {
         for size in [net.smallest, 150] {
             let tape = training_step(net.name, size, None);
-            Allocation::new(&tape, true).check(&tape).unwrap();
+            check(&Allocation::new(&tape, true), &tape).unwrap();
         }
         let config = Config { net: net.name.into(), size: 150, ..Config::default() };
         let forward = recorded(&config.net_config(5), 150, (config.mean, config.std), 3, Taps::None).unwrap();
-        Allocation::new(&forward.tape, false).check(&forward.tape).unwrap();
+        check(&Allocation::new(&forward.tape, false), &forward.tape).unwrap();
     }
     let frozen = training_step("resnet18", 64, Some(Freeze::Trunk));
-    Allocation::new(&frozen, true).check(&frozen).unwrap();
+    check(&Allocation::new(&frozen, true), &frozen).unwrap();
 }
 
 #[test]
@@ -32,13 +34,13 @@ fn storage_is_reused_and_slots_are_hardly_more_than_what_lives_at_the_busiest_la
     for net in NETS {
         let tape = training_step(net.name, 224, None);
         let layout = Allocation::new(&tape, true);
-        let (slots, lives) = (layout.memory().slots, layout.check(&tape).unwrap());
+        let (slots, lives) = (layout.memory().slots, check(&layout, &tape).unwrap());
         let busiest = lives.busiest;
         assert!(slots >= busiest && 4 * slots <= 5 * busiest, "{}: {slots} bytes, {busiest} live at once", net.name);
     }
     let tape = training_step("prognet", 150, None);
     let layout = Allocation::new(&tape, true);
-    let (slots, total) = (layout.memory().slots, layout.check(&tape).unwrap().total);
+    let (slots, total) = (layout.memory().slots, check(&layout, &tape).unwrap().total);
     assert!(slots < total * 3 / 4, "{slots} of {total} bytes");
 }
 

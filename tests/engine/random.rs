@@ -21,7 +21,8 @@ fn values_that_live_at_one_time_never_share_a_word_on_any_tape() {
     for seed in 0..1500 {
         let mut tape = drawn(&bytes(seed)).tape;
         let check = |tape: &Tape, how: &str| {
-            Allocation::new(tape, true).check(tape).unwrap_or_else(|e| panic!("seed {seed}, {how}: {e}"));
+            crate::lifetimes::check(&Allocation::new(tape, true), tape)
+                .unwrap_or_else(|e| panic!("seed {seed}, {how}: {e}"));
         };
         check(&tape, "as recorded");
         tape.fuse();

@@ -192,7 +192,7 @@ mod tests {
     use crate::data::{Fit, Multi};
     use crate::nets::{Freeze, Head};
     use crate::train::config::Open;
-    use crate::train::{ClassWeights, Precision, Schedule};
+    use crate::train::{ClassWeights, Decay, Optimizer, Precision, Schedule};
     use crate::weights::Pictures;
 
     #[derive(Parser)]
@@ -218,7 +218,10 @@ mod tests {
         (changed.precision, changed.seed, changed.freeze_statistics) = (Precision::Mixed, 7, true);
         (changed.views, changed.minutes, changed.average) = (Some(3), Some(2.5), Some(4));
         changed.sync_batch_norm = true;
-        for config in [Config::default(), changed] {
+        (changed.optimizer, changed.momentum, changed.decay) = (Optimizer::Sgd, 0.8, Decay::Weights);
+        // Of which one is the usual rate of the other optimiser, and the other its own.
+        let other = Config { optimizer: Optimizer::Sgd, lr: 0.002, weight_decay: 0.0005, ..Config::default() };
+        for config in [Config::default(), changed, other] {
             let options = config.options().unwrap();
             let words = ["train", "covers", "--out", "run"].map(str::to_owned).into_iter().chain(options.clone());
             let made = Line::try_parse_from(words).unwrap().arguments.config().unwrap();

@@ -10,6 +10,7 @@ pub mod prepare;
 mod preview;
 pub mod space;
 pub(crate) mod stage;
+pub mod untested;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -176,14 +176,6 @@ pub fn check_target(path: &Path) -> Result<()> {
     }
 }
 
-/// Makes a folder and those above it, if need be.
-///
-/// # Errors
-/// As [`cannot_write`] says.
-pub fn make_folder(folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder).map_err(|e| cannot_write(folder, &e))
-}
-
 fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -264,16 +256,11 @@ mod tests {
         let file = dir.path().join("a.txt");
         fs::write(&file, b"").unwrap();
         let said = |done: Result<()>| done.map_err(|e| (e.exit_code(), e.to_string())).unwrap_err();
-        let (code, text) = said(make_folder(&file));
-        assert!(code == 2 && text.ends_with("a.txt: is a file: name a folder"), "{text}");
-        let (code, text) = said(make_folder(&file.join("b")));
-        assert!(code == 2 && text.ends_with("b: lies in a file: name a folder"), "{text}");
         let (code, text) = said(write_atomically(&file.join("b"), |_| Ok(())));
         assert!(code == 2 && text.ends_with("b: lies in a file: name a folder"), "{text}");
         fs::create_dir(dir.path().join("c")).unwrap();
         let (code, text) = said(write_atomically(&dir.path().join("c"), |_| Ok(())));
         assert!(code == 2 && text.ends_with("c: is a folder: name a file"), "{text}");
-        make_folder(&dir.path().join("d/e")).unwrap();
         for (kind, code) in [
             (io::ErrorKind::PermissionDenied, 2),
             (io::ErrorKind::ReadOnlyFilesystem, 2),

@@ -41,6 +41,10 @@
 //!
 //! `examples/cnn.rs` defines a small convolutional network of its own and trains it on pictures that it draws.
 
+// The tests within the crate share a file with those outside.
+#[cfg(test)]
+extern crate self as gatefold_engine;
+
 pub mod error;
 pub mod file;
 pub mod gpu;

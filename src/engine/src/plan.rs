@@ -15,7 +15,6 @@ use crate::tensor::Tensor;
 use crate::{Error, Result};
 
 mod allocation;
-mod check;
 mod choice;
 mod marks;
 mod pace;
@@ -27,7 +26,6 @@ mod trial;
 pub mod tune;
 
 pub use allocation::{Allocation, mib};
-pub use check::Lifetimes;
 pub use choice::{Choice, Choices, admissible, choose};
 use marks::Marks;
 use pace::Pace;

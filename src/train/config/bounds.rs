@@ -14,6 +14,8 @@ pub const ACCUMULATE: RangeInclusive<u64> = 1..=1 << 16;
 pub const EPOCHS: RangeInclusive<u64> = 1..=1_000_000;
 /// Parts that covers are cut into, one run each.
 pub const FOLDS: RangeInclusive<u64> = 2..=100;
+/// Settings that a search tries: with fewer than two there is nothing to choose.
+pub const CANDIDATES: RangeInclusive<u64> = 2..=1000;
 /// Versions of each cover: each takes as much room as the first.
 pub const VIEWS: RangeInclusive<u64> = 1..=1000;
 /// Optimiser steps of a warm-up.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
-use super::{Augmentation, ClassWeights, Config, bounds};
+use super::{Augmentation, ClassWeights, Config, MOMENTUM, Optimizer, bounds};
 use crate::train::Schedule;
 use crate::{Error, Result, nets};
 
@@ -68,6 +68,13 @@ impl Config {
             if views > 1 && self.augment == Augmentation::default() {
                 return wrong("--augment none changes no cover, so all views are the same; leave it out");
             }
+        }
+        if !(0.0..1.0).contains(&self.momentum) {
+            return bad("momentum", &self.momentum, "from 0 to below 1");
+        }
+        if self.optimizer == Optimizer::Adam && self.momentum != MOMENTUM {
+            let what = "Adam has moments of its own; leave it out, or add --optimizer sgd";
+            return Err(Error::input(format!("--momentum {}: {what}", self.momentum)));
         }
         if let Some(clip) = self.clip.filter(|clip| !(clip.is_finite() && *clip > 0.0)) {
             return bad("clip", &clip, "a finite number above 0");

@@ -11,7 +11,9 @@ impl Config {
     /// The options of `train` that make these settings from the defaults, weights aside; `None` if only a recipe can. What would be
     /// [chosen](crate::train::choice) without an option is always among them.
     pub fn options(&self) -> Option<Vec<String>> {
-        let (mine, default) = (self.table()?, Self::default().table()?);
+        // Another optimiser brings other numbers along.
+        let (lr, weight_decay) = (self.optimizer.usual_rate(), self.optimizer.usual_decay());
+        let (mine, default) = (self.table()?, Self { lr, weight_decay, ..Self::default() }.table()?);
         let mut options = vec![];
         for (name, value) in
             mine.iter().filter(|(name, value)| default.get(*name) != Some(*value) || self.would_be_chosen(name))

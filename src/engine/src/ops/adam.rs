@@ -1,10 +1,10 @@
 //! Adam (Kingma and Ba 2015) and AdamW (Loshchilov and Hutter 2019), as PyTorch defines them.
 
 use crate::gpu::Kernel;
-use crate::params::{Arena, arena_pieces};
+use crate::params::{Arena, Layout, arena_pieces};
 use crate::shader;
 use crate::tape::{Launch, Tape};
-use crate::tensor::Tensor;
+use crate::tensor::{Shape, Tensor};
 
 /// What stays the same over a training.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,6 +60,20 @@ pub struct Preparation {
     /// Gradients are multiplied by [`StepWords::gradient_scale`](crate::params::StepWords), and nothing changes where the norm is no
     /// finite number.
     pub scaled: bool,
+    /// What has no weight decay, as [`vectors`] tells it; without it all have.
+    pub undecayed: Option<Tensor>,
+}
+
+/// Which parameters are vectors: biases, and what batch-norms scale and shift by. A bit for each 64 words of all parameters. Recorded
+/// when the tape has them all.
+pub fn vectors(tape: &mut Tape) -> Tensor {
+    let mut bits = vec![0_u32; tape.spec().parameter_words().div_ceil(64 * 32).max(1)];
+    for (offset, parameter) in tape.spec().parameters.iter().filter(|(_, spec)| spec.layout == Layout::Vector) {
+        for block in offset / 64..(offset + parameter.shape.len()).div_ceil(64) {
+            bits[block / 32] |= 1 << (block % 32);
+        }
+    }
+    tape.constant(Shape::vector(bits.len()), bits)
 }
 
 /// Records one optimiser step over these segments of the parameters, in place:
@@ -67,7 +81,7 @@ pub struct Preparation {
 /// ```text
 /// g *= gradient_scale                     where it is scaled
 /// g *= min(1, max_norm / (norm + 1e-6))   where it is clipped
-/// g += wd p   or, decoupled,   p *= 1 - lr wd
+/// g += wd p   or, decoupled,   p *= 1 - lr wd     but for what is undecayed
 /// m  = beta1 m + (1 - beta1) g
 /// v  = beta2 v + (1 - beta2) g^2
 /// p -= lr / bc1 * m / (sqrt(v) / sqrt(bc2) + eps)
@@ -89,13 +103,15 @@ pub fn adam(tape: &mut Tape, segments: &[Segment], options: Adam, prepared: Prep
             let norm = prepared.norm.unwrap_or(step);
             let launch = Launch::new("adam", "update").read(gradients).read(step).read(norm);
             let launch = launch.write(parameters).write(moment1).write(moment2);
+            let launch = launch.read_indices(prepared.undecayed.unwrap_or(step));
             let rest = |beta: f32| (1.0 - f64::from(beta)) as f32;
             let launch = launch.u32(len / 8).f32(options.beta1).f32(options.beta2);
             let launch = launch.f32(rest(options.beta1)).f32(rest(options.beta2)).f32(options.eps).f32(scale);
-            let launch = launch.f32(prepared.max_norm.unwrap_or(0.0)).view(norm).flops(14 * len);
+            let launch = launch.f32(prepared.max_norm.unwrap_or(0.0)).view(norm);
+            let launch = launch.u32((start + offset) / 64).flops(14 * len);
             let kernel = Kernel::per_item(shader!("adam.wgsl"), len / 8);
             let kernel = kernel.constant("DECOUPLED", options.decoupled).constant("CLIP", prepared.max_norm.is_some());
-            let kernel = kernel.constant("SCALED", prepared.scaled);
+            let kernel = kernel.constant("SCALED", prepared.scaled).constant("SPARES", prepared.undecayed.is_some());
             tape.launch(launch.kernel(kernel));
         }
     }

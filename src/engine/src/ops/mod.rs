@@ -17,6 +17,7 @@ pub mod input;
 pub mod loss;
 pub mod max_pool;
 pub mod relu;
+pub mod sgd;
 pub mod sigmoid_cross_entropy;
 pub mod softmax_cross_entropy;
 pub mod window;

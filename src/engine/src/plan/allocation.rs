@@ -44,6 +44,16 @@ impl Allocation {
         self.memory
     }
 
+    /// Bytes of each slot.
+    pub fn slots(&self) -> &[u64] {
+        &self.slots.sizes
+    }
+
+    /// Each value with reusable storage, by its number, its slot, and its first byte there.
+    pub fn places(&self) -> impl Iterator<Item = (usize, usize, u64)> {
+        self.slots.places.iter().map(|(&root, place)| (root, place.slot, place.offset))
+    }
+
     /// Bytes of slots that this needs beyond those that `other` has left in the pool (see [`BufferPool`](crate::gpu::BufferPool)).
     pub fn slots_beyond(&self, other: &Self) -> u64 {
         let mut free = other.slots.sizes.clone();
