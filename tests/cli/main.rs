@@ -19,6 +19,7 @@ mod hub;
 mod interrupted;
 mod labels;
 mod names;
+mod optimizer;
 mod output;
 mod precision;
 mod predict;
