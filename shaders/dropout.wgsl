@@ -52,11 +52,15 @@ fn main(
         return;
     }
     for (var turn = 0u; turn < #{TURNS}u; turn++) {
-        let number = step.first * (params.sample / #{VECTOR}u) + element::number(place, turn);
+        // Quads of the pictures before, and what is over of them where a picture has no whole number of quads: kernels of both widths
+        // agree even where the product is too large.
+        let over = step.first * (params.sample & 3u);
+        let number = (over & 3u) + element::number(place, turn);
+        let before = step.first * (params.sample >> 2u) + (over >> 2u);
 #if VECTOR == 4
-        let factor = factors(number);
+        let factor = factors(before + number);
 #else
-        let four = factors(number >> 2u);
+        let four = factors(before + (number >> 2u));
         let factor = select(select(four.x, four.y, (number & 1u) == 1u), select(four.z, four.w, (number & 1u) == 1u), (number & 2u) == 2u);
 #endif
         let taken = x[element::index_in(place, turn, params.x_offset, params.x_stride)];

@@ -327,10 +327,20 @@ impl Config {
 
     /// Reads what [`Self::to_toml`] wrote; `source` is where it comes from.
     pub(super) fn parse(text: &str, source: &str) -> Result<Self> {
-        toml::from_str(text).map_err(|e| {
+        let wrong = |e: toml::de::Error| {
             let text = e.to_string();
             Error::input(format!("recipe {source}: {}", text.split_whitespace().collect::<Vec<_>>().join(" ")))
-        })
+        };
+        let mut config: Self = toml::from_str(text).map_err(wrong)?;
+        let said: toml::Table = toml::from_str(text).map_err(wrong)?;
+        // What Adam takes would suit SGD badly.
+        if !said.contains_key("lr") {
+            config.lr = config.optimizer.usual_rate();
+        }
+        if !said.contains_key("weight_decay") {
+            config.weight_decay = config.optimizer.usual_decay();
+        }
+        Ok(config)
     }
 
     /// As TOML.
@@ -402,6 +412,15 @@ mod tests {
         config.augment = "shift=0.25".parse().unwrap();
         let text = config.to_toml().unwrap();
         assert_eq!(Config::parse(&text, "test").unwrap(), config, "{text}");
+    }
+
+    #[test]
+    fn a_recipe_that_leaves_the_rate_open_gets_that_of_its_optimizer() {
+        let rates = |text: &str| Config::parse(text, "test").map(|config| (config.lr, config.weight_decay)).unwrap();
+        let usual = |optimizer: Optimizer| (optimizer.usual_rate(), optimizer.usual_decay());
+        assert_eq!(rates(""), usual(Optimizer::Adam));
+        assert_eq!(rates("optimizer = \"sgd\""), usual(Optimizer::Sgd));
+        assert_eq!(rates("optimizer = \"sgd\"\nlr = 0.002"), (0.002, Optimizer::Sgd.usual_decay()));
     }
 
     #[test]
