@@ -1,5 +1,6 @@
 // One step of gradient descent with momentum, in place, on vectors of four parameters.
 #import gatefold::grid
+#import gatefold::optimizer
 #import gatefold::steps
 
 struct Params {
@@ -40,15 +41,12 @@ fn main(
     if first >= params.half {
         return;
     }
-    if SCALED {
-        // As in adam.wgsl: where the norm is NaN or infinite this step changes nothing.
-        if (bitcast<u32>(norm[params.norm_offset]) & 0x7f800000u) == 0x7f800000u {
-            return;
-        }
+    if SCALED && !optimizer::is_finite(norm[params.norm_offset]) {
+        return;
     }
     var clip = 1.0;
     if CLIP {
-        clip = min(1.0, params.max_norm / (norm[params.norm_offset] + 1e-6));
+        clip = optimizer::clip(norm[params.norm_offset], params.max_norm);
     }
     let rate = step.learning_rate * params.scale;
     for (var turn = 0u; turn < 2u; turn++) {
@@ -63,8 +61,8 @@ fn main(
         }
         var spared = false;
         if SPARES {
-            let block = params.first_block + item / 16u;
-            spared = ((undecayed[block / 32u] >> (block % 32u)) & 1u) == 1u;
+            let block = optimizer::block(params.first_block, item);
+            spared = optimizer::is_spared(undecayed[block / 32u], block);
         }
         if !spared {
             g += step.weight_decay * p;

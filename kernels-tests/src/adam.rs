@@ -1,8 +1,9 @@
 //! Adam and AdamW over whole arenas.
 
 use gatefold_engine::Result;
-use gatefold_engine::ops::adam::{Adam, Preparation, Segment, adam, vectors};
+use gatefold_engine::ops::adam::{Adam, adam};
 use gatefold_engine::ops::grad_norm::grad_norm;
+use gatefold_engine::ops::optimizer::{Preparation, Segment, vectors};
 use gatefold_engine::params::{Arena, Init, Layout, ParameterSpec, ParameterStore, StepWords};
 use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::{Shape, Tensor};
@@ -122,15 +123,22 @@ impl Setup {
     }
 }
 
-/// Runs steps from given parameters and zero moments; returns the three arenas after the last.
-fn run(runner: &Runner, setup: Setup, start: &[f32], steps: &[(StepWords, Vec<f32>)]) -> Result<[Vec<f32>; 3]> {
+/// Runs steps of what `record` records from given parameters and zero moments; returns these arenas, of which the parameters are the
+/// first, after the last.
+pub fn run<const N: usize>(
+    runner: &Runner,
+    record: impl Fn(&mut Tape),
+    arenas: [Arena; N],
+    start: &[f32],
+    steps: &[(StepWords, Vec<f32>)],
+) -> Result<[Vec<f32>; N]> {
     let gpu = runner.gpu();
     let mut tape = Tape::new();
-    setup.record(&mut tape);
+    record(&mut tape);
     let step = tape.step();
     let store = ParameterStore::for_training(gpu, tape.spec(), tape.frozen_words())?;
     store.write(gpu, Arena::Parameters, start)?;
-    for moment in [Arena::Moment1, Arena::Moment2] {
+    for &moment in &arenas[1..] {
         store.write(gpu, moment, &vec![0.0; tape.trained_words()])?;
     }
     let mut plan = runner.plan(&tape, &store)?;
@@ -139,8 +147,11 @@ fn run(runner: &Runner, setup: Setup, start: &[f32], steps: &[(StepWords, Vec<f3
         plan.write(step, &[*words])?;
         plan.run()?;
     }
-    let [p, m, v] = ARENAS.map(|arena| store.read(gpu, arena));
-    Ok([p?, m?, v?])
+    let mut read = arenas.map(|_| vec![]);
+    for (read, arena) in read.iter_mut().zip(arenas) {
+        *read = store.read(gpu, arena)?;
+    }
+    Ok(read)
 }
 
 fn row(name: &str, setup: Setup, decay: f32) -> Row {
@@ -161,7 +172,7 @@ fn row(name: &str, setup: Setup, decay: f32) -> Row {
             steps[STEPS as usize - 1].1[words / 2] = f32::INFINITY;
         }
         let start = array(frozen + words, 1, 1.0);
-        let mut out = run(runner, setup, &start, &steps)?;
+        let mut out = run(runner, |tape| setup.record(tape), ARENAS, &start, &steps)?;
         let touched = out[0][..frozen].iter().zip(&start).filter(|(a, b)| a.to_bits() != b.to_bits()).count();
         let (trained, start) = (out[0].split_off(frozen), &start[frozen..]);
         out[0] = trained;
@@ -211,7 +222,8 @@ fn pytorch(name: &str, decoupled: bool, expected: [f64; 4]) -> Row {
             })
             .collect();
         let start = padded([0.5, -1.0, 2.0, 0.0]);
-        let [parameters, ..] = run(runner, Setup::new(&[4], options), &start, &steps)?;
+        let setup = Setup::new(&[4], options);
+        let [parameters, ..] = run(runner, |tape| setup.record(tape), ARENAS, &start, &steps)?;
         let gap = parameters[4..].iter().filter(|v| **v != 0.0).count();
         Ok(vec![
             Checked::norm("parameters", &parameters[..4], &expected),

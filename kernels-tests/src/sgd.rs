@@ -1,15 +1,14 @@
 //! Gradient descent with momentum over whole arenas.
 
-use gatefold_engine::Result;
-use gatefold_engine::ops::adam::{Preparation, Segment, vectors};
 use gatefold_engine::ops::grad_norm::grad_norm;
+use gatefold_engine::ops::optimizer::{Preparation, Segment, vectors};
 use gatefold_engine::ops::sgd::{Sgd, sgd};
-use gatefold_engine::params::{Arena, ParameterStore, StepWords};
+use gatefold_engine::params::{Arena, StepWords};
 use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::Shape;
 
-use crate::adam::{matrix, parameter};
-use crate::{Array, Checked, Row, Runner};
+use crate::adam::{matrix, parameter, run};
+use crate::{Array, Checked, Row};
 
 /// Which parameters there are and how they are trained.
 #[derive(Clone, Copy)]
@@ -95,24 +94,6 @@ impl Setup {
     }
 }
 
-/// Runs steps from given parameters and no velocity; returns both after the last.
-fn run(runner: &Runner, setup: Setup, start: &[f32], steps: &[(StepWords, Vec<f32>)]) -> Result<[Vec<f32>; 2]> {
-    let gpu = runner.gpu();
-    let mut tape = Tape::new();
-    setup.record(&mut tape);
-    let step = tape.step();
-    let store = ParameterStore::for_training(gpu, tape.spec(), tape.frozen_words())?;
-    store.write(gpu, Arena::Parameters, start)?;
-    store.write(gpu, Arena::Moment1, &vec![0.0; tape.trained_words()])?;
-    let mut plan = runner.plan(&tape, &store)?;
-    for (words, gradients) in steps {
-        store.write(gpu, Arena::Gradients, gradients)?;
-        plan.write(step, &[*words])?;
-        plan.run()?;
-    }
-    Ok([store.read(gpu, Arena::Parameters)?, store.read(gpu, Arena::Moment1)?])
-}
-
 fn row(name: &str, setup: Setup) -> Row {
     Row::custom("sgd", name, move |runner| {
         let [_, words, frozen] = setup.words();
@@ -132,7 +113,8 @@ fn row(name: &str, setup: Setup) -> Row {
             steps[STEPS as usize - 1].1[words / 2] = f32::INFINITY;
         }
         let start = array(frozen + words, 1);
-        let [mut parameters, velocity] = run(runner, setup, &start, &steps)?;
+        let arenas = [Arena::Parameters, Arena::Moment1];
+        let [mut parameters, velocity] = run(runner, |tape| setup.record(tape), arenas, &start, &steps)?;
         let touched = parameters[..frozen].iter().zip(&start).filter(|(a, b)| a.to_bits() != b.to_bits()).count();
         let parameters = parameters.split_off(frozen);
 

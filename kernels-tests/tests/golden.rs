@@ -4,7 +4,7 @@
 use std::sync::{Arc, LazyLock};
 
 use gatefold_engine::gpu::{BufferPool, Gpu, GpuOptions};
-use gatefold_engine::ops::adam::{Adam, Preparation, Segment, adam};
+use gatefold_engine::ops::adam::{Adam, adam};
 use gatefold_engine::ops::avg_pool::avg_pool;
 use gatefold_engine::ops::batch_norm::{BatchNorm, batch_norm};
 use gatefold_engine::ops::conv2d::conv2d;
@@ -12,6 +12,7 @@ use gatefold_engine::ops::dense::dense;
 use gatefold_engine::ops::flatten::flatten;
 use gatefold_engine::ops::loss::Targets;
 use gatefold_engine::ops::max_pool::max_pool;
+use gatefold_engine::ops::optimizer::{Preparation, Segment};
 use gatefold_engine::ops::relu::relu;
 use gatefold_engine::ops::sigmoid_cross_entropy::sigmoid_cross_entropy;
 use gatefold_engine::ops::softmax_cross_entropy::softmax_cross_entropy;

@@ -3,10 +3,11 @@
 use std::ops::Range;
 
 use gatefold_engine::gpu::AdapterSummary;
-use gatefold_engine::ops::adam::{Adam, Preparation, Segment, adam, vectors};
+use gatefold_engine::ops::adam::{Adam, adam};
 use gatefold_engine::ops::grad_norm::grad_norm;
 use gatefold_engine::ops::input::{self, Augment, InputOp, Mix};
 use gatefold_engine::ops::loss::Targets;
+use gatefold_engine::ops::optimizer::{Preparation, Segment, vectors};
 use gatefold_engine::ops::sgd::{Sgd, sgd};
 use gatefold_engine::ops::sigmoid_cross_entropy::sigmoid_cross_entropy;
 use gatefold_engine::ops::softmax_cross_entropy::softmax_cross_entropy;

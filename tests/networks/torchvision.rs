@@ -13,8 +13,9 @@ use gatefold::nets::resnet::{Block, RESNET18, RESNET34, RESNET50, RESNET101, Res
 use gatefold::nets::{self, Build, Head, NetConfig, Recorded};
 use gatefold::train::step::AUXILIARY_WEIGHT;
 use gatefold_engine::gpu::BufferPool;
-use gatefold_engine::ops::adam::{Adam, Preparation, Segment, adam};
+use gatefold_engine::ops::adam::{Adam, adam};
 use gatefold_engine::ops::loss::Targets;
+use gatefold_engine::ops::optimizer::{Preparation, Segment};
 use gatefold_engine::ops::sigmoid_cross_entropy::sigmoid_cross_entropy;
 use gatefold_engine::ops::softmax_cross_entropy::softmax_cross_entropy;
 use gatefold_engine::params::{Arena, ParameterStore, StepWords};

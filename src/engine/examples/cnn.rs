@@ -5,13 +5,14 @@
 use std::sync::Arc;
 
 use gatefold_engine::gpu::{BufferPool, Gpu, GpuOptions};
-use gatefold_engine::ops::adam::{Adam, Preparation, Segment, adam};
+use gatefold_engine::ops::adam::{Adam, adam};
 use gatefold_engine::ops::batch_norm::{BatchNorm, batch_norm_relu};
 use gatefold_engine::ops::conv2d::conv2d;
 use gatefold_engine::ops::dense::dense;
 use gatefold_engine::ops::global_avg_pool::global_avg_pool;
 use gatefold_engine::ops::loss::Targets;
 use gatefold_engine::ops::max_pool::max_pool;
+use gatefold_engine::ops::optimizer::{Preparation, Segment};
 use gatefold_engine::ops::softmax_cross_entropy::softmax_cross_entropy;
 use gatefold_engine::ops::window::Window;
 use gatefold_engine::params::{Init, Layout, ParameterSpec, ParameterStore, StateSpec, StepWords};

@@ -2,9 +2,10 @@
 use std::sync::Arc;
 
 use gatefold_engine::gpu::{BufferPool, Gpu, GpuOptions};
-use gatefold_engine::ops::adam::{Adam, Preparation, Segment, adam};
+use gatefold_engine::ops::adam::{Adam, adam};
 use gatefold_engine::ops::dense::dense;
 use gatefold_engine::ops::loss::Targets;
+use gatefold_engine::ops::optimizer::{Preparation, Segment};
 use gatefold_engine::ops::sigmoid_cross_entropy::sigmoid_cross_entropy;
 use gatefold_engine::params::{Init, Layout, ParameterSpec, ParameterStore, StepWords};
 use gatefold_engine::plan::Plan;

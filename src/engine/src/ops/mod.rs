@@ -16,6 +16,7 @@ pub mod grad_norm;
 pub mod input;
 pub mod loss;
 pub mod max_pool;
+pub mod optimizer;
 pub mod relu;
 pub mod sgd;
 pub mod sigmoid_cross_entropy;
