@@ -8,7 +8,7 @@ use crate::data::set::report::Report;
 use crate::data::{Columns, Dataset, Fold, Labelling, Manifest, Split};
 use crate::score::metrics::accuracy_of_groups;
 use crate::score::{Metrics, Predictions};
-use crate::train::run::{self, RunFolder};
+use crate::train::run::RunFolder;
 use crate::train::seeds::Spread;
 use crate::train::{Config, Event, Outcome, Starter, Trainer, several};
 use crate::weights::Best;
@@ -153,8 +153,7 @@ impl Folds {
     /// # Errors
     /// [`Error::Input`] if the data are others.
     pub fn go_on(self, starter: &Starter, data: &Path, out: &Path) -> Result<Self> {
-        let (run, intake) = (RunFolder::new(out), starter.open_data(data, &self.config)?);
-        run::check_same_data(&intake, &Dataset::open(&run.data())?, &run)?;
+        several::check_same_data(starter, data, &self.config, out)?;
         Ok(self)
     }
 

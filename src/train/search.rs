@@ -25,7 +25,7 @@ const KEPT: usize = 3;
 /// Seconds that a run has at least.
 const LEAST: f64 = 6.0;
 
-/// Which settings nobody said, so that they are varied. What is open of [`Config::open`] is varied, too.
+/// Which settings were not given, so that they are varied. What is open of [`Config::open`] is varied, too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Free {
     pub lr: bool,
@@ -272,8 +272,7 @@ impl Search {
     /// # Errors
     /// [`Error::Input`] if the data are others.
     pub fn go_on(self, starter: &Starter, data: &Path, out: &Path) -> Result<Self> {
-        let (run, intake) = (RunFolder::new(out), starter.open_data(data, &self.config)?);
-        run::check_same_data(&intake, &Dataset::open(&run.data())?, &run)?;
+        several::check_same_data(starter, data, &self.config, out)?;
         Ok(self)
     }
 

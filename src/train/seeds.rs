@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Columns, Dataset};
+use crate::data::Columns;
 use crate::score::Metrics;
-use crate::train::run::{self, RunFolder};
+use crate::train::run::RunFolder;
 use crate::train::{Config, Event, Outcome, Starter, Trainer, several};
 use crate::weights::Best;
 use crate::{Error, Result};
@@ -101,8 +101,7 @@ impl Seeds {
     /// [`Error::Input`] if `seeds` leaves one out, or the data are others.
     pub fn go_on(mut self, starter: &Starter, data: &Path, config: Config, seeds: &[u64], out: &Path) -> Result<Self> {
         self.config = config;
-        let (run, intake) = (RunFolder::new(out), starter.open_data(data, &self.config)?);
-        run::check_same_data(&intake, &Dataset::open(&run.data())?, &run)?;
+        several::check_same_data(starter, data, &self.config, out)?;
         if !seeds.is_empty() {
             check_seeds(seeds)?;
             if let Some(missing) = self.seeds.iter().find(|seed| !seeds.contains(seed)) {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
-use crate::data::Intake;
+use crate::data::{Dataset, Intake};
 use crate::read::cannot_read;
 use crate::score::Metrics;
 use crate::shown::path_text;
@@ -76,6 +76,15 @@ pub fn prepare(
     let run = run::create(&RunFolder::new(out))?;
     starter.prepare(intake, &chosen, &run)?;
     Ok(chosen)
+}
+
+/// Checks that an earlier call in the folder `out` was given these data.
+///
+/// # Errors
+/// [`Error::Input`] if they are others.
+pub fn check_same_data(starter: &Starter, data: &Path, config: &Config, out: &Path) -> Result<()> {
+    let (run, intake) = (RunFolder::new(out), starter.open_data(data, config)?);
+    run::check_same_data(&intake, &Dataset::open(&run.data())?, &run)
 }
 
 /// Starts one of the runs in the folder `root`, or goes on with it.

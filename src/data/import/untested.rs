@@ -1,4 +1,4 @@
-//! The covers that are not in a data set's test set, cut anew: what a search may look at.
+//! The covers that are not in a data set's test set, split again: what a search may look at.
 
 use std::path::Path;
 
