@@ -125,7 +125,7 @@ pub struct Tape {
     step: Option<Tensor>,
     streams: u32,
     /// Processes beside this one whose batches batch-norms normalise together with this one's.
-    others: usize,
+    pub(crate) others: usize,
     /// Reductions are cut into as many parts as a GPU keeps busy; see [`Tape::split_for`].
     pub(crate) wide: bool,
     /// The first value of more elements than kernels can count.

@@ -125,25 +125,20 @@ fn bytes<T: bytemuck::NoUninit>(words: &[T]) -> Vec<u8> {
 /// What all ranks' batches, which are of one size, come to: of each rank the numbers of a meeting, one tensor's after the other's. In
 /// the order of the ranks and in 64 bits, so that all ranks get the same.
 fn of_all(meeting: Meeting, ranks: &[Vec<f32>]) -> Vec<Vec<f32>> {
-    let each = |of: &dyn Fn(&[f64]) -> f64, at: usize| {
-        let words: Vec<f64> = ranks.iter().map(|words| f64::from(words[at])).collect();
-        of(&words) as f32
-    };
-    let mean = |words: &[f64]| words.iter().sum::<f64>() / words.len() as f64;
+    let words = |at: usize| ranks.iter().map(move |words| f64::from(words[at]));
+    let mean = |at: usize| words(at).sum::<f64>() / ranks.len() as f64;
     let len = ranks.first().map_or(0, Vec::len);
     match meeting {
-        Meeting::Sum(_) => vec![(0..len).map(|at| each(&|words| words.iter().sum(), at)).collect()],
+        Meeting::Sum(_) => vec![(0..len).map(|at| words(at).sum::<f64>() as f32).collect()],
         Meeting::Statistics { .. } => {
             let c = len / 2;
-            let means = (0..c).map(|at| each(&mean, at)).collect();
             // The variance within the batches, and that of their means (Chan, Golub and LeVeque, 1979).
-            let variances = (0..c).map(|at| {
-                let of_means: Vec<f64> = ranks.iter().map(|words| f64::from(words[at])).collect();
-                let middle = mean(&of_means);
-                let between = of_means.iter().map(|word| (word - middle).powi(2)).sum::<f64>() / ranks.len() as f64;
-                each(&|words| mean(words) + between, c + at)
-            });
-            vec![means, variances.collect()]
+            let variance = |at: usize| {
+                let middle = mean(at);
+                let between = words(at).map(|word| (word - middle).powi(2)).sum::<f64>() / ranks.len() as f64;
+                (mean(c + at) + between) as f32
+            };
+            vec![(0..c).map(|at| mean(at) as f32).collect(), (0..c).map(variance).collect()]
         }
     }
 }

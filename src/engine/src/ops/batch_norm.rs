@@ -89,8 +89,7 @@ impl Normalisation {
         let scale = tape.scratch(Shape::vector(x.shape.c));
         let by = if training {
             let by = batch_statistics(tape, x);
-            let pixels = tape.pixels_of_all(x.shape.pixels());
-            track(tape, norm, by, scale, pixels);
+            track(tape, norm, by, scale, x.shape.pixels() * (tape.others + 1));
             by
         } else {
             let by = Statistics { mean: norm.running_mean, variance: norm.running_var };
@@ -158,9 +157,9 @@ impl Normalisation {
         sum_pixels(tape, ("batch_norm", "reduce"), partial, sums, 1.0);
         self.finish(tape, sums, [mean_dy, mean_dy_xmu], pixels, true)?;
         // Parameters' gradients are of this process's batch alone; they meet with all others at the end of the step.
-        if tape.meets() {
+        if tape.others > 0 {
             tape.meet(Meeting::Sum(sums));
-            self.finish(tape, sums, [mean_dy, mean_dy_xmu], tape.pixels_of_all(pixels), false)?;
+            self.finish(tape, sums, [mean_dy, mean_dy_xmu], pixels * (tape.others + 1), false)?;
         }
         Ok(())
     }
@@ -242,7 +241,7 @@ fn record_statistics(tape: &mut Tape, x: Tensor, to: Statistics) {
         let launch = launch.u32(c).u32(pixels).view(to.mean).view(to.variance);
         per_channel(tape, launch, shader!("batch_norm/finish.wgsl"), c);
     };
-    if !tape.meets() {
+    if tape.others == 0 {
         return finish(tape, [means, squares], pixels, to);
     }
     // The host writes whole values, and `to` may be a part of one.

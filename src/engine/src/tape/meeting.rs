@@ -30,16 +30,6 @@ impl Tape {
         self.others = processes - 1;
     }
 
-    /// Whether there are other processes.
-    pub(crate) fn meets(&self) -> bool {
-        self.others > 0
-    }
-
-    /// Pixels of all processes' batches, for so many of this one's.
-    pub(crate) fn pixels_of_all(&self, pixels: usize) -> usize {
-        pixels * (self.others + 1)
-    }
-
     /// Has the host combine what the launch before has written.
     pub(crate) fn meet(&mut self, meeting: Meeting) {
         meeting.tensors().into_iter().for_each(|tensor| self.keep(tensor));
