@@ -4,9 +4,10 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use gatefold_engine::file::{Temporary, cannot_write, sync_folder_of};
+use gatefold_engine::file::Temporary;
 use tempfile::TempDir;
 
+use crate::file::{cannot_write, sync_folder_of};
 use crate::{Error, Result};
 
 /// Says what the folder is, and is locked while a process writes there.

@@ -10,6 +10,7 @@ mod claim;
 pub mod cli;
 pub mod data;
 pub mod explain;
+pub mod file;
 mod font;
 mod hint;
 pub mod labels;

@@ -22,6 +22,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::path::Path;
 
+use gatefold_engine::gpu::Gpu;
+use gatefold_engine::params::{Arena, ParameterStore};
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
@@ -33,12 +35,9 @@ pub use parts::Files;
 
 use crate::data::picture::fit::MAX_SIZE;
 use crate::data::{Dataset, Fit, Harmonise};
+use crate::file::write_atomically;
 use crate::nets::NetConfig;
 use crate::{Error, Result};
-use gatefold_engine::file::write_atomically;
-use gatefold_engine::gpu::Gpu;
-use gatefold_engine::params::Arena;
-use gatefold_engine::params::ParameterStore;
 
 /// What a checkpoint says of itself, kept as JSON in the file's metadata.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -7,8 +7,8 @@ use std::path::Path;
 /// Each room may use those before it.
 const ENGINE: &[&str] = &["error", "file", "tensor", "gpu", "params", "tape", "ops", "plan"];
 const PROGRAM: &[&str] = &[
-    "hint", "shown", "read", "claim", "panics", "ranks", "font", "sample", "data", "nets", "weights", "score", "train",
-    "explain", "report", "audit", "labels", "check", "serve", "cli",
+    "hint", "shown", "file", "read", "claim", "panics", "ranks", "font", "sample", "data", "nets", "weights", "score",
+    "train", "explain", "report", "audit", "labels", "check", "serve", "cli",
 ];
 const DATA: &[&str] = &["picture", "set", "source", "import"];
 

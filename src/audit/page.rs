@@ -7,7 +7,6 @@ use std::io::Write;
 use std::path::Path;
 
 use charts::{bar, histogram};
-use gatefold_engine::file::write_atomically;
 use maud::{Markup, html};
 
 use super::Audit;
@@ -17,6 +16,7 @@ use super::probe::{ClassProbe, Probe};
 use super::source::Source;
 use super::verdict::{INCONCLUSIVE, NOT_DETECTED};
 use crate::data::Harmonise;
+use crate::file::write_atomically;
 use crate::report::page::{Cell, Page, Section, Tone, facts, table, verdict};
 use crate::{Error, Result};
 
@@ -33,7 +33,7 @@ const COLUMNS: usize = 30;
 /// Writes both into the folder `out`.
 ///
 /// # Errors
-/// As [`cannot_write`](gatefold_engine::file::cannot_write) says if they cannot be written.
+/// As [`cannot_write`](crate::file::cannot_write) says if they cannot be written.
 pub fn write(audit: &Audit, out: &Path) -> Result<()> {
     let text = serde_json::to_string_pretty(audit).map_err(Error::run)?;
     write_atomically(&out.join("audit.json"), |file| writeln!(file, "{text}"))?;

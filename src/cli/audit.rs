@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use gatefold_engine::file::cannot_write;
 
 use super::help::{DATA, NETWORK, OUTPUT, whole};
 use super::{GpuArguments, console};
@@ -16,6 +15,7 @@ use crate::claim::{self, WorkFolder};
 use crate::data::prepare;
 use crate::data::source::{self, Columns};
 use crate::data::{Dataset, Fit, PrepareOptions};
+use crate::file::cannot_write;
 use crate::train::Config;
 use crate::train::config::bounds::{SEED, SIZE};
 use crate::train::run::RunFolder;

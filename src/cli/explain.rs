@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use gatefold_engine::file::write_atomically;
 use serde::Serialize;
 
 use super::GpuArguments;
@@ -18,6 +17,7 @@ use crate::explain::faithfulness::{self, Faithfulness};
 use crate::explain::randomisation::{self, Randomisation, StripRow};
 use crate::explain::render::NO_EVIDENCE;
 use crate::explain::{CANNOT_SHOW, Method, Pictures, Question, choose_layer, gallery, layers};
+use crate::file::write_atomically;
 use crate::score::model::Model;
 use crate::train::run::RunFolder;
 use crate::{Error, Result};

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use gatefold_engine::file::check_target;
 use gatefold_engine::plan::mib;
 
 use super::console;
 use super::help::{Choice, OUTPUT, choice};
 use super::weights::AboutArguments;
+use crate::file::check_target;
 use crate::nets::forward;
 use crate::report::card::Trained;
 use crate::report::model_folder::{Contents, ModelFolder};

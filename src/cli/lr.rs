@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use gatefold_engine::file::{check_target, write_atomically};
 
 use super::GpuArguments;
 use super::console::{self, Progress};
@@ -11,6 +10,7 @@ use super::help::OUTPUT;
 use super::settings::Start;
 use super::train::{TuningArguments, with_starter};
 use crate::claim::WorkFolder;
+use crate::file::{check_target, write_atomically};
 use crate::report::chart::{Chart, Curve};
 use crate::train::trainer::{Rates, Tried};
 use crate::{Error, Result};

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use gatefold_engine::file::check_target;
 use gatefold_engine::gpu::Gpu;
 use serde::Serialize;
 
 use super::help::{OUTPUT, whole};
 use super::{GpuArguments, console};
+use crate::file::check_target;
 use crate::report::compare::{self, Pair};
 use crate::report::gallery::USUAL;
 use crate::report::{Run, single};

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Command};
 use clap_complete::Shell;
-use gatefold_engine::file::write_atomically;
 
 use super::console;
 use super::help::{OUTPUT, command};
 use crate::claim::make_folder;
+use crate::file::write_atomically;
 use crate::{Error, Result};
 
 /// Print completions for a shell

@@ -4,7 +4,6 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use gatefold_engine::file::check_target;
 use image::RgbImage;
 use serde::Serialize;
 
@@ -16,6 +15,7 @@ use super::weights::WeightsArguments;
 use crate::data::source::listing::{self, Pixels, Reading};
 use crate::data::{Columns, Fit, Item, picture};
 use crate::explain::gallery::save_png;
+use crate::file::check_target;
 use crate::report::neighbours::{self, ACROSS, CELL, Cell, Line};
 use crate::score::metrics::predicted;
 use crate::score::model::Model;

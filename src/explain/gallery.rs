@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use gatefold_engine::file::write_atomically;
 use image::{ImageFormat, RgbImage};
 use serde::Serialize;
 
@@ -14,6 +13,7 @@ use super::{CANNOT_SHOW, Explainer, Method, Question};
 use crate::claim::make_folder;
 use crate::data::picture::fit::{Region, centred, hundredths};
 use crate::data::picture::{Picture, load_rgb};
+use crate::file::write_atomically;
 use crate::hint::did_you_mean;
 use crate::score::model::Model;
 use crate::weights::Header;
@@ -113,7 +113,7 @@ pub fn seen(header: &Header, picture: &[u8]) -> Result<RgbImage> {
 ///
 /// # Errors
 /// [`Error::Input`] if there is no such layer, or its map is a single cell, or a picture's file cannot be read any more;
-/// As [`cannot_write`](gatefold_engine::file::cannot_write) says if a file cannot be written.
+/// As [`cannot_write`](crate::file::cannot_write) says if a file cannot be written.
 pub fn write(
     model: &Model,
     question: &Question,

@@ -4,13 +4,13 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use gatefold_engine::file::write_atomically;
 use serde::Serialize;
 
 use super::{Found, Trust};
 use crate::Result;
 use crate::data::set::report::{Told as Same, ToldMember};
 use crate::data::source::corrections::COLUMNS;
+use crate::file::write_atomically;
 use crate::shown::for_spreadsheet;
 use crate::train::folds::Score;
 
@@ -29,7 +29,7 @@ const MORE: [&str; 8] = [
 /// Writes the ranked list: first the pictures that have several labels, then all covers, the most suspicious first.
 ///
 /// # Errors
-/// As [`cannot_write`](gatefold_engine::file::cannot_write) says if the file cannot be written.
+/// As [`cannot_write`](crate::file::cannot_write) says if the file cannot be written.
 pub fn write(found: &Found, path: &Path) -> Result<()> {
     write_atomically(path, |file| rows(found, file))
 }

@@ -14,6 +14,7 @@ mod mpi;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use self::collective::Wire;
-use self::mpi::Link;
+use self::mpi::{Link, answer};
 use crate::{Error, Result};
 
 /// Says the line that all ranks end with; and whether it is that of a rank that could not say anything itself any more.
@@ -58,6 +59,15 @@ pub struct Ranks {
     link: Option<Arc<Link>>,
     /// Nanoseconds that were spent together with others.
     together: Arc<AtomicU64>,
+    /// Nanoseconds in which sums were under way.
+    summing: Arc<AtomicU64>,
+}
+
+/// A sum of all ranks' words, of which some may still be on their way.
+pub enum Sum {
+    /// Of a process by itself.
+    Own(Vec<f32>),
+    OfAll(Receiver<Vec<f32>>),
 }
 
 impl fmt::Debug for Ranks {
@@ -77,7 +87,7 @@ impl Ranks {
             local: 0,
             seen: false,
         };
-        Self { rank: 0, peers: [peer].into(), link: None, together: Arc::default() }
+        Self { rank: 0, peers: [peer].into(), link: None, together: Arc::default(), summing: Arc::default() }
     }
 
     /// Meets those that were started together with this process, if there are any. `options` is what it was called with.
@@ -115,7 +125,8 @@ impl Ranks {
             std::thread::sleep(REFUSAL);
             std::process::exit(2);
         }
-        Ok(Self { rank, peers: peers.into(), link: Some(Arc::new(link)), together: Arc::default() })
+        let link = Some(Arc::new(link));
+        Ok(Self { rank, peers: peers.into(), link, together: Arc::default(), summing: Arc::default() })
     }
 
     pub fn is_alone(&self) -> bool {
@@ -150,20 +161,42 @@ impl Ranks {
         Duration::from_nanos(self.together.load(Ordering::Relaxed))
     }
 
+    /// The time in which gradients were summed up so far, also while this rank did other things.
+    pub fn summing(&self) -> Duration {
+        Duration::from_nanos(self.summing.load(Ordering::Relaxed))
+    }
+
     fn run<T: Send + 'static>(&self, link: &Link, job: impl FnOnce(&mut dyn Wire) -> T + Send + 'static) -> T {
+        self.timed(|| link.run(job))
+    }
+
+    /// What counts as spent together with others.
+    fn timed<T>(&self, work: impl FnOnce() -> T) -> T {
         let start = Instant::now();
-        let done = link.run(job);
+        let done = work();
         self.together.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
         done
     }
 
-    /// The sum of all ranks' words, in the order of the ranks.
-    pub fn sum(&self, mut words: Vec<f32>) -> Vec<f32> {
-        let Some(link) = &self.link else { return words };
-        self.run(link, move |wire| {
+    /// Begins to sum all ranks' words up, in the order of the ranks, while this one does other things. They must all begin their sums
+    /// in the same order.
+    pub fn begin_sum(&self, mut words: Vec<f32>) -> Sum {
+        let Some(link) = &self.link else { return Sum::Own(words) };
+        let summing = Arc::clone(&self.summing);
+        Sum::OfAll(link.begin(move |wire| {
+            let start = Instant::now();
             collective::all_combine(wire, &mut words, &collective::sum);
+            summing.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
             words
-        })
+        }))
+    }
+
+    /// Waits for a sum.
+    pub fn end_sum(&self, sum: Sum) -> Vec<f32> {
+        match sum {
+            Sum::Own(words) => words,
+            Sum::OfAll(answered) => self.timed(|| answer(&answered)),
+        }
     }
 
     /// Running statistics as if the ranks' batches had come one after the other, from `before`, which all had. Each rank has followed
@@ -362,7 +395,7 @@ mod tests {
     fn alone_all_is_done_at_once() {
         let ranks = Ranks::alone();
         assert_eq!((ranks.count(), ranks.is_first(), ranks.part(10, 4)), (1, true, 0..10));
-        assert_eq!(ranks.sum(vec![1.0, 2.0]), [1.0, 2.0]);
+        assert_eq!(ranks.end_sum(ranks.begin_sum(vec![1.0, 2.0])), [1.0, 2.0]);
         assert_eq!(ranks.of_first(7).unwrap(), 7);
     }
 

@@ -86,17 +86,24 @@ impl Link {
         self.with(move |mpi| job(mpi))
     }
 
-    fn with<T: Send + 'static>(&self, job: impl FnOnce(&mut Mpi) -> T + Send + 'static) -> T {
+    /// Does what needs MPI, after all that it was given before. Whoever waits for the answer hears that there will be none if the
+    /// thread is gone.
+    pub fn begin<T: Send + 'static>(&self, job: impl FnOnce(&mut dyn Wire) -> T + Send + 'static) -> Receiver<T> {
+        self.give(move |mpi| job(mpi))
+    }
+
+    fn give<T: Send + 'static>(&self, job: impl FnOnce(&mut Mpi) -> T + Send + 'static) -> Receiver<T> {
         let (answer, answered) = channel();
         let job: Job = Box::new(move |mpi| {
             let _ = answer.send(job(mpi));
         });
-        let sent = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).send(job);
-        match sent.ok().and_then(|()| answered.recv().ok()) {
-            Some(value) => value,
-            // The thread is gone, and its panic has said why.
-            None => std::process::exit(1),
-        }
+        // Without the thread nobody holds the other end of `answered`.
+        let _ = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).send(job);
+        answered
+    }
+
+    fn with<T: Send + 'static>(&self, job: impl FnOnce(&mut Mpi) -> T + Send + 'static) -> T {
+        answer(&self.give(job))
     }
 
     /// From now on these are watched.
@@ -120,6 +127,12 @@ impl Link {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         let _ = thread.map(JoinHandle::join);
     }
+}
+
+/// Waits for what a job gives.
+pub fn answer<T>(answered: &Receiver<T>) -> T {
+    // The thread is gone, and its panic has said why.
+    answered.recv().unwrap_or_else(|_| std::process::exit(1))
 }
 
 /// What the watchdog reads once there is nothing to watch any more.

@@ -4,11 +4,11 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use gatefold_engine::file::{cannot_write, write_atomically};
 use serde::Serialize;
 
 use super::card::{Card, Trained};
 use crate::claim;
+use crate::file::{cannot_write, write_atomically};
 use crate::weights::{Checkpoint, Exported, onnx, timm};
 use crate::{Error, Result};
 

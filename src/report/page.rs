@@ -8,12 +8,12 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use gatefold_engine::file::write_atomically;
 use image::codecs::jpeg::JpegEncoder;
 use image::{ImageBuffer, ImageFormat, PixelWithColorType, RgbImage};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde::Serialize;
 
+use crate::file::write_atomically;
 use crate::{Error, Result};
 
 /// The style, which pages of other kinds may take too.
@@ -91,7 +91,7 @@ impl Page {
     /// Writes the page.
     ///
     /// # Errors
-    /// As [`cannot_write`](gatefold_engine::file::cannot_write) says if the file cannot be written.
+    /// As [`cannot_write`](crate::file::cannot_write) says if the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         let html = self.html();
         write_atomically(path, |file| std::io::Write::write_all(file, html.as_bytes()))

@@ -20,12 +20,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use cover::{PixelBox, Sleeve};
-use gatefold_engine::file::cannot_write;
 use motifs::GENRES;
 use names::{Names, discographies};
 use rayon::prelude::*;
 
 use crate::claim::make_folder;
+use crate::file::cannot_write;
 use crate::{Error, Result};
 
 /// The table's name inside the sample's folder.

@@ -5,13 +5,13 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use gatefold_engine::file::cannot_write;
 use gatefold_engine::plan::mib;
 use memmap2::Mmap;
 
 use crate::data::import::space;
 use crate::data::set::feed::{Batch, feed};
 use crate::data::{Dataset, Epoch};
+use crate::file::cannot_write;
 use crate::{Error, Result};
 
 /// More than this is kept in a file instead of memory.

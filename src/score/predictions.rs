@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use gatefold_engine::file::write_atomically;
-
 use crate::data::{Cover, Dataset};
+use crate::file::write_atomically;
 use crate::score::features::Features;
 use crate::score::metrics::{Answer, Metrics, WHOLE, is_probability};
 use crate::score::model::Inference;
@@ -263,7 +262,7 @@ impl Predictions {
     /// classes it has the probabilities of the true class and of the five most probable ones.
     ///
     /// # Errors
-    /// As [`cannot_write`](gatefold_engine::file::cannot_write) says if the file cannot be written.
+    /// As [`cannot_write`](crate::file::cannot_write) says if the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         write_atomically(path, |file| {
             let mut csv = csv::Writer::from_writer(file);

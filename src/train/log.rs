@@ -4,9 +4,9 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
-use gatefold_engine::file::{cannot_write, write_atomically};
 use serde::{Deserialize, Serialize};
 
+use crate::file::{cannot_write, write_atomically};
 use crate::train::run::RunFolder;
 use crate::train::tensorboard::EventWriter;
 use crate::{Error, Result};
@@ -46,6 +46,9 @@ pub struct EpochReport {
     /// Share of the time that went into messages between ranks and waiting for others; of a process by itself there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub communication: Option<f64>,
+    /// Share of the time in which gradients were summed up over the ranks, also where the backward pass went on meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub all_reduce: Option<f64>,
 }
 
 /// A line of `metrics.jsonl`; `kind` tells which.

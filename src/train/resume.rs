@@ -1,7 +1,6 @@
 //! Going on with a run: which of its settings may change, and what that does to the learning rate.
 
-use gatefold_engine::file::write_atomically;
-
+use crate::file::write_atomically;
 use crate::train::run::RunFolder;
 use crate::train::{Config, LearningRate, Schedule};
 use crate::{Error, Result};

@@ -7,13 +7,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use gatefold_engine::file::{cannot_write, write_atomically};
 use serde::Serialize;
 
 use crate::claim::{self, Claim};
 use crate::data::set::dataset;
 use crate::data::set::report::is_ours;
 use crate::data::{Dataset, Intake, Split};
+use crate::file::{cannot_write, write_atomically};
 use crate::train::Config;
 use crate::weights::Checkpoint;
 use crate::{Error, Result};

@@ -65,7 +65,7 @@ impl Seeds {
     /// Writes the file.
     ///
     /// # Errors
-    /// As [`cannot_write`](gatefold_engine::file::cannot_write) says if it cannot be written.
+    /// As [`cannot_write`](crate::file::cannot_write) says if it cannot be written.
     pub fn write(&self, folder: &Path) -> Result<()> {
         RunFolder::new(folder).write_json(&Self::file(folder), self)
     }

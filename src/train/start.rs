@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use gatefold_engine::file::write_atomically;
 use gatefold_engine::gpu::Gpu;
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::data::{Dataset, Intake, Prepared};
+use crate::file::write_atomically;
 use crate::ranks::Ranks;
 use crate::train::choice::{choose, tuned};
 use crate::train::config::check::warmup_within;
@@ -199,6 +199,9 @@ impl Starter<'_> {
         self.listener.event(Event::Planned(&needs));
         if config.freeze.is_some() && pretrained.is_none() {
             self.note("--freeze without --weights: the frozen layers keep their random first values");
+        }
+        if config.sync_batch_norm && self.ranks.is_alone() {
+            self.note("--sync-batch-norm changes nothing in a single process: start several with mpirun");
         }
         let file = pretrained.as_ref().map(|pretrained| pretrained.file.clone());
         write_config(&run, &config, data, &gpu, &dataset, &needs, file)?;

@@ -163,6 +163,9 @@ impl TrainingStep {
         };
         let (recorded, trunk_words) =
             nets::record_for_training(&mut tape, pictures, net, config.freeze.as_ref(), config.freeze_statistics)?;
+        if config.sync_batch_norm && tape.spec().states.is_empty() {
+            return Err(Error::input(format!("--sync-batch-norm: {} has no batch-norms; leave it out", net.net)));
+        }
         tape.keep_halves(false);
         for logits in [Some(recorded.logits), recorded.auxiliary].into_iter().flatten() {
             tape.keep_full(logits);

@@ -9,9 +9,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use gatefold_engine::file::cannot_write;
 use prost::Message;
 
+use crate::file::cannot_write;
 use crate::{Error, Result};
 
 /// What TensorBoard knows the format by.

@@ -22,7 +22,7 @@ use self::together::TRAINED;
 use self::totals::{Submitted, weight};
 use crate::data::set::batch::even_weights;
 use crate::data::{Dataset, Epoch, Split};
-use crate::ranks::Ranks;
+use crate::ranks::{Ranks, Sum};
 use crate::score::metrics::Metrics;
 use crate::score::model::Inference;
 use crate::train::config::check::{no_validation, warmup_within};
@@ -91,6 +91,8 @@ pub struct Trainer {
     ranks: Ranks,
     /// The running statistics that all ranks had after the last step; of a process by itself none are kept.
     followed: Vec<f32>,
+    /// The gradients of all ranks that are being summed up, with their first words.
+    sums: Vec<(usize, Sum)>,
 }
 
 impl Trainer {
@@ -181,6 +183,7 @@ impl Trainer {
             began: Instant::now(),
             ranks: Ranks::alone(),
             followed: vec![],
+            sums: vec![],
         };
         let rates = trainer.learning_rate();
         let (warmup, steps) = (trainer.config.warmup, rates.steps().saturating_sub(rates.start));
@@ -328,7 +331,7 @@ impl Trainer {
     }
 
     fn epoch(&mut self, log: Option<&mut Log>, observer: &mut dyn Observer) -> Result<()> {
-        let (start, together) = (Instant::now(), self.ranks.together());
+        let (start, together, summing) = (Instant::now(), self.ranks.together(), self.ranks.summing());
         let order = self.epoch_order(self.header.epoch);
         let mut course = Course::new(log, observer);
         let rates = self.learning_rate();
@@ -371,8 +374,11 @@ impl Trainer {
             self.write_numbers(shares.draw(0, 0), rate, factor)?;
             self.step_together(rate, shares.batches_of_ranks(step), &mut course)?;
         }
-        let together = self.ranks.together() - together;
         let training_seconds = start.elapsed().as_secs_f64();
+        let share = |of: Duration| of.as_secs_f64() / training_seconds.max(1e-9);
+        let of_ranks = |now: Duration, before: Duration| (!self.ranks.is_alone()).then(|| share(now - before));
+        let communication = of_ranks(self.ranks.together(), together);
+        let all_reduce = of_ranks(self.ranks.summing(), summing);
         self.header.epoch += 1;
         // The others write nothing.
         let take = |this: &Self, optimiser| Checkpoint::take(&this.gpu, &this.store, this.header.clone(), optimiser);
@@ -413,8 +419,9 @@ impl Trainer {
             val_accuracy: validation.as_ref().map(|m| m.accuracy),
             seconds: start.elapsed().as_secs_f64(),
             images_per_second: order.len() as f64 / training_seconds.max(1e-9),
-            data_wait: waited.as_secs_f64() / training_seconds.max(1e-9),
-            communication: (!self.ranks.is_alone()).then(|| together.as_secs_f64() / training_seconds.max(1e-9)),
+            data_wait: share(waited),
+            communication,
+            all_reduce,
         };
         course.line(&Line::Epoch(report.clone()))?;
         // After the log: a crash in between repeats the epoch and writes its line again.

@@ -4,6 +4,7 @@
 //! takes them from there; and what was found is cached per adapter and driver, so that the same run again takes the same kernels.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use gatefold_engine::plan::tune::{Event, Tuner};
 use gatefold_engine::tape::Tape;
 
 use crate::Result;
+use crate::file::write_atomically;
 use crate::train::run::RunFolder;
 
 /// Whether to tune.
@@ -55,6 +57,15 @@ pub struct Tuning<'a> {
     pub say: &'a mut dyn FnMut(String),
 }
 
+/// Writes choices to a file that [`Choices::read`] reads.
+///
+/// # Errors
+/// As [`cannot_write`](crate::file::cannot_write) says if the file cannot be written.
+pub fn write(choices: &Choices, path: &Path) -> Result<()> {
+    let text = choices.to_json()?;
+    write_atomically(path, |file| file.write_all(text.as_bytes()))
+}
+
 impl Tuning<'_> {
     /// The choices for a tape: those of the run that is resumed, else what is known of this adapter, and the rest by trial.
     pub(super) fn choices(&mut self, gpu: &Gpu, tape: &Tape, run: &RunFolder) -> Result<Choices> {
@@ -83,12 +94,12 @@ impl Tuning<'_> {
         let mut choices = known.unwrap_or_else(|| Choices::new(adapter));
         self.search(gpu, tape, &mut choices)?;
         if let Some(file) = &file
-            && let Err(e) = choices.write(file)
+            && let Err(e) = write(&choices, file)
         {
             (self.say)(format!("note: the choice of kernels is not cached ({e})"));
         }
         let taken = choices.of_tape(tape);
-        taken.write(&run.tune())?;
+        write(&taken, &run.tune())?;
         Ok(taken)
     }
 

@@ -13,8 +13,7 @@ use hf_hub::api::sync::{Api, ApiBuilder, ApiError};
 use hf_hub::{Cache, Repo, RepoType};
 use sha2::{Digest, Sha256};
 
-use gatefold_engine::file::cannot_write;
-
+use crate::file::cannot_write;
 use crate::panics::caught;
 use crate::{Error, Result};
 

@@ -18,8 +18,8 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::path::Path;
 
+use crate::file::write_atomically;
 use crate::shown::path_text;
-use gatefold_engine::file::write_atomically;
 use gatefold_engine::ops::window::Window;
 use gatefold_engine::tensor::Tensor;
 use prost::Message;

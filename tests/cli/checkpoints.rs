@@ -55,7 +55,8 @@ fn a_checkpoint_of_another_network() {
     let trained = three();
     let (folder, run) = trained.copy();
     let other = folder.path().join("other");
-    let arguments = ["train", text(&trained.data), "--out", text(&other), "--size", "64", "--epochs", "1"];
+    let arguments =
+        ["train", text(&trained.data), "--out", text(&other), "--net", "prognet", "--size", "64", "--epochs", "1"];
     good(&arguments);
     fs::copy(other.join("last.safetensors"), run.join("last.safetensors")).unwrap();
     no_resumption(&trained.data, &run, &["last.safetensors", "another network"]);

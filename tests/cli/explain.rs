@@ -149,9 +149,9 @@ fn the_json_says_where_the_square_and_the_peak_lie_in_the_original() {
     ] {
         let (image, maps) = (at(name), at("maps"));
         let base = ["explain", run, text(&image), "--json", "--original", "--layer", "conv3", "--out", text(&maps)];
-        let records = ["Folk", "Jazz", "Metal"].map(|class| good(&[&base[..], &["--class", class]].concat()).json());
-        let record = records.iter().map(|records| &records[0]).find(|record| record["evidence"] == true).unwrap();
-        let (found, region, peak) = original(record);
+        let record = |class: &&str| good(&[&base[..], &["--class", class]].concat()).json()[0].clone();
+        let record = ["Folk", "Jazz", "Metal"].iter().map(record).find(|record| record["evidence"] == true).unwrap();
+        let (found, region, peak) = original(&record);
         assert_eq!((found, region), (size, square), "{name}");
         for (axis, pixel) in record["peak"].as_array().unwrap().iter().enumerate() {
             let expected = region[axis] + (pixel.as_f64().unwrap() + 0.5) / 32.0 * region[2 + axis];

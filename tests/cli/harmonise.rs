@@ -39,7 +39,7 @@ fn a_run_on_harmonised_covers_harmonises_fresh_ones() {
     assert_ne!(logits(&run), logits(&plain));
     // At another size the covers are decoded again, and harmonised as before.
     let larger = dir.path().join("larger");
-    good(&["train", text(&set), "--out", text(&larger), "--size", "48", "--batch", "8", "--epochs", "1"]);
+    good(&["train", text(&set), "--out", text(&larger), "--net", "small", "--size", "48", "--epochs", "1"]);
     let own = good(&["eval", text(&larger), "--split", "all", "--json"]).json();
     let fresh = good(&["eval", text(&larger), text(&data), "--split", "all", "--json"]).json();
     assert_eq!((&own["n"], &own["loss"]), (&fresh["n"], &fresh["loss"]));

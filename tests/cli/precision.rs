@@ -21,8 +21,8 @@ fn mixed_precision_learns_the_same_resumes_to_the_same_bytes_and_needs_less() {
     let out = tempfile::tempdir().unwrap();
     let run = |name: &str, precision: &str, epochs: &str| {
         let run = out.path().join(name);
-        let options = ["--size", "32", "--batch", "8", "--dropout", "0", "--schedule", "constant", "--epochs", epochs];
-        good(&[&["train", text(data), "--out", text(&run), "--precision", precision], &options[..]].concat());
+        let options = ["--dropout", "0", "--schedule", "constant", "--epochs", epochs];
+        good(&train(data, &run, &[&options[..], &["--precision", precision]].concat()));
         run
     };
     let (full, mixed, resumed) = (run("full", "f32", "3"), run("mixed", "mixed", "3"), run("resumed", "mixed", "1"));

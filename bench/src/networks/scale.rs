@@ -47,15 +47,17 @@ pub struct Arguments {
 struct Measured {
     ranks: usize,
     images_per_second: f64,
-    /// Share of the time, waiting for slower ranks included.
+    /// Share of the time that was waited for messages and slower ranks.
     communication: f64,
-    /// Bytes that a rank sends in a step by the time of its messages.
+    /// Share of the time in which gradients were summed up, also beside the backward pass.
+    all_reduce: f64,
+    /// Bytes that a rank sends in a step by the time in which gradients are summed up.
     bytes_per_second: Option<f64>,
     /// Images/s of a rank by those of one that is alone.
     efficiency: f64,
 }
 
-/// What the time of a step is made of: `compute + 2 (N - 1) / N · bytes / bandwidth + latency · 2 (N - 1)`.
+/// What the time of a step is made of where the sum begins when the backward pass is done, so that overlap makes it less: `compute + 2 (N - 1) / N · bytes / bandwidth + latency · 2 (N - 1)`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 struct Model {
     /// Seconds of a step without messages.
@@ -144,27 +146,29 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             let last = epochs.last().ok_or_else(|| Error::run("a run of no epochs"))?;
             parameters = Config::read(&run.config())?.run.map_or(0, |run| run.parameters);
             eprintln!("{ranks} ranks, round {round}: {:.2} images/s", last.images_per_second);
-            runs.push([last.images_per_second, last.communication.unwrap_or(0.0)]);
+            let [communication, all_reduce] = [last.communication, last.all_reduce].map(|share| share.unwrap_or(0.0));
+            runs.push([last.images_per_second, communication, all_reduce]);
         }
     }
     let (mut measured, mut times, mut model_of_one): (Vec<Measured>, Vec<(usize, f64)>, _) = (vec![], vec![], None);
     for (&ranks, runs) in counts.iter().zip(&runs) {
-        let [images_per_second, communication] =
-            [0, 1].map(|which| median(&runs.iter().map(|run: &[f64; 2]| run[which]).collect::<Vec<_>>()));
+        let [images_per_second, communication, all_reduce] =
+            [0, 1, 2].map(|which| median(&runs.iter().map(|run: &[f64; 3]| run[which]).collect::<Vec<_>>()));
         let step = (arguments.batch * ranks) as f64 / images_per_second;
         let bytes = 4.0 * parameters as f64;
         let one = measured.first().map_or(images_per_second, |one| one.images_per_second);
         if ranks == 1 {
             model_of_one = Some((step, bytes));
         } else {
-            times.push((ranks, communication * step));
+            times.push((ranks, all_reduce * step));
         }
         let sent = 2.0 * (ranks as f64 - 1.0) / ranks as f64 * bytes;
         measured.push(Measured {
             ranks,
             images_per_second,
             communication,
-            bytes_per_second: (ranks > 1).then(|| sent / (communication * step)),
+            all_reduce,
+            bytes_per_second: (ranks > 1).then(|| sent / (all_reduce * step)),
             efficiency: images_per_second / one / ranks as f64,
         });
     }
@@ -224,15 +228,17 @@ fn finished(command: &mut Command) -> Result<()> {
 }
 
 fn show(Report { measured, model, plan, .. }: &Report) {
-    println!("{:>6}  {:>9}  {:>10}  {:>13}  {:>11}", "ranks", "images/s", "efficiency", "communication", "Gbyte/s");
+    let head = ["ranks", "images/s", "efficiency", "communication", "all-reduce", "Gbyte/s"];
+    println!("{:>6}  {:>9}  {:>10}  {:>13}  {:>10}  {:>9}", head[0], head[1], head[2], head[3], head[4], head[5]);
     for of in measured {
         let bandwidth = of.bytes_per_second.map_or(String::new(), |bytes| format!("{:.2}", bytes / 1e9));
         println!(
-            "{:>6}  {:>9.2}  {:>8.1} %  {:>11.1} %  {bandwidth:>11}",
+            "{:>6}  {:>9.2}  {:>8.1} %  {:>11.1} %  {:>8.1} %  {bandwidth:>9}",
             of.ranks,
             of.images_per_second,
             100.0 * of.efficiency,
-            100.0 * of.communication
+            100.0 * of.communication,
+            100.0 * of.all_reduce
         );
     }
     let Some(Model { compute, bytes, bandwidth, latency }) = model else { return };

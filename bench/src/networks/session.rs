@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gatefold::train::step::{Seed, TrainingStep};
-use gatefold::train::tuning::{BUDGET, When};
+use gatefold::train::tuning::{self, BUDGET, When};
 use gatefold::train::{Config, Needs, Precision};
 use gatefold::weights::LossScale;
 use gatefold_engine::gpu::{AdapterSummary, BufferPool, Gpu, cache_folder, processor_time, thread_time};
@@ -178,7 +178,7 @@ fn choices(gpu: &Gpu, tape: &Tape, tune: When) -> Result<Choices> {
     let file = file.filter(|file| file.parent().is_some_and(|folder| std::fs::create_dir_all(folder).is_ok()));
     Tuner { gpu, budget: BUDGET, listen: &mut |_| () }.tune(tape, &mut choices)?;
     if let Some(file) = file {
-        choices.write(&file)?;
+        tuning::write(&choices, &file)?;
     }
     Ok(choices)
 }

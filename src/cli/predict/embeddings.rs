@@ -3,9 +3,8 @@
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use gatefold_engine::file::{AtomicFile, cannot_write};
-
 use super::rows::Row;
+use crate::file::{AtomicFile, cannot_write};
 use crate::shown::path_text;
 use crate::{Error, Result};
 

@@ -5,9 +5,8 @@ use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use gatefold_engine::file::{check_target, write_atomically};
-
 use super::rows::Row;
+use crate::file::{check_target, write_atomically};
 use crate::read::cannot_read;
 use crate::score::metrics::predicted;
 use crate::{Error, Result};

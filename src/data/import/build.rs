@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use blake3::Hash;
-use gatefold_engine::file::cannot_write;
 
 use crate::Result;
 use crate::claim::WorkFolder;
@@ -11,6 +10,7 @@ use crate::data::import::decode::{self, Decoded};
 use crate::data::picture::fingerprint::PictureInfo;
 use crate::data::picture::fit::BadPicture;
 use crate::data::picture::harmonise::Pipeline;
+use crate::file::cannot_write;
 
 /// A pack of all usable pictures among some files.
 #[derive(Debug)]

@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use blake3::Hash;
-use gatefold_engine::file::{cannot_write, sync_folder_of};
 use image::RgbImage;
 use memmap2::Mmap;
 use serde::{Deserialize, Serialize};
@@ -23,6 +22,7 @@ use crate::data::picture::look;
 use crate::data::set::names;
 use crate::data::set::pack::{self, HEADER, Pack, bytes_of};
 use crate::data::source::walk::state_of;
+use crate::file::{cannot_write, sync_folder_of};
 use crate::ranks::Ranks;
 use crate::read::cannot_read;
 use crate::{Error, Result};
@@ -397,7 +397,7 @@ impl Writer {
         // The journal is written anew, since it may end in the middle of a line.
         let journal = (|| {
             let path = work.join(JOURNAL);
-            gatefold_engine::file::write_atomically(&path, |file| {
+            crate::file::write_atomically(&path, |file| {
                 serde_json::to_writer(&mut *file, &setting_of(sizes, pipeline))?;
                 file.write_all(b"\n")?;
                 if pictures.is_empty() {

@@ -85,7 +85,7 @@ pub struct Imported {
 ///
 /// # Errors
 /// [`Error::Input`] if source or options are at fault: see [`Request::read`], [`decode_together`] and [`split::assign`];
-/// As [`cannot_write`](gatefold_engine::file::cannot_write) says if `dir` cannot be written.
+/// As [`cannot_write`](crate::file::cannot_write) says if `dir` cannot be written.
 pub fn import(options: &ImportOptions, dir: &Path, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<Imported> {
     check_sizes(&options.sizes)?;
     let survey = options.request.survey()?;

@@ -3,8 +3,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use gatefold_engine::file::cannot_write;
-
 use crate::claim;
 use crate::data::import::stage::{self, Stage};
 use crate::data::import::{build, decode, space};
@@ -18,6 +16,7 @@ use crate::data::set::report::{Report, Skipped, is_ours};
 use crate::data::set::split::{self, DEFAULT_RATIOS, Items, Split, SplitReport};
 use crate::data::set::ties::Tie;
 use crate::data::source::Columns;
+use crate::file::cannot_write;
 use crate::{Error, Result};
 
 /// How to make a data set for training.

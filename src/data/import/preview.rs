@@ -3,12 +3,12 @@
 use std::io::Write;
 use std::path::Path;
 
-use gatefold_engine::file::write_atomically;
 use image::imageops::{self, FilterType};
 use image::{ImageFormat, Rgb, RgbImage};
 
 use crate::data::set::manifest::Manifest;
 use crate::data::set::pack::Pack;
+use crate::file::write_atomically;
 use crate::{Error, Result, font};
 
 /// Covers shown of a class, in two rows.
@@ -65,7 +65,7 @@ pub fn draw(manifest: &Manifest, pack: &Pack) -> Result<RgbImage> {
 /// Writes the sheet as a PNG.
 ///
 /// # Errors
-/// As [`cannot_write`](gatefold_engine::file::cannot_write) says if the file cannot be written.
+/// As [`cannot_write`](crate::file::cannot_write) says if the file cannot be written.
 pub fn write(manifest: &Manifest, pack: &Pack, path: &Path) -> Result<()> {
     let mut png = std::io::Cursor::new(Vec::new());
     draw(manifest, pack)?.write_to(&mut png, ImageFormat::Png).map_err(Error::run)?;

@@ -7,10 +7,9 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use gatefold_engine::file::{cannot_write, sync_folder_of, write_atomically};
-
 use crate::data::set::names::{self, READY, WORK};
 use crate::data::set::pack::Pack;
+use crate::file::{cannot_write, sync_folder_of, write_atomically};
 use crate::{Error, Result};
 
 const NEW: &str = "new";

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use blake3::Hash;
-use gatefold_engine::file::write_atomically;
 
 use crate::data::set::hash::Parts;
 use crate::data::set::split::{Item, Items, Split, join};
 use crate::data::set::strings::{Strings, StringsBuilder};
 use crate::data::set::ties::Tie;
+use crate::file::write_atomically;
 use crate::read::cannot_read;
 use crate::{Error, Result};
 
@@ -104,7 +104,7 @@ impl Manifest {
     /// Writes the manifest as CSV with a header line, replacing `path` in one step.
     ///
     /// # Errors
-    /// As [`cannot_write`](gatefold_engine::file::cannot_write) says if the file cannot be written.
+    /// As [`cannot_write`](crate::file::cannot_write) says if the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         write_atomically(path, |file| {
             let mut csv = csv::Writer::from_writer(file);

@@ -29,13 +29,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use blake3::Hash;
-use gatefold_engine::file::cannot_write;
 use image::RgbImage;
 use memmap2::Mmap;
 use rayon::prelude::*;
 
 use crate::data::picture::fit::{Fit, MAX_SIZE};
 use crate::data::picture::harmonise::{Harmonise, Pipeline};
+use crate::file::cannot_write;
 use crate::read::{cannot_read, open};
 use crate::{Error, Result};
 

@@ -3,12 +3,12 @@
 use std::io::Write;
 use std::path::Path;
 
-use gatefold_engine::file::write_atomically;
 use serde::{Deserialize, Serialize};
 
 use crate::data::picture::fit::Fit;
 use crate::data::picture::harmonise::Harmonise;
 use crate::data::set::names::{IMPORT, WORK};
+use crate::file::write_atomically;
 use crate::read::cannot_read;
 use crate::shown::path_text;
 use crate::{Error, Result};
@@ -135,7 +135,7 @@ impl Report {
     /// Writes it into `dir`.
     ///
     /// # Errors
-    /// As [`cannot_write`](gatefold_engine::file::cannot_write) says if it cannot be written.
+    /// As [`cannot_write`](crate::file::cannot_write) says if it cannot be written.
     pub fn write(&self, dir: &Path) -> Result<()> {
         write_atomically(&dir.join(IMPORT), |file| {
             serde_json::to_writer_pretty(&mut *file, self)?;

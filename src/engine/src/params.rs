@@ -1,7 +1,9 @@
 //! Parameters live together: one buffer for all of them, one for their gradients, one for each of Adam's moments, and one
 //! for running statistics. Adam is then one launch, the gradient's norm one reduction, saving them one read-back.
 
-use crate::gpu::Gpu;
+use std::ops::Range;
+
+use crate::gpu::{Download, Gpu};
 use crate::tensor::Shape;
 use crate::{Error, Result};
 
@@ -328,20 +330,39 @@ impl ParameterStore {
 
     /// Replaces a whole long-lived buffer. `words` is laid out as [`Spec`] says; a network may have none of a kind.
     pub fn write(&self, gpu: &Gpu, arena: Arena, words: &[f32]) -> Result<()> {
+        self.write_from(gpu, arena, 0, words)
+    }
+
+    /// Replaces words of a long-lived buffer, from this one on.
+    pub fn write_from(&self, gpu: &Gpu, arena: Arena, first: usize, words: &[f32]) -> Result<()> {
         if !words.is_empty() {
-            gpu.queue.write_buffer(self.buffer(arena)?, 0, bytemuck::cast_slice(words));
+            gpu.queue.write_buffer(self.buffer(arena)?, 4 * first as u64, bytemuck::cast_slice(words));
         }
         Ok(())
     }
 
+    /// Begins to copy words of a long-lived buffer to the host, after all that was submitted before, and waits for nothing.
+    ///
+    /// # Errors
+    /// Out of memory, or a device that is lost.
+    pub fn download(&self, gpu: &Gpu, arena: Arena, words: Range<usize>) -> Result<Download> {
+        gpu.download(self.buffer(arena)?, 4 * words.start as u64, 4 * words.len() as u64)
+    }
+
+    /// Waits for words that are copied to the host. What was submitted later may still run.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn downloaded(&self, gpu: &Gpu, download: Download) -> Result<Vec<f32>> {
+        Ok(bytemuck::pod_collect_to_vec(&gpu.downloaded(download)?))
+    }
+
     /// Reads a whole long-lived buffer back.
     pub fn read(&self, gpu: &Gpu, arena: Arena) -> Result<Vec<f32>> {
-        let words = self.words(arena);
-        if words == 0 {
-            return Ok(vec![]);
+        match self.words(arena) {
+            0 => Ok(vec![]),
+            words => self.downloaded(gpu, self.download(gpu, arena, 0..words)?),
         }
-        let bytes = gpu.read_buffer(self.buffer(arena)?, 0, 4 * words as u64)?;
-        Ok(bytemuck::pod_collect_to_vec(&bytes))
     }
 }
 

@@ -15,6 +15,7 @@ use crate::tensor::Tensor;
 use crate::{Error, Result};
 
 mod allocation;
+mod buckets;
 mod choice;
 mod marks;
 mod meeting;
@@ -27,6 +28,7 @@ mod trial;
 pub mod tune;
 
 pub use allocation::{Allocation, mib};
+pub use buckets::Bucket;
 pub use choice::{Choice, Choices, admissible, choose};
 use marks::Marks;
 use pace::Pace;
@@ -48,6 +50,8 @@ struct Step {
     /// One, or several that do a part each.
     dispatches: Vec<Dispatch>,
     meeting: Option<Meeting>,
+    /// Words of the parameters' gradients that it writes.
+    gradients: Range<usize>,
 }
 
 struct Dispatch {
@@ -245,8 +249,8 @@ impl Plan {
             let bind_group = gpu.bind(&launch.label(), &dispatches[0].pipeline, resources)?;
             let Launch { op, pass, flops, meeting, .. } = *launch;
             let (bytes, shape) = (tape.bytes_moved(launch), launch.shape());
-            let variant = kernel.variant();
-            steps.push(Step { op, pass, shape, variant, flops, bytes, bind_group, dispatches, meeting });
+            let (variant, gradients) = (kernel.variant(), gradients_of(tape, launch));
+            steps.push(Step { op, pass, shape, variant, flops, bytes, bind_group, dispatches, meeting, gradients });
         }
         Ok((steps, phases))
     }
@@ -310,35 +314,48 @@ impl Plan {
     }
 
     fn submit_steps(&mut self, steps: Range<usize>) -> Result<Ticket> {
+        self.submit_stretches(&[steps], &mut |_| Ok(()))
+    }
+
+    /// Submits stretches of launches, one after the other, and calls `after` with the number of each when it has been.
+    fn submit_stretches(
+        &mut self,
+        stretches: &[Range<usize>],
+        after: &mut dyn FnMut(usize) -> Result<()>,
+    ) -> Result<Ticket> {
         self.gpu.check()?;
-        let dispatches: Vec<_> = self.steps[steps].iter().flat_map(Step::dispatches).collect();
-        let costs: Vec<f64> = dispatches.iter().map(|(_, _, cost)| *cost).collect();
-        let portions = self.pace().portions(&costs, marks::MOST_SUBMISSIONS);
-        let (run, submitted) = (self.marks.begin(&self.gpu), Instant::now());
-        let (submissions, staging) = (portions.len(), self.turn);
-        let mut dispatches = dispatches.into_iter();
-        let mut last = None;
-        for (number, portion) in portions.into_iter().enumerate() {
-            let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            for (dispatch, bind_group, _) in dispatches.by_ref().take(portion) {
-                dispatch.encode(bind_group, &mut pass);
-            }
-            self.marks.mark(number, &mut pass);
-            drop(pass);
-            if number + 1 == submissions {
-                let to = &self.staging[staging];
-                for &Kept { root, offset, bytes, .. } in &self.results {
-                    encoder.copy_buffer_to_buffer(&self.host[&root], 0, to, offset, bytes);
+        let (run, submitted, staging) = (self.marks.begin(&self.gpu), Instant::now(), self.turn);
+        let (mut submissions, mut cost, mut last) = (0, 0.0, None);
+        for (number, stretch) in stretches.iter().enumerate() {
+            let dispatches: Vec<_> = self.steps[stretch.clone()].iter().flat_map(Step::dispatches).collect();
+            let costs: Vec<f64> = dispatches.iter().map(|(_, _, cost)| *cost).collect();
+            let portions = self.pace().portions(&costs, marks::MOST_SUBMISSIONS / stretches.len());
+            let (mut dispatches, mut left) = (dispatches.into_iter(), portions.len());
+            for portion in portions {
+                let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+                let mut pass = encoder.begin_compute_pass(&Default::default());
+                for (dispatch, bind_group, _) in dispatches.by_ref().take(portion) {
+                    dispatch.encode(bind_group, &mut pass);
                 }
-                self.marks.collect(submissions, &mut encoder, to, self.result_bytes.next_multiple_of(4));
+                self.marks.mark(submissions, &mut pass);
+                drop(pass);
+                (submissions, left) = (submissions + 1, left - 1);
+                if left == 0 && number + 1 == stretches.len() {
+                    let to = &self.staging[staging];
+                    for &Kept { root, offset, bytes, .. } in &self.results {
+                        encoder.copy_buffer_to_buffer(&self.host[&root], 0, to, offset, bytes);
+                    }
+                    self.marks.collect(submissions, &mut encoder, to, self.result_bytes.next_multiple_of(4));
+                }
+                last = Some(self.gpu.submit(encoder.finish()));
             }
-            last = Some(self.gpu.submit(encoder.finish()));
+            cost += costs.iter().sum::<f64>();
+            after(number)?;
         }
         let submission = last.ok_or_else(|| Error::run("a run of no submission"))?;
         self.turn = 1 - self.turn;
         let mapped = mapping(&self.staging[staging]);
-        Ok(Ticket { staging, submission, submissions, run, cost: costs.iter().sum(), submitted, mapped })
+        Ok(Ticket { staging, submission, submissions, run, cost, submitted, mapped })
     }
 
     fn pace(&self) -> std::sync::MutexGuard<'_, Pace> {
@@ -397,6 +414,18 @@ impl Dispatch {
         let [x, y, z] = self.workgroups;
         pass.dispatch_workgroups(x, y, z);
     }
+}
+
+/// The words of the parameters' gradients that a launch writes, from the first to the last.
+fn gradients_of(tape: &Tape, launch: &Launch) -> Range<usize> {
+    let words = launch.writes().filter_map(|tensor| {
+        let value = &tape.values[tape.view(tensor).root];
+        match value.home {
+            Home::Arena(Arena::Gradients, offset) => Some(offset..offset + (value.bytes() / 4) as usize),
+            _ => None,
+        }
+    });
+    words.reduce(|all, words| all.start.min(words.start)..all.end.max(words.end)).unwrap_or(0..0)
 }
 
 /// The words of a launch's uniform block.

@@ -1,7 +1,7 @@
 //! What several ranks do together: a step of all their gradients, and the same weights everywhere.
 
 use gatefold_engine::params::Arena;
-use gatefold_engine::plan::Ticket;
+use gatefold_engine::plan::{Bucket, Ticket};
 use gatefold_engine::tape::Meeting;
 
 use super::Trainer;
@@ -14,6 +14,10 @@ use crate::{Error, Result};
 
 /// All that training changes.
 pub(super) const TRAINED: [Arena; 4] = [Arena::Parameters, Arena::State, Arena::Moment1, Arena::Moment2];
+
+/// Words of the gradients that are summed up at a time at least: large enough that a message costs its bytes and not its beginning,
+/// small enough that the first one starts early.
+const BUCKET: usize = 1 << 20;
 
 impl Trainer {
     /// Trains together with others from now on: with the first one's weights, and on the same covers. Before training, and all ranks
@@ -68,10 +72,25 @@ impl Trainer {
         Ok(())
     }
 
-    /// Hands a batch to the device, and, where it `ends` a step of a process by itself, the step.
+    /// Hands a batch to the device, and, where it `ends` a step of a process by itself, the step. Where it ends that of several, the
+    /// sum of all ranks' gradients begins while the backward pass still runs.
     pub(super) fn submit_batch(&mut self, ends: bool) -> Result<Ticket> {
-        let ends = ends && self.ranks.is_alone();
-        let (phases, ranks) = (self.step.phases(self.kept.is_some(), ends), &self.ranks);
+        let alone = self.ranks.is_alone();
+        let (phases, ranks) = (self.step.phases(self.kept.is_some(), ends && alone), &self.ranks);
+        // The statistics of all batches have the host's attention until the pass is done.
+        if ends && !alone && !self.config.sync_batch_norm {
+            let (gpu, store, mut started) = (&self.gpu, &self.store, vec![]);
+            let buckets = self.plan.buckets(phases.clone(), BUCKET);
+            let ticket = self.plan.submit_buckets(phases, &buckets, |bucket| {
+                started.push(store.download(gpu, Arena::Gradients, bucket.words.clone())?);
+                Ok(())
+            })?;
+            for (bucket, download) in buckets.into_iter().zip(started) {
+                let sum = ranks.begin_sum(store.downloaded(gpu, download)?);
+                self.sums.push((bucket.words.start, sum));
+            }
+            return Ok(ticket);
+        }
         self.plan.submit_meeting(phases, |meeting, own| {
             let all = ranks.all_gather(bytes(&own.concat()));
             let all: Vec<Vec<f32>> = all.iter().map(|of| bytemuck::pod_collect_to_vec(of)).collect();
@@ -81,8 +100,18 @@ impl Trainer {
 
     /// Makes a step of all ranks' gradients, of so many batches each. Gives what it showed, and the gradient's norm.
     pub(super) fn make_step(&mut self, batches: Vec<usize>, shown: &[Shown]) -> Result<(Vec<Shown>, f64)> {
-        let gradients = self.store.read(&self.gpu, Arena::Gradients)?;
-        self.store.write(&self.gpu, Arena::Gradients, &self.ranks.sum(gradients))?;
+        let (gpu, store, ranks) = (&self.gpu, &self.store, &self.ranks);
+        let mut sums = std::mem::take(&mut self.sums);
+        if sums.is_empty() {
+            // With the statistics of all batches, or without a batch in this step, nothing has begun yet.
+            for Bucket { words, .. } in self.plan.buckets(self.step.phases(self.kept.is_some(), false), BUCKET) {
+                let own = store.downloaded(gpu, store.download(gpu, Arena::Gradients, words.clone())?)?;
+                sums.push((words.start, ranks.begin_sum(own)));
+            }
+        }
+        for (first, sum) in sums {
+            store.write_from(gpu, Arena::Gradients, first, &ranks.end_sum(sum))?;
+        }
         // With the statistics of all batches they are the same already.
         if !self.config.sync_batch_norm {
             let states = self.store.read(&self.gpu, Arena::State)?;

@@ -15,12 +15,16 @@ use crate::weights::Checkpoint;
 const WARM_UP: usize = 2;
 const TIMED: usize = 6;
 
+/// The share of what frozen layers have taken that the epochs after them may have in any case.
+const OVERTIME: f64 = 0.1;
+
 /// Batches of pictures that validation is timed with, after one that is not.
 const VALIDATED: usize = 3;
 
 impl Trainer {
     /// Replaces `--minutes` by the number of epochs, in the run's settings too: what is repeated or resumed later has that many,
-    /// whatever a step then takes. At least one.
+    /// whatever a step then takes. At least one; and where it is computed once what frozen layers make of
+    /// covers, as many as take a tenth of that time.
     pub(super) fn fit_epochs(&mut self, observer: &mut dyn Observer) -> Result<()> {
         let Some(minutes) = self.config.minutes.filter(|_| self.header.step == 0) else { return Ok(()) };
         let taken = Instant::now();
@@ -33,7 +37,10 @@ impl Trainer {
         let count = |split: Split| self.dataset.manifest.indices(split).len() as f64;
         // The first and the last checkpoint of an epoch.
         let epoch = step * self.steps_per_epoch() as f64 + picture * count(Split::Val) + 2.0 * checkpoint.as_secs_f64();
-        let left = 60.0 * minutes - self.began.elapsed().as_secs_f64() - picture * count(Split::Test);
+        let gone = self.began.elapsed().as_secs_f64();
+        // What frozen layers make of the covers may have taken longer than there was time for: it would be lost with a single epoch.
+        let least = if self.kept.is_some() { OVERTIME * gone } else { 0.0 };
+        let left = (60.0 * minutes - gone - picture * count(Split::Test)).max(least);
         // The first rank's clock counts.
         let epochs = self.ranks.of_first((left / epoch.max(1e-9)).floor().clamp(1.0, 1e6) as u64)?;
         (self.config.epochs, self.config.minutes) = (epochs, None);

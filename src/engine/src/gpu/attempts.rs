@@ -15,7 +15,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::{AdapterSummary, Switch, crash};
-use crate::file::{Temporary, write_atomically};
+use crate::file::{Temporary, replace};
 
 /// Something that may end the program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -189,8 +189,7 @@ impl Attempts {
             return;
         }
         // What cannot be kept is learnt again.
-        let _ =
-            serde_json::to_string_pretty(refused).map(|text| write_atomically(&file, |out| writeln!(out, "{text}")));
+        let _ = serde_json::to_vec_pretty(refused).map(|text| replace(&file, &text));
     }
 }
 

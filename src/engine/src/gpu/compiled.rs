@@ -1,12 +1,11 @@
 //! Compiled kernels on disk, where the driver hands them out: the next start then compiles nothing.
 
 use std::fs;
-use std::io::Write;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::AdapterSummary;
-use crate::Result;
-use crate::file::write_atomically;
+use crate::file::replace;
 
 /// `GATEFOLD_CACHE`, else the platform's folder for caches; `None` where there is neither.
 pub fn cache_folder() -> Option<PathBuf> {
@@ -63,14 +62,11 @@ impl Compiled {
     }
 
     /// Writes what has been compiled.
-    pub fn save(&self) -> Result<()> {
+    pub fn save(&self) -> io::Result<()> {
         let Some(data) = self.cache.get_data() else { return Ok(()) };
         if let Some(folder) = self.file.parent() {
-            fs::create_dir_all(folder).map_err(crate::Error::run)?;
+            fs::create_dir_all(folder)?;
         }
-        write_atomically(&self.file, |file| {
-            file.write_all(blake3::hash(&data).as_bytes())?;
-            file.write_all(&data)
-        })
+        replace(&self.file, &[blake3::hash(&data).as_bytes(), &data[..]].concat())
     }
 }

@@ -71,6 +71,14 @@ impl BufferPool {
     }
 }
 
+/// Bytes on their way to the host.
+pub struct Download {
+    staging: wgpu::Buffer,
+    bytes: u64,
+    mapping: Mapping,
+    submission: wgpu::SubmissionIndex,
+}
+
 /// What is copied behind whatever is read back. New buffers are zero.
 pub(super) const MARK: [u8; 4] = *b"done";
 
@@ -92,14 +100,28 @@ impl Gpu {
 
     /// Copies `bytes` bytes from `offset` of a buffer to the host, after all that was submitted before.
     pub(crate) fn read_buffer(&self, buffer: &wgpu::Buffer, offset: u64, bytes: u64) -> Result<Vec<u8>> {
+        self.downloaded(self.download(buffer, offset, bytes)?)
+    }
+
+    /// Begins to copy, and waits for nothing.
+    pub(crate) fn download(&self, buffer: &wgpu::Buffer, offset: u64, bytes: u64) -> Result<Download> {
         let staging = self.staging(bytes + MARK.len() as u64)?;
         let mut encoder = self.device.create_command_encoder(&Default::default());
         encoder.copy_buffer_to_buffer(buffer, offset, &staging, 0, bytes);
         // Last of all, to tell that it was not given up in silence; see `plan::marks`.
         encoder.copy_buffer_to_buffer(&self.mark, 0, &staging, bytes, MARK.len() as u64);
-        self.submit(encoder.finish());
+        let submission = self.submit(encoder.finish());
         let mapping = mapping(&staging);
-        self.wait()?;
+        Ok(Download { staging, bytes, mapping, submission })
+    }
+
+    /// Waits for what was copied. What was submitted later may still run.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub(crate) fn downloaded(&self, download: Download) -> Result<Vec<u8>> {
+        let Download { staging, bytes, mapping, submission } = download;
+        self.wait_for(Some(submission))?;
         self.mapped(&mapping)?;
         let view = staging.slice(..).get_mapped_range().map_err(|e| self.fault(e))?;
         let (copy, mark) = view.split_at(bytes as usize);

@@ -27,7 +27,7 @@ pub(crate) use attempts::Attempt;
 pub use compiled::cache_folder;
 pub use kernel::{Binding, Kernel, Pipeline, QUOTIENTS, Requirements, fold};
 pub use layers::quieten_layers;
-pub use memory::{BufferPool, MemoryUse};
+pub use memory::{BufferPool, Download, MemoryUse};
 pub(crate) use memory::{Mapping, mapping, take_fitting};
 pub(crate) use shader::shader;
 pub use shader::{Shader, compose, fingerprint, shaders_from};

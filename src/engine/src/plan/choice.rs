@@ -2,13 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::uniform_block;
-use crate::file::write_atomically;
 use crate::gpu::{AdapterSummary, Kernel, fingerprint};
 use crate::tape::{Launch, Tape};
 use crate::{Error, Result};
@@ -119,11 +117,12 @@ impl Choices {
         Ok(Some(choices))
     }
 
+    /// What a file of choices holds.
+    ///
     /// # Errors
-    /// As [`cannot_write`](crate::file::cannot_write) says if the file cannot be written.
-    pub fn write(&self, path: &Path) -> Result<()> {
-        let text = serde_json::to_string_pretty(self).map_err(Error::run)?;
-        write_atomically(path, |file| writeln!(file, "{text}"))
+    /// [`Error::Run`] if they cannot be written as JSON.
+    pub fn to_json(&self) -> Result<String> {
+        serde_json::to_string_pretty(self).map(|text| text + "\n").map_err(Error::run)
     }
 
     /// Never to be tried again for launches of this key.
