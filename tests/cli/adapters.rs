@@ -82,7 +82,7 @@ fn a_slow_device_gets_its_work_in_portions_and_computes_the_same() {
 fn work_that_was_given_up_in_silence_is_noticed() {
     let trained = three();
     // A step, and what is read back for a checkpoint.
-    for number in [3, 7, 20] {
+    for number in [3, 20] {
         let folder = tempfile::tempdir().unwrap();
         let run = folder.path().join("run");
         let arguments = train(&trained.data, &run, &["--epochs", "2", "--seed", "3"]);

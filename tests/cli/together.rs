@@ -152,7 +152,10 @@ fn weights_of_others_get_a_head_on_several_of_their_layers() {
     let (data, image) = (text(&three().data), three().image("Jazz/03.png"));
     let weights = save(folder.path(), "resnet18.safetensors", &drawn("resnet18", 7), "");
     let how = ["--weights", text(&weights), "--epochs", "1", "--no-tune"];
-    let done = good(&[&["train", data, "--out", text(&run)], &how[..]].concat());
+    // Few covers: they are as large as the network wants them.
+    let few = folder.path().join("few");
+    draw(&few, &[("Folk", 5), ("Jazz", 5)]);
+    let done = good(&[&["train", text(&few), "--out", text(&run)], &how[..]].concat());
     for part in ["chosen: resnet18 at 224 px", "a new linear layer learns from what they make of covers up to layer2.1"]
     {
         assert!(done.stderr.contains(part), "{part}: {}", done.stderr);

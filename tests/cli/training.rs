@@ -271,7 +271,7 @@ fn a_time_becomes_a_number_of_epochs() {
     let out = tempfile::tempdir().unwrap();
     let [timed, counted, no] = ["timed", "counted", "no"].map(|name| out.path().join(name));
     let options = ["--net", "small", "--accumulate", "2", "--augment", "flip,mixup=0.2"];
-    let told = good(&train(data, &timed, &[&options[..], &["--minutes", "0.15"]].concat())).stderr;
+    let told = good(&train(data, &timed, &[&options[..], &["--minutes", "0.1"]].concat())).stderr;
     let config = fs::read_to_string(timed.join("config.toml")).unwrap();
     let epochs = config.lines().find_map(|line| line.strip_prefix("epochs = ")).unwrap();
     assert!(told.contains(&format!("the same again is --epochs {epochs}")), "{told}");
