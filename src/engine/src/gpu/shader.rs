@@ -1,6 +1,7 @@
 //! WGSL files, composed with `naga_oil`: `#import` of the shared parts, `#{NAME}` for register-tile and workgroup sizes.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -133,28 +134,39 @@ pub fn compose(shader: Shader, defs: &[(&'static str, u32)]) -> Result<naga::Mod
         let preprocessed = Preprocessor::default().preprocess(&in_one(shader), &definitions);
         return parse(&preprocessed.map_err(|e| fault(e.to_string()))?.preprocessed_source).map_err(fault);
     }
-    // What this adapter can do is checked when the module is made; here all of WGSL is right.
-    let mut composer = Composer::default().with_capabilities(naga::valid::Capabilities::all());
-    for (shared, _) in shader.imports() {
-        let added = composer.add_composable_module(ComposableModuleDescriptor {
-            source: shared.text(),
-            file_path: shared.path,
-            language: ShaderLanguage::Wgsl,
-            shader_defs: definitions.clone(),
+    COMPOSER.with_borrow_mut(|composer| {
+        let descriptor = NagaModuleDescriptor {
+            source: shader.text(),
+            file_path: shader.path,
+            shader_type: ShaderType::Wgsl,
+            shader_defs: definitions,
             ..Default::default()
-        });
-        if let Err(e) = added {
-            return Err(fault(e.emit_to_string(&composer)));
-        }
+        };
+        let composer = composer.as_mut().map_err(|e| fault(e.clone()))?;
+        composer.make_naga_module(descriptor).map_err(|e| fault(e.emit_to_string(composer)))
+    })
+}
+
+thread_local! {
+    /// Knows the shared parts, and keeps what it has made of them. To make one takes longer than to compose a shader.
+    static COMPOSER: RefCell<Result<Composer, String>> = RefCell::new(composer());
+}
+
+fn composer() -> Result<Composer, String> {
+    let mut shared = vec![];
+    for shader in BUILT_IN.iter().filter(|shader| shader.import_name().is_some()) {
+        shared.extend(shader.imports().into_iter().map(|(import, _)| import).chain([*shader]));
     }
-    let composed = composer.make_naga_module(NagaModuleDescriptor {
-        source: shader.text(),
-        file_path: shader.path,
-        shader_type: ShaderType::Wgsl,
-        shader_defs: definitions,
-        ..Default::default()
-    });
-    composed.map_err(|e| fault(e.emit_to_string(&composer)))
+    // What this adapter can do is checked when the module is made; here all of WGSL is right.
+    let mut known = Composer::default().with_capabilities(naga::valid::Capabilities::all());
+    let mut seen = HashSet::new();
+    for part in shared.into_iter().filter(|part| seen.insert(part.path)) {
+        let (source, file_path, language) = (part.text(), part.path, ShaderLanguage::Wgsl);
+        let descriptor = ComposableModuleDescriptor { source, file_path, language, ..Default::default() };
+        let added = known.add_composable_module(descriptor).map(drop);
+        added.map_err(|e| format!("{}: {}", part.path, e.emit_to_string(&known)))?;
+    }
+    Ok(known)
 }
 
 /// A shader with the text of its imports behind it; their names lose the module's, so no two of them may define the same one.
