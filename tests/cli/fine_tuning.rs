@@ -114,6 +114,10 @@ fn accumulated_batches_make_the_steps_of_larger_ones() {
     let resumed = run("resumed", &["--batch", "5", "--accumulate", "2", "--epochs", "1"]);
     good(&["train", text(data), "--out", text(&resumed), "--resume", "--epochs", "2"]);
     same_files(&parts, &resumed);
+    let no = out.path().join("no");
+    let shared = ["train", text(data), "--out", text(&no), "--recipe", text(&recipe), "--sync-batch-norm"];
+    refused(&shared, &["--sync-batch-norm", "prognet has no batch-norms"]);
+    assert!(!no.exists());
 
     // The last step of an epoch is a short one: the covers are no multiple of ten.
     let covers = good(&["eval", text(&whole), "--split", "train", "--json"]).json()["n"].as_u64().unwrap();
@@ -141,7 +145,9 @@ fn rates_warm_up_and_drop_by_optimiser_steps() {
     let out = tempfile::tempdir().unwrap();
     let run = out.path().join("run");
     let schedule = ["--schedule", "step", "--step-every", "1", "--step-factor", "0.5", "--warmup", "3", "--lr", "0.01"];
-    good(&train(data, &run, &[&["--net", "small", "--accumulate", "2", "--epochs", "3"], &schedule[..]].concat()));
+    let options = ["--net", "small", "--accumulate", "2", "--epochs", "3", "--sync-batch-norm"];
+    let told = good(&train(data, &run, &[&options[..], &schedule[..]].concat())).stderr;
+    assert!(told.contains("--sync-batch-norm changes nothing in a single process"), "{told}");
     let steps = lines(&run, "step");
     let rates = numbers(&steps, "lr");
     assert!(steps.len() >= 6 && steps.len().is_multiple_of(3), "{}", steps.len());

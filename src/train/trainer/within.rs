@@ -21,6 +21,12 @@ const OVERTIME: f64 = 0.1;
 /// Batches of pictures that validation is timed with, after one that is not.
 const VALIDATED: usize = 3;
 
+/// Seconds for the epochs, of so many in all of which some are gone. Where they went into what frozen layers make of the covers,
+/// which may have taken longer than there was time for, the epochs have some in any case: all would be lost with a single one.
+fn left(seconds: f64, gone: f64, kept: bool) -> f64 {
+    (seconds - gone).max(if kept { OVERTIME * gone } else { 0.0 })
+}
+
 impl Trainer {
     /// Replaces `--minutes` by the number of epochs, in the run's settings too: what is repeated or resumed later has that many,
     /// whatever a step then takes. At least one; and where it is computed once what frozen layers make of
@@ -37,10 +43,8 @@ impl Trainer {
         let count = |split: Split| self.dataset.manifest.indices(split).len() as f64;
         // The first and the last checkpoint of an epoch.
         let epoch = step * self.steps_per_epoch() as f64 + picture * count(Split::Val) + 2.0 * checkpoint.as_secs_f64();
-        let gone = self.began.elapsed().as_secs_f64();
-        // What frozen layers make of the covers may have taken longer than there was time for: it would be lost with a single epoch.
-        let least = if self.kept.is_some() { OVERTIME * gone } else { 0.0 };
-        let left = (60.0 * minutes - gone - picture * count(Split::Test)).max(least);
+        let all = 60.0 * minutes - picture * count(Split::Test);
+        let left = left(all, self.began.elapsed().as_secs_f64(), self.kept.is_some());
         // The first rank's clock counts.
         let epochs = self.ranks.of_first((left / epoch.max(1e-9)).floor().clamp(1.0, 1e6) as u64)?;
         (self.config.epochs, self.config.minutes) = (epochs, None);
@@ -92,5 +96,16 @@ impl Trainer {
         let start = Instant::now();
         self.answers_of(Split::Val, some)?;
         Ok(start.elapsed().as_secs_f64() / (some.len() * self.ranks.count()) as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::left;
+
+    #[test]
+    fn what_frozen_layers_took_is_not_thrown_away() {
+        assert_eq!((left(600.0, 60.0, true), left(600.0, 60.0, false)), (540.0, 540.0));
+        assert_eq!((left(600.0, 900.0, true), left(600.0, 900.0, false)), (90.0, 0.0));
     }
 }
