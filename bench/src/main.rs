@@ -74,7 +74,7 @@ fn check_seconds(seconds: f64) -> Result<()> {
 fn main() -> ExitCode {
     // SAFETY: there is one thread yet.
     unsafe { gatefold_engine::gpu::quieten_layers() };
-    gatefold_engine::panics::hush_caught();
+    kernels_tests::hush_caught();
     let command = Cli::parse().command;
     let done = kernels_tests::shaders_from_environment().and_then(|()| match command {
         Command::Roofline(arguments) => roofline::run(&arguments),

@@ -5,10 +5,12 @@
 //! gradients, in half precision) and with every kernel that can run on the adapter. [`tolerance`] says how near is near enough.
 
 mod harness;
+mod hush;
 mod shader_folder;
 pub mod tolerance;
 
 pub use harness::*;
+pub use hush::hush_caught;
 pub use shader_folder::shaders_from_environment;
 
 /// Declares the modules and the list of all rows: an op's one line here.

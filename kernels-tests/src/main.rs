@@ -6,9 +6,8 @@ use std::sync::Arc;
 
 use clap::Parser;
 use gatefold_engine::gpu::{Gpu, GpuOptions, quieten_layers};
-use gatefold_engine::panics::hush_caught;
 use gatefold_engine::{Error, Result};
-use kernels_tests::{Coverage, Listing, Row, Selection, State, Trait, rows, shaders_from_environment};
+use kernels_tests::{Coverage, Listing, Row, Selection, State, Trait, hush_caught, rows, shaders_from_environment};
 use serde::Serialize;
 
 mod processes;

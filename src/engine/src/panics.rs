@@ -16,16 +16,6 @@ pub fn caught<T>(work: impl FnOnce() -> T) -> Option<T> {
     done.ok()
 }
 
-/// From now on nothing is printed of a panic that is [`caught`].
-pub fn hush_caught() {
-    let usual = panic::take_hook();
-    panic::set_hook(Box::new(move |info| {
-        if !is_caught() {
-            usual(info);
-        }
-    }));
-}
-
 /// Whether a panic of this thread, now, would be [`caught`].
 pub fn is_caught() -> bool {
     CAUGHT.get()

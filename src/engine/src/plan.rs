@@ -325,11 +325,17 @@ impl Plan {
     ) -> Result<Ticket> {
         self.gpu.check()?;
         let (run, submitted, staging) = (self.marks.begin(&self.gpu), Instant::now(), self.turn);
-        let (mut submissions, mut cost, mut last) = (0, 0.0, None);
+        let cost_of = |stretch: &Range<usize>| -> f64 {
+            self.steps[stretch.clone()].iter().flat_map(Step::dispatches).map(|(_, _, cost)| cost).sum()
+        };
+        let cost: f64 = stretches.iter().map(cost_of).sum();
+        let (mut submissions, mut last) = (0, None);
         for (number, stretch) in stretches.iter().enumerate() {
             let dispatches: Vec<_> = self.steps[stretch.clone()].iter().flat_map(Step::dispatches).collect();
             let costs: Vec<f64> = dispatches.iter().map(|(_, _, cost)| *cost).collect();
-            let portions = self.pace().portions(&costs, marks::MOST_SUBMISSIONS / stretches.len());
+            // One for each stretch, and the rest by what they cost.
+            let rest = (marks::MOST_SUBMISSIONS - stretches.len()) as f64 * cost_of(stretch) / cost.max(1.0);
+            let portions = self.pace().portions(&costs, 1 + rest as usize);
             let (mut dispatches, mut left) = (dispatches.into_iter(), portions.len());
             for portion in portions {
                 let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
@@ -349,7 +355,6 @@ impl Plan {
                 }
                 last = Some(self.gpu.submit(encoder.finish()));
             }
-            cost += costs.iter().sum::<f64>();
             after(number)?;
         }
         let submission = last.ok_or_else(|| Error::run("a run of no submission"))?;
