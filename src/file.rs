@@ -3,14 +3,10 @@
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use gatefold_engine::file::Temporary;
 
 use crate::{Error, Result};
-
-/// Tells apart the temporary files that one process writes at the same time.
-static COUNTER: AtomicU64 = AtomicU64::new(0);
 
 /// A file that takes its place only at [`AtomicFile::commit`].
 ///
@@ -37,8 +33,7 @@ impl AtomicFile {
         let name = name.to_string_lossy();
         let folder = folder_of(target);
         sweep(folder, &name);
-        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-        let part = Temporary::new(folder.join(format!(".{name}.{}-{number}.part", std::process::id())));
+        let part = Temporary::beside(target);
         let file = File::create(part.path()).map_err(|e| cannot_write(target, &e))?;
         // The lock tells `sweep` in another process that this file is still wanted. Where the file system knows no
         // locks, nothing is lost but that.

@@ -22,7 +22,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use self::collective::Wire;
-use self::mpi::{Link, answer};
+use self::mpi::Link;
 use crate::{Error, Result};
 
 /// Says the line that all ranks end with; and whether it is that of a rank that could not say anything itself any more.
@@ -68,6 +68,12 @@ pub enum Sum {
     /// Of a process by itself.
     Own(Vec<f32>),
     OfAll(Receiver<Vec<f32>>),
+}
+
+/// Waits for what a job of the link gives.
+fn answer<T>(answered: &Receiver<T>) -> T {
+    // The thread that speaks MPI is gone, and its panic has said why.
+    answered.recv().unwrap_or_else(|_| std::process::exit(1))
 }
 
 impl fmt::Debug for Ranks {

@@ -14,7 +14,7 @@ use mpi::traits::Equivalence;
 use mpi::{Tag, Threading, request};
 
 use super::collective::Wire;
-use super::{ENDING, Peer, Say, first_here, gone_here};
+use super::{ENDING, Peer, Say, answer, first_here, gone_here};
 use crate::{Error, Result};
 
 const DATA: Tag = 1;
@@ -127,12 +127,6 @@ impl Link {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         let _ = thread.map(JoinHandle::join);
     }
-}
-
-/// Waits for what a job gives.
-pub fn answer<T>(answered: &Receiver<T>) -> T {
-    // The thread is gone, and its panic has said why.
-    answered.recv().unwrap_or_else(|_| std::process::exit(1))
 }
 
 /// What the watchdog reads once there is nothing to watch any more.

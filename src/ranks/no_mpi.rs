@@ -6,11 +6,6 @@ use super::collective::Wire;
 use super::{Peer, Say};
 use crate::{Error, Result};
 
-/// Of no link.
-pub fn answer<T>(answered: &Receiver<T>) -> T {
-    answered.recv().unwrap_or_else(|_| std::process::exit(1))
-}
-
 /// There is none.
 pub enum Link {}
 

@@ -57,7 +57,8 @@ struct Measured {
     efficiency: f64,
 }
 
-/// What the time of a step is made of where the sum begins when the backward pass is done, so that overlap makes it less: `compute + 2 (N - 1) / N · bytes / bandwidth + latency · 2 (N - 1)`.
+/// What the time of a step is made of where the sum begins when the backward pass is done, so that overlap makes it less:
+/// `compute + 2 (N - 1) / N · bytes / bandwidth + latency · 2 (N - 1)`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 struct Model {
     /// Seconds of a step without messages.
@@ -228,8 +229,10 @@ fn finished(command: &mut Command) -> Result<()> {
 }
 
 fn show(Report { measured, model, plan, .. }: &Report) {
-    let head = ["ranks", "images/s", "efficiency", "communication", "all-reduce", "Gbyte/s"];
-    println!("{:>6}  {:>9}  {:>10}  {:>13}  {:>10}  {:>9}", head[0], head[1], head[2], head[3], head[4], head[5]);
+    println!(
+        "{:>6}  {:>9}  {:>10}  {:>13}  {:>10}  {:>9}",
+        "ranks", "images/s", "efficiency", "communication", "all-reduce", "Gbyte/s"
+    );
     for of in measured {
         let bandwidth = of.bytes_per_second.map_or(String::new(), |bytes| format!("{:.2}", bytes / 1e9));
         println!(

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::{fs, io};
 
 /// Files and folders that nobody wants any more once this process ends.
@@ -21,6 +22,14 @@ impl Temporary {
             all.insert(path.clone());
         }
         Self { path }
+    }
+
+    /// A name of its own beside a file, so that processes and threads that write the same one do not meet.
+    pub fn beside(file: &Path) -> Self {
+        static COUNTER: AtomicU64 = AtomicU64::new(0);
+        let (name, process) = (file.file_name().unwrap_or_default().to_string_lossy(), std::process::id());
+        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+        Self::new(file.with_file_name(format!(".{name}.{process}-{number}.part")))
     }
 
     pub fn path(&self) -> &Path {
@@ -54,11 +63,10 @@ const ROUNDS: usize = 20;
 /// Puts a file of the cache in its place at once, so that another process never reads half of it. After a power cut it may be
 /// damaged, which whoever reads it finds.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let part = Temporary::new(path.with_extension(format!("{}.part", std::process::id())));
+    let part = Temporary::beside(path);
     let done = fs::write(&part.path, bytes).and_then(|()| fs::rename(&part.path, path));
-    if done.is_err() {
-        let _ = fs::remove_file(&part.path);
-    }
+    // After a rename there is none any more.
+    let _ = fs::remove_file(&part.path);
     done
 }
 

@@ -249,7 +249,7 @@ impl Plan {
             let bind_group = gpu.bind(&launch.label(), &dispatches[0].pipeline, resources)?;
             let Launch { op, pass, flops, meeting, .. } = *launch;
             let (bytes, shape) = (tape.bytes_moved(launch), launch.shape());
-            let (variant, gradients) = (kernel.variant(), gradients_of(tape, launch));
+            let (variant, gradients) = (kernel.variant(), buckets::gradients_of(tape, launch));
             steps.push(Step { op, pass, shape, variant, flops, bytes, bind_group, dispatches, meeting, gradients });
         }
         Ok((steps, phases))
@@ -325,18 +325,15 @@ impl Plan {
     ) -> Result<Ticket> {
         self.gpu.check()?;
         let (run, submitted, staging) = (self.marks.begin(&self.gpu), Instant::now(), self.turn);
-        let cost_of = |stretch: &Range<usize>| -> f64 {
-            self.steps[stretch.clone()].iter().flat_map(Step::dispatches).map(|(_, _, cost)| cost).sum()
-        };
-        let cost: f64 = stretches.iter().map(cost_of).sum();
+        let costs = stretches.iter().map(|stretch| self.dispatches(stretch).map(|(_, _, cost)| cost).collect());
+        let costs: Vec<Vec<f64>> = costs.collect();
+        let cost = costs.iter().flatten().sum::<f64>();
         let (mut submissions, mut last) = (0, None);
-        for (number, stretch) in stretches.iter().enumerate() {
-            let dispatches: Vec<_> = self.steps[stretch.clone()].iter().flat_map(Step::dispatches).collect();
-            let costs: Vec<f64> = dispatches.iter().map(|(_, _, cost)| *cost).collect();
+        for (number, (stretch, costs)) in stretches.iter().zip(&costs).enumerate() {
             // One for each stretch, and the rest by what they cost.
-            let rest = (marks::MOST_SUBMISSIONS - stretches.len()) as f64 * cost_of(stretch) / cost.max(1.0);
-            let portions = self.pace().portions(&costs, 1 + rest as usize);
-            let (mut dispatches, mut left) = (dispatches.into_iter(), portions.len());
+            let rest = (marks::MOST_SUBMISSIONS - stretches.len()) as f64 * costs.iter().sum::<f64>() / cost.max(1.0);
+            let portions = self.pace().portions(costs, 1 + rest as usize);
+            let (mut dispatches, mut left) = (self.dispatches(stretch), portions.len());
             for portion in portions {
                 let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
                 let mut pass = encoder.begin_compute_pass(&Default::default());
@@ -361,6 +358,10 @@ impl Plan {
         self.turn = 1 - self.turn;
         let mapped = mapping(&self.staging[staging]);
         Ok(Ticket { staging, submission, submissions, run, cost, submitted, mapped })
+    }
+
+    fn dispatches(&self, steps: &Range<usize>) -> impl Iterator<Item = (&Dispatch, &wgpu::BindGroup, f64)> {
+        self.steps[steps.clone()].iter().flat_map(Step::dispatches)
     }
 
     fn pace(&self) -> std::sync::MutexGuard<'_, Pace> {
@@ -419,18 +420,6 @@ impl Dispatch {
         let [x, y, z] = self.workgroups;
         pass.dispatch_workgroups(x, y, z);
     }
-}
-
-/// The words of the parameters' gradients that a launch writes, from the first to the last.
-fn gradients_of(tape: &Tape, launch: &Launch) -> Range<usize> {
-    let words = launch.writes().filter_map(|tensor| {
-        let value = &tape.values[tape.view(tensor).root];
-        match value.home {
-            Home::Arena(Arena::Gradients, offset) => Some(offset..offset + (value.bytes() / 4) as usize),
-            _ => None,
-        }
-    });
-    words.reduce(|all, words| all.start.min(words.start)..all.end.max(words.end)).unwrap_or(0..0)
 }
 
 /// The words of a launch's uniform block.

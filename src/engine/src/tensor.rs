@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use crate::{Error, Result};
-
 /// Batch, height, width, channels. A vector per sample is `n x 1 x 1 x c`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape {
@@ -40,14 +38,6 @@ impl Shape {
 
     pub const fn is_empty(self) -> bool {
         self.len() == 0
-    }
-
-    /// Fails with the op's name and both shapes unless they are equal.
-    ///
-    /// # Errors
-    /// If they differ.
-    pub fn same_as(self, other: Self, op: &str) -> Result<()> {
-        if self == other { Ok(()) } else { Err(Error::run(format!("{op}: shapes {self} and {other} differ"))) }
     }
 
     /// The same extents with another number of channels.

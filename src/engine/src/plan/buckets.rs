@@ -5,6 +5,8 @@ use std::ops::Range;
 use super::marks::MOST_SUBMISSIONS;
 use super::{Plan, Ticket};
 use crate::Result;
+use crate::params::Arena;
+use crate::tape::{Home, Launch, Tape};
 
 /// Neighbouring words of the gradients that are done at the same time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +14,18 @@ pub struct Bucket {
     pub words: Range<usize>,
     /// Launches of the plan after which they are.
     done_after: usize,
+}
+
+/// The words of the parameters' gradients that a launch writes, from the first to the last.
+pub(super) fn gradients_of(tape: &Tape, launch: &Launch) -> Range<usize> {
+    let words = launch.writes().filter_map(|tensor| {
+        let value = &tape.values[tape.view(tensor).root];
+        match value.home {
+            Home::Arena(Arena::Gradients, offset) => Some(offset..offset + (value.bytes() / 4) as usize),
+            _ => None,
+        }
+    });
+    words.reduce(|all, words| all.start.min(words.start)..all.end.max(words.end)).unwrap_or(0..0)
 }
 
 /// Cuts the gradients of some launches, of which each writes these words, into buckets of `least` words or more. The backward pass
