@@ -1,4 +1,4 @@
-// y (+)= x * mask / (1 - rate). Forward and backward alike: the mask is drawn anew from counters, never stored.
+// y (+)= x * mask / (1 - rate), the mask by element or by sample. Forward and backward alike: the mask is drawn anew from counters, never stored.
 #import gatefold::grid
 #import gatefold::element
 #import gatefold::random
@@ -26,6 +26,8 @@ struct Params {
 
 override CHANNELS: u32 = 1u;
 override ACCUMULATE: bool = false;
+// Whether a draw is for all of a sample.
+override WHOLE: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<Element>;
@@ -39,6 +41,12 @@ fn factors(quad: u32) -> vec4<f32> {
     let low = words & vec3<u32>(255u);
     let draws = vec4<u32>(words >> vec3<u32>(8u), low.x | (low.y << 8u) | (low.z << 16u));
     return select(vec4<f32>(params.scale), vec4<f32>(0.0), draws < vec4<u32>(params.threshold));
+}
+
+// One of four, without an index that only a loop or memory could follow.
+fn one_of(four: vec4<f32>, place: u32) -> f32 {
+    let odd = (place & 1u) == 1u;
+    return select(select(four.x, four.y, odd), select(four.z, four.w, odd), (place & 2u) == 2u);
 }
 
 @compute @workgroup_size(64)
@@ -57,12 +65,17 @@ fn main(
         let over = step.first * (params.sample & 3u);
         let number = (over & 3u) + element::number(place, turn);
         let before = step.first * (params.sample >> 2u) + (over >> 2u);
+        var factor: Element;
+        if WHOLE {
+            let sample = step.first + element::number(place, turn) / (params.sample / #{VECTOR}u);
+            factor = Element(one_of(factors(sample >> 2u), sample));
+        } else {
 #if VECTOR == 4
-        let factor = factors(before + number);
+            factor = factors(before + number);
 #else
-        let four = factors(before + (number >> 2u));
-        let factor = select(select(four.x, four.y, (number & 1u) == 1u), select(four.z, four.w, (number & 1u) == 1u), (number & 2u) == 2u);
+            factor = one_of(factors(before + (number >> 2u)), number);
 #endif
+        }
         let taken = x[element::index_in(place, turn, params.x_offset, params.x_stride)];
         // A dropped infinity is dropped: 0 times it would be no number.
         var value = select(taken * factor, Element(0.0), factor == Element(0.0));

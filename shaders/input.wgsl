@@ -21,6 +21,10 @@ struct Params {
     area: f32,
     // The largest angle, in radians.
     angle: f32,
+    // How far RandAugment's changes go.
+    strength: f32,
+    // The bits of a byte that are left.
+    bits: u32,
     y_offset: u32,
     y_stride: u32,
 }
@@ -38,6 +42,7 @@ override COLOUR: bool = false;
 override ERASE: bool = false;
 // Whether samples show a part of their area, or are turned.
 override WARP: bool = false;
+override RANDAUGMENT: bool = false;
 override MIX: bool = false;
 
 // What a sample is mixed of.
@@ -92,8 +97,12 @@ fn recoloured(rgb: vec3<f32>, sample: u32) -> vec3<f32> {
     let unit = vec3<f32>(random::unit(bits.x), random::unit(bits.y), random::unit(bits.z));
     let factor = 1.0 + params.colour * (2.0 * unit - 1.0);
     let contrasted = (rgb * factor.x - 127.5) * factor.y + 127.5;
-    let grey = dot(contrasted, vec3<f32>(0.299, 0.587, 0.114));
-    return clamp(grey + (contrasted - grey) * factor.z, vec3<f32>(0.0), vec3<f32>(255.0));
+    let middle = grey(contrasted);
+    return clamp(middle + (contrasted - middle) * factor.z, vec3<f32>(0.0), vec3<f32>(255.0));
+}
+
+fn grey(rgb: vec3<f32>) -> f32 {
+    return dot(rgb, vec3<f32>(0.299, 0.587, 0.114));
 }
 
 // Red, green and blue of 0 to 255 of a source pixel, the nearest one where there is none.
@@ -111,8 +120,78 @@ fn pixel(sample: u32, row: i32, column: i32) -> vec3<f32> {
     return vec3<f32>(vec3<u32>(bits, bits >> 8u, bits >> 16u) & vec3<u32>(255u));
 }
 
+// A place turned around the middle. The series of sine and cosine: WGSL's own may be off by 2^-11, and angles are small.
+fn turned(place: vec2<f32>, angle: f32) -> vec2<f32> {
+    let square = angle * angle;
+    let sine = angle * (1.0 - square / 6.0 * (1.0 - square / 20.0 * (1.0 - square / 42.0 * (1.0 - square / 72.0))));
+    let cosine = 1.0 - square / 2.0 * (1.0 - square / 12.0 * (1.0 - square / 30.0 * (1.0 - square / 56.0)));
+    return vec2<f32>(place.x * cosine - place.y * sine, place.x * sine + place.y * cosine);
+}
+
+// One of RandAugment's two changes of a sample, from its random bits.
+struct Change {
+    // Of eleven, see [`before`] and [`after`]; 0 is none.
+    which: u32,
+    // How far, and by its sign which way.
+    by: f32,
+}
+
+fn change(bits: vec3<u32>, place: u32) -> Change {
+    let back = ((bits.z >> (31u - place)) & 1u) == 1u;
+    return Change(below(select(bits.x, bits.y, place == 1u), 11u), select(params.strength, -params.strength, back));
+}
+
+// Where a place of the changed picture, counted from the middle, was before.
+fn before(change: Change, place: vec2<f32>) -> vec2<f32> {
+    switch change.which {
+        case 1u: {
+            return turned(place, change.by * 0.52359878);
+        }
+        case 2u: {
+            return place + vec2<f32>(0.3 * change.by * place.y, 0.0);
+        }
+        case 3u: {
+            return place + vec2<f32>(0.0, 0.3 * change.by * place.x);
+        }
+        case 4u: {
+            return place + vec2<f32>(0.45 * change.by * f32(WIDTH), 0.0);
+        }
+        case 5u: {
+            return place + vec2<f32>(0.0, 0.45 * change.by * f32(HEIGHT));
+        }
+        default: {
+            return place;
+        }
+    }
+}
+
+// The colour of 0 to 255 after the change.
+fn after(change: Change, rgb: vec3<f32>) -> vec3<f32> {
+    let factor = 1.0 + 0.9 * change.by;
+    var changed = rgb;
+    switch change.which {
+        case 6u: {
+            changed = rgb * factor;
+        }
+        case 7u: {
+            changed = (rgb - 127.5) * factor + 127.5;
+        }
+        case 8u: {
+            changed = mix(vec3<f32>(grey(rgb)), rgb, factor);
+        }
+        case 9u: {
+            changed = vec3<f32>(vec3<u32>(rgb) & vec3<u32>(params.bits));
+        }
+        case 10u: {
+            changed = select(rgb, 255.0 - rgb, rgb > vec3<f32>(255.0 - 255.0 * params.strength));
+        }
+        default: {}
+    }
+    return clamp(changed, vec3<f32>(0.0), vec3<f32>(255.0));
+}
+
 // The picture at a place of the output after mirroring, moved by whole pixels, where a part of it fills the output and is turned.
-fn warped(sample: u32, row: i32, column: i32, moved: vec2<i32>) -> vec3<f32> {
+fn warped(sample: u32, row: i32, column: i32, moved: vec2<i32>, changes: vec3<u32>) -> vec3<f32> {
     let extent = drawn_beside(sample, 0u);
     let corner = drawn_beside(sample, 1u);
     let area = params.area + (1.0 - params.area) * random::unit(extent.x);
@@ -122,14 +201,11 @@ fn warped(sample: u32, row: i32, column: i32, moved: vec2<i32>) -> vec3<f32> {
     let sides = vec2<f32>(f32(WIDTH), f32(HEIGHT));
     let room = 0.5 * (1.0 - part) * sides;
     let centre = room * (2.0 * vec2<f32>(random::unit(corner.x), random::unit(corner.y)) - 1.0);
-    // The series of sine and cosine: WGSL's own may be off by 2^-11, and angles are small.
-    let angle = params.angle * (2.0 * random::unit(extent.z) - 1.0);
-    let square = angle * angle;
-    let sine = angle * (1.0 - square / 6.0 * (1.0 - square / 20.0 * (1.0 - square / 42.0 * (1.0 - square / 72.0))));
-    let cosine = 1.0 - square / 2.0 * (1.0 - square / 12.0 * (1.0 - square / 30.0 * (1.0 - square / 56.0)));
-    let place = (vec2<f32>(f32(column), f32(row)) + 0.5 - 0.5 * sides) * part;
-    let turned = vec2<f32>(place.x * cosine - place.y * sine, place.x * sine + place.y * cosine);
-    let at = turned + centre + 0.5 * sides - 0.5;
+    var place = vec2<f32>(f32(column), f32(row)) + 0.5 - 0.5 * sides;
+    if RANDAUGMENT {
+        place = before(change(changes, 0u), before(change(changes, 1u), place));
+    }
+    let at = turned(place * part, params.angle * (2.0 * random::unit(extent.z) - 1.0)) + centre + 0.5 * sides - 0.5;
     let low = floor(at);
     let between = at - low;
     let first = vec2<i32>(low) + moved;
@@ -150,11 +226,18 @@ fn shown(sample: u32, place: u32) -> vec3<f32> {
         }
         moved += vec2<i32>(shift(bits.z), shift(bits.y));
     }
+    var changes = vec3<u32>(0u);
+    if RANDAUGMENT {
+        changes = drawn_beside(sample, 2u);
+    }
     var rgb: vec3<f32>;
     if WARP {
-        rgb = warped(sample, row, column, moved);
+        rgb = warped(sample, row, column, moved, changes);
     } else {
         rgb = pixel(sample, row + moved.y, column + moved.x);
+    }
+    if RANDAUGMENT {
+        rgb = after(change(changes, 1u), after(change(changes, 0u), rgb));
     }
     if COLOUR {
         rgb = recoloured(rgb, sample);

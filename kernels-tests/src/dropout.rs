@@ -2,10 +2,10 @@
 
 use gatefold_engine::Result;
 use gatefold_engine::ops::copy::copy;
-use gatefold_engine::ops::dropout::dropout;
+use gatefold_engine::ops::dropout::{drop_samples, dropout};
 use gatefold_engine::params::{ParameterStore, StepWords};
 use gatefold_engine::tape::Tape;
-use gatefold_engine::tensor::Shape;
+use gatefold_engine::tensor::{Shape, Tensor};
 
 use crate::{Array, Checked, Input, Row, Runner, STEP, tolerance};
 
@@ -56,6 +56,21 @@ fn row(name: &str, shape: Shape, rate: f32) -> Row {
         move |x| vec![masked(&x[0], rate, 1)],
     )
     .backward(move |_, dy| vec![masked(dy, rate, 1)])
+}
+
+/// Whole samples: a draw for each.
+fn thinned(x: &Array, rate: f32) -> Array {
+    let limit = (f64::from(rate) * f64::from(1 << 24)).round() as u32;
+    let dropped = |n: usize| draw(STEP.first as usize + n, STEP, 1) < limit;
+    Array::from_fn(x.shape, |n, y, column, c| {
+        if dropped(n) { 0.0 } else { x.at(n, y, column, c) / (1.0 - f64::from(rate)) }
+    })
+}
+
+fn samples(name: &str, shape: Shape, rate: f32) -> Row {
+    let forward = move |x: &[Array]| vec![thinned(&x[0], rate)];
+    let record = move |tape: &mut Tape, x: &[Tensor]| Ok(vec![drop_samples(tape, x[0], rate)?]);
+    Row::new("dropout", name, vec![Input::map(shape)], record, forward).backward(move |_, dy| vec![thinned(dy, rate)])
 }
 
 /// What two dropouts make of ones in one step.
@@ -140,6 +155,9 @@ pub fn rows() -> Vec<Row> {
         row("rate near 1", Shape::new(2, 9, 9, 6), 0.99),
         row("a vector per sample", Shape::matrix(5, 100), 0.5),
         twice,
+        samples("whole samples", Shape::new(9, 4, 3, 8), 0.5),
+        samples("whole samples, odd sizes", Shape::new(7, 5, 3, 3), 0.3),
+        samples("whole samples of one number", Shape::matrix(13, 1), 0.7),
         Row::custom("dropout", "statistics (unit: 5 deviations)", statistics).tolerance(tolerance::ONE_UNIT),
         row("64 at 64x64", Shape::new(8, 64, 64, 64), 0.5).bench(),
     ]

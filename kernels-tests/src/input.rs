@@ -82,11 +82,50 @@ fn warped(sample: usize, (y, x): (usize, usize), (h, w): (usize, usize), augment
     let (wide, high) = ((area * ratio).sqrt().min(1.0), (area / ratio).sqrt().min(1.0));
     let (sine, cosine) = (f64::from(augment.rotate).to_radians() * (2.0 * angle - 1.0)).sin_cos();
     let side = |part: f64, side: usize, unit: f64| 0.5 * (1.0 - part) * side as f64 * (2.0 * unit - 1.0);
-    let (u, v) = ((x as f64 + 0.5 - 0.5 * w as f64) * wide, (y as f64 + 0.5 - 0.5 * h as f64) * high);
+    let mut place = [x as f64 + 0.5 - 0.5 * w as f64, y as f64 + 0.5 - 0.5 * h as f64];
+    for change in [1, 0].map(|number| change(sample, number, augment)) {
+        place = before(change, place, (h, w));
+    }
+    let (u, v) = (place[0] * wide, place[1] * high);
     (
         u * sine + v * cosine + side(high, h, down) + 0.5 * h as f64 - 0.5,
         u * cosine - v * sine + side(wide, w, right) + 0.5 * w as f64 - 0.5,
     )
+}
+
+/// One of RandAugment's changes of a sample: which of eleven, how far and which way.
+fn change(sample: usize, number: usize, augment: Augment) -> (usize, f64) {
+    let bits = hash([(STEP.first + sample as u32) | 2 << 30, STEP.step, seed_of(STEP, 1).wrapping_add(0x9e37_79b9)]);
+    let by = f64::from(augment.randaugment);
+    (below(bits[number], 11), if (bits[2] >> (31 - number)) & 1 == 1 { -by } else { by })
+}
+
+/// Where a place of the changed picture was, counted from the middle.
+fn before((which, by): (usize, f64), [x, y]: [f64; 2], (h, w): (usize, usize)) -> [f64; 2] {
+    let (sine, cosine) = (30_f64.to_radians() * by).sin_cos();
+    match which {
+        1 => [x * cosine - y * sine, x * sine + y * cosine],
+        2 => [x + 0.3 * by * y, y],
+        3 => [x, y + 0.3 * by * x],
+        4 => [x + 0.45 * by * w as f64, y],
+        5 => [x, y + 0.45 * by * h as f64],
+        _ => [x, y],
+    }
+}
+
+/// What a change makes of a colour.
+fn after((which, by): (usize, f64), rgb: [f64; 3]) -> [f64; 3] {
+    let (factor, grey) = (1.0 + 0.9 * by, 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2]);
+    let low = 2_f64.powf((4.0 * by.abs()).round());
+    let changed = rgb.map(|v| match which {
+        6 => v * factor,
+        7 => (v - 127.5) * factor + 127.5,
+        8 => grey + (v - grey) * factor,
+        9 => (v / low).floor() * low,
+        10 if v > 255.0 * (1.0 - by.abs()) => 255.0 - v,
+        _ => v,
+    });
+    changed.map(|v| v.clamp(0.0, 255.0))
 }
 
 /// What a sample alone shows.
@@ -103,7 +142,7 @@ fn shown(sample: usize, (y, x): (usize, usize), op: &InputOp) -> [f64; 3] {
     };
     let pixel =
         |y: i64, x: i64| [0, 1, 2].map(|c| f64::from(noise(sample, place(y, sh, h, dy), place(x, sw, w, dx), c)));
-    let rgb = if augment.crop > 0.0 || augment.rotate > 0.0 {
+    let mut rgb = if augment.crop > 0.0 || augment.rotate > 0.0 || augment.randaugment > 0.0 {
         let (down, right) = warped(sample, (y, x), (h, w), augment);
         let (y, x) = (down.floor() as i64, right.floor() as i64);
         let (beneath, beside) = (down - down.floor(), right - right.floor());
@@ -114,6 +153,9 @@ fn shown(sample: usize, (y, x): (usize, usize), op: &InputOp) -> [f64; 3] {
     } else {
         pixel(y as i64, x as i64)
     };
+    if augment.randaugment > 0.0 {
+        rgb = (0..2).fold(rgb, |rgb, number| after(change(sample, number, augment), rgb));
+    }
     let value = recoloured(rgb, sample, augment.colour);
     [0, 1, 2].map(|c| (value[c] / 255.0 - f64::from(op.mean[c])) / f64::from(op.std[c]))
 }
@@ -182,6 +224,11 @@ fn row(name: &str, n: usize, op: InputOp, beside: usize) -> Row {
 /// Showing a part, and turned.
 fn moved(op: InputOp, crop: f32, rotate: f32) -> InputOp {
     InputOp { augment: Augment { crop, rotate, ..op.augment }, ..op }
+}
+
+/// With two of RandAugment's changes.
+fn random(op: InputOp, randaugment: f32) -> InputOp {
+    InputOp { augment: Augment { randaugment, ..op.augment }, ..op }
 }
 
 /// A row whose samples are mixed.
@@ -271,6 +318,15 @@ pub fn rows() -> Vec<Row> {
             moved(changed(operation((17, 15), (12, 11), true, 2), 0.3, 0.4), 0.5, 15.0),
             3,
         ),
+        // So many samples that each change comes up, both ways.
+        row("two of eleven changes", 60, random(operation((7, 6), (7, 6), false, 0), 0.31), 0),
+        row("two of eleven changes, as far as they go", 60, random(operation((6, 9), (6, 9), false, 0), 0.99), 0),
+        row(
+            "two of eleven changes on top of all others, into a slice",
+            30,
+            random(moved(changed(operation((17, 15), (12, 11), true, 2), 0.3, 0.4), 0.5, 15.0), 0.63),
+            3,
+        ),
         mixed("mixed", 5, operation((6, 7), (6, 7), true, 1), MixWords { share: 0.7, ..MixWords::default() }),
         mixed(
             "a rectangle of another",
@@ -289,6 +345,8 @@ pub fn rows() -> Vec<Row> {
         row("into an unaligned slice", 4, operation((8, 8), (7, 7), true, 1), 3),
         Row::custom("input", "statistics (unit: 5 deviations)", statistics).tolerance(tolerance::ONE_UNIT),
         row("32 of 128x128", 32, operation((144, 144), (128, 128), true, 8), 0).bench(),
+        row("two of eleven changes, 32 of 128x128", 32, random(operation((128, 128), (128, 128), true, 0), 0.3), 0)
+            .bench(),
         row("parts, turned, 32 of 128x128", 32, moved(operation((128, 128), (128, 128), true, 0), 0.5, 10.0), 0)
             .bench(),
     ]

@@ -7,7 +7,7 @@ use std::time::Instant;
 use gatefold_engine::gpu::{AdapterSummary, Gpu};
 use gatefold_engine::panics::caught;
 use gatefold_engine::{Error, Result};
-use kernels_tests::{Finding, Part, Row, Verdict, check};
+use kernels_tests::{Finding, Part, Reference, Row, Verdict, check};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -63,7 +63,7 @@ pub fn findings(
     for (number, row) in rows.iter().enumerate() {
         tell(Event::Begin(number))?;
         let start = Instant::now();
-        let finding = match caught(|| check(&gpu, row)) {
+        let finding = match caught(|| check(&gpu, &Reference::new(row))) {
             Some(Ok(finding)) => finding,
             broken => {
                 let why = broken.and_then(Result::err).map_or("it panicked".to_owned(), |e| e.to_string());

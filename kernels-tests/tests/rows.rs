@@ -1,38 +1,60 @@
 //! Every row of every op, on this machine's adapter: with the driver-side checks on, and as programs run the kernels.
 
 use std::sync::{Arc, LazyLock};
+use std::thread;
 
 use gatefold_engine::gpu::{Gpu, GpuOptions};
-use kernels_tests::{Coverage, EXEMPTIONS, Finding, OPS, State, Trait, Verdict, check, rows};
+use kernels_tests::{Coverage, EXEMPTIONS, Finding, OPS, Reference, State, Trait, Verdict, check, rows};
 
-fn gpu(checked: bool) -> Arc<Gpu> {
-    Arc::new(Gpu::open(&GpuOptions { adapter: None, checked }).expect("an adapter to test on"))
+/// An adapter, with and without checks, and what every row found there.
+struct Checked {
+    gpu: Arc<Gpu>,
+    findings: Vec<Finding>,
 }
 
-fn findings(gpu: &Arc<Gpu>) -> Vec<Finding> {
-    let rows = rows().into_iter().filter(|row| !row.bench);
-    rows.map(|row| check(gpu, &row).unwrap_or_else(|e| panic!("{}, {}: {e}", row.op, row.name))).collect()
-}
-
-/// With the checks on, once for all tests that look at it.
-static CHECKED: LazyLock<(Arc<Gpu>, Vec<Finding>)> = LazyLock::new(|| {
-    let gpu = gpu(true);
-    let findings = findings(&gpu);
-    (gpu, findings)
+/// On both, for all tests that look at them. Drivers compile a kernel on one core, so several threads share the rows.
+static BOTH: LazyLock<[Checked; 2]> = LazyLock::new(|| {
+    let gpus = [true, false].map(|checked| {
+        Arc::new(Gpu::open(&GpuOptions { adapter: None, checked }).expect("an adapter to test on"))
+    });
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(4);
+    let share = |thread: usize| {
+        let rows = rows().into_iter().filter(|row| !row.bench).skip(thread).step_by(threads);
+        let both = rows.map(|row| {
+            let reference = Reference::new(&row);
+            gpus.each_ref().map(|gpu| {
+                check(gpu, &reference).unwrap_or_else(|e| panic!("{}, {}: {e}", row.op, row.name))
+            })
+        });
+        both.collect::<Vec<_>>()
+    };
+    let mut shares: Vec<_> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|thread| scope.spawn(move || share(thread).into_iter())).collect();
+        threads.into_iter().map(|thread| thread.join().expect("what a thread says of its row is printed")).collect()
+    });
+    let mut findings = [vec![], vec![]];
+    let mut thread = 0;
+    // In the order of the rows again.
+    while let Some([checked, unchecked]) = shares[thread].next() {
+        findings[0].push(checked);
+        findings[1].push(unchecked);
+        thread = (thread + 1) % threads;
+    }
+    let mut findings = findings.into_iter();
+    gpus.map(|gpu| Checked { gpu, findings: findings.next().unwrap_or_default() })
 });
 
 #[test]
 fn every_kernel_agrees_with_its_reference() {
-    all_agree(&CHECKED.0, &CHECKED.1);
+    all_agree(&BOTH[0]);
 }
 
 #[test]
 fn every_kernel_agrees_with_its_reference_without_checks() {
-    let gpu = gpu(false);
-    all_agree(&gpu, &findings(&gpu));
+    all_agree(&BOTH[1]);
 }
 
-fn all_agree(gpu: &Gpu, findings: &[Finding]) {
+fn all_agree(Checked { gpu, findings }: &Checked) {
     let failed = findings.iter().filter(|finding| finding.verdict() == Verdict::Failed);
     let lines: Vec<_> = failed
         .map(|finding| {
@@ -48,7 +70,7 @@ fn all_agree(gpu: &Gpu, findings: &[Finding]) {
 /// An op without a row for a trait either gets one, or a line with a reason among the exemptions.
 #[test]
 fn every_op_has_rows_for_every_trait_that_applies_to_it() {
-    let (gpu, findings) = &*CHECKED;
+    let Checked { gpu, findings } = &BOTH[0];
     let coverage = Coverage::of(findings, gpu.adapter());
     assert_eq!(coverage.iter().map(|coverage| coverage.op).collect::<Vec<_>>(), OPS);
     let mut faults = vec![];

@@ -35,8 +35,8 @@ pub struct Settings {
     #[arg(long, value_name = "R,G,B", value_parser = three, help_heading = DATA)]
     std: Option<[f32; 3]>,
     /// Random changes in training, separated by commas: flip, shift=0.1 (of the side), crop=0.5 (up to half of the area is cut off),
-    /// rotate=10 (degrees), colour=0.2 (brightness, contrast and saturation), erase=0.25 (of the pictures lose a rectangle),
-    /// mixup=0.2 (pictures and labels are mixed), cutmix=1 (a rectangle is another picture's), or none
+    /// rotate=10 (degrees), colour=0.2 (brightness, contrast and saturation), randaugment=0.3 (two changes drawn from eleven, so far
+    /// from 0 to 1), erase=0.25 (of the pictures lose a rectangle), mixup=0.2 (pictures and labels are mixed), cutmix=1 (a rectangle is another picture's), or none
     #[arg(long, value_name = "CHANGES", help_heading = DATA)]
     augment: Option<Augmentation>,
     /// Show each class equally often
@@ -56,6 +56,10 @@ pub struct Settings {
     /// Share that dropout layers drop
     #[arg(long, value_name = "SHARE", help_heading = NETWORK)]
     dropout: Option<f32>,
+    /// Of resnets: share of the pictures for which the last residual branch is left out in training, of the branches before it in
+    /// proportion fewer (stochastic depth)
+    #[arg(long, value_name = "SHARE", help_heading = NETWORK)]
+    stochastic_depth: Option<f32>,
 
     /// Pictures at a time [default: 32, of few covers 16]
     #[arg(long, value_name = "N", help_heading = OPTIMISER, value_parser = whole::<usize>(bounds::BATCH))]
@@ -110,6 +114,10 @@ pub struct Settings {
     /// Score and keep the mean of the weights of so many last epochs (stochastic weight averaging) [default: each epoch's own]
     #[arg(long, value_name = "EPOCHS", help_heading = SCHEDULE, value_parser = whole::<u64>(bounds::EPOCHS))]
     average: Option<u64>,
+    /// Score and keep an average of the weights over the steps, of which so much stays after each: 0.99 remembers the last hundred
+    /// [default: each epoch's own]
+    #[arg(long, value_name = "DECAY", help_heading = SCHEDULE)]
+    ema: Option<f32>,
     /// How the learning rate changes over the run
     #[arg(long, value_parser = choice::<Schedule>(), help_heading = SCHEDULE)]
     schedule: Option<Schedule>,
@@ -277,7 +285,7 @@ impl Settings {
 
     /// Whether anything is said of how weights to start from are trained further.
     fn says_tuning(&self) -> bool {
-        let numbers = [self.trunk_lr, self.weight_decay, self.label_smoothing, self.dropout];
+        let numbers = [self.trunk_lr, self.weight_decay, self.label_smoothing, self.dropout, self.stochastic_depth];
         numbers.iter().any(Option::is_some)
             || self.says_rate()
             || self.optimizer.is_some()
@@ -352,6 +360,7 @@ impl Settings {
         set(&mut config.label_smoothing, &self.label_smoothing);
         set(&mut config.augment, &self.augment);
         set(&mut config.dropout, &self.dropout);
+        set(&mut config.stochastic_depth, &self.stochastic_depth);
         set(&mut config.seed, &self.seed);
         if !self.columns.group.is_empty() {
             config.columns.group.clone_from(&self.columns.group);
@@ -378,6 +387,7 @@ impl Settings {
         }
         set_if_given(&mut config.patience, &self.patience);
         set_if_given(&mut config.average, &self.average);
+        set_if_given(&mut config.ema, &self.ema);
         set_if_given(&mut config.step_every, &self.step_every);
         set_if_given(&mut config.step_factor, &self.step_factor);
         set_if_given(&mut config.clip, &self.clip);

@@ -231,7 +231,7 @@ fn ranks(values: &[f32]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nets::{self, Head, NETS, NetConfig};
+    use crate::nets::{self, NETS, NetConfig};
     use gatefold_engine::tensor::Shape;
 
     #[test]
@@ -254,9 +254,7 @@ mod tests {
                 net: net.name.into(),
                 size,
                 classes: 5,
-                dropout: 0.0,
-                batch_norm: true,
-                head: Head::Linear,
+                ..NetConfig::default()
             };
             nets::record(&mut tape, pictures, &config, false).unwrap();
             let parts = parts(&tape);

@@ -6,7 +6,7 @@ use gatefold_engine::ops::batch_norm::{BatchNorm, batch_norm, batch_norm_relu};
 use gatefold_engine::ops::concat::{Stack, concat};
 use gatefold_engine::ops::conv2d::{conv2d, norm_relu_conv2d};
 use gatefold_engine::ops::dense::dense;
-use gatefold_engine::ops::dropout::dropout;
+use gatefold_engine::ops::dropout::{drop_samples, dropout};
 use gatefold_engine::ops::flatten::flatten;
 use gatefold_engine::ops::global_avg_pool::global_avg_pool;
 use gatefold_engine::ops::max_pool::max_pool;
@@ -287,6 +287,11 @@ impl<'a> Build<'a> {
     /// Dropout in training, nothing otherwise.
     pub fn dropout(&mut self, x: Tensor, rate: f32) -> Result<Tensor> {
         if self.training && rate > 0.0 { dropout(self.tape, x, rate) } else { Ok(x) }
+    }
+
+    /// The same of whole pictures.
+    pub fn drop_samples(&mut self, x: Tensor, rate: f32) -> Result<Tensor> {
+        if self.training && rate > 0.0 { drop_samples(self.tape, x, rate) } else { Ok(x) }
     }
 }
 

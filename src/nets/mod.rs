@@ -37,11 +37,33 @@ pub struct NetConfig {
     pub classes: usize,
     /// Share of values that the dropout layers drop in training.
     pub dropout: f32,
+    /// Share of pictures that the last residual branch drops in training; the ones before it drop fewer, in proportion.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub stochastic_depth: f32,
     /// Whether the network has its batch-norm layers.
     pub batch_norm: bool,
     /// What stands on the trunk. (Checkpoints from before there was a choice do not say.)
     #[serde(default)]
     pub head: Head,
+}
+
+/// Nothing is dropped, and there is nothing to train yet.
+impl Default for NetConfig {
+    fn default() -> Self {
+        Self {
+            net: String::new(),
+            size: 0,
+            classes: 0,
+            dropout: 0.0,
+            stochastic_depth: 0.0,
+            batch_norm: true,
+            head: Head::Linear,
+        }
+    }
+}
+
+fn is_zero(share: &f32) -> bool {
+    *share == 0.0
 }
 
 impl NetConfig {
@@ -69,16 +91,22 @@ pub struct Net {
     pub smallest: usize,
     /// Whether it is one of torchvision's: its trunk carries either head, and its batch-norms belong to it.
     pub torchvision: bool,
+    /// Whether it has residual branches, which [`NetConfig::stochastic_depth`] is about.
+    pub residual: bool,
     record: RecordFn,
 }
 
 impl Net {
     const fn own(name: &'static str, smallest: usize, record: RecordFn) -> Self {
-        Self { name, smallest, torchvision: false, record }
+        Self { name, smallest, torchvision: false, residual: false, record }
     }
 
     const fn torchvision(name: &'static str, smallest: usize, record: RecordFn) -> Self {
-        Self { name, smallest, torchvision: true, record }
+        Self { name, smallest, torchvision: true, residual: false, record }
+    }
+
+    const fn resnet(name: &'static str, record: RecordFn) -> Self {
+        Self { residual: true, ..Self::torchvision(name, 32, record) }
     }
 }
 
@@ -88,11 +116,11 @@ type RecordFn = fn(&mut Build, Tensor, &NetConfig) -> Result<Recorded>;
 pub const NETS: &[Net] = &[
     Net::own("prognet", 32, prognet::record),
     Net::own("small", 16, small::record),
-    Net::torchvision("resnet18", 32, |build, x, config| resnet::RESNET18.record(build, x, config)),
-    Net::torchvision("resnet34", 32, |build, x, config| resnet::RESNET34.record(build, x, config)),
-    Net::torchvision("resnet50", 32, |build, x, config| resnet::RESNET50.record(build, x, config)),
-    Net::torchvision("resnet101", 32, |build, x, config| resnet::RESNET101.record(build, x, config)),
-    Net::torchvision("wide_resnet50_2", 32, |build, x, config| resnet::WIDE_RESNET50_2.record(build, x, config)),
+    Net::resnet("resnet18", |build, x, config| resnet::RESNET18.record(build, x, config)),
+    Net::resnet("resnet34", |build, x, config| resnet::RESNET34.record(build, x, config)),
+    Net::resnet("resnet50", |build, x, config| resnet::RESNET50.record(build, x, config)),
+    Net::resnet("resnet101", |build, x, config| resnet::RESNET101.record(build, x, config)),
+    Net::resnet("wide_resnet50_2", |build, x, config| resnet::WIDE_RESNET50_2.record(build, x, config)),
     Net::torchvision("densenet121", 32, |build, x, config| densenet::DENSENET121.record(build, x, config)),
     Net::torchvision("densenet169", 32, |build, x, config| densenet::DENSENET169.record(build, x, config)),
     Net::torchvision("densenet201", 32, |build, x, config| densenet::DENSENET201.record(build, x, config)),
@@ -119,6 +147,12 @@ pub fn find(config: &NetConfig) -> Result<&'static Net> {
     if !config.batch_norm && net.torchvision {
         let name = net.name;
         return Err(Error::input(format!("batch_norm = false: {name} is not itself without batch-norm; leave it out")));
+    }
+    if config.stochastic_depth > 0.0 && !net.residual {
+        let (share, name, others) = (config.stochastic_depth, net.name, names(|net| net.residual));
+        return Err(Error::input(format!(
+            "--stochastic-depth {share}: {name} has no residual branches; leave it out, or take one of {others}"
+        )));
     }
     if config.size < net.smallest {
         let (name, smallest) = (net.name, net.smallest);

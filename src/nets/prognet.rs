@@ -64,7 +64,7 @@ fn default_layer(maps: &[(String, usize)]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::nets::{Head, NetConfig, record};
+    use crate::nets::{NetConfig, record};
     use gatefold_engine::tape::Tape;
     use gatefold_engine::tensor::Shape;
 
@@ -72,7 +72,7 @@ mod tests {
         let mut tape = Tape::new();
         let pictures = tape.input(Shape::new(2, size, size, 4));
         let config =
-            NetConfig { net: "prognet".into(), size, classes, dropout: 0.2, batch_norm: true, head: Head::Linear };
+            NetConfig { net: "prognet".into(), size, classes, dropout: 0.2, ..NetConfig::default() };
         let net = record(&mut tape, pictures, &config, true).unwrap();
         (tape, net)
     }
@@ -108,7 +108,7 @@ mod tests {
             let mut tape = Tape::new();
             let pictures = tape.input(Shape::new(1, size, size, 4));
             let config =
-                NetConfig { net: net.into(), size, classes: 2, dropout: 0.0, batch_norm: true, head: Head::Linear };
+                NetConfig { net: net.into(), size, classes: 2, ..NetConfig::default() };
             assert_eq!(record(&mut tape, pictures, &config, false).err().unwrap().exit_code(), 2);
         }
     }

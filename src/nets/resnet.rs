@@ -48,12 +48,16 @@ impl ResNet {
             build.batch_norm_relu("bn1", x, EPS)
         })?;
         x = build.stage("maxpool", x, |build, x| build.max_pool(x, Window::square(3, 2, 1)))?;
+        let (mut before, all) = (0, self.layers.iter().sum::<usize>());
         for (stage, blocks) in (0..).zip(self.layers) {
             for number in 0..blocks {
                 let stride = if stage > 0 && number == 0 { 2 } else { 1 };
                 let name = format!("layer{}.{number}", stage + 1);
+                before += 1;
+                // Huang and others' linear rule: early layers matter to all that follow.
+                let dropped = config.stochastic_depth * before as f32 / all as f32;
                 x = build.stage(&name, x, |build, x| {
-                    self.block.record(build, &name, x, self.width << stage, self.wide, stride)
+                    self.block.record(build, &name, x, [self.width << stage, self.wide, stride], dropped)
                 })?;
             }
         }
@@ -63,15 +67,15 @@ impl ResNet {
 }
 
 impl Block {
-    /// `relu(convolutions(x) + x)`. Where the extents change, a 1x1 convolution brings `x` along.
+    /// `relu(convolutions(x) + x)`. Where the extents change, a 1x1 convolution brings `x` along. In training the convolutions are
+    /// `dropped` for so many of the pictures.
     fn record(
         self,
         build: &mut Build,
         name: &str,
         x: Tensor,
-        width: usize,
-        wide: usize,
-        stride: usize,
+        [width, wide, stride]: [usize; 3],
+        dropped: f32,
     ) -> Result<Tensor> {
         let layer = |part: &str| format!("{name}.{part}");
         let point = |stride: usize| Window::square(1, stride, 0);
@@ -92,6 +96,7 @@ impl Block {
                 build.batch_norm(&layer("bn3"), y, EPS)?
             }
         };
+        y = build.drop_samples(y, dropped)?;
         let mut shortcut = x;
         if stride != 1 || x.shape.c != y.shape.c {
             shortcut = build.plain_conv(&layer("downsample.0"), x, y.shape.c, point(stride))?;

@@ -6,7 +6,7 @@ use gatefold_engine::tensor::Shape;
 use super::*;
 
 fn config(net: &str, size: usize, classes: usize) -> NetConfig {
-    NetConfig { net: net.into(), size, classes, dropout: 0.2, batch_norm: true, head: Head::Linear }
+    NetConfig { net: net.into(), size, classes, dropout: 0.2, ..NetConfig::default() }
 }
 
 fn recorded(config: &NetConfig, training: bool) -> Result<(Tape, Recorded)> {
@@ -166,6 +166,8 @@ fn what_a_network_does_not_have_is_refused() {
     let inner = Head::Layers(vec!["features.denseblock1.denselayer2".into()]);
     assert!(refused(NetConfig { head: inner, ..config("densenet121", 64, 5) }).contains("neither such a head"));
     assert!(refused(NetConfig { batch_norm: false, ..config("resnet18", 64, 5) }).contains("batch-norm"));
+    let text = refused(NetConfig { stochastic_depth: 0.2, ..config("densenet121", 64, 5) });
+    assert!(text.contains("no residual branches") && text.contains("resnet18"), "{text}");
     assert!(refused(config("resnet", 64, 5)).contains("inception_v3"));
 }
 
@@ -181,4 +183,14 @@ fn a_configuration_without_a_head_has_the_linear_one() {
     for bad in ["", "layer2.1,", "layer2.1,layer2.1"] {
         assert!(bad.parse::<Head>().is_err(), "{bad}");
     }
+}
+
+#[test]
+fn stochastic_depth_drops_each_branch_in_training_alone() {
+    let drops = |stochastic_depth, training| {
+        let (tape, _) = recorded(&NetConfig { stochastic_depth, ..config("resnet18", 64, 5) }, training).unwrap();
+        tape.launches().iter().filter(|launch| launch.op == "dropout" && launch.pass == "forward").count()
+    };
+    // Eight branches, even the first a little.
+    assert_eq!([drops(0.2, true), drops(0.2, false), drops(0.0, true)], [8, 0, 0]);
 }

@@ -56,6 +56,9 @@ pub struct Config {
     /// Of so many last epochs the mean of the weights is scored and kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub average: Option<u64>,
+    /// What of an average of the weights over the steps stays after each; that average is then scored and kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ema: Option<f32>,
     pub optimizer: Optimizer,
     /// Of [`Optimizer::Sgd`]: what its velocity is multiplied by in each step.
     pub momentum: f32,
@@ -96,6 +99,8 @@ pub struct Config {
     pub augment: Augmentation,
     /// Share that the dropout layers drop.
     pub dropout: f32,
+    /// Share of the pictures for which the last residual branch is left out.
+    pub stochastic_depth: f32,
     pub batch_norm: bool,
     /// What stands on the trunk of torchvision's networks.
     pub head: Head,
@@ -250,6 +255,7 @@ impl Default for Config {
             minutes: None,
             patience: None,
             average: None,
+            ema: None,
             optimizer: Optimizer::Adam,
             momentum: MOMENTUM,
             lr: Optimizer::Adam.usual_rate(),
@@ -270,6 +276,7 @@ impl Default for Config {
             balance: false,
             augment: Augmentation { flip: true, shift: 0.1, ..Augmentation::default() },
             dropout: 0.2,
+            stochastic_depth: 0.0,
             batch_norm: true,
             head: Head::Linear,
             split: None,
@@ -369,7 +376,8 @@ impl Config {
     /// The network for `classes` classes.
     pub fn net_config(&self, classes: usize) -> NetConfig {
         let (net, size) = (self.net.clone(), self.size);
-        NetConfig { net, size, classes, dropout: self.dropout, batch_norm: self.batch_norm, head: self.head.clone() }
+        let (dropout, stochastic_depth) = (self.dropout, self.stochastic_depth);
+        NetConfig { net, size, classes, dropout, stochastic_depth, batch_norm: self.batch_norm, head: self.head.clone() }
     }
 
     /// Pictures at a time in validation, which computes and stores in 32 bits: as many as find room in the training step's storage.

@@ -149,6 +149,7 @@ impl TrainingStep {
                 erase: config.augment.erase,
                 crop: config.augment.crop,
                 rotate: config.augment.rotate,
+                randaugment: config.augment.randaugment,
             },
         };
         if config.sync_batch_norm {

@@ -2,6 +2,7 @@
 
 mod batches;
 mod course;
+mod ema;
 mod rates;
 mod scoring;
 mod shares;
@@ -17,6 +18,7 @@ use gatefold_engine::params::ParameterStore;
 use gatefold_engine::plan::{Choice, Plan};
 
 use self::course::Course;
+use self::ema::Ema;
 pub use self::rates::{Rates, Tried};
 use self::together::TRAINED;
 use self::totals::{Submitted, weight};
@@ -81,8 +83,9 @@ pub struct Trainer {
     inference: Inference,
     /// What the frozen layers make of covers, where it is kept.
     kept: Option<Arc<Kept>>,
-    /// Of the weights of the epochs that [`Config::average`] counts.
+    /// Of the weights of the epochs that [`Config::average`] counts, or of the steps that [`Config::ema`] does.
     mean: Option<Checkpoint>,
+    ema: Ema,
     /// Whether to write event files for TensorBoard.
     tensorboard: bool,
     /// When the command began, for a run that is given a time.
@@ -179,6 +182,7 @@ impl Trainer {
             inference,
             kept: None,
             mean,
+            ema: Ema::default(),
             tensorboard: true,
             began: Instant::now(),
             ranks: Ranks::alone(),
@@ -310,6 +314,7 @@ impl Trainer {
         }
         self.find_rate(observer).map_err(|e| self.in_smaller_steps(e))?;
         self.fit_epochs(observer).map_err(|e| self.in_smaller_steps(e))?;
+        self.resume_ema()?;
         observer.start(self.steps_per_epoch(), self.config.epochs, self.header.epoch);
         while self.header.epoch < self.config.epochs && !self.out_of_patience() {
             self.epoch(log.as_mut(), observer).map_err(|e| self.in_smaller_steps(e))?;
@@ -360,6 +365,9 @@ impl Trainer {
                 return self.look_together(this, shares.batches_of_ranks(step), &mut course);
             }
             self.header.step += u64::from(ends);
+            if ends {
+                self.average_step()?;
+            }
             if let Some(before) = under_way.replace(this) {
                 self.look_at(before, &mut course)?;
             }

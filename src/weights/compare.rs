@@ -213,7 +213,7 @@ mod tests {
     use crate::nets::{Head, NetConfig};
 
     fn spec(net: &str, size: usize, classes: usize, head: Head, training: bool) -> Spec {
-        let net = NetConfig { net: net.into(), size, classes, dropout: 0.0, batch_norm: true, head };
+        let net = NetConfig { net: net.into(), size, classes, head, ..NetConfig::default() };
         forward::spec(&net, training).unwrap()
     }
 

@@ -162,7 +162,7 @@ impl Checkpoint {
         let batch_norm = !own || self.tensors.keys().any(|name| name.ends_with(".running_mean"));
         let flatten = self.tensors.keys().any(|name| name.ends_with("head.fc1.weight"));
         let head = if flatten { Head::Flatten } else { Head::Linear };
-        let mut net = NetConfig { net: name.into(), size, classes: 2, dropout: 0.0, batch_norm, head };
+        let mut net = NetConfig { net: name.into(), size, classes: 2, batch_norm, head, ..NetConfig::default() };
         self.unwrap(&forward::spec(&net, true)?);
         let spec = forward::spec(&net, false)?;
         let head = spec.parameters.last().map_or("", |(_, last)| layer(&last.name));

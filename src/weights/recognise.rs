@@ -5,7 +5,7 @@ use gatefold_engine::params::Spec;
 use super::Checkpoint;
 use super::compare::is_head;
 use crate::Result;
-use crate::nets::{Head, NETS, NetConfig, forward};
+use crate::nets::{NETS, NetConfig, forward};
 
 /// A size that all networks take; trunks have the same weights at any.
 const SIZE: usize = 299;
@@ -25,9 +25,7 @@ impl Checkpoint {
                 net: net.name.into(),
                 size: SIZE,
                 classes: 1000,
-                dropout: 0.0,
-                batch_norm: true,
-                head: Head::Linear,
+                ..NetConfig::default()
             };
             let layers = trunk(&forward::spec(&config, false)?);
             if self.has_all(&layers) && found.is_none_or(|(most, _)| layers.len() > most) {
@@ -66,7 +64,7 @@ mod tests {
     /// A file with these layers under a prefix, and a stranger.
     fn file(net: &str, prefix: &str) -> Checkpoint {
         let config =
-            NetConfig { net: net.into(), size: SIZE, classes: 7, dropout: 0.0, batch_norm: true, head: Head::Linear };
+            NetConfig { net: net.into(), size: SIZE, classes: 7, ..NetConfig::default() };
         let layers = trunk(&forward::spec(&config, false).unwrap());
         let mut tensors: BTreeMap<_, _> = layers
             .into_iter()

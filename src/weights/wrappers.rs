@@ -53,7 +53,7 @@ fn splits(name: &str) -> impl Iterator<Item = (&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nets::{Head, NetConfig, forward};
+    use crate::nets::{NetConfig, forward};
     use crate::weights::Tensors;
 
     fn spec() -> Spec {
@@ -61,9 +61,7 @@ mod tests {
             net: "resnet18".into(),
             size: 64,
             classes: 3,
-            dropout: 0.0,
-            batch_norm: true,
-            head: Head::Linear,
+            ..NetConfig::default()
         };
         forward::spec(&net, true).unwrap()
     }

@@ -224,6 +224,44 @@ fn the_mean_of_the_last_epochs_is_what_is_scored_and_survives_an_end_in_between(
 }
 
 #[test]
+fn the_average_over_the_steps_is_what_is_scored_and_survives_an_end_in_between() {
+    let data = &three().data;
+    let out = tempfile::tempdir().unwrap();
+    let [two, four, ema] = ["two", "four", "ema"].map(|name| out.path().join(name));
+    // Four steps in an epoch, so the eighth and the sixteenth count.
+    let options = |epochs| [&CONSTANT[..], &["--split", "80,0,20", "--epochs", epochs]].concat();
+    good(&train(data, &two, &options("2")));
+    good(&train(data, &four, &options("4")));
+    let averaged = train(data, &ema, &[&options("4")[..], &["--ema", "0.9"]].concat());
+    good(&averaged);
+    let [two, four] = [&two, &four].map(|run| tensors(&run.join("last.safetensors")));
+    let (last, best) = (tensors(&ema.join("last.safetensors")), tensors(&ema.join("best.safetensors")));
+    let stays = (17.0_f32 / 26.0).powi(8);
+    for (name, bytes) in four.iter().filter(|(name, _)| !name.starts_with("optimizer.")) {
+        assert!(last[name] == *bytes, "{name}: averaging changed the training");
+        assert!(best[name] == last[&format!("optimizer.mean.{name}")], "{name}");
+        for ((mean, a), b) in floats(&best[name]).into_iter().zip(floats(&two[name])).zip(floats(bytes)) {
+            assert!((mean - (stays * a + (1.0 - stays) * b)).abs() <= 1e-6 * (1.0 + mean.abs()), "{name}: {mean} {a} {b}");
+        }
+    }
+    assert!(four.iter().any(|(name, bytes)| best.get(name).is_some_and(|mean| mean != bytes)));
+
+    let whole = [fs::read(ema.join("last.safetensors")).unwrap(), fs::read(ema.join("best.safetensors")).unwrap()];
+    for lost in (17..).step_by(4) {
+        fs::remove_dir_all(&ema).unwrap();
+        let output = command(&averaged).env("GATEFOLD_FAULT", format!("lose:{lost}")).output().unwrap();
+        assert!(!output.status.success(), "it was never lost with an average in the checkpoint");
+        let path = ema.join("last.safetensors");
+        if path.is_file() && tensors(&path).keys().any(|name| name.starts_with("optimizer.mean.")) {
+            break;
+        }
+    }
+    good(&[&averaged[..], &["--resume"]].concat());
+    assert!(whole == ["last.safetensors", "best.safetensors"].map(|name| fs::read(ema.join(name)).unwrap()));
+    refused(&[&averaged[..], &["--average", "2", "--dry-run"]].concat(), &["--ema 0.9 and --average 2", "choose one"]);
+}
+
+#[test]
 fn a_run_stops_when_its_best_epoch_lies_too_far_back() {
     let data = &three().data;
     let out = tempfile::tempdir().unwrap();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use gatefold::nets::{Head, NetConfig};
+use gatefold::nets::NetConfig;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use crate::common::*;
@@ -15,7 +15,7 @@ pub type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 pub fn drawn(net: &str, rows: usize) -> Tensors {
     // One logit is two classes to us; a row more is drawn and cut off.
     let classes = rows.max(3);
-    let net = NetConfig { net: net.into(), size: 32, classes, dropout: 0.0, batch_norm: true, head: Head::Linear };
+    let net = NetConfig { net: net.into(), size: 32, classes, ..NetConfig::default() };
     let spec = gatefold::nets::forward::spec(&net, false).unwrap();
     let (parameters, states) = spec.initial(11);
     let mut tensors = Tensors::new();

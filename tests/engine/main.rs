@@ -4,7 +4,7 @@
 use std::sync::{Arc, LazyLock};
 
 use gatefold::nets::densenet::DenseNet;
-use gatefold::nets::{Build, Head, NetConfig};
+use gatefold::nets::{Build, NetConfig};
 use gatefold::train::step::TrainingStep;
 use gatefold_engine::Error;
 use gatefold_engine::gpu::{AdapterSummary, BufferPool, Gpu, GpuOptions};
@@ -256,7 +256,7 @@ fn densenet(layers: usize) -> Tape {
     let pictures = tape.input(Shape::new(4, 64, 64, 4));
     let net = DenseNet { growth: 8, blocks: [1, 1, layers, 1], init_features: 16, bottleneck: 4 };
     let (classes, dropout, batch_norm) = (5, 0.0, true);
-    let config = NetConfig { net: "test".into(), size: 64, classes, dropout, batch_norm, head: Head::Linear };
+    let config = NetConfig { net: "test".into(), size: 64, classes, dropout, batch_norm, ..NetConfig::default() };
     let mut build = Build::new(&mut tape, pictures, true);
     let logits = net.record(&mut build, pictures, &config).unwrap().logits;
     let seed = tape.input(logits.shape);

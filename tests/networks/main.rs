@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use gatefold::nets::{Head, NetConfig};
+use gatefold::nets::NetConfig;
 use gatefold::weights::{FORMAT, Header};
 use gatefold_engine::gpu::{Gpu, GpuOptions};
 
@@ -27,7 +27,7 @@ use golden;
 fn header(net: &str, size: usize, classes: usize) -> Header {
     Header {
         format: FORMAT,
-        net: NetConfig { net: net.into(), size, classes, dropout: 0.0, batch_norm: true, head: Head::Linear },
+        net: NetConfig { net: net.into(), size, classes, ..NetConfig::default() },
         labels: (0..classes).map(|c| c.to_string()).collect(),
         fit: gatefold::data::Fit::Crop,
         harmonise: None,

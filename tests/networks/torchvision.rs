@@ -172,9 +172,8 @@ fn recorded(case: &Case, truth: &Truth, training: bool) -> (Tape, Tensor, Record
         net: case.name.into(),
         size: truth.size,
         classes: truth.outputs.max(2),
-        dropout: 0.0,
-        batch_norm: true,
         head: if case.flatten { Head::Flatten } else { Head::Linear },
+        ..NetConfig::default()
     };
     let net = (case.record)(&mut Build::new(&mut tape, pictures, training), pictures, &config).unwrap();
     (tape, pictures, net)
@@ -374,7 +373,7 @@ fn names_and_shapes_are_those_of_torchvisions_state_dicts() {
     for net in torchvisions {
         // At 299 pixels Inception has its auxiliary head.
         let config =
-            NetConfig { net: net.into(), size: 299, classes: 1000, dropout: 0.0, batch_norm: true, head: Head::Linear };
+            NetConfig { net: net.into(), size: 299, classes: 1000, ..NetConfig::default() };
         let mut tape = Tape::new();
         let pictures = tape.input(Shape::new(2, 299, 299, 4));
         nets::record(&mut tape, pictures, &config, true).unwrap();

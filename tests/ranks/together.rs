@@ -266,8 +266,8 @@ fn a_run_whose_ranks_are_killed_ends_at_once_and_goes_on_to_the_same_bytes() {
     let [data, whole, killed] = ["data", "whole", "killed"].map(|name| dir.path().join(name));
     draw(&data, "4");
     let epochs = (kills + 3).to_string();
-    // The mean of the weights of all epochs goes on, too, which only the first rank keeps.
-    let more = ["--net", "prognet", "--epochs", &epochs, "--patience", "100", "--average", "100"];
+    // The average of the weights over all steps goes on, too, which only the first rank keeps.
+    let more = ["--net", "prognet", "--epochs", &epochs, "--patience", "100", "--ema", "0.9"];
     good(mpirun(2, &train(&data, &whole, &more)));
     let mut seed = std::process::id() as usize;
     for number in 0..kills {

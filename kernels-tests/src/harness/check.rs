@@ -1,5 +1,4 @@
-//! Runs a row: every placement, every kernel, outputs and gradients, against the reference; and the reference's gradient
-//! against finite differences.
+//! Runs a row: every placement, every kernel, outputs and gradients, against the reference.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +11,7 @@ use gatefold_engine::tensor::{Shape, Tensor};
 use gatefold_engine::{Error, Result, ops};
 
 use super::runner::Noted;
-use super::{Array, Checked, Finding, Input, Outcome, Row, RowKind, Run, Runner};
+use super::{Array, Checked, Finding, Input, Outcome, Reference, Row, RowKind, Run, Runner};
 use crate::tolerance;
 
 /// The step that all rows run at, for ops with random numbers or schedules.
@@ -74,20 +73,17 @@ pub fn placements(row: &Row) -> Result<Vec<Placement>> {
     Ok(placements)
 }
 
-/// Runs a row on an adapter: in every placement, with every kernel that can run there.
+/// Runs a row on an adapter: in every placement, with every kernel that can run there. Who runs it on several keeps its reference.
 ///
 /// # Errors
 /// If the row cannot be recorded or the device is lost. What goes wrong in one run is no error but a run that failed.
-pub fn check(gpu: &Arc<Gpu>, row: &Row) -> Result<Finding> {
-    let mut runs = vec![];
-    let RowKind::Op { inputs, forward, backward, .. } = &row.kind else {
-        let RowKind::Custom(run) = &row.kind else { unreachable!("a row is one of the two") };
+pub fn check(gpu: &Arc<Gpu>, reference: &Reference) -> Result<Finding> {
+    let (row, mut runs) = (reference.row(), vec![]);
+    if let RowKind::Custom(run) = &row.kind {
         each_kernel(gpu, row, Placement::Own, &mut runs, run)?;
         return Ok(Finding::new(row, runs));
-    };
-    let arrays: Vec<_> = (0..).zip(inputs).map(|(i, input)| Array::random(input.shape, seed(row, i))).collect();
-    if let Some(backward) = backward {
-        let error = gradcheck(&arrays, forward, backward, seed(row, 99));
+    }
+    if let Some(error) = reference.gradcheck() {
         let checked = Checked { what: "gradcheck of the reference".into(), error };
         runs.push(Run {
             placement: Placement::Reference,
@@ -102,7 +98,7 @@ pub fn check(gpu: &Arc<Gpu>, row: &Row) -> Result<Finding> {
             let outcome = Outcome::Skipped(format!("the adapter has no {F16}"));
             runs.push(Run { placement, kernel: None, tolerance: tolerance::HALF, outcome, noted: Noted::default() });
         } else {
-            each_kernel(gpu, row, placement, &mut runs, &|runner| run_op(runner, row, &arrays, placement))?;
+            each_kernel(gpu, row, placement, &mut runs, &|runner| run_op(runner, reference, placement))?;
         }
     }
     Ok(Finding::new(row, runs))
@@ -226,9 +222,9 @@ fn wide_shape(input: &Input, placement: Placement) -> Shape {
     }
 }
 
-fn run_op(runner: &Runner, row: &Row, arrays: &[Array], placement: Placement) -> Result<Vec<Checked>> {
-    let gpu = runner.gpu();
-    let RowKind::Op { inputs, forward, backward, state, .. } = &row.kind else { unreachable!("only for ops") };
+fn run_op(runner: &Runner, reference: &Reference, placement: Placement) -> Result<Vec<Checked>> {
+    let (gpu, row) = (runner.gpu(), reference.row());
+    let RowKind::Op { inputs, .. } = &row.kind else { unreachable!("only for ops") };
     let recording = record(row, placement)?;
     let tape = &recording.tape;
     let store = ParameterStore::new(gpu, tape.spec(), trains(tape))?;
@@ -237,15 +233,14 @@ fn run_op(runner: &Runner, row: &Row, arrays: &[Array], placement: Placement) ->
         store.write(gpu, Arena::Parameters, &parameters)?;
     }
     let mut plan = runner.plan(tape, &store)?;
-    for ((input, array), &wide) in inputs.iter().zip(arrays).zip(&recording.written) {
+    for ((input, array), &wide) in inputs.iter().zip(reference.arrays()).zip(&recording.written) {
         let before = match placement {
             Placement::Sliced { before } if wide.shape != input.shape => before,
             _ => 0,
         };
         plan.write(wide, &widened(array, wide.shape, before).to_f32())?;
     }
-    let upstream = recording.seed.map(|seed| Array::random(seed.shape, self::seed(row, 1000)));
-    if let (Some(seed), Some(upstream)) = (recording.seed, &upstream) {
+    if let (Some(seed), Some(upstream)) = (recording.seed, reference.upstream()) {
         plan.write(seed, &upstream.to_f32())?;
     }
     if let Some(step) = tape.step_input() {
@@ -274,37 +269,25 @@ fn run_op(runner: &Runner, row: &Row, arrays: &[Array], placement: Placement) ->
 
     let mut checked = vec![];
     let mut compare = |what: String, out: &[f32], reference: &[f64]| checked.push(Checked::norm(what, out, reference));
-    // What the kernels see of a feature map in half precision is already rounded.
-    let rounded: Vec<Array> = arrays
-        .iter()
-        .zip(inputs)
-        .map(|(array, input)| match placement {
-            Placement::Half if input.sliceable => array.map(|v| half::f16::from_f64(v).to_f64()),
-            _ => array.clone(),
-        })
-        .collect();
-    let arrays = &rounded[..];
-    let expected = forward(arrays);
-    for (i, (out, reference)) in values.iter().zip(&expected).enumerate() {
+    let expected = reference.expected(placement == Placement::Half);
+    for (i, (out, reference)) in values.iter().zip(&expected.outputs).enumerate() {
         compare(format!("output {i}"), out, &reference.data);
     }
-    if let (Some(backward), Some(upstream)) = (backward, &upstream) {
-        let mut out = values[recording.outputs.len()..].iter();
-        for (i, (reference, gradient)) in backward(arrays, upstream).iter().zip(&recording.gradients).enumerate() {
-            // The second consumer sends ones.
-            let extra = if matches!(placement, Placement::Sliced { .. }) { 1.0 } else { 0.0 };
-            let reference = reference.map(|v| v + extra);
-            match gradient.and_then(|_| out.next()) {
-                Some(out) => compare(format!("gradient {i}"), out, &reference.data),
-                None => compare(format!("gradient {i} is missing"), &[], &reference.data),
-            }
+    let mut out = values[recording.outputs.len()..].iter();
+    for (i, (reference, gradient)) in expected.gradients.iter().zip(&recording.gradients).enumerate() {
+        // The second consumer sends ones.
+        let extra = if matches!(placement, Placement::Sliced { .. }) { 1.0 } else { 0.0 };
+        let reference = reference.map(|v| v + extra);
+        match gradient.and_then(|_| out.next()) {
+            Some(out) => compare(format!("gradient {i}"), out, &reference.data),
+            None => compare(format!("gradient {i} is missing"), &[], &reference.data),
         }
     }
-    if let Some(state) = state {
+    if let Some(state) = &expected.state {
         let memory = store.read(gpu, Arena::State)?;
         let states = &tape.spec().states;
         let dense: Vec<f32> = states.iter().flat_map(|(offset, s)| memory[*offset..offset + s.len].to_vec()).collect();
-        compare("running statistics".into(), &dense, &state(arrays));
+        compare("running statistics".into(), &dense, state);
     }
     Ok(checked)
 }
@@ -315,40 +298,4 @@ fn widened(array: &Array, shape: Shape, before: usize) -> Array {
         let inside = (before..before + array.shape.c).contains(&c);
         if inside { array.at(n, y, x, c - before) } else { 1e3 + c as f64 }
     })
-}
-
-/// Largest disagreement of the reference's gradient with central differences over some numbers of each input, relative
-/// to the gradient's size. Infinite where a number is NaN.
-fn gradcheck(
-    arrays: &[Array],
-    forward: &dyn Fn(&[Array]) -> Vec<Array>,
-    backward: &dyn Fn(&[Array], &Array) -> Vec<Array>,
-    seed: u64,
-) -> f64 {
-    const EPSILON: f64 = 1e-6;
-    const PROBES: usize = 24;
-    let upstream = Array::random(forward(arrays)[0].shape, seed);
-    let gradients = backward(arrays, &upstream);
-    let mut worst = 0.0_f64;
-    for (i, gradient) in gradients.iter().enumerate() {
-        let scale = (gradient.dot(gradient) / gradient.data.len().max(1) as f64).sqrt().max(1e-3);
-        let stride = gradient.data.len().div_ceil(PROBES).max(1);
-        for place in (0..gradient.data.len()).step_by(stride) {
-            let mut moved = arrays.to_vec();
-            let mut loss_at = |delta: f64| {
-                moved[i].data[place] = arrays[i].data[place] + delta;
-                forward(&moved)[0].dot(&upstream)
-            };
-            let numeric = (loss_at(EPSILON) - loss_at(-EPSILON)) / (2.0 * EPSILON);
-            let error = (numeric - gradient.data[place]).abs() / scale;
-            worst = if error.is_nan() { f64::INFINITY } else { worst.max(error) };
-        }
-    }
-    worst
-}
-
-/// A seed from the row's name, so that a new row does not change the others' numbers.
-fn seed(row: &Row, salt: u64) -> u64 {
-    let bytes = row.op.bytes().chain(row.name.bytes());
-    bytes.fold(salt.wrapping_mul(0x9e37_79b9_7f4a_7c15), |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
 }

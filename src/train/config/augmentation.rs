@@ -24,6 +24,8 @@ pub struct Augmentation {
     pub crop: f32,
     /// Turn each picture by up to this many degrees.
     pub rotate: f32,
+    /// Change each picture in two ways drawn from RandAugment's, so far (0 to 1).
+    pub randaugment: f32,
     /// Mix pictures and labels of a batch, by shares from Beta(mixup, mixup).
     pub mixup: f32,
     /// Replace a rectangle by another picture's, labels by the area, which is from Beta(cutmix, cutmix).
@@ -31,10 +33,11 @@ pub struct Augmentation {
 }
 
 /// The changes that have a number: name, what it is without one, the most it may be, and of what.
-const NUMBERS: [(&str, f32, f32, &str); 7] = [
+const NUMBERS: [(&str, f32, f32, &str); 8] = [
     ("shift", 0.1, 0.5, " of the side"),
     ("crop", 0.5, MOST_CROP, " of the area"),
     ("rotate", 10.0, MOST_DEGREES, " degrees"),
+    ("randaugment", 0.3, 1.0, ""),
     ("colour", 0.2, 1.0, ""),
     ("erase", 0.25, 1.0, " of the pictures"),
     ("mixup", 0.2, 10.0, ""),
@@ -48,9 +51,9 @@ impl Augmentation {
     }
 
     /// The fields that [`NUMBERS`] names, in its order.
-    fn numbers(&mut self) -> [&mut f32; 7] {
-        let Self { flip: _, shift, colour, erase, crop, rotate, mixup, cutmix } = self;
-        [shift, crop, rotate, colour, erase, mixup, cutmix]
+    fn numbers(&mut self) -> [&mut f32; 8] {
+        let Self { flip: _, shift, colour, erase, crop, rotate, randaugment, mixup, cutmix } = self;
+        [shift, crop, rotate, randaugment, colour, erase, mixup, cutmix]
     }
 }
 
@@ -120,7 +123,7 @@ mod tests {
     fn unknown_changes_and_shifts_beyond_half_are_refused() {
         assert!("tilt".parse::<Augmentation>().is_err());
         assert!("shift=2".parse::<Augmentation>().is_err());
-        for wrong in ["flip=1", "colour=1.5", "erase=-1", "erase=x", "rotate=90", "crop=1", "mixup=NaN", "cutmix=11"] {
+        for wrong in ["flip=1", "colour=1.5", "erase=-1", "erase=x", "rotate=90", "randaugment=2", "crop=1", "mixup=NaN", "cutmix=11"] {
             assert!(wrong.parse::<Augmentation>().is_err(), "{wrong}");
         }
     }
@@ -132,7 +135,7 @@ mod tests {
             "flip",
             "flip,shift=0.25",
             "shift=0.1,colour=0.2,erase=0.25",
-            "crop=0.5,rotate=10,mixup=0.2,cutmix=1",
+            "crop=0.5,rotate=10,randaugment=0.3,mixup=0.2,cutmix=1",
         ] {
             assert_eq!(text.parse::<Augmentation>().unwrap().to_string(), text);
         }

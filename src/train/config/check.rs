@@ -38,6 +38,9 @@ impl Config {
         if !(0.0..1.0).contains(&self.dropout) {
             return bad("dropout", &self.dropout, "from 0 to below 1");
         }
+        if !(0.0..1.0).contains(&self.stochastic_depth) {
+            return bad("stochastic-depth", &self.stochastic_depth, "from 0 to below 1");
+        }
         within("seed", self.seed, &bounds::SEED)?;
         self.check_optimiser()?;
         self.check_schedule()
@@ -92,6 +95,15 @@ impl Config {
         }
         if let Some(average) = self.average {
             within("average", average, &bounds::EPOCHS)?;
+        }
+        if let Some(ema) = self.ema {
+            if !(0.0..1.0).contains(&ema) {
+                return bad("ema", &ema, "from 0 to below 1, such as 0.99");
+            }
+            if let Some(average) = self.average {
+                let what = "both score an average of the weights: choose one of them";
+                return Err(Error::input(format!("--ema {ema} and --average {average}: {what}")));
+            }
         }
         if let Some(every) = self.step_every {
             within("step-every", every, &bounds::EPOCHS)?;

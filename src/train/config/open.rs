@@ -59,6 +59,7 @@ impl Open {
             weight_decay: other.weight_decay,
             label_smoothing: other.label_smoothing,
             dropout: other.dropout,
+            stochastic_depth: other.stochastic_depth,
             ..config
         }
     }

@@ -16,9 +16,13 @@ use crate::weights::Checkpoint;
 const WEIGHTS: [Arena; 2] = [Arena::Parameters, Arena::State];
 
 impl Trainer {
-    /// In the epochs that count, puts the mean of their weights on all ranks' devices; `last`, on the first one, has the weights
-    /// themselves.
+    /// In the epochs that count, puts the mean of their weights, or the average over all steps, on all ranks' devices; `last`, on the
+    /// first one, has the weights themselves.
     pub(super) fn average(&mut self, last: Option<&Checkpoint>) -> Result<()> {
+        if self.config.ema.is_some() {
+            self.mean = self.ema()?;
+            return self.agree(&WEIGHTS);
+        }
         let Self { gpu, store, config, header, .. } = self;
         let Some(epochs) = config.average.filter(|epochs| header.epoch + epochs > config.epochs) else {
             (self.mean, header.averaged) = (None, 0);

@@ -138,6 +138,7 @@ impl Trainer {
     pub(super) fn step_together(&mut self, rate: f32, batches: Vec<usize>, course: &mut Course) -> Result<()> {
         let (all, grad_norm) = self.make_step(batches, &std::mem::take(&mut course.own))?;
         self.header.step += 1;
+        self.average_step()?;
         course.next_factor = Some(factor(&self.header));
         let (step, count) = (self.header.step, all.len());
         for (number, shown) in (1..).zip(all) {

@@ -157,7 +157,7 @@ const TEMPERATURE: f64 = 1.25;
 
 /// A file with a network's first weights, and running statistics that are not neutral.
 fn drawn(net: &str, size: usize, classes: usize, head: Head) -> Checkpoint {
-    let net = NetConfig { net: net.into(), size, classes, dropout: 0.2, batch_norm: true, head };
+    let net = NetConfig { net: net.into(), size, classes, dropout: 0.2, head, ..NetConfig::default() };
     let spec = forward::spec(&net, false).unwrap();
     let (parameters, _) = spec.initial(7);
     let mut tensors = Tensors::new();

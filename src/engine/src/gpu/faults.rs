@@ -15,27 +15,12 @@ use crate::{Error, Result};
 const VARIABLE: &str = "GATEFOLD_FAULT";
 const LATE: Duration = Duration::from_millis(500);
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Kind {
-    Lose,
-    Abort,
-    Late,
-    Refuse,
-    Device,
-}
-
-const KINDS: [(&str, Kind); 5] = [
-    ("lose", Kind::Lose),
-    ("abort", Kind::Abort),
-    ("late", Kind::Late),
-    ("refuse", Kind::Refuse),
-    ("device", Kind::Device),
-];
+const KINDS: [&str; 5] = ["lose", "abort", "late", "refuse", "device"];
 
 /// What is to go wrong, and when.
 #[derive(Debug, Default)]
 pub struct Faults {
-    wanted: Option<(Kind, u64)>,
+    wanted: Option<(&'static str, u64)>,
     /// Part of the name of a kernel, and whether the program ends with it, or the device alone.
     kernel: Option<(String, bool)>,
     /// How often it could have gone wrong so far.
@@ -50,35 +35,35 @@ impl Faults {
     pub fn wanted() -> Result<Self> {
         let Ok(text) = std::env::var(VARIABLE) else { return Ok(Self::default()) };
         let unknown = || {
-            let kinds = KINDS.map(|(name, _)| format!("{name}:N")).join(", ");
+            let kinds = KINDS.map(|kind| format!("{kind}:N")).join(", ");
             Error::input(format!("{VARIABLE}={text}: there are {kinds}, crash:NAME and compile:NAME"))
         };
         let (kind, what) = text.split_once(':').ok_or_else(unknown)?;
         if kind == "crash" || kind == "compile" {
             return Ok(Self { kernel: Some((what.to_owned(), kind == "crash")), ..Self::default() });
         }
-        let (_, kind) = KINDS.into_iter().find(|(name, _)| *name == kind).ok_or_else(unknown)?;
+        let kind = KINDS.into_iter().find(|known| *known == kind).ok_or_else(unknown)?;
         Ok(Self { wanted: Some((kind, what.parse().map_err(|_| unknown())?)), ..Self::default() })
     }
 
     /// What goes wrong with this call, in which one of `kinds` can.
-    fn now(&self, kinds: &[Kind]) -> Option<Kind> {
+    fn now(&self, kinds: &[&str]) -> Option<&'static str> {
         let (kind, number) = self.wanted.filter(|(kind, _)| kinds.contains(kind))?;
         (self.calls.fetch_add(1, Ordering::Relaxed) + 1 == number).then_some(kind)
     }
 
     /// Before a device is asked for.
     pub(super) fn refuse_device(&self) {
-        assert!(self.now(&[Kind::Device]).is_none(), "a test asked for it");
+        assert!(self.now(&["device"]).is_none(), "a test asked for it");
     }
 }
 
 impl Gpu {
     /// Before a submission; whether it is to be made at all.
     pub(super) fn fail_submission(&self) -> bool {
-        match self.faults.now(&[Kind::Lose, Kind::Abort, Kind::Late]) {
-            Some(Kind::Lose) => self.lose(),
-            Some(Kind::Abort) => return false,
+        match self.faults.now(&["lose", "abort", "late"]) {
+            Some("lose") => self.lose(),
+            Some("abort") => return false,
             Some(_) => std::thread::sleep(LATE),
             None => {}
         }
@@ -105,7 +90,7 @@ impl Gpu {
     /// # Errors
     /// [`Error::Run`], as where memory is out.
     pub(super) fn refuse_buffer(&self, what: &str) -> Result<()> {
-        match self.faults.now(&[Kind::Refuse]) {
+        match self.faults.now(&["refuse"]) {
             Some(_) => Err(self.fault(format!("{what}: out of memory (a test asked for it); try a smaller batch"))),
             None => Ok(()),
         }

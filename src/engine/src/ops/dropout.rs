@@ -1,4 +1,5 @@
-//! Dropout (Srivastava et al. 2014), inverted: what is kept is scaled up, so that nothing changes at inference.
+//! Dropout (Srivastava et al. 2014), inverted: what is kept is scaled up, so that nothing changes at inference. Of single numbers, or
+//! of whole samples: stochastic depth (Huang et al. 2016), where `x` is a residual branch.
 
 use crate::tape::{GradDestination, Launch, Tape};
 use crate::tensor::Tensor;
@@ -13,16 +14,27 @@ use crate::{Error, Result, shader};
 /// # Errors
 /// If the rate is not in `0..1`.
 pub fn dropout(tape: &mut Tape, x: Tensor, rate: f32) -> Result<Tensor> {
+    record(tape, x, rate, false)
+}
+
+/// Like [`dropout`], of whole samples: all numbers of one are zero or none.
+///
+/// # Errors
+/// As [`dropout`].
+pub fn drop_samples(tape: &mut Tape, x: Tensor, rate: f32) -> Result<Tensor> {
+    record(tape, x, rate, true)
+}
+
+fn record(tape: &mut Tape, x: Tensor, rate: f32, whole: bool) -> Result<Tensor> {
     if !(0.0..1.0).contains(&rate) {
         return Err(Error::run(format!("dropout: a rate of {rate} is not in 0..1")));
     }
     if rate == 0.0 {
         return Ok(x);
     }
-    let y = tape.output(x.shape, &[x]);
-    let stream = tape.random_stream();
-    apply(tape, "forward", x, GradDestination { tensor: y, accumulate: false }, (rate, stream));
-    tape.on_gradient(x, y, move |tape, dy, dx| apply(tape, "backward", dy, dx, (rate, stream)));
+    let (y, mask) = (tape.output(x.shape, &[x]), (rate, whole, tape.random_stream()));
+    apply(tape, "forward", x, GradDestination { tensor: y, accumulate: false }, mask);
+    tape.on_gradient(x, y, move |tape, dy, dx| apply(tape, "backward", dy, dx, mask));
     Ok(y)
 }
 
@@ -31,13 +43,14 @@ pub(crate) fn scrambled(stream: usize) -> usize {
     (stream as u32).wrapping_mul(0x9e37_79b9) as usize
 }
 
-/// `to (+)= x` times the mask of this rate and stream.
-fn apply(tape: &mut Tape, pass: &'static str, x: Tensor, to: GradDestination, (rate, stream): (f32, usize)) {
-    let (step, y, rate) = (tape.step(), to.tensor, f64::from(rate));
+/// `to (+)= x` times the mask of this rate and stream, which has a draw for each number, or for each `whole` sample.
+fn apply(tape: &mut Tape, pass: &'static str, x: Tensor, to: GradDestination, mask: (f32, bool, usize)) {
+    let ((rate, whole, stream), step, y) = (mask, tape.step(), to.tensor);
     // Draws have 24 bits.
-    let threshold = (rate * f64::from(1 << 24)).round() as usize;
+    let threshold = (f64::from(rate) * f64::from(1 << 24)).round() as usize;
     let launch = Launch::new("dropout", pass).read(x).read(step).write(y);
-    let launch = launch.u32(x.shape.len()).u32(threshold).f32((1.0 / (1.0 - rate)) as f32);
+    let launch = launch.u32(x.shape.len()).u32(threshold).f32((1.0 / (1.0 - f64::from(rate))) as f32);
     let launch = launch.u32(scrambled(stream)).u32(x.shape.len() / x.shape.n).view(x).view(y).cheap();
-    tape.launch(launch.element_wise(shader!("dropout.wgsl"), x.shape, &[("ACCUMULATE", to.accumulate)]));
+    let switches = [("ACCUMULATE", to.accumulate), ("WHOLE", whole)];
+    tape.launch(launch.element_wise(shader!("dropout.wgsl"), x.shape, &switches));
 }

@@ -34,6 +34,8 @@ pub struct Augment {
     pub crop: f32,
     /// Turn each picture by up to this many degrees, either way.
     pub rotate: f32,
+    /// How far each picture is changed in two ways of RandAugment's, from 0 (not at all) to 1.
+    pub randaugment: f32,
 }
 
 /// What a batch is mixed of (mixup: Zhang et al. 2018; CutMix: Yun et al. 2019). The host writes both inputs for each batch.
@@ -93,11 +95,16 @@ pub const fn words(n: usize, h: usize, w: usize) -> usize {
 /// `RandomResizedCrop` has it, except that a side that would be too long is the picture's; its place is uniform. The angle is
 /// uniform too.
 ///
+/// With `randaugment` above 0 each sample is then changed in two ways, the same one perhaps twice (Cubuk et al. 2020), drawn from
+/// eleven, each either way: none; turned by 30 degrees times `randaugment`; sheared by 0.3 times as much along one of two sides; moved
+/// by 0.45 of a side along one of two; brightness, contrast (around 127.5) or saturation times 1 ± 0.9 times as much; the lowest bits
+/// off, up to 4 of 8; or what is brighter than `255 (1 - randaugment)` inverted. Where a picture ends, its last pixels go on.
+///
 /// All that is drawn is a function of the step's number, the seed, this op's stream and the sample's number in the whole batch.
 ///
 /// # Errors
-/// If there are too few words, a size is 0, a std is not above 0, the shift is 32,768 or more, `colour` or `erase` is not
-/// from 0 to 1, `crop` or `rotate` above [`MOST_CROP`] or [`MOST_DEGREES`], or there are 2^30 pictures.
+/// If there are too few words, a size is 0, a std is not above 0, the shift is 32,768 or more, `colour`, `erase`
+/// or `randaugment` is not from 0 to 1, `crop` or `rotate` above [`MOST_CROP`] or [`MOST_DEGREES`], or there are 2^30 pictures.
 pub fn input(tape: &mut Tape, pixels: Tensor, n: usize, op: &InputOp) -> Result<Tensor> {
     record(tape, pixels, n, op, None)
 }
@@ -133,7 +140,7 @@ fn record(tape: &mut Tape, pixels: Tensor, n: usize, op: &InputOp, mix: Option<&
         return Err(Error::run(format!("input: {augment:?}")));
     }
     let sides_fit = h.max(w) <= 1 << 16;
-    if !share(augment.colour) || !share(augment.erase) || n >= 1 << 30 || (augment.erase > 0.0 && !sides_fit) {
+    if ![augment.colour, augment.erase, augment.randaugment].into_iter().all(share) || n >= 1 << 30 || (augment.erase > 0.0 && !sides_fit) {
         return Err(Error::run(format!("input: {n} pictures of {h}x{w}, {augment:?}")));
     }
     let shape = Shape::new(n, h, w, 4);
@@ -149,8 +156,11 @@ fn record(tape: &mut Tape, pixels: Tensor, n: usize, op: &InputOp, mix: Option<&
     // A share of 1 has no 32 bits: all but one picture in four billion will do.
     let threshold = (f64::from(augment.erase) * f64::from(u32::MAX)) as u32;
     let launch = launch.f32(augment.colour).u32(threshold as usize);
-    let launch = launch.f32(1.0 - augment.crop).f32(augment.rotate.to_radians()).view(y);
-    let warp = augment.crop > 0.0 || augment.rotate > 0.0;
+    let launch = launch.f32(1.0 - augment.crop).f32(augment.rotate.to_radians());
+    let low_bits = (1_usize << (4.0 * augment.randaugment).round() as u32) - 1;
+    let launch = launch.f32(augment.randaugment).u32(255 - low_bits).view(y);
+    let random = augment.randaugment > 0.0;
+    let warp = augment.crop > 0.0 || augment.rotate > 0.0 || random;
     // Half of what is left over, halves to the even neighbour.
     let centred = |source: usize, size: usize| ((source as f64 - size as f64) / 2.0).round_ties_even() as i64;
     let kernel = |width: u32| {
@@ -160,7 +170,7 @@ fn record(tape: &mut Tape, pixels: Tensor, n: usize, op: &InputOp, mix: Option<&
         let kernel = kernel.constant("TOP", centred(sh, h)).constant("LEFT", centred(sw, w));
         let kernel = kernel.constant("FLIP", augment.flip).constant("SHIFT", augment.shift as i64);
         let kernel = kernel.constant("COLOUR", augment.colour > 0.0).constant("ERASE", augment.erase > 0.0);
-        kernel.constant("WARP", warp).constant("MIX", mix.is_some())
+        kernel.constant("WARP", warp).constant("RANDAUGMENT", random).constant("MIX", mix.is_some())
     };
     tape.launch(launch.kernel(kernel(4).aligned()).kernel(kernel(1)));
     Ok(y)

@@ -36,8 +36,8 @@ pub struct Loss {
     pub stats: Tensor,
 }
 
-/// Checks what both ops demand of their inputs.
-pub(crate) fn check_targets(op: &str, logits: Shape, targets: &Targets, smoothing: f32) -> Result<()> {
+/// Checks what both ops demand of their inputs; class weights are finite and not negative.
+pub(crate) fn check(op: &str, logits: Shape, targets: &Targets, class_weights: &[f32], smoothing: f32) -> Result<()> {
     let Shape { n, h, w, c } = logits;
     let [labels, weights] = [targets.labels.shape.len(), targets.weights.shape.len()];
     if h * w != 1 || c == 0 {
@@ -46,16 +46,10 @@ pub(crate) fn check_targets(op: &str, logits: Shape, targets: &Targets, smoothin
         Err(Error::run(format!("{op}: {labels} labels and {weights} weights for {n} samples")))
     } else if !(0.0..=1.0).contains(&smoothing) {
         Err(Error::run(format!("{op}: a label smoothing of {smoothing} is not in 0..=1")))
+    } else if let Some(w) = class_weights.iter().find(|w| !(w.is_finite() && **w >= 0.0)) {
+        Err(Error::run(format!("{op}: a class weight of {w}")))
     } else {
         Ok(())
-    }
-}
-
-/// Checks that class weights are finite and not negative.
-pub(crate) fn check_class_weights(op: &str, weights: &[f32]) -> Result<()> {
-    match weights.iter().find(|w| !(w.is_finite() && **w >= 0.0)) {
-        Some(w) => Err(Error::run(format!("{op}: a class weight of {w}"))),
-        None => Ok(()),
     }
 }
 

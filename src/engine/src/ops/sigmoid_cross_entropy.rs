@@ -1,7 +1,7 @@
 //! Cross-entropy of a sigmoid: two classes and one logit.
 
 pub use super::loss::{Loss, Targets};
-use super::loss::{check_class_weights, check_targets, loss};
+use super::loss::{check, loss};
 use crate::gpu::Kernel;
 use crate::tape::{Launch, Tape};
 use crate::tensor::{Shape, Tensor};
@@ -30,12 +30,11 @@ pub fn sigmoid_cross_entropy(
     class_weights: Option<[f32; 2]>,
     label_smoothing: f32,
 ) -> Result<Loss> {
-    check_targets(OP, logits.shape, targets, label_smoothing)?;
+    let class_weights = class_weights.unwrap_or([1.0; 2]);
+    check(OP, logits.shape, targets, &class_weights, label_smoothing)?;
     if logits.shape.c != 1 {
         return Err(Error::run(format!("{OP}: logits are {}, not one number per sample", logits.shape)));
     }
-    let class_weights = class_weights.unwrap_or([1.0; 2]);
-    check_class_weights(OP, &class_weights)?;
     let n = logits.shape.n;
     let records = tape.scratch(Shape::matrix(n, 4));
     let launch =

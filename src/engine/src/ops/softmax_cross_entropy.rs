@@ -1,7 +1,7 @@
 //! Cross-entropy of a softmax, as `torch.nn.functional.cross_entropy` defines it, with a weight per sample on top.
 
 pub use super::loss::{Loss, Targets};
-use super::loss::{check_class_weights, check_targets, loss};
+use super::loss::{check, loss};
 use crate::gpu::Kernel;
 use crate::tape::{Launch, Tape};
 use crate::tensor::{Shape, Tensor};
@@ -29,10 +29,9 @@ pub fn softmax_cross_entropy(
     class_weights: Option<&[f32]>,
     label_smoothing: f32,
 ) -> Result<Loss> {
-    check_targets(OP, logits.shape, targets, label_smoothing)?;
     let Shape { n, c, .. } = logits.shape;
     let class_weights = class_weights.map_or_else(|| vec![1.0; c], <[f32]>::to_vec);
-    check_class_weights(OP, &class_weights)?;
+    check(OP, logits.shape, targets, &class_weights, label_smoothing)?;
     if class_weights.len() != c {
         return Err(Error::run(format!("{OP}: {} class weights for {c} classes", class_weights.len())));
     }
