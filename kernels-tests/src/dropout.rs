@@ -62,9 +62,12 @@ fn row(name: &str, shape: Shape, rate: f32) -> Row {
 fn thinned(x: &Array, rate: f32) -> Array {
     let limit = (f64::from(rate) * f64::from(1 << 24)).round() as u32;
     let dropped = |n: usize| draw(STEP.first as usize + n, STEP, 1) < limit;
-    Array::from_fn(x.shape, |n, y, column, c| {
-        if dropped(n) { 0.0 } else { x.at(n, y, column, c) / (1.0 - f64::from(rate)) }
-    })
+    Array::from_fn(
+        x.shape,
+        |n, y, column, c| {
+            if dropped(n) { 0.0 } else { x.at(n, y, column, c) / (1.0 - f64::from(rate)) }
+        },
+    )
 }
 
 fn samples(name: &str, shape: Shape, rate: f32) -> Row {

@@ -14,17 +14,15 @@ struct Checked {
 
 /// On both, for all tests that look at them. Drivers compile a kernel on one core, so several threads share the rows.
 static BOTH: LazyLock<[Checked; 2]> = LazyLock::new(|| {
-    let gpus = [true, false].map(|checked| {
-        Arc::new(Gpu::open(&GpuOptions { adapter: None, checked }).expect("an adapter to test on"))
-    });
+    let gpus = [true, false]
+        .map(|checked| Arc::new(Gpu::open(&GpuOptions { adapter: None, checked }).expect("an adapter to test on")));
     let threads = thread::available_parallelism().map_or(1, usize::from).min(4);
     let share = |thread: usize| {
         let rows = rows().into_iter().filter(|row| !row.bench).skip(thread).step_by(threads);
         let both = rows.map(|row| {
             let reference = Reference::new(&row);
-            gpus.each_ref().map(|gpu| {
-                check(gpu, &reference).unwrap_or_else(|e| panic!("{}, {}: {e}", row.op, row.name))
-            })
+            gpus.each_ref()
+                .map(|gpu| check(gpu, &reference).unwrap_or_else(|e| panic!("{}, {}: {e}", row.op, row.name)))
         });
         both.collect::<Vec<_>>()
     };

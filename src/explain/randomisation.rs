@@ -250,12 +250,7 @@ mod tests {
             let mut tape = Tape::new();
             let size = net.smallest.max(64);
             let pictures = tape.input(Shape::new(1, size, size, 4));
-            let config = NetConfig {
-                net: net.name.into(),
-                size,
-                classes: 5,
-                ..NetConfig::default()
-            };
+            let config = NetConfig { net: net.name.into(), size, classes: 5, ..NetConfig::default() };
             nets::record(&mut tape, pictures, &config, false).unwrap();
             let parts = parts(&tape);
             assert!((2..=MOST_STAGES).contains(&parts.len()), "{}: {parts:?}", net.name);

@@ -71,8 +71,7 @@ mod tests {
     fn recorded(size: usize, classes: usize) -> (Tape, super::Recorded) {
         let mut tape = Tape::new();
         let pictures = tape.input(Shape::new(2, size, size, 4));
-        let config =
-            NetConfig { net: "prognet".into(), size, classes, dropout: 0.2, ..NetConfig::default() };
+        let config = NetConfig { net: "prognet".into(), size, classes, dropout: 0.2, ..NetConfig::default() };
         let net = record(&mut tape, pictures, &config, true).unwrap();
         (tape, net)
     }
@@ -107,8 +106,7 @@ mod tests {
         for (net, size) in [("prognet", 31), ("alexnet", 260)] {
             let mut tape = Tape::new();
             let pictures = tape.input(Shape::new(1, size, size, 4));
-            let config =
-                NetConfig { net: net.into(), size, classes: 2, ..NetConfig::default() };
+            let config = NetConfig { net: net.into(), size, classes: 2, ..NetConfig::default() };
             assert_eq!(record(&mut tape, pictures, &config, false).err().unwrap().exit_code(), 2);
         }
     }

@@ -9,6 +9,14 @@ pub trait Wire {
     fn count(&self) -> usize;
     /// Sends to one rank while it receives from another.
     fn exchange(&mut self, to: usize, message: &[u8], from: usize) -> Vec<u8>;
+    /// The same, of as many words, without a copy of them where that can be.
+    ///
+    /// # Panics
+    /// If another number of words is received.
+    fn exchange_words(&mut self, to: usize, message: &[f32], from: usize, words: &mut [f32]) {
+        let received = self.exchange(to, bytemuck::cast_slice(message), from);
+        bytemuck::cast_slice_mut(words).copy_from_slice(&received);
+    }
     fn send(&mut self, to: usize, message: &[u8]);
     fn receive(&mut self, from: usize) -> Vec<u8>;
 }
@@ -32,9 +40,8 @@ pub fn all_combine(wire: &mut dyn Wire, words: &mut [f32], combine: &Combine) {
     let mut received: Vec<Vec<f32>> = vec![Vec::new(); count];
     for step in 1..count {
         let (to, from) = ((rank + step) % count, (rank + count - step) % count);
-        let message = wire.exchange(to, bytemuck::cast_slice(&words[stretch(len, to, count)]), from);
-        received[from] = bytemuck::pod_collect_to_vec(&message);
-        assert_eq!(received[from].len(), own.len(), "rank {from} has another number of words");
+        received[from] = vec![0.0; own.len()];
+        wire.exchange_words(to, &words[stretch(len, to, count)], from, &mut received[from]);
     }
     let parts: Vec<&[f32]> =
         (0..count).map(|of| if of == rank { &words[own.clone()] } else { &received[of][..] }).collect();
@@ -42,9 +49,7 @@ pub fn all_combine(wire: &mut dyn Wire, words: &mut [f32], combine: &Combine) {
     words[own].copy_from_slice(&combined);
     for step in 1..count {
         let (to, from) = ((rank + step) % count, (rank + count - step) % count);
-        let message = wire.exchange(to, bytemuck::cast_slice(&combined), from);
-        let place = &mut words[stretch(len, from, count)];
-        place.copy_from_slice(&bytemuck::pod_collect_to_vec::<u8, f32>(&message));
+        wire.exchange_words(to, &combined, from, &mut words[stretch(len, from, count)]);
     }
 }
 

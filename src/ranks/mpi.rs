@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use mpi::environment::{Universe, processor_name};
-use mpi::point_to_point::{Destination, MatchedReceiveVec, Source};
+use mpi::point_to_point::{Destination, MatchedReceiveVec, Message, Source};
 use mpi::topology::{Communicator, SimpleCommunicator};
 use mpi::traits::Equivalence;
 use mpi::{Tag, Threading, request};
@@ -248,6 +248,45 @@ impl Mpi {
         }
     }
 
+    /// Sends to one rank, does something else meanwhile, and waits until the message is sent.
+    fn while_sending<T>(&mut self, to: usize, message: &[u8], meanwhile: impl FnOnce(&mut Self) -> T) -> T {
+        let world = SimpleCommunicator::world();
+        request::scope(|scope| {
+            let mut sending = world.process_at_rank(to as i32).immediate_send_with_tag(scope, message, DATA);
+            let done = meanwhile(self);
+            let mut polls = 0;
+            while let Err(unfinished) = sending.test() {
+                sending = unfinished;
+                self.wait(&mut polls);
+            }
+            done
+        })
+    }
+
+    /// The next message of a rank, and its bytes.
+    fn found(&mut self, from: usize) -> (Message, usize) {
+        let world = SimpleCommunicator::world();
+        let mut polls = 0;
+        loop {
+            if let Some((found, status)) = world.process_at_rank(from as i32).immediate_matched_probe_with_tag(DATA) {
+                return (found, status.count(u8::equivalent_datatype()) as usize);
+            }
+            self.wait(&mut polls);
+        }
+    }
+
+    /// Waits for all of a message.
+    fn take(&mut self, found: Message, into: &mut [u8]) {
+        request::scope(|scope| {
+            let mut receiving = found.immediate_matched_receive_into(scope, into);
+            let mut polls = 0;
+            while let Err(unfinished) = receiving.test() {
+                receiving = unfinished;
+                self.wait(&mut polls);
+            }
+        });
+    }
+
     /// Tells the first rank what ends this one, which then ends all.
     fn tell(&mut self, mut text: String, code: u8) {
         if self.rank == 0 {
@@ -314,49 +353,25 @@ impl Wire for Mpi {
     }
 
     fn exchange(&mut self, to: usize, message: &[u8], from: usize) -> Vec<u8> {
-        let world = SimpleCommunicator::world();
-        request::scope(|scope| {
-            let mut sending = world.process_at_rank(to as i32).immediate_send_with_tag(scope, message, DATA);
-            let received = self.receive(from);
-            let mut polls = 0;
-            while let Err(unfinished) = sending.test() {
-                sending = unfinished;
-                self.wait(&mut polls);
-            }
-            received
-        })
+        self.while_sending(to, message, |mpi| mpi.receive(from))
+    }
+
+    fn exchange_words(&mut self, to: usize, message: &[f32], from: usize, words: &mut [f32]) {
+        self.while_sending(to, bytemuck::cast_slice(message), |mpi| {
+            let (found, bytes) = mpi.found(from);
+            assert_eq!(bytes, size_of_val(words), "rank {from} has another number of words");
+            mpi.take(found, bytemuck::cast_slice_mut(words));
+        });
     }
 
     fn send(&mut self, to: usize, message: &[u8]) {
-        let world = SimpleCommunicator::world();
-        request::scope(|scope| {
-            let mut sending = world.process_at_rank(to as i32).immediate_send_with_tag(scope, message, DATA);
-            let mut polls = 0;
-            while let Err(unfinished) = sending.test() {
-                sending = unfinished;
-                self.wait(&mut polls);
-            }
-        });
+        self.while_sending(to, message, |_| ());
     }
 
     fn receive(&mut self, from: usize) -> Vec<u8> {
-        let world = SimpleCommunicator::world();
-        let mut polls = 0;
-        let (found, status) = loop {
-            match world.process_at_rank(from as i32).immediate_matched_probe_with_tag(DATA) {
-                Some(found) => break found,
-                None => self.wait(&mut polls),
-            }
-        };
-        let mut message = vec![0_u8; status.count(u8::equivalent_datatype()) as usize];
-        request::scope(|scope| {
-            let mut receiving = found.immediate_matched_receive_into(scope, &mut message[..]);
-            polls = 0;
-            while let Err(unfinished) = receiving.test() {
-                receiving = unfinished;
-                self.wait(&mut polls);
-            }
-        });
+        let (found, bytes) = self.found(from);
+        let mut message = vec![0_u8; bytes];
+        self.take(found, &mut message);
         message
     }
 }

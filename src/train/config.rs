@@ -375,9 +375,8 @@ impl Config {
 
     /// The network for `classes` classes.
     pub fn net_config(&self, classes: usize) -> NetConfig {
-        let (net, size) = (self.net.clone(), self.size);
-        let (dropout, stochastic_depth) = (self.dropout, self.stochastic_depth);
-        NetConfig { net, size, classes, dropout, stochastic_depth, batch_norm: self.batch_norm, head: self.head.clone() }
+        let Self { net, size, dropout, stochastic_depth, batch_norm, head, .. } = self.clone();
+        NetConfig { net, size, classes, dropout, stochastic_depth, batch_norm, head }
     }
 
     /// Pictures at a time in validation, which computes and stores in 32 bits: as many as find room in the training step's storage.

@@ -21,12 +21,7 @@ impl Checkpoint {
         }
         let mut found: Option<(usize, &str)> = None;
         for net in NETS {
-            let config = NetConfig {
-                net: net.name.into(),
-                size: SIZE,
-                classes: 1000,
-                ..NetConfig::default()
-            };
+            let config = NetConfig { net: net.name.into(), size: SIZE, classes: 1000, ..NetConfig::default() };
             let layers = trunk(&forward::spec(&config, false)?);
             if self.has_all(&layers) && found.is_none_or(|(most, _)| layers.len() > most) {
                 found = Some((layers.len(), net.name));
@@ -63,8 +58,7 @@ mod tests {
 
     /// A file with these layers under a prefix, and a stranger.
     fn file(net: &str, prefix: &str) -> Checkpoint {
-        let config =
-            NetConfig { net: net.into(), size: SIZE, classes: 7, ..NetConfig::default() };
+        let config = NetConfig { net: net.into(), size: SIZE, classes: 7, ..NetConfig::default() };
         let layers = trunk(&forward::spec(&config, false).unwrap());
         let mut tensors: BTreeMap<_, _> = layers
             .into_iter()

@@ -57,12 +57,7 @@ mod tests {
     use crate::weights::Tensors;
 
     fn spec() -> Spec {
-        let net = NetConfig {
-            net: "resnet18".into(),
-            size: 64,
-            classes: 3,
-            ..NetConfig::default()
-        };
+        let net = NetConfig { net: "resnet18".into(), size: 64, classes: 3, ..NetConfig::default() };
         forward::spec(&net, true).unwrap()
     }
 

@@ -241,7 +241,10 @@ fn the_average_over_the_steps_is_what_is_scored_and_survives_an_end_in_between()
         assert!(last[name] == *bytes, "{name}: averaging changed the training");
         assert!(best[name] == last[&format!("optimizer.mean.{name}")], "{name}");
         for ((mean, a), b) in floats(&best[name]).into_iter().zip(floats(&two[name])).zip(floats(bytes)) {
-            assert!((mean - (stays * a + (1.0 - stays) * b)).abs() <= 1e-6 * (1.0 + mean.abs()), "{name}: {mean} {a} {b}");
+            assert!(
+                (mean - (stays * a + (1.0 - stays) * b)).abs() <= 1e-6 * (1.0 + mean.abs()),
+                "{name}: {mean} {a} {b}"
+            );
         }
     }
     assert!(four.iter().any(|(name, bytes)| best.get(name).is_some_and(|mean| mean != bytes)));

@@ -372,8 +372,7 @@ fn names_and_shapes_are_those_of_torchvisions_state_dicts() {
     assert_eq!(wanted.len(), torchvisions.len());
     for net in torchvisions {
         // At 299 pixels Inception has its auxiliary head.
-        let config =
-            NetConfig { net: net.into(), size: 299, classes: 1000, ..NetConfig::default() };
+        let config = NetConfig { net: net.into(), size: 299, classes: 1000, ..NetConfig::default() };
         let mut tape = Tape::new();
         let pictures = tape.input(Shape::new(2, 299, 299, 4));
         nets::record(&mut tape, pictures, &config, true).unwrap();

@@ -354,7 +354,7 @@ impl ParameterStore {
     /// # Errors
     /// If the device fails.
     pub fn downloaded(&self, gpu: &Gpu, download: Download) -> Result<Vec<f32>> {
-        Ok(bytemuck::pod_collect_to_vec(&gpu.downloaded(download)?))
+        gpu.downloaded(download)
     }
 
     /// Reads a whole long-lived buffer back.

@@ -123,7 +123,17 @@ mod tests {
     fn unknown_changes_and_shifts_beyond_half_are_refused() {
         assert!("tilt".parse::<Augmentation>().is_err());
         assert!("shift=2".parse::<Augmentation>().is_err());
-        for wrong in ["flip=1", "colour=1.5", "erase=-1", "erase=x", "rotate=90", "randaugment=2", "crop=1", "mixup=NaN", "cutmix=11"] {
+        for wrong in [
+            "flip=1",
+            "colour=1.5",
+            "erase=-1",
+            "erase=x",
+            "rotate=90",
+            "randaugment=2",
+            "crop=1",
+            "mixup=NaN",
+            "cutmix=11",
+        ] {
             assert!(wrong.parse::<Augmentation>().is_err(), "{wrong}");
         }
     }

@@ -2,6 +2,8 @@
 
 use std::sync::{Mutex, mpsc};
 
+use bytemuck::Pod;
+
 use super::Gpu;
 use crate::{Error, Result};
 
@@ -99,7 +101,7 @@ impl Gpu {
     }
 
     /// Copies `bytes` bytes from `offset` of a buffer to the host, after all that was submitted before.
-    pub(crate) fn read_buffer(&self, buffer: &wgpu::Buffer, offset: u64, bytes: u64) -> Result<Vec<u8>> {
+    pub(crate) fn read_buffer<T: Pod>(&self, buffer: &wgpu::Buffer, offset: u64, bytes: u64) -> Result<Vec<T>> {
         self.downloaded(self.download(buffer, offset, bytes)?)
     }
 
@@ -119,13 +121,13 @@ impl Gpu {
     ///
     /// # Errors
     /// If the device fails.
-    pub(crate) fn downloaded(&self, download: Download) -> Result<Vec<u8>> {
+    pub(crate) fn downloaded<T: Pod>(&self, download: Download) -> Result<Vec<T>> {
         let Download { staging, bytes, mapping, submission } = download;
         self.wait_for(Some(submission))?;
         self.mapped(&mapping)?;
         let view = staging.slice(..).get_mapped_range().map_err(|e| self.fault(e))?;
         let (copy, mark) = view.split_at(bytes as usize);
-        if mark.starts_with(&MARK) { Ok(copy.to_vec()) } else { Err(self.gave_up(1, 1)) }
+        if mark.starts_with(&MARK) { Ok(bytemuck::pod_collect_to_vec(copy)) } else { Err(self.gave_up(1, 1)) }
     }
 
     /// Bytes that the device's buffers take now, as its allocator counts them; `None` where it does not tell.

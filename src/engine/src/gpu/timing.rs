@@ -152,8 +152,7 @@ impl Stopwatch {
     /// What the device's clock says; `None` where it says nothing of use.
     fn ticks(&self, gpu: &Gpu, passes: usize) -> Result<Option<Vec<Duration>>> {
         let Some(queries) = &self.queries else { return Ok(None) };
-        let bytes = gpu.read_buffer(&queries.resolved, 0, 2 * passes as u64 * TICK)?;
-        let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&bytes);
+        let ticks: Vec<u64> = gpu.read_buffer(&queries.resolved, 0, 2 * passes as u64 * TICK)?;
         let times = ticks.chunks_exact(2).map(|ends| {
             // Some drivers offer timestamps and then always answer zero.
             let ticks = ends[1].checked_sub(ends[0]).filter(|&ticks| ticks > 0)?;

@@ -140,7 +140,10 @@ fn record(tape: &mut Tape, pixels: Tensor, n: usize, op: &InputOp, mix: Option<&
         return Err(Error::run(format!("input: {augment:?}")));
     }
     let sides_fit = h.max(w) <= 1 << 16;
-    if ![augment.colour, augment.erase, augment.randaugment].into_iter().all(share) || n >= 1 << 30 || (augment.erase > 0.0 && !sides_fit) {
+    if ![augment.colour, augment.erase, augment.randaugment].into_iter().all(share)
+        || n >= 1 << 30
+        || (augment.erase > 0.0 && !sides_fit)
+    {
         return Err(Error::run(format!("input: {n} pictures of {h}x{w}, {augment:?}")));
     }
     let shape = Shape::new(n, h, w, 4);

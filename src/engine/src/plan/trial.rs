@@ -170,8 +170,8 @@ impl<'a> Trial<'a> {
         roots.sort_unstable();
         let read = |root: &usize| {
             let (before, content) = &self.first[root];
-            let bytes = self.gpu.read_buffer(&self.copies[0][root], 0, 4 * before.len() as u64)?;
-            Ok(Output { before, after: bytemuck::pod_collect_to_vec(&bytes), content: *content })
+            let after = self.gpu.read_buffer(&self.copies[0][root], 0, 4 * before.len() as u64)?;
+            Ok(Output { before, after, content: *content })
         };
         roots.into_iter().map(read).collect()
     }
