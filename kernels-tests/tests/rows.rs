@@ -31,12 +31,11 @@ static BOTH: LazyLock<[Checked; 2]> = LazyLock::new(|| {
         threads.into_iter().map(|thread| thread.join().expect("what a thread says of its row is printed")).collect()
     });
     let mut findings = [vec![], vec![]];
-    let mut thread = 0;
     // In the order of the rows again.
-    while let Some([checked, unchecked]) = shares[thread].next() {
+    for thread in (0..threads).cycle() {
+        let Some([checked, unchecked]) = shares[thread].next() else { break };
         findings[0].push(checked);
         findings[1].push(unchecked);
-        thread = (thread + 1) % threads;
     }
     let mut findings = findings.into_iter();
     gpus.map(|gpu| Checked { gpu, findings: findings.next().unwrap_or_default() })

@@ -53,7 +53,7 @@ impl Trainer {
         mean.apply(gpu, store, false)?;
         self.ema.parameters = store.read(gpu, Arena::Parameters)?.split_off(self.first_trained());
         self.ema.state = store.read(gpu, Arena::State)?;
-        arenas.into_iter().zip(own).try_for_each(|(arena, own)| Ok(store.write(gpu, arena, &own?)?))
+        arenas.into_iter().zip(own).try_for_each(|(arena, own)| store.write(gpu, arena, &own?))
     }
 
     /// After a step was handed to the device: takes its weights along if it is one that counts. Those of the one before have arrived.
