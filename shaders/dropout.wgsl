@@ -1,4 +1,4 @@
-// y (+)= x * mask / (1 - rate), the mask by element or by sample. Forward and backward alike: the mask is drawn anew from counters, never stored.
+// y (+)= x * mask / (1 - rate), the mask by element or by sample. Forward and backward alike: the mask is drawn again from counters, never stored.
 #import gatefold::grid
 #import gatefold::element
 #import gatefold::random

@@ -48,14 +48,14 @@ impl ResNet {
             build.batch_norm_relu("bn1", x, EPS)
         })?;
         x = build.stage("maxpool", x, |build, x| build.max_pool(x, Window::square(3, 2, 1)))?;
-        let (mut before, all) = (0, self.layers.iter().sum::<usize>());
+        let (mut block, all) = (0, self.layers.iter().sum::<usize>());
         for (stage, blocks) in (0..).zip(self.layers) {
             for number in 0..blocks {
                 let stride = if stage > 0 && number == 0 { 2 } else { 1 };
                 let name = format!("layer{}.{number}", stage + 1);
-                before += 1;
+                block += 1;
                 // Huang and others' linear rule: early layers matter to all that follow.
-                let dropped = config.stochastic_depth * before as f32 / all as f32;
+                let dropped = config.stochastic_depth * block as f32 / all as f32;
                 x = build.stage(&name, x, |build, x| {
                     self.block.record(build, &name, x, [self.width << stage, self.wide, stride], dropped)
                 })?;

@@ -183,6 +183,24 @@ fn floats(bytes: &[u8]) -> Vec<f32> {
     bytes.chunks(4).map(|word| f32::from_le_bytes(word.try_into().unwrap())).collect()
 }
 
+/// Loses the device when the checkpoint has a mean, and resumes: the finished run's files come out as they were.
+fn goes_on_with_its_mean(run: &Path, arguments: &[&str]) {
+    let kept = || ["last.safetensors", "best.safetensors"].map(|name| fs::read(run.join(name)).unwrap());
+    let whole = kept();
+    // An epoch has more than four submissions.
+    for lost in (17..).step_by(4) {
+        fs::remove_dir_all(run).unwrap();
+        let output = command(arguments).env("GATEFOLD_FAULT", format!("lose:{lost}")).output().unwrap();
+        assert!(!output.status.success(), "it was never lost with a mean in the checkpoint");
+        let path = run.join("last.safetensors");
+        if path.is_file() && tensors(&path).keys().any(|name| name.starts_with("optimizer.mean.")) {
+            break;
+        }
+    }
+    good(&[arguments, &["--resume"]].concat());
+    assert!(whole == kept());
+}
+
 #[test]
 fn the_mean_of_the_last_epochs_is_what_is_scored_and_survives_an_end_in_between() {
     let data = &three().data;
@@ -207,20 +225,7 @@ fn the_mean_of_the_last_epochs_is_what_is_scored_and_survives_an_end_in_between(
     }
     assert!(differs);
 
-    // The device is lost in the last epoch, and the mean of the one before is in the checkpoint.
-    let whole = [fs::read(mean.join("last.safetensors")).unwrap(), fs::read(mean.join("best.safetensors")).unwrap()];
-    // An epoch has more than four submissions.
-    for lost in (17..).step_by(4) {
-        fs::remove_dir_all(&mean).unwrap();
-        let output = command(&averaged).env("GATEFOLD_FAULT", format!("lose:{lost}")).output().unwrap();
-        assert!(!output.status.success(), "it was never lost with a mean in the checkpoint");
-        let path = mean.join("last.safetensors");
-        if path.is_file() && tensors(&path).keys().any(|name| name.starts_with("optimizer.mean.")) {
-            break;
-        }
-    }
-    good(&[&averaged[..], &["--resume"]].concat());
-    assert!(whole == ["last.safetensors", "best.safetensors"].map(|name| fs::read(mean.join(name)).unwrap()));
+    goes_on_with_its_mean(&mean, &averaged);
 }
 
 #[test]
@@ -249,18 +254,7 @@ fn the_average_over_the_steps_is_what_is_scored_and_survives_an_end_in_between()
     }
     assert!(four.iter().any(|(name, bytes)| best.get(name).is_some_and(|mean| mean != bytes)));
 
-    let whole = [fs::read(ema.join("last.safetensors")).unwrap(), fs::read(ema.join("best.safetensors")).unwrap()];
-    for lost in (17..).step_by(4) {
-        fs::remove_dir_all(&ema).unwrap();
-        let output = command(&averaged).env("GATEFOLD_FAULT", format!("lose:{lost}")).output().unwrap();
-        assert!(!output.status.success(), "it was never lost with an average in the checkpoint");
-        let path = ema.join("last.safetensors");
-        if path.is_file() && tensors(&path).keys().any(|name| name.starts_with("optimizer.mean.")) {
-            break;
-        }
-    }
-    good(&[&averaged[..], &["--resume"]].concat());
-    assert!(whole == ["last.safetensors", "best.safetensors"].map(|name| fs::read(ema.join(name)).unwrap()));
+    goes_on_with_its_mean(&ema, &averaged);
     refused(&[&averaged[..], &["--average", "2", "--dry-run"]].concat(), &["--ema 0.9 and --average 2", "choose one"]);
 }
 
