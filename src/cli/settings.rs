@@ -118,6 +118,10 @@ pub struct Settings {
     /// [default: each epoch's own]
     #[arg(long, value_name = "DECAY", help_heading = SCHEDULE)]
     ema: Option<f32>,
+    /// Side of the pictures in the first half of the epochs, which then take less time (progressive resizing); those of validation and
+    /// test have --size [default: --size]
+    #[arg(long, value_name = "PX", help_heading = SCHEDULE, value_parser = whole::<usize>(bounds::SIZE))]
+    start_size: Option<usize>,
     /// How the learning rate changes over the run
     #[arg(long, value_parser = choice::<Schedule>(), help_heading = SCHEDULE)]
     schedule: Option<Schedule>,
@@ -388,6 +392,7 @@ impl Settings {
         set_if_given(&mut config.patience, &self.patience);
         set_if_given(&mut config.average, &self.average);
         set_if_given(&mut config.ema, &self.ema);
+        set_if_given(&mut config.start_size, &self.start_size);
         set_if_given(&mut config.step_every, &self.step_every);
         set_if_given(&mut config.step_factor, &self.step_factor);
         set_if_given(&mut config.clip, &self.clip);

@@ -13,6 +13,7 @@ use gatefold_engine::plan::{Choice, Plan};
 
 use crate::nets::{Freeze, Head, NETS};
 use crate::train::config::Open;
+use crate::train::step::TrainingStep;
 use crate::train::{Augmentation, Config, Needs};
 use crate::{Error, Result};
 
@@ -116,7 +117,8 @@ pub(super) fn candidates(config: &Config, open: Open, weights: bool) -> Vec<(Str
         }
         (false, false) => vec![(config.net.clone(), config.size)],
     };
-    let fits = |net: &str, size: usize| NETS.iter().any(|known| known.name == net && known.smallest <= size);
+    let least = config.start_size.map_or(0, |start| start + 1);
+    let fits = |net: &str, size: usize| NETS.iter().any(|known| known.name == net && known.smallest.max(least) <= size);
     let mut seen = HashSet::new();
     all.retain(|(net, size)| fits(net, *size) && seen.insert((net.clone(), *size)));
     // What is wrong with it will be said.
@@ -242,6 +244,12 @@ fn time(seconds: f64) -> String {
 /// Measures a few training steps of random weights on grey pictures: what is in them costs no time.
 fn cost(gpu: &Arc<Gpu>, config: &Config, classes: usize) -> Result<Cost> {
     let (_, step) = Needs::record(config, &config.net_config(classes), gpu.adapter())?;
+    let full = cost_of(gpu, config, &step)?;
+    let Some(small) = step.at_start(gpu.adapter(), config)? else { return Ok(full) };
+    Ok(Cost { each: (full.each + cost_of(gpu, config, &small)?.each) / 2.0, ..full })
+}
+
+fn cost_of(gpu: &Arc<Gpu>, config: &Config, step: &TrainingStep) -> Result<Cost> {
     let store = ParameterStore::for_training(gpu, step.tape.spec(), step.tape.frozen_words())?;
     store.initialise(gpu, config.seed)?;
     let mut plan = Plan::with_choice(gpu, &step.tape, &store, &BufferPool::default(), Choice::Rule)?;

@@ -59,6 +59,9 @@ pub struct Config {
     /// What of an average of the weights over the steps stays after each; that average is then scored and kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ema: Option<f32>,
+    /// Side of the pictures in the first half of the epochs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_size: Option<usize>,
     pub optimizer: Optimizer,
     /// Of [`Optimizer::Sgd`]: what its velocity is multiplied by in each step.
     pub momentum: f32,
@@ -256,6 +259,7 @@ impl Default for Config {
             patience: None,
             average: None,
             ema: None,
+            start_size: None,
             optimizer: Optimizer::Adam,
             momentum: MOMENTUM,
             lr: Optimizer::Adam.usual_rate(),
@@ -365,7 +369,12 @@ impl Config {
     /// In how many versions of each cover what the frozen layers make of it is kept, so that later epochs cost what is trained.
     pub fn kept_views(&self) -> Option<u64> {
         let same = || (self.augment == Augmentation::default()).then_some(1);
-        self.freeze.as_ref().and_then(|_| self.views.or_else(same))
+        self.freeze.as_ref().filter(|_| self.start_size.is_none()).and_then(|_| self.views.or_else(same))
+    }
+
+    /// Side of the pictures in an epoch, of which the first is 0.
+    pub fn size_in(&self, epoch: u64) -> usize {
+        self.start_size.filter(|_| 2 * epoch < self.epochs).unwrap_or(self.size)
     }
 
     /// Batches of an optimiser step, those of all ranks.

@@ -103,6 +103,7 @@ impl Needs {
                 return Err(refusal(config, net, adapter, &e.to_string()));
             }
         };
+        step.at_start(adapter, config)?;
         let tape = &step.tape;
         let layout = Allocation::new(tape, true);
         // Validation runs in the training plan's storage; its own inputs and results come on top.

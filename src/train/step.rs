@@ -92,6 +92,25 @@ impl TrainingStep {
         self.held.iter().map(each).sum()
     }
 
+    /// The step of the first half of the epochs, where [`Config::start_size`] gives it smaller pictures.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the network is not the same at that size, or it is not smaller.
+    pub fn at_start(&self, adapter: &AdapterSummary, config: &Config) -> Result<Option<Self>> {
+        let Some(size) = config.start_size else { return Ok(None) };
+        let (net, full) = (&self.net.net, self.net.size);
+        let wrong =
+            |what: String| Error::input(format!("--start-size {size}: {what}; take another size, or leave it out"));
+        if size >= full {
+            return Err(wrong(format!("must be below the pictures' {full} px")));
+        }
+        let small = Self::record_for(adapter, config, &NetConfig { size, ..self.net.clone() }, config.batch)?;
+        if small.tape.spec() != self.tape.spec() {
+            return Err(wrong(format!("{net} has not the same weights there as at {full} px")));
+        }
+        Ok(Some(small))
+    }
+
     /// Records the step for a batch of `batch` pictures.
     ///
     /// Where [`Config::batches_per_step`] is above 1 the tape has two phases: forward and backward pass, which add their gradients
@@ -130,7 +149,7 @@ impl TrainingStep {
     }
 
     fn kept_on(mut tape: Tape, config: &Config, net: &NetConfig, batch: usize) -> Result<Self> {
-        let size = config.size;
+        let size = net.size;
         let accumulates = config.batches_per_step() > 1;
         if accumulates {
             tape.accumulate_parameter_gradients();

@@ -10,6 +10,7 @@ mod together;
 mod totals;
 mod within;
 
+use std::mem::swap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -79,6 +80,8 @@ pub struct Trainer {
     store: ParameterStore,
     step: TrainingStep,
     plan: Plan,
+    /// Both at the other size, where pictures grow.
+    resting: Option<(TrainingStep, Plan)>,
     /// For validation and test; shares the training plan's storage.
     inference: Inference,
     /// What the frozen layers make of covers, where it is kept.
@@ -161,10 +164,14 @@ impl Trainer {
         } else {
             store.initialise(gpu, config.seed)?;
         }
-        let choices = tuning.choices(gpu, &step.tape, &run)?;
+        let small = step.at_start(gpu.adapter(), &config)?;
+        let tapes: Vec<_> = [Some(&step), small.as_ref()].into_iter().flatten().map(|step| &step.tape).collect();
+        let choices = tuning.choices(gpu, &tapes, &run)?;
         let pool = BufferPool::default();
         // Validation keeps to the rule, as `eval` does: both then give the same score.
-        let plan = Plan::with_choice(gpu, &step.tape, &store, &pool, Choice::Tuned(&choices))?;
+        let planned = |step: &TrainingStep| Plan::with_choice(gpu, &step.tape, &store, &pool, Choice::Tuned(&choices));
+        let plan = planned(&step)?;
+        let resting = small.map(|small| planned(&small).map(|plan| (small, plan))).transpose()?;
         let validation = config.validation_batch();
         let inference = match config.freeze.as_ref().filter(|_| !step.held.is_empty()) {
             Some(freeze) => Inference::after(gpu, &header, &store, &pool, validation, freeze)?,
@@ -179,6 +186,7 @@ impl Trainer {
             store,
             step,
             plan,
+            resting,
             inference,
             kept: None,
             mean,
@@ -294,9 +302,25 @@ impl Trainer {
         self.config.patience.is_some_and(|patience| best + patience <= self.header.epoch)
     }
 
+    /// An epoch in this order, of pictures as the step takes them.
+    fn sized(&self, order: Epoch) -> Epoch {
+        let size = self.step.net.size;
+        if size == self.config.size { order } else { order.shrunk(size) }
+    }
+
+    /// Takes the step for pictures of this size.
+    fn take_size(&mut self, size: usize) {
+        if size != self.step.net.size
+            && let Some((step, plan)) = &mut self.resting
+        {
+            swap(&mut self.step, step);
+            swap(&mut self.plan, plan);
+        }
+    }
+
     fn epoch_order(&self, epoch: u64) -> Epoch {
         let draw = if self.config.balance { Epoch::balanced } else { Epoch::shuffled };
-        let order = draw(&self.dataset, Split::Train, self.config.batch, self.config.seed, epoch);
+        let order = self.sized(draw(&self.dataset, Split::Train, self.config.batch, self.config.seed, epoch));
         let order = if self.config.sync_batch_norm { order.in_groups(self.config.ranks) } else { order };
         match self.config.class_weights {
             ClassWeights::None => order,
@@ -337,6 +361,7 @@ impl Trainer {
 
     fn epoch(&mut self, log: Option<&mut Log>, observer: &mut dyn Observer) -> Result<()> {
         let (start, together, summing) = (Instant::now(), self.ranks.together(), self.ranks.summing());
+        self.take_size(self.config.size_in(self.header.epoch));
         let order = self.epoch_order(self.header.epoch);
         let mut course = Course::new(log, observer);
         let rates = self.learning_rate();

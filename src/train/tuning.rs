@@ -67,8 +67,8 @@ pub fn write(choices: &Choices, path: &Path) -> Result<()> {
 }
 
 impl Tuning<'_> {
-    /// The choices for a tape: those of the run that is resumed, else what is known of this adapter, and the rest by trial.
-    pub(super) fn choices(&mut self, gpu: &Gpu, tape: &Tape, run: &RunFolder) -> Result<Choices> {
+    /// The choices for a run's tapes: those of the run that is resumed, else what is known of this adapter, and the rest by trial.
+    pub(super) fn choices(&mut self, gpu: &Gpu, tapes: &[&Tape], run: &RunFolder) -> Result<Choices> {
         let adapter = gpu.adapter();
         if self.when == When::OfRun {
             return Ok(match Choices::read(&run.tune(), adapter) {
@@ -92,13 +92,13 @@ impl Tuning<'_> {
             None
         });
         let mut choices = known.unwrap_or_else(|| Choices::new(adapter));
-        self.search(gpu, tape, &mut choices)?;
+        tapes.iter().try_for_each(|tape| self.search(gpu, tape, &mut choices))?;
         if let Some(file) = &file
             && let Err(e) = write(&choices, file)
         {
             (self.say)(format!("note: the choice of kernels is not cached ({e})"));
         }
-        let taken = choices.of_tape(tape);
+        let taken = choices.of_tapes(tapes);
         write(&taken, &run.tune())?;
         Ok(taken)
     }

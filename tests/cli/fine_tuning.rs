@@ -178,6 +178,57 @@ fn clipping_leaves_the_norm_in_the_log_alone() {
     assert!(fs::read(free.join("best.safetensors")).unwrap() != fs::read(clipped.join("best.safetensors")).unwrap());
 }
 
+/// The drawn pictures have 40 pixels, so those of 20 are the same from a pack of 40 and from their files.
+#[test]
+fn smaller_pictures_come_first_as_if_they_were_of_that_size_and_the_run_goes_on_in_either_half() {
+    let data = &three().data;
+    let out = tempfile::tempdir().unwrap();
+    let [small, grown, part] = ["small", "grown", "part"].map(|name| out.path().join(name));
+    let run = |at: &Path, more: &[&str]| {
+        let common = ["--batch", "8", "--no-tune", "--augment", "flip,shift=0.1,cutmix=1", "--no-tensorboard"];
+        let options = [&["train", text(data), "--out", text(at)], &CONSTANT[..], &common, more].concat();
+        options.into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    fn words(options: &[String]) -> Vec<&str> {
+        options.iter().map(String::as_str).collect()
+    }
+    good(&words(&run(&small, &["--size", "20", "--epochs", "2"])));
+    let growing = ["--size", "40", "--start-size", "20", "--epochs", "4"];
+    good(&words(&run(&grown, &growing)));
+    let losses = |run: &Path| numbers(&lines(run, "step"), "loss");
+    let (first, all) = (losses(&small), losses(&grown));
+    assert_eq!((first[..].len() * 2, &first[..]), (all.len(), &all[..first.len()]));
+
+    // Lost in each half; an epoch has more than four submissions.
+    for epoch in [1, 3] {
+        let options = run(&part, &growing);
+        for lost in (6 * epoch + 3..).step_by(4) {
+            if part.exists() {
+                fs::remove_dir_all(&part).unwrap();
+            }
+            let output = command(&words(&options)).env("GATEFOLD_FAULT", format!("lose:{lost}")).output().unwrap();
+            assert!(!output.status.success(), "it was never lost after epoch {epoch}");
+            if part.join("last.safetensors").is_file() && lines(&part, "epoch").len() == epoch {
+                break;
+            }
+        }
+        good(&[&words(&options)[..], &["--resume"]].concat());
+        same_files(&grown, &part);
+    }
+
+    let no = out.path().join("no");
+    for (wrong, parts) in [
+        (&["--size", "40", "--start-size", "40"][..], &["--start-size 40", "below --size, which is 40"][..]),
+        (&["--size", "40", "--start-size", "9"], &["--start-size 9", "small needs pictures of at least 16 pixels"]),
+        (&["--size", "40", "--start-size", "20", "--freeze", "conv2", "--views", "2"], &["--views 2", "--start-size"]),
+    ] {
+        refused(&words(&run(&no, wrong)), parts);
+    }
+    let other = ["train", text(data), "--net", "prognet", "--size", "260", "--start-size", "128", "--out", text(&no)];
+    refused(&other, &["--start-size 128", "prognet has not the same weights there as at 260 px"]);
+    assert!(!no.exists());
+}
+
 /// The numbers of a tensor.
 fn floats(bytes: &[u8]) -> Vec<f32> {
     bytes.chunks(4).map(|word| f32::from_le_bytes(word.try_into().unwrap())).collect()

@@ -1,5 +1,9 @@
-//! Exported networks in tract, an ONNX runtime that is not ours, against the engine. `tests/weights/onnx.py` does the same in
-//! onnxruntime.
+//! Exported networks in onnxruntime against the engine. It is a package of Python, which `.ci/setup-onnx.sh` puts into the target folder;
+//! where neither that one nor the system's Python has it, these tests say that they are skipped.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
 use gatefold::data::Fit;
 use gatefold::data::picture::fit::square;
@@ -13,7 +17,7 @@ use gatefold_engine::gpu::BufferPool;
 use gatefold_engine::params::{Arena, ParameterStore};
 use image::RgbImage;
 use kernels_tests::{RelativeNormEq, tolerance};
-use tract_onnx::prelude::*;
+use serde_json::json;
 
 use super::{gpu, header};
 
@@ -41,18 +45,56 @@ fn logits(model: &Model, pictures: &[Vec<u8>]) -> Vec<f32> {
     model.inference(pictures.len()).unwrap().logits(pictures, |_| {}).unwrap()
 }
 
-/// What tract answers under these names.
-fn asked(model: &Model, options: Options, input: Tensor, outputs: &[&str]) -> Vec<Vec<f32>> {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("net.onnx");
-    let checkpoint = Checkpoint::take(&model.gpu, &model.store, model.header.clone(), false).unwrap();
-    checkpoint.export_onnx(&file, options).unwrap();
-    let fact = InferenceFact::dt_shape(input.datum_type(), input.shape());
-    let mut graph = onnx().model_for_path(&file).unwrap().with_input_fact(0, fact).unwrap();
-    graph.select_outputs_by_name(outputs).unwrap();
-    let plan = graph.into_typed().unwrap().into_decluttered().unwrap().into_runnable().unwrap();
-    let answers = plan.run(tvec!(input.into())).unwrap();
-    answers.iter().map(|answer| answer.to_plain_array_view::<f32>().unwrap().iter().copied().collect()).collect()
+/// onnxruntime in a process of its own.
+struct Runtime(Child);
+
+/// What goes into a graph.
+struct Input {
+    /// As NumPy names it.
+    dtype: &'static str,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl Runtime {
+    /// Starts it; `None`, loudly, where it is not there.
+    fn start(test: &str) -> Option<Self> {
+        let own = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../onnxruntime/bin/python");
+        let has_it = |python: &PathBuf| {
+            let asked = Command::new(python).args(["-c", "import numpy, onnxruntime"]).stderr(Stdio::null()).status();
+            asked.is_ok_and(|status| status.success())
+        };
+        let Some(python) = [own, "python3".into()].into_iter().find(has_it) else {
+            eprintln!("{test}: SKIPPED: there is no onnxruntime: .ci/setup-onnx.sh gets it");
+            return None;
+        };
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/networks/answers.py");
+        Some(Self(Command::new(python).arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()))
+    }
+
+    /// What it answers under these names.
+    fn asked(&mut self, model: &Model, options: Options, input: &Input, outputs: &[&str]) -> Vec<Vec<f32>> {
+        let folder = tempfile::tempdir().unwrap();
+        let [file, values] = ["net.onnx", "input"].map(|name| folder.path().join(name));
+        let checkpoint = Checkpoint::take(&model.gpu, &model.store, model.header.clone(), false).unwrap();
+        checkpoint.export_onnx(&file, options).unwrap();
+        std::fs::write(&values, &input.bytes).unwrap();
+        let Input { dtype, shape, .. } = input;
+        let line = json!({"model": file, "input": values, "dtype": dtype, "shape": shape, "outputs": outputs});
+        writeln!(self.0.stdin.as_mut().unwrap(), "{line}").unwrap();
+        // It answers each line with one, so nothing of the next answer can lie in the buffer.
+        let mut answer = String::new();
+        BufReader::new(self.0.stdout.as_mut().unwrap()).read_line(&mut answer).unwrap();
+        serde_json::from_str(&answer).expect("onnxruntime refused the graph")
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        // Without further lines it ends.
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
 }
 
 fn pixels(width: usize, height: usize, number: usize) -> Vec<u8> {
@@ -64,14 +106,15 @@ fn pixels(width: usize, height: usize, number: usize) -> Vec<u8> {
 }
 
 /// Squares as the graph without preprocessing wants them.
-fn normalised(header: &Header, pictures: &[Vec<u8>]) -> Tensor {
+fn normalised(header: &Header, pictures: &[Vec<u8>]) -> Input {
     let size = header.net.size;
     let value = |c: usize, v: u8| (f32::from(v) / 255.0 - header.mean[c]) / header.std[c];
     let planes = |pixels: &Vec<u8>| {
         (0..3).flat_map(|c| pixels.iter().skip(c).step_by(3).map(move |&v| value(c, v))).collect::<Vec<f32>>()
     };
     let values: Vec<f32> = pictures.iter().flat_map(planes).collect();
-    Tensor::from_shape(&[pictures.len(), 3, size, size], &values).unwrap()
+    let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    Input { dtype: "float32", shape: vec![pictures.len(), 3, size, size], bytes }
 }
 
 #[track_caller]
@@ -82,7 +125,7 @@ fn assert_near(what: &str, out: &[f32], reference: &[f32], most: f64) {
 }
 
 /// Logits of a network, with batch-norms as they are and folded.
-fn assert_logits(net: &str, size: usize, classes: usize, head: Head) {
+fn assert_logits(runtime: &mut Runtime, net: &str, size: usize, classes: usize, head: Head) {
     let mut header = header(net, size, classes);
     header.net.head = head.clone();
     header.temperature = 0.8;
@@ -93,7 +136,8 @@ fn assert_logits(net: &str, size: usize, classes: usize, head: Head) {
     assert_eq!(expected.len(), pictures.len() * outputs);
     for fold in [false, true] {
         let options = Options { fold, ..Options::default() };
-        let answers = asked(&model, options, normalised(&model.header, &pictures), &["logits", "probabilities"]);
+        let input = normalised(&model.header, &pictures);
+        let answers = runtime.asked(&model, options, &input, &["logits", "probabilities"]);
         let what = format!("{net}, {classes} classes, {head} head, {}", if fold { "folded" } else { "as it is" });
         assert_near(&format!("{what}: logits"), &answers[0], &expected, tolerance::ONNX);
         let expected = probabilities(&expected, outputs, model.header.temperature);
@@ -102,7 +146,10 @@ fn assert_logits(net: &str, size: usize, classes: usize, head: Head) {
 }
 
 #[test]
-fn every_network_answers_in_tract_as_here() {
+fn every_network_answers_in_onnxruntime_as_here() {
+    let Some(mut runtime) = Runtime::start("every_network_answers_in_onnxruntime_as_here") else { return };
+    let mut assert_logits =
+        |net: &str, size: usize, classes: usize, head: Head| assert_logits(&mut runtime, net, size, classes, head);
     // Their deeper relatives are made of the same parts.
     let relatives = ["resnet34", "resnet101", "wide_resnet50_2", "densenet201"];
     for net in NETS {
@@ -121,6 +168,7 @@ fn every_network_answers_in_tract_as_here() {
 
 #[test]
 fn pictures_of_any_size_are_prepared_in_the_graph_as_here() {
+    let Some(mut runtime) = Runtime::start("pictures_of_any_size_are_prepared_in_the_graph_as_here") else { return };
     for fit in [Fit::Crop, Fit::Pad, Fit::Bilinear, Fit::Bicubic] {
         for crop in [1.0, 0.875] {
             let mut header = header("small", 28, 3);
@@ -131,9 +179,9 @@ fn pictures_of_any_size_are_prepared_in_the_graph_as_here() {
                 let picture = RgbImage::from_raw(width as u32, height as u32, bytes.clone()).unwrap();
                 let square = square(&picture, model.picture_size(), fit).into_raw();
                 let expected = probabilities(&logits(&model, &[square]), 3, 1.0);
-                let input = Tensor::from_shape(&[1, height, width, 3], &bytes).unwrap();
+                let input = Input { dtype: "uint8", shape: vec![1, height, width, 3], bytes };
                 let options = Options { preprocessing: true, ..Options::default() };
-                let got = asked(&model, options, input, &["probabilities"]).remove(0);
+                let got = runtime.asked(&model, options, &input, &["probabilities"]).remove(0);
                 let off = got.iter().zip(&expected).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max);
                 let what = format!("{fit}, crop {crop}, {width} x {height}");
                 println!("{what}: off by {off:.1e}, {expected:?}");
@@ -146,13 +194,14 @@ fn pictures_of_any_size_are_prepared_in_the_graph_as_here() {
 
 #[test]
 fn the_graphs_heat_map_is_grad_cam() {
+    let Some(mut runtime) = Runtime::start("the_graphs_heat_map_is_grad_cam") else { return };
     for (net, size, classes) in
         [("small", 48, 2), ("small", 48, 5), ("resnet18", 64, 5), ("densenet121", 64, 2), ("inception_v3", 107, 3)]
     {
         let model = model(header(net, size, classes));
         let pixels = vec![pixels(size, size, 0)];
         let options = Options { cam: true, ..Options::default() };
-        let cam = asked(&model, options, normalised(&model.header, &pixels), &["cam"]).remove(0);
+        let cam = runtime.asked(&model, options, &normalised(&model.header, &pixels), &["cam"]).remove(0);
         let mut explainer = Explainer::new(&model, None).unwrap();
         let cells = explainer.shape().h * explainer.shape().w;
         assert_eq!(cam.len(), classes * cells, "{net}");

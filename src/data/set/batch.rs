@@ -2,9 +2,12 @@
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use rayon::prelude::*;
 
 use crate::Result;
+use crate::data::picture::fit::square;
 use crate::data::set::dataset::Dataset;
+use crate::data::set::pack::bytes_of;
 use crate::data::set::split::Split;
 
 /// One pass over a split, in batches of exactly the same length.
@@ -20,6 +23,8 @@ pub struct Epoch {
     group: usize,
     /// For each cover of the manifest; empty if all count 1.
     weights: Vec<f32>,
+    /// Side of the pictures, if it is not the pack's.
+    side: Option<u32>,
 }
 
 impl Epoch {
@@ -80,6 +85,17 @@ impl Epoch {
         Self { group, ..self }
     }
 
+    /// The same order, of pictures that are made smaller, to `side` × `side` pixels, by the pack's [`Fit`](crate::data::Fit).
+    #[must_use]
+    pub fn shrunk(self, side: usize) -> Self {
+        Self { side: Some(side as u32), ..self }
+    }
+
+    /// Bytes of a picture.
+    pub fn image_bytes(&self, dataset: &Dataset) -> usize {
+        self.side.map_or(dataset.pack.image_bytes(), bytes_of)
+    }
+
     /// The split's covers in the manifest's order, for evaluation.
     ///
     /// # Panics
@@ -94,7 +110,7 @@ impl Epoch {
     /// If `batch` is 0.
     pub fn of(order: Vec<usize>, batch: usize) -> Self {
         assert!(batch > 0, "a batch of no pictures");
-        Self { order, batch, group: 1, weights: Vec::new() }
+        Self { order, batch, group: 1, weights: Vec::new(), side: None }
     }
 
     /// How many covers the split has.
@@ -131,8 +147,8 @@ impl Epoch {
         })
     }
 
-    /// Fills the buffers with one batch: `pixels` with batch × size × size × 3 bytes (NHWC, RGB), `labels` with class
-    /// indices, `weights` with how much each counts, one each per picture.
+    /// Fills the buffers with one batch: `pixels` with batch × size × size × 3 bytes (NHWC, RGB), [`Epoch::image_bytes`] for each
+    /// picture, `labels` with class indices, `weights` with how much each counts, one each per picture.
     ///
     /// # Errors
     /// [`Error::Input`](crate::Error::Input) if a picture is damaged.
@@ -147,20 +163,28 @@ impl Epoch {
         labels: &mut [u32],
         weights: &mut [f32],
     ) -> Result<()> {
-        let each = dataset.pack.image_bytes();
+        let each = self.image_bytes(dataset);
         assert_eq!(
             (pixels.len(), labels.len(), weights.len()),
             (self.batch * each, self.batch, self.batch),
             "buffers for a batch of {}",
             self.batch
         );
-        let slots = pixels.chunks_exact_mut(each).zip(labels).zip(weights);
-        for ((index, counts), ((pixels, label), weight)) in self.batch(batch_no).zip(slots) {
-            pixels.copy_from_slice(dataset.pack.image(index)?);
+        for ((index, counts), (label, weight)) in self.batch(batch_no).zip(labels.iter_mut().zip(weights)) {
             *label = dataset.manifest.covers[index].label as u32;
             *weight = counts;
         }
-        Ok(())
+        let covers: Vec<usize> = self.batch(batch_no).map(|(index, _)| index).collect();
+        let Some(side) = self.side else {
+            return pixels.chunks_exact_mut(each).zip(covers).try_for_each(|(pixels, index)| {
+                pixels.copy_from_slice(dataset.pack.image(index)?);
+                Ok(())
+            });
+        };
+        pixels.par_chunks_exact_mut(each).zip(covers).try_for_each(|(pixels, index)| {
+            pixels.copy_from_slice(&square(&dataset.pack.picture(index)?, side, dataset.pack.fit()));
+            Ok(())
+        })
     }
 }
 

@@ -58,7 +58,7 @@ pub fn feed_some<E: From<Error>>(
         let (empty, to_fill) = sync_channel::<Batch>(BATCHES);
         for _ in 0..BATCHES {
             // There is room for all of them, and the receiver stands two lines above.
-            let _ = empty.send(Batch::new(order.batch_size(), dataset.pack.image_bytes()));
+            let _ = empty.send(Batch::new(order.batch_size(), order.image_bytes(dataset)));
         }
         scope.spawn(move || {
             for &number in numbers {

@@ -10,7 +10,20 @@ use crate::{Error, Result, nets};
 impl Config {
     /// Checks what can be checked before any picture is read.
     pub fn check(&self) -> Result<()> {
-        nets::find(&self.net_config(2))?;
+        let net = nets::find(&self.net_config(2))?;
+        if let Some(start) = self.start_size {
+            if start < net.smallest {
+                let (name, smallest) = (net.name, net.smallest);
+                return bad(
+                    "start-size",
+                    &start,
+                    &format!("larger: {name} needs pictures of at least {smallest} pixels"),
+                );
+            }
+            if start >= self.size && !self.open.size {
+                return bad("start-size", &start, &format!("below --size, which is {}", self.size));
+            }
+        }
         if self.size > crate::data::picture::fit::MAX_SIZE as usize {
             return bad("size", &self.size, &format!("at most {}", crate::data::picture::fit::MAX_SIZE));
         }
@@ -61,6 +74,11 @@ impl Config {
             if self.freeze.is_none() {
                 return wrong(
                     "keeps what frozen layers make of covers, and none is frozen; say --freeze trunk, or leave it out",
+                );
+            }
+            if self.start_size.is_some() {
+                return wrong(
+                    "with --start-size what they make of covers changes within the run; leave one of them out",
                 );
             }
             if self.augment.mixes() {

@@ -93,8 +93,8 @@ impl Trainer {
 
     /// Sends how a batch is mixed, and returns how much the samples' own labels count.
     fn write_mixed(&self, mixed: &Mixed, batch: &Fed, draw: u64) -> Result<f64> {
-        let Config { augment, size, seed, .. } = &self.config;
-        let Mixing { words, share, partners } = Mixing::draw(augment, *size, batch.weights, *seed, draw);
+        let Config { augment, seed, .. } = &self.config;
+        let Mixing { words, share, partners } = Mixing::draw(augment, self.step.net.size, batch.weights, *seed, draw);
         let of = |partner: &u32| *partner as usize;
         let labels: Vec<u32> = partners.iter().map(|partner| batch.labels[of(partner)]).collect();
         let weights: Vec<f32> = partners.iter().map(|partner| batch.weights[of(partner)]).collect();

@@ -101,7 +101,7 @@ impl Trainer {
         let covers = (0..steps * per_step)
             .flat_map(|number| all.batch(number % all.batches()).map(|(cover, _)| cover))
             .collect();
-        let order = Epoch::of(covers, self.config.batch);
+        let order = self.sized(Epoch::of(covers, self.config.batch));
         let kept = self.kept.clone();
         let (mut losses, mut group, mut over) = (vec![], vec![], false);
         let shares = self.shares(order.batches());

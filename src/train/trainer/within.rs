@@ -36,7 +36,11 @@ impl Trainer {
         let taken = Instant::now();
         let before = Checkpoint::take(&self.gpu, &self.store, self.header.clone(), true)?;
         let checkpoint = taken.elapsed();
-        let step = self.time_of_step()?;
+        let mut step = self.time_of_step()?;
+        if let Some(start) = self.config.start_size {
+            self.take_size(start);
+            step = (step + self.time_of_step()?) / 2.0;
+        }
         let picture = self.time_of_picture()?;
         before.apply(&self.gpu, &self.store, true)?;
 
@@ -65,7 +69,7 @@ impl Trainer {
         let batches = all.batches().min((WARM_UP + TIMED) * per_step).next_multiple_of(per_step);
         let covers =
             (0..batches).flat_map(|number| all.batch(number % all.batches()).map(|(cover, _)| cover)).collect();
-        let order = Epoch::of(covers, batch);
+        let order = self.sized(Epoch::of(covers, batch));
         let (kept, warm_up) = (self.kept.clone(), (WARM_UP * per_step).min(batches - per_step));
         let mut start = Instant::now();
         let shares = self.shares(order.batches());

@@ -134,10 +134,11 @@ impl Choices {
         self.refused.contains(&format!("{key}: {variant}"))
     }
 
-    /// The choices among these that a tape's launches take: what a run has to keep.
+    /// The choices among these that these tapes' launches take: what a run has to keep.
     #[must_use]
-    pub fn of_tape(&self, tape: &Tape) -> Self {
-        let keys: BTreeSet<String> = tape.launches.iter().map(|launch| key(tape, launch)).collect();
+    pub fn of_tapes(&self, tapes: &[&Tape]) -> Self {
+        let keys_of = |tape: &&Tape| tape.launches.iter().map(|launch| key(tape, launch)).collect::<Vec<_>>();
+        let keys: BTreeSet<String> = tapes.iter().flat_map(keys_of).collect();
         let kernels = self.kernels.iter().filter(|(key, _)| keys.contains(*key));
         let kernels = kernels.map(|(key, variant)| (key.clone(), variant.clone())).collect();
         Self { kernels, refused: BTreeSet::new(), ..self.clone() }

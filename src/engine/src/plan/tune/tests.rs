@@ -107,8 +107,8 @@ fn without_time_the_rule_holds_and_is_kept() {
     let rule = choose(&tape, &tape.launches[0], gpu().adapter(), Choice::Rule).unwrap().variant();
     assert_eq!(only_choice(&choices, &tape), rule);
     // What a run keeps is what its tape takes.
-    assert_eq!(choices.of_tape(&tape), choices);
-    assert!(choices.of_tape(&Tape::new()).is_empty());
+    assert_eq!(choices.of_tapes(&[&tape]), choices);
+    assert!(choices.of_tapes(&[]).is_empty());
 }
 
 #[test]
