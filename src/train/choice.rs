@@ -49,8 +49,8 @@ pub(super) fn tuned(config: Config) -> Config {
         return config;
     }
     let head = Head::usual(&config.net);
-    // Our own networks drop values in their trunks, which cannot be kept.
-    let views = head.is_some().then_some(VIEWS);
+    // Our own networks drop values in their trunks, which cannot be kept; nor can what changes with the size.
+    let views = (head.is_some() && config.start_size.is_none()).then_some(VIEWS);
     let usual = Config {
         head: head.unwrap_or_default(),
         freeze: Some(Freeze::Trunk),
@@ -361,6 +361,10 @@ mod tests {
         assert!(all.open.any(true) && !all.open.any(false));
         let all = decide(tuned(all), true, &[500, 500], 60.0, |_| Ok(QUICK)).unwrap().config;
         assert_eq!((all.size, all.epochs, all.freeze, all.views), (64, 3, Some(Freeze::Trunk), Some(VIEWS)));
+        let growing = tuned(Config { start_size: Some(96), ..config.clone() });
+        assert_eq!((growing.views, growing.freeze), (None, Some(Freeze::Trunk)));
+        let open = Config { start_size: Some(96), open: Open::ALL, ..Config::default() };
+        assert_eq!(candidates(&open, open.open, false), [("prognet".to_owned(), 128)]);
         // Whoever says how, is not overruled.
         let own = Config { lr: 0.5, open: Open { net: false, tuning: false, ..Open::ALL }, ..config.clone() };
         let own = decide(tuned(own), true, &[500, 500], 60.0, |_| Ok(QUICK)).unwrap().config;

@@ -134,16 +134,10 @@ fn record(tape: &mut Tape, pixels: Tensor, n: usize, op: &InputOp, mix: Option<&
     if !std.iter().all(|d| *d > 0.0) || augment.shift >= 1 << 15 {
         return Err(Error::run(format!("input: std {std:?}, shift {}", augment.shift)));
     }
-    let share = |value: f32| (0.0..=1.0).contains(&value);
-    let warps = |most: f32, value: f32| (0.0..=most).contains(&value);
-    if !warps(MOST_CROP, augment.crop) || !warps(MOST_DEGREES, augment.rotate) {
-        return Err(Error::run(format!("input: {augment:?}")));
-    }
-    let sides_fit = h.max(w) <= 1 << 16;
-    if ![augment.colour, augment.erase, augment.randaugment].into_iter().all(share)
-        || n >= 1 << 30
-        || (augment.erase > 0.0 && !sides_fit)
-    {
+    let within = |most: f32, value: f32| (0.0..=most).contains(&value);
+    let shares_fit = [augment.colour, augment.erase, augment.randaugment].into_iter().all(|share| within(1.0, share));
+    let warps = within(MOST_CROP, augment.crop) && within(MOST_DEGREES, augment.rotate);
+    if !shares_fit || !warps || n >= 1 << 30 || (augment.erase > 0.0 && h.max(w) > 1 << 16) {
         return Err(Error::run(format!("input: {n} pictures of {h}x{w}, {augment:?}")));
     }
     let shape = Shape::new(n, h, w, 4);

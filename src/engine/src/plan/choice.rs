@@ -137,8 +137,8 @@ impl Choices {
     /// The choices among these that these tapes' launches take: what a run has to keep.
     #[must_use]
     pub fn of_tapes(&self, tapes: &[&Tape]) -> Self {
-        let keys_of = |tape: &&Tape| tape.launches.iter().map(|launch| key(tape, launch)).collect::<Vec<_>>();
-        let keys: BTreeSet<String> = tapes.iter().flat_map(keys_of).collect();
+        let keys = tapes.iter().flat_map(|tape| tape.launches.iter().map(move |launch| key(tape, launch)));
+        let keys: BTreeSet<String> = keys.collect();
         let kernels = self.kernels.iter().filter(|(key, _)| keys.contains(*key));
         let kernels = kernels.map(|(key, variant)| (key.clone(), variant.clone())).collect();
         Self { kernels, refused: BTreeSet::new(), ..self.clone() }
