@@ -5,9 +5,7 @@
 # usage: setup-browser.sh
 set -eu
 
-say() {
-    printf 'setup-browser: %s\n' "$*" >&2
-}
+. "$(dirname "$0")/optional.sh"
 
 has_both() {
     command -v chromedriver >/dev/null 2>&1 || return 1
@@ -19,14 +17,6 @@ has_both() {
     return 1
 }
 
-as_root() {
-    if [ "$(id -u)" -eq 0 ]; then
-        "$@"
-    else
-        sudo -n "$@"
-    fi
-}
-
 if has_both; then
     exit 0
 fi
@@ -34,10 +24,4 @@ if ! command -v apt-get >/dev/null 2>&1; then
     say 'skipped: install Chromium and its chromedriver yourself'
     exit 0
 fi
-install() {
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium chromium-driver
-}
-# A fresh container has no package lists.
-if ! install && ! { as_root apt-get update && install; }; then
-    say 'skipped: the packages chromium and chromium-driver cannot be installed'
-fi
+apt_install chromium chromium-driver || say 'skipped: the packages chromium and chromium-driver cannot be installed'

@@ -6,17 +6,7 @@
 # usage: setup-mpi.sh
 set -eu
 
-say() {
-    printf 'setup-mpi: %s\n' "$*" >&2
-}
-
-as_root() {
-    if [ "$(id -u)" -eq 0 ]; then
-        "$@"
-    else
-        sudo -n "$@"
-    fi
-}
+. "$(dirname "$0")/optional.sh"
 
 here=$(dirname "$0")
 if [ -n "$("$here/features.sh")" ]; then
@@ -26,9 +16,4 @@ if ! command -v apt-get >/dev/null 2>&1; then
     say 'skipped: install an MPI library with mpicc and mpirun, and clang with libclang yourself'
     exit 0
 fi
-install() {
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        openmpi-bin libopenmpi-dev clang libclang-dev
-}
-# A fresh container has no package lists.
-install || { as_root apt-get update && install; } || say 'skipped: Open MPI could not be installed'
+apt_install openmpi-bin libopenmpi-dev clang libclang-dev || say 'skipped: Open MPI could not be installed'

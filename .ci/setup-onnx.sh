@@ -6,17 +6,7 @@
 # usage: setup-onnx.sh
 set -eu
 
-say() {
-    printf 'setup-onnx: %s\n' "$*" >&2
-}
-
-as_root() {
-    if [ "$(id -u)" -eq 0 ]; then
-        "$@"
-    else
-        sudo -n "$@"
-    fi
-}
+. "$(dirname "$0")/optional.sh"
 
 folder=${CARGO_TARGET_DIR:-target}/onnxruntime
 if "$folder/bin/python" -c 'import numpy, onnxruntime' 2>/dev/null; then
@@ -28,10 +18,7 @@ make_environment() {
     python3 -m venv "$folder"
 }
 if ! make_environment 2>/dev/null && command -v apt-get >/dev/null 2>&1; then
-    install() {
-        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends python3-venv
-    }
-    { install || { as_root apt-get update && install; }; } && make_environment || true
+    { apt_install python3-venv && make_environment; } || true
 fi
 if ! "$folder/bin/pip" install --quiet 'onnxruntime>=1.20,<2' numpy; then
     rm -rf "$folder"

@@ -6,7 +6,7 @@
 Trains ProgNet for 16 epochs with the defaults of `gatefold train`, then with one thing changed at a time, each with several seeds on
 the same split, at low priority. A run that is there is not repeated, so the command goes on where it was stopped. It ends with a
 table: mean and deviation over the seeds of accuracy and loss on the test set, of the best epoch on the validation set, and processor
-time against the defaults' (users of the same machine count in it a little).
+time against the first row's (who else uses the machine counts in it a little).
 """
 
 import argparse
@@ -78,23 +78,25 @@ def main():
     given = arguments.parse_args()
     seeds = given.seeds.split(",")
     names = given.only.split(",") if given.only else list(INGREDIENTS)
+    for name in names:
+        if name not in INGREDIENTS:
+            arguments.error(f"--only {name}: there is no such ingredient; there are: {', '.join(INGREDIENTS)}")
     given.out.mkdir(parents=True, exist_ok=True)
     # One seed of all before the next one, so that what there is can be compared at any time.
+    runs, seconds = {name: [] for name in names}, {name: [] for name in names}
     for seed in seeds:
         for name in names:
             run = given.out / f"{name.replace(' ', '-')}-{seed}"
-            train(given.gatefold, given.data, run, [*INGREDIENTS[name], "--seed", seed])
+            seconds[name].append(train(given.gatefold, given.data, run, [*INGREDIENTS[name], "--seed", seed]))
+            runs[name].append(run)
     print("| ingredient | options | test | loss | validation, best epoch | processor time |")
     print("|---|---|---|---|---|---|")
-    usual = None
     for name in names:
-        runs = [given.out / f"{name.replace(' ', '-')}-{seed}" for seed in seeds]
-        test, loss, best = zip(*map(scores, runs))
-        seconds = statistics.mean(train(given.gatefold, given.data, run, []) for run in runs)
-        usual = usual or seconds
-        percent = ["{:.1f} ± {:.1f} %".format(*(100 * v for v in spread(values))) for values in (test, best)]
+        test, loss, best = map(spread, zip(*map(scores, runs[name])))
+        percent = ["{:.1f} ± {:.1f} %".format(*(100 * value for value in of)) for of in (test, best)]
+        time = statistics.mean(seconds[name]) / statistics.mean(seconds[names[0]])
         options = " ".join(INGREDIENTS[name])
-        print(f"| {name} | `{options}` | {percent[0]} | {spread(loss)[0]:.3f} ± {spread(loss)[1]:.3f} | {percent[1]} | {seconds / usual:.2f} |")
+        print(f"| {name} | `{options}` | {percent[0]} | {loss[0]:.3f} ± {loss[1]:.3f} | {percent[1]} | {time:.2f} |")
 
 
 if __name__ == "__main__":

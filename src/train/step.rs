@@ -102,7 +102,7 @@ impl TrainingStep {
         let wrong =
             |what: String| Error::input(format!("--start-size {size}: {what}; take another size, or leave it out"));
         if size >= full {
-            return Err(wrong(format!("must be below the pictures' {full} px")));
+            return Err(wrong(format!("must be below --size, which is {full}")));
         }
         let small = Self::record_for(adapter, config, &NetConfig { size, ..self.net.clone() }, config.batch)?;
         if small.tape.spec() != self.tape.spec() {

@@ -11,18 +11,9 @@ impl Config {
     /// Checks what can be checked before any picture is read.
     pub fn check(&self) -> Result<()> {
         let net = nets::find(&self.net_config(2))?;
-        if let Some(start) = self.start_size {
-            if start < net.smallest {
-                let (name, smallest) = (net.name, net.smallest);
-                return bad(
-                    "start-size",
-                    &start,
-                    &format!("larger: {name} needs pictures of at least {smallest} pixels"),
-                );
-            }
-            if start >= self.size && !self.open.size {
-                return bad("start-size", &start, &format!("below --size, which is {}", self.size));
-            }
+        if let Some(start) = self.start_size.filter(|&start| start < net.smallest) {
+            let (name, smallest) = (net.name, net.smallest);
+            return bad("start-size", &start, &format!("larger: {name} needs pictures of at least {smallest} pixels"));
         }
         if self.size > crate::data::picture::fit::MAX_SIZE as usize {
             return bad("size", &self.size, &format!("at most {}", crate::data::picture::fit::MAX_SIZE));
