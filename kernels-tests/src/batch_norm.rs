@@ -23,9 +23,10 @@ fn column(x: &Array, c: usize) -> impl Iterator<Item = f64> {
 
 fn batch_statistics(x: &Array) -> (Vec<f64>, Vec<f64>) {
     let pixels = x.shape.pixels() as f64;
-    let mean = |c| column(x, c).sum::<f64>() / pixels;
-    let variance = |c| column(x, c).map(|v| (v - mean(c)).powi(2)).sum::<f64>() / pixels;
-    ((0..x.shape.c).map(mean).collect(), (0..x.shape.c).map(variance).collect())
+    let mean: Vec<f64> = (0..x.shape.c).map(|c| column(x, c).sum::<f64>() / pixels).collect();
+    let variance = |c: usize| column(x, c).map(|v| (v - mean[c]).powi(2)).sum::<f64>() / pixels;
+    let variance = (0..x.shape.c).map(variance).collect();
+    (mean, variance)
 }
 
 /// Running statistics of the inference rows.

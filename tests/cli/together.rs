@@ -136,6 +136,8 @@ fn weights_say_which_network_they_are_of_and_what_is_trained_of_them_is_chosen()
         text(&weights),
         "--size",
         "32",
+        "--epochs",
+        "2",
         "--no-tune",
     ]);
     for part in ["chosen: prognet at 32 px", "up to the head, which learns"] {
@@ -148,14 +150,14 @@ fn weights_say_which_network_they_are_of_and_what_is_trained_of_them_is_chosen()
 #[test]
 fn weights_of_others_get_a_head_on_several_of_their_layers() {
     let folder = tempfile::tempdir().unwrap();
-    let (run, cut) = (folder.path().join("run"), folder.path().join("cut"));
+    let cut = folder.path().join("cut");
     let (data, image) = (text(&three().data), three().image("Jazz/03.png"));
     let weights = save(folder.path(), "resnet18.safetensors", &drawn("resnet18", 7), "");
     let how = ["--weights", text(&weights), "--epochs", "1", "--no-tune"];
     // Few covers: they are as large as the network wants them.
     let few = folder.path().join("few");
     draw(&few, &[("Folk", 5), ("Jazz", 5)]);
-    let done = good(&[&["train", text(&few), "--out", text(&run)], &how[..]].concat());
+    let done = good(&[&["train", text(&few), "--batch", "2", "--dry-run"], &how[..]].concat());
     for part in ["chosen: resnet18 at 224 px", "a new linear layer learns from what they make of covers up to layer2.1"]
     {
         assert!(done.stderr.contains(part), "{part}: {}", done.stderr);
@@ -194,7 +196,7 @@ fn a_learning_rate_is_found_by_trial() {
     let (run, repeated, svg) =
         (folder.path().join("run"), folder.path().join("repeated"), folder.path().join("lr.svg"));
     let data = text(&three().data);
-    let how = ["--net", "small", "--size", "32", "--batch", "8", "--no-tune"];
+    let how = ["--net", "small", "--size", "16", "--batch", "8", "--no-tune"];
     let tried = good(&[&["lr", data, "--json", "--svg", text(&svg)], &how[..]].concat()).json();
     let points = tried["tried"].as_array().unwrap();
     assert!((10..=120).contains(&points.len()), "{}", points.len());

@@ -7,7 +7,7 @@ use crate::common::*;
 
 /// Trains with the tuner and this folder for what it finds; what it said on stderr.
 fn tuned(run: &Path, cache: &Path, more: &[&str]) -> String {
-    let arguments = train(&three().data, run, &[&["--epochs", "1", "--seed", "3"], more].concat());
+    let arguments = train(&three().data, run, &[&["--net", "small", "--epochs", "1", "--seed", "3"], more].concat());
     let output = command(&arguments).env("GATEFOLD_CACHE", cache).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{said}");

@@ -5,6 +5,7 @@ use std::fmt;
 
 use gatefold_engine::gpu::AdapterSummary;
 use gatefold_engine::tape::Access;
+use gatefold_engine::tensor::Shape;
 use serde::Serialize;
 
 use super::runner::{Noticed, lacks};
@@ -176,12 +177,8 @@ impl Coverage {
         let not_applicable = |reason: &str| State::NotApplicable { reason: reason.to_owned() };
         match of {
             Trait::OneChannel | Trait::Slices | Trait::Halves if no_maps => not_applicable("it has no feature maps"),
-            Trait::OddSizes if no_maps => {
-                first(seen, |seen| seen.sizes.iter().any(|size| size.len() > 1 && !size.len().is_multiple_of(2)))
-            }
-            Trait::OddSizes => first(seen, |seen| {
-                seen.maps.iter().any(|map| map.shape.len() > 1 && !map.shape.len().is_multiple_of(2))
-            }),
+            Trait::OddSizes if no_maps => first(seen, |seen| seen.sizes.iter().any(is_odd)),
+            Trait::OddSizes => first(seen, |seen| seen.maps.iter().any(|map| is_odd(&map.shape))),
             Trait::OneChannel => first(seen, |seen| seen.maps.iter().any(|map| map.shape.c == 1)),
             Trait::Slices => slices(seen),
             Trait::Accumulation => {
@@ -211,6 +208,22 @@ impl Coverage {
                 }
             }
         }
+    }
+}
+
+fn is_odd(size: &Shape) -> bool {
+    size.len() > 1 && !size.len().is_multiple_of(2)
+}
+
+impl Finding {
+    /// The kernels that ran, each with whether it met an odd size.
+    pub fn kernels(&self) -> BTreeSet<(String, bool)> {
+        let launches = self.runs.iter().flat_map(|run| &run.noted.launches);
+        let met = |seen: &Noticed| {
+            let odd = seen.sizes.iter().any(is_odd) || seen.maps.iter().any(|map| is_odd(&map.shape));
+            Some((seen.kernel.as_ref()?.variant(), odd))
+        };
+        launches.filter_map(met).collect()
     }
 }
 
