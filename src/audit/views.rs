@@ -298,8 +298,8 @@ struct Steps<'a> {
 }
 
 impl Observer for Steps<'_> {
-    fn start(&mut self, steps: u64, epochs: u64, _: u64) {
-        self.steps = steps * epochs;
+    fn start(&mut self, steps: u64, pixels: &[usize], _: u64) {
+        self.steps = steps * pixels.len() as u64;
     }
 
     fn step(&mut self, report: &StepReport) -> Result<()> {

@@ -50,8 +50,8 @@ pub trait Observer {
     fn found_rate(&mut self, _rate: f32) {}
     /// Where a time was given: minutes, how many epochs they have room for, and what one takes.
     fn fitted(&mut self, _minutes: f64, _epochs: u64, _each: Duration) {}
-    /// Before the first step: steps in an epoch, epochs in all, epochs done already.
-    fn start(&mut self, steps: u64, epochs: u64, done: u64);
+    /// Before the first step: steps in an epoch, a picture's pixels in each epoch, epochs done already.
+    fn start(&mut self, steps: u64, pixels: &[usize], done: u64);
     /// # Errors
     /// Ends the run.
     fn step(&mut self, report: &StepReport) -> Result<()>;
@@ -339,7 +339,8 @@ impl Trainer {
         self.find_rate(observer).map_err(|e| self.in_smaller_steps(e))?;
         self.fit_epochs(observer).map_err(|e| self.in_smaller_steps(e))?;
         self.resume_ema()?;
-        observer.start(self.steps_per_epoch(), self.config.epochs, self.header.epoch);
+        let pixels: Vec<_> = (0..self.config.epochs).map(|epoch| self.config.size_in(epoch).pow(2)).collect();
+        observer.start(self.steps_per_epoch(), &pixels, self.header.epoch);
         while self.header.epoch < self.config.epochs && !self.out_of_patience() {
             self.epoch(log.as_mut(), observer).map_err(|e| self.in_smaller_steps(e))?;
         }

@@ -25,7 +25,7 @@ const SIZE: u32 = 64;
 struct Silent;
 
 impl Observer for Silent {
-    fn start(&mut self, _: u64, _: u64, _: u64) {}
+    fn start(&mut self, _: u64, _: &[usize], _: u64) {}
     fn step(&mut self, _: &StepReport) -> gatefold::Result<()> {
         Ok(())
     }

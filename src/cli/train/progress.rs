@@ -1,5 +1,6 @@
 //! How training shows its progress.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use gatefold_engine::plan::mib;
@@ -23,6 +24,8 @@ pub struct TrainingProgress {
     start: Instant,
     /// Epochs done before this start, for the ETA.
     before: u64,
+    /// A picture's in each epoch.
+    pixels: Vec<usize>,
     /// Steps since this start.
     here: u64,
     said: Instant,
@@ -59,6 +62,7 @@ impl TrainingProgress {
             epochs: 0,
             start: now,
             before: 0,
+            pixels: vec![],
             here: 0,
             said: now,
             go_on,
@@ -88,6 +92,14 @@ impl TrainingProgress {
             return Ok(());
         }
         Err(Error::input(format!("{what} would take {} here, at {} a step; {instead}", duration(all), duration(one))))
+    }
+
+    /// Seconds that what is left takes, after so many epochs and steps of the next one, if a pixel takes what it took so far.
+    fn left(&self, epochs: u64, steps: u64) -> f64 {
+        let pixels = |of: Range<u64>| of.filter_map(|epoch| self.pixels.get(epoch as usize)).sum::<usize>() as f64;
+        let begun = pixels(epochs..epochs + 1) * steps as f64 / self.steps.max(1) as f64;
+        let done = pixels(self.before..epochs) + begun;
+        self.start.elapsed().as_secs_f64() / done.max(1.0) * (pixels(epochs..self.epochs) - begun)
     }
 
     /// So many epochs are on disk.
@@ -136,29 +148,29 @@ impl Observer for TrainingProgress {
         });
     }
 
-    fn start(&mut self, steps: u64, epochs: u64, done: u64) {
-        (self.steps, self.epochs, self.before, self.start) = (steps, epochs, done, Instant::now());
+    fn start(&mut self, steps: u64, pixels: &[usize], done: u64) {
+        (self.steps, self.epochs, self.before, self.start) = (steps, pixels.len() as u64, done, Instant::now());
+        self.pixels = pixels.to_vec();
         self.done(done);
-        let template = "{prefix} {bar:24} {pos}/{len} steps, {msg}, {eta} left";
-        self.bar = console::bar(template, steps * epochs);
+        self.bar = console::bar("{prefix} {bar:24} {pos}/{len} steps, {msg} left", steps * self.epochs);
         if let Some(bar) = &self.bar {
             bar.set_position(steps * done);
-            bar.reset_eta();
         }
     }
 
     fn step(&mut self, report: &StepReport) -> Result<()> {
         let StepReport { epoch, loss, accuracy, .. } = report;
         self.here += 1;
+        let within = self.here - (epoch - 1 - self.before) * self.steps;
         if let Some(bar) = &self.bar {
             bar.set_prefix(format!("epoch {epoch}/{}", self.epochs));
             let done = self.here as f64 * self.pictures as f64;
             let rate = done / self.start.elapsed().as_secs_f64().max(1e-9);
-            bar.set_message(format!("loss {loss:.3}, accuracy {}, {rate:.0} images/s", percent(*accuracy)));
+            let left = duration(self.left(epoch - 1, within));
+            bar.set_message(format!("loss {loss:.3}, accuracy {}, {rate:.0} images/s, {left}", percent(*accuracy)));
             bar.set_position(self.before * self.steps + self.here);
         } else if self.said.elapsed() >= EVERY {
             self.said = Instant::now();
-            let within = self.here - (epoch - 1 - self.before) * self.steps;
             console::say(format!(
                 "epoch {epoch}/{} step {within}/{} loss {loss:.3} accuracy {}",
                 self.epochs,
@@ -172,8 +184,7 @@ impl Observer for TrainingProgress {
     fn epoch(&mut self, report: &EpochReport, best: bool) {
         self.done(report.epoch);
         self.said = Instant::now();
-        let here = report.epoch - self.before;
-        let left = self.start.elapsed().as_secs_f64() / here as f64 * (self.epochs - report.epoch) as f64;
+        let left = self.left(report.epoch, 0);
         let mut line = format!(
             "epoch {}/{}: loss {:.3} accuracy {}",
             report.epoch,
@@ -208,13 +219,24 @@ mod tests {
     fn third_step(limit: Duration) -> Result<()> {
         let limit = Limit { time: limit, what: "the demo", instead: "try another" };
         let mut progress = TrainingProgress::new(4, None).within(limit);
-        progress.start(10, 15, 0);
+        progress.start(10, &[64; 15], 0);
         let report =
             |step| StepReport { step, epoch: 1, loss: 1.0, accuracy: 0.5, grad_norm: None, lr: 0.1, loss_scale: None };
         progress.step(&report(1)).unwrap();
         progress.step(&report(2)).unwrap();
         std::thread::sleep(Duration::from_millis(10));
         progress.step(&report(3))
+    }
+
+    #[test]
+    fn what_is_left_goes_by_pixels() {
+        let mut progress = TrainingProgress::new(4, None);
+        progress.start(10, &[16, 16, 64, 64], 1);
+        progress.start -= Duration::from_secs(8);
+        // Half of a small epoch has taken eight seconds; half of one and two that are four times as large are left.
+        let left = progress.left(1, 5);
+        assert!((left / (8.0 + 2.0 * 64.0) - 1.0).abs() < 0.01, "{left}");
+        assert!(progress.left(4, 0) == 0.0);
     }
 
     #[test]
