@@ -1,6 +1,5 @@
 //! How training shows its progress.
 
-use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use gatefold_engine::plan::mib;
@@ -20,12 +19,11 @@ pub struct TrainingProgress {
     rates: Option<console::Progress>,
     pictures: usize,
     steps: u64,
-    epochs: u64,
     start: Instant,
     /// Epochs done before this start, for the ETA.
     before: u64,
-    /// A picture's in each epoch.
-    pixels: Vec<usize>,
+    /// Pixels of a picture in all epochs before each, and in all.
+    pixels: Vec<f64>,
     /// Steps since this start.
     here: u64,
     said: Instant,
@@ -59,10 +57,9 @@ impl TrainingProgress {
             keeping: None,
             pictures,
             steps: 0,
-            epochs: 0,
             start: now,
             before: 0,
-            pixels: vec![],
+            pixels: vec![0.0],
             here: 0,
             said: now,
             go_on,
@@ -87,19 +84,24 @@ impl TrainingProgress {
             return Ok(());
         }
         let one = self.timed.elapsed().as_secs_f64();
-        let all = one * (self.steps * self.epochs) as f64;
+        let all = one * (self.steps * self.epochs()) as f64;
         if all <= time.as_secs_f64() {
             return Ok(());
         }
         Err(Error::input(format!("{what} would take {} here, at {} a step; {instead}", duration(all), duration(one))))
     }
 
+    fn epochs(&self) -> u64 {
+        self.pixels.len() as u64 - 1
+    }
+
     /// Seconds that what is left takes, after so many epochs and steps of the next one, if a pixel takes what it took so far.
     fn left(&self, epochs: u64, steps: u64) -> f64 {
-        let pixels = |of: Range<u64>| of.filter_map(|epoch| self.pixels.get(epoch as usize)).sum::<usize>() as f64;
-        let begun = pixels(epochs..epochs + 1) * steps as f64 / self.steps.max(1) as f64;
-        let done = pixels(self.before..epochs) + begun;
-        self.start.elapsed().as_secs_f64() / done.max(1.0) * (pixels(epochs..self.epochs) - begun)
+        let before = |epoch: u64| self.pixels[epoch.min(self.epochs()) as usize];
+        let step = (before(epochs + 1) - before(epochs)) / self.steps.max(1) as f64;
+        let now = before(epochs) + step * steps as f64;
+        let took = self.start.elapsed().as_secs_f64() / (now - before(self.before)).max(1.0);
+        took * (before(self.epochs()) - now)
     }
 
     /// So many epochs are on disk.
@@ -149,10 +151,14 @@ impl Observer for TrainingProgress {
     }
 
     fn start(&mut self, steps: u64, pixels: &[usize], done: u64) {
-        (self.steps, self.epochs, self.before, self.start) = (steps, pixels.len() as u64, done, Instant::now());
-        self.pixels = pixels.to_vec();
+        (self.steps, self.before, self.start) = (steps, done, Instant::now());
+        self.pixels.truncate(1);
+        self.pixels.extend(pixels.iter().scan(0.0, |all, &pixels| {
+            *all += pixels as f64;
+            Some(*all)
+        }));
         self.done(done);
-        self.bar = console::bar("{prefix} {bar:24} {pos}/{len} steps, {msg} left", steps * self.epochs);
+        self.bar = console::bar("{prefix} {bar:24} {pos}/{len} steps, {msg} left", steps * self.epochs());
         if let Some(bar) = &self.bar {
             bar.set_position(steps * done);
         }
@@ -163,7 +169,7 @@ impl Observer for TrainingProgress {
         self.here += 1;
         let within = self.here - (epoch - 1 - self.before) * self.steps;
         if let Some(bar) = &self.bar {
-            bar.set_prefix(format!("epoch {epoch}/{}", self.epochs));
+            bar.set_prefix(format!("epoch {epoch}/{}", self.epochs()));
             let done = self.here as f64 * self.pictures as f64;
             let rate = done / self.start.elapsed().as_secs_f64().max(1e-9);
             let left = duration(self.left(epoch - 1, within));
@@ -173,7 +179,7 @@ impl Observer for TrainingProgress {
             self.said = Instant::now();
             console::say(format!(
                 "epoch {epoch}/{} step {within}/{} loss {loss:.3} accuracy {}",
-                self.epochs,
+                self.epochs(),
                 self.steps,
                 percent(*accuracy)
             ));
@@ -188,7 +194,7 @@ impl Observer for TrainingProgress {
         let mut line = format!(
             "epoch {}/{}: loss {:.3} accuracy {}",
             report.epoch,
-            self.epochs,
+            self.epochs(),
             report.train_loss,
             percent(report.train_accuracy)
         );
