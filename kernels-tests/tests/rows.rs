@@ -1,40 +1,46 @@
 //! Every row of every op, on this machine's adapter, as programs run the kernels; and every kernel with the driver-side checks on.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::thread;
 
-use gatefold_engine::gpu::{Gpu, GpuOptions};
+use gatefold_engine::gpu::{AdapterSummary, Gpu, GpuOptions};
 use kernels_tests::{Coverage, EXEMPTIONS, Finding, OPS, Reference, State, Trait, Verdict, check, rows};
 
 /// An adapter, with or without checks, and what rows found there.
 struct Checked {
-    gpu: Arc<Gpu>,
+    adapter: AdapterSummary,
     findings: Vec<Finding>,
 }
 
 impl Checked {
-    /// Of the rows that are `wanted`. Drivers compile a kernel on one core, so several threads share them.
-    fn of(checked: bool, wanted: impl Fn(usize) -> bool + Sync) -> Self {
-        let gpu = Arc::new(Gpu::open(&GpuOptions { adapter: None, checked }).expect("an adapter to test on"));
-        let threads = thread::available_parallelism().map_or(1, usize::from).min(4);
-        let share = |thread: usize| {
-            let rows = rows().into_iter().filter(|row| !row.bench).enumerate().filter(|&(number, _)| wanted(number));
-            let share = rows.skip(thread).step_by(threads).map(|(number, row)| {
-                let finding = check(&gpu, &Reference::new(&row));
-                (number, finding.unwrap_or_else(|e| panic!("{}, {}: {e}", row.op, row.name)))
-            });
-            share.collect::<Vec<_>>()
+    /// Of the rows that are `wanted`. Each thread takes the next one, and has a device of its own: drivers may compile a kernel where it
+    /// first runs, on the one thread that does a device's work.
+    fn of(checked: bool, wanted: impl Fn(usize) -> bool) -> Self {
+        let rows = || rows().into_iter().filter(|row| !row.bench).collect::<Vec<_>>();
+        let wanted: Vec<usize> = (0..rows().len()).filter(|&number| wanted(number)).collect();
+        let next = AtomicUsize::new(0);
+        let share = || {
+            let rows = rows();
+            let gpu = Arc::new(Gpu::open(&GpuOptions { adapter: None, checked }).expect("an adapter to test on"));
+            let mut findings = vec![];
+            while let Some(&number) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let row = &rows[number];
+                let finding = check(&gpu, &Reference::new(row));
+                findings.push((number, finding.unwrap_or_else(|e| panic!("{}, {}: {e}", row.op, row.name))));
+            }
+            (gpu.adapter().clone(), findings)
         };
-        let mut findings: Vec<_> = thread::scope(|scope| {
-            let threads: Vec<_> = (0..threads).map(|thread| scope.spawn(move || share(thread))).collect();
-            threads
-                .into_iter()
-                .flat_map(|thread| thread.join().expect("what a thread says of its row is printed"))
-                .collect()
+        let shares: Vec<_> = thread::scope(|scope| {
+            let threads = thread::available_parallelism().map_or(1, usize::from).min(4);
+            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(share)).collect();
+            threads.into_iter().map(|thread| thread.join().expect("what a thread says of its row is printed")).collect()
         });
+        let adapter = shares[0].0.clone();
+        let mut findings: Vec<_> = shares.into_iter().flat_map(|(_, findings)| findings).collect();
         findings.sort_by_key(|&(number, _)| number);
-        Self { gpu, findings: findings.into_iter().map(|(_, finding)| finding).collect() }
+        Self { adapter, findings: findings.into_iter().map(|(_, finding)| finding).collect() }
     }
 }
 
@@ -70,7 +76,7 @@ fn every_kernel_agrees_with_its_reference_with_the_checks_of_drivers() {
     all_agree(&GUARDED);
 }
 
-fn all_agree(Checked { gpu, findings }: &Checked) {
+fn all_agree(Checked { adapter, findings }: &Checked) {
     let failed = findings.iter().filter(|finding| finding.verdict() == Verdict::Failed);
     let lines: Vec<_> = failed
         .map(|finding| {
@@ -79,15 +85,15 @@ fn all_agree(Checked { gpu, findings }: &Checked) {
             format!("{op}, {name}: {} is off by {:.2e}, allowed {tolerance:.0e}", worst.what, worst.error)
         })
         .collect();
-    let (adapter, failed, cases) = (&gpu.adapter().name, lines.len(), findings.len());
+    let (adapter, failed, cases) = (&adapter.name, lines.len(), findings.len());
     assert!(lines.is_empty(), "{failed} of {cases} cases failed on {adapter}:\n{}", lines.join("\n"));
 }
 
 /// An op without a row for a trait either gets one, or a line with a reason among the exemptions.
 #[test]
 fn every_op_has_rows_for_every_trait_that_applies_to_it() {
-    let Checked { gpu, findings } = &*PLAIN;
-    let coverage = Coverage::of(findings, gpu.adapter());
+    let Checked { adapter, findings } = &*PLAIN;
+    let coverage = Coverage::of(findings, adapter);
     assert_eq!(coverage.iter().map(|coverage| coverage.op).collect::<Vec<_>>(), OPS);
     let mut faults = vec![];
     for Coverage { op, traits, .. } in &coverage {

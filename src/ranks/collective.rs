@@ -1,6 +1,7 @@
 //! What all ranks do together, made of messages between two of them. The order of sums is that of the ranks, whatever the MPI
 //! library and its settings: so the same number of ranks gives the same bytes.
 
+use std::cell::RefCell;
 use std::ops::Range;
 
 /// Messages between two ranks, as an implementation of MPI has them.
@@ -26,8 +27,14 @@ fn stretch(len: usize, rank: usize, count: usize) -> Range<usize> {
     len * rank / count..len * (rank + 1) / count
 }
 
-/// Makes one stretch of all ranks' words: gets where it lies, and that stretch of each rank, in the order of the ranks.
-pub type Combine<'a> = dyn Fn(Range<usize>, &[&[f32]]) -> Vec<f32> + 'a;
+/// Makes one stretch of all ranks' words: gets where it lies, and that stretch of each rank, in the order of the ranks. What it makes
+/// is left in the first one's.
+pub type Combine<'a> = dyn Fn(Range<usize>, &mut [&mut [f32]]) + 'a;
+
+thread_local! {
+    /// What was received last. Fresh memory costs more than a sum.
+    static RECEIVED: RefCell<Vec<Vec<f32>>> = const { RefCell::new(vec![]) };
+}
 
 /// Makes of all ranks' words the same words on all ranks. Each rank combines one stretch of them, and then hands it round, so that
 /// each sends and receives 2 (N - 1) / N times what it has.
@@ -37,45 +44,53 @@ pub type Combine<'a> = dyn Fn(Range<usize>, &[&[f32]]) -> Vec<f32> + 'a;
 pub fn all_combine(wire: &mut dyn Wire, words: &mut [f32], combine: &Combine) {
     let (rank, count, len) = (wire.rank(), wire.count(), words.len());
     let own = stretch(len, rank, count);
-    let mut received: Vec<Vec<f32>> = vec![Vec::new(); count];
+    let mut received = RECEIVED.take();
+    received.resize_with(count, Vec::new);
     for step in 1..count {
         let (to, from) = ((rank + step) % count, (rank + count - step) % count);
-        received[from] = vec![0.0; own.len()];
+        received[from].resize(own.len(), 0.0);
         wire.exchange_words(to, &words[stretch(len, to, count)], from, &mut received[from]);
     }
-    let parts: Vec<&[f32]> =
-        (0..count).map(|of| if of == rank { &words[own.clone()] } else { &received[of][..] }).collect();
-    let combined = combine(own.clone(), &parts);
-    words[own].copy_from_slice(&combined);
+    let (before, others) = words.split_at_mut(own.start);
+    let (own_words, after) = others.split_at_mut(own.len());
+    let mut parts: Vec<&mut [f32]> = received.iter_mut().map(Vec::as_mut_slice).collect();
+    parts[rank] = own_words;
+    combine(own.clone(), &mut parts);
+    if rank > 0 {
+        let (first, others) = parts.split_at_mut(1);
+        others[rank - 1].copy_from_slice(first[0]);
+    }
+    let combined = &*parts[rank];
     for step in 1..count {
         let (to, from) = ((rank + step) % count, (rank + count - step) % count);
-        wire.exchange_words(to, &combined, from, &mut words[stretch(len, from, count)]);
+        let Range { start, end } = stretch(len, from, count);
+        let into = if from < rank { &mut before[start..end] } else { &mut after[start - own.end..end - own.end] };
+        wire.exchange_words(to, combined, from, into);
     }
+    RECEIVED.set(received);
 }
 
 /// The sum in the order of the ranks, as one adapter adds its batches up one after the other.
-pub fn sum(_: Range<usize>, parts: &[&[f32]]) -> Vec<f32> {
-    let Some((first, others)) = parts.split_first() else { return vec![] };
-    let mut sum = first.to_vec();
+pub fn sum(_: Range<usize>, parts: &mut [&mut [f32]]) {
+    let Some((sum, others)) = parts.split_first_mut() else { return };
     for other in others {
-        sum.iter_mut().zip(*other).for_each(|(sum, &word)| *sum += word);
+        sum.iter_mut().zip(&**other).for_each(|(sum, &word)| *sum += word);
     }
-    sum
 }
 
 /// Running statistics as if the ranks' batches had come one after the other. All ranks began with `before`; each has then followed
 /// `batches` of its own, and kept the share `keeps` of the old value at each. A rank's own change stays, and what the ranks before it
 /// changed fades over its batches.
-pub fn follow(before: &[f32], batches: &[usize], keeps: f64, place: Range<usize>, parts: &[&[f32]]) -> Vec<f32> {
+pub fn follow(before: &[f32], batches: &[usize], keeps: f64, place: Range<usize>, parts: &mut [&mut [f32]]) {
     let before = &before[place];
     let mut now: Vec<f64> = before.iter().map(|&word| f64::from(word)).collect();
     for (part, &batches) in parts.iter().zip(batches) {
         let fades = keeps.powi(i32::try_from(batches).unwrap_or(i32::MAX));
-        for ((now, &word), &before) in now.iter_mut().zip(*part).zip(before) {
+        for ((now, &word), &before) in now.iter_mut().zip(&**part).zip(before) {
             *now = f64::from(word) + fades * (*now - f64::from(before));
         }
     }
-    now.into_iter().map(|word| word as f32).collect()
+    parts[0].iter_mut().zip(now).for_each(|(word, now)| *word = now as f32);
 }
 
 /// What each rank has to say, in the order of the ranks, on all of them.
@@ -206,11 +221,15 @@ mod tests {
         let wanted = seen.iter().copied().flatten().fold(0.25, |now, &mean| step(now, mean));
         let parts: Vec<Vec<f32>> =
             seen.iter().map(|seen| vec![seen.iter().fold(0.25, |now, &mean| step(now, mean)) as f32]).collect();
-        let parts: Vec<&[f32]> = parts.iter().map(Vec::as_slice).collect();
-        let batches = seen.map(<[f64]>::len);
-        let got = follow(&[9.0, 0.25], &batches, 0.9, 1..2, &parts);
+        let followed = |batches: &[usize]| {
+            let mut parts = parts.clone();
+            let mut parts: Vec<&mut [f32]> = parts.iter_mut().map(Vec::as_mut_slice).collect();
+            follow(&[9.0, 0.25], batches, 0.9, 1..2, &mut parts);
+            parts[0].to_vec()
+        };
+        let got = followed(&seen.map(<[f64]>::len));
         assert!((f64::from(got[0]) - wanted).abs() < 1e-7, "{got:?}, not {wanted}");
-        assert_ne!(got, follow(&[9.0, 0.25], &[1, 1, 1, 1], 0.9, 1..2, &parts));
+        assert_ne!(got, followed(&[1, 1, 1, 1]));
     }
 
     #[test]

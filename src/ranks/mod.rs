@@ -210,7 +210,7 @@ impl Ranks {
     pub fn follow(&self, before: Vec<f32>, mut words: Vec<f32>, batches: Vec<usize>, keeps: f64) -> Vec<f32> {
         let Some(link) = &self.link else { return words };
         self.run(link, move |wire| {
-            let follow = |place, parts: &[&[f32]]| collective::follow(&before, &batches, keeps, place, parts);
+            let follow = |place, parts: &mut [&mut [f32]]| collective::follow(&before, &batches, keeps, place, parts);
             collective::all_combine(wire, &mut words, &follow);
             words
         })

@@ -99,6 +99,8 @@ pub struct Trainer {
     followed: Vec<f32>,
     /// The gradients of all ranks that are being summed up, with their first words.
     sums: Vec<(usize, Sum)>,
+    /// Those of the step before, whose memory the next ones take.
+    summed: Vec<Vec<f32>>,
 }
 
 impl Trainer {
@@ -196,6 +198,7 @@ impl Trainer {
             ranks: Ranks::alone(),
             followed: vec![],
             sums: vec![],
+            summed: vec![],
         };
         let rates = trainer.learning_rate();
         let (warmup, steps) = (trainer.config.warmup, rates.steps().saturating_sub(rates.start));

@@ -1,9 +1,11 @@
 //! How training scales: the program itself, by one rank and by several, and what that says of more.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::Args;
+use gatefold::sample;
 use gatefold::train::run::RunFolder;
 use gatefold::train::{Config, log};
 use gatefold_engine::{Error, Result};
@@ -132,12 +134,21 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let beside = || std::env::current_exe().map(|own| own.with_file_name("gatefold"));
     let program = arguments.program.clone().map_or_else(beside, Ok).map_err(Error::run)?;
     let folder = tempfile::tempdir().map_err(Error::run)?;
-    let data = folder.path().join("covers");
-    // Five genres; four fifths are for training.
-    let per_genre = (arguments.steps * arguments.batch * most).div_ceil(4).max(4).to_string();
+    let covers = folder.path().join("covers");
+    // Five genres; a fifth and a little more is left for tests.
+    let trained = arguments.steps * arguments.batch * most;
+    let per_genre = trained.div_ceil(4).max(4);
     let size = arguments.size.max(48).to_string();
+    finished(Command::new(&program).args([
+        "sample",
+        text(&covers)?,
+        "--per-genre",
+        &per_genre.to_string(),
+        "--size",
+        &size,
+    ]))?;
+    let data = split(&covers.join(sample::TABLE), per_genre, trained)?;
     let data_text = text(&data)?;
-    finished(Command::new(&program).args(["sample", data_text, "--per-genre", &per_genre, "--size", &size]))?;
     let (mut runs, mut parameters) = (vec![vec![]; counts.len()], 0);
     for round in 1..=arguments.rounds {
         for (&ranks, runs) in counts.iter().zip(&mut runs) {
@@ -194,6 +205,23 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
+/// A table beside this one, which says of the first covers of each genre, so many in all, that they are for training. A batch that is not
+/// full, or one more on some ranks, would count as time that is lost between them.
+fn split(table: &Path, per_genre: usize, trained: usize) -> Result<PathBuf> {
+    let read = fs::read_to_string(table).map_err(Error::run)?;
+    let mut lines = read.lines();
+    let mut split = format!("{},split\n", lines.next().unwrap_or_default());
+    let rows: Vec<&str> = lines.collect();
+    let genres = rows.len() / per_genre;
+    for (at, row) in rows.into_iter().enumerate() {
+        let (genre, number) = (at / per_genre, at % per_genre);
+        split += &format!("{row},{}\n", if number * genres + genre < trained { "train" } else { "test" });
+    }
+    let path = table.with_file_name("split.csv");
+    fs::write(&path, split).map_err(Error::run)?;
+    Ok(path)
+}
+
 fn text(path: &Path) -> Result<&str> {
     path.to_str().ok_or_else(|| Error::run("the folder for temporary files has no name in UTF-8"))
 }
@@ -213,7 +241,7 @@ fn training(arguments: &Arguments, program: &Path, ranks: usize, data: &str, run
     }
     let (size, batch) = (arguments.size.to_string(), arguments.batch.to_string());
     command.arg(program).args(["train", data, "--out", run, "--net", &arguments.net, "--size", &size]);
-    command.args(["--batch", &batch, "--epochs", "2", "--split", "80,0,20", "--no-tensorboard"]);
+    command.args(["--batch", &batch, "--epochs", "2", "--no-tensorboard"]);
     command
 }
 

@@ -349,19 +349,20 @@ impl ParameterStore {
         gpu.download(self.buffer(arena)?, 4 * words.start as u64, 4 * words.len() as u64)
     }
 
-    /// Waits for words that are copied to the host. What was submitted later may still run.
+    /// Waits for words that are copied to the host, which take the place of others: fresh memory of megabytes costs as much as the copy.
+    /// What was submitted later may still run.
     ///
     /// # Errors
     /// If the device fails.
-    pub fn downloaded(&self, gpu: &Gpu, download: Download) -> Result<Vec<f32>> {
-        gpu.downloaded(download)
+    pub fn downloaded(&self, gpu: &Gpu, download: Download, words: Vec<f32>) -> Result<Vec<f32>> {
+        gpu.downloaded(download, words)
     }
 
     /// Reads a whole long-lived buffer back.
     pub fn read(&self, gpu: &Gpu, arena: Arena) -> Result<Vec<f32>> {
         match self.words(arena) {
             0 => Ok(vec![]),
-            words => self.downloaded(gpu, self.download(gpu, arena, 0..words)?),
+            words => self.downloaded(gpu, self.download(gpu, arena, 0..words)?, vec![]),
         }
     }
 }

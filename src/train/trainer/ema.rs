@@ -78,7 +78,7 @@ impl Trainer {
         };
         let stays = stays(decay, step);
         let arrived = |download: Option<Download>| {
-            download.map_or(Ok(vec![]), |download| self.store.downloaded(&self.gpu, download))
+            download.map_or(Ok(vec![]), |download| self.store.downloaded(&self.gpu, download, vec![]))
         };
         let (parameters, state) = (arrived(parameters)?, arrived(state)?);
         follow(&mut self.ema.parameters, parameters, stays);

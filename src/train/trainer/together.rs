@@ -85,8 +85,9 @@ impl Trainer {
                 started.push(store.download(gpu, Arena::Gradients, bucket.words.clone())?);
                 Ok(())
             })?;
+            let mut spare = std::mem::take(&mut self.summed).into_iter();
             for (bucket, download) in buckets.into_iter().zip(started) {
-                let sum = ranks.begin_sum(store.downloaded(gpu, download)?);
+                let sum = ranks.begin_sum(store.downloaded(gpu, download, spare.next().unwrap_or_default())?);
                 self.sums.push((bucket.words.start, sum));
             }
             return Ok(ticket);
@@ -104,13 +105,16 @@ impl Trainer {
         let mut sums = std::mem::take(&mut self.sums);
         if sums.is_empty() {
             // With the statistics of all batches, or without a batch in this step, nothing has begun yet.
+            let mut spare = std::mem::take(&mut self.summed).into_iter();
             for Bucket { words, .. } in self.plan.buckets(self.step.phases(self.kept.is_some(), false), BUCKET) {
-                let own = store.downloaded(gpu, store.download(gpu, Arena::Gradients, words.clone())?)?;
+                let download = store.download(gpu, Arena::Gradients, words.clone())?;
+                let own = store.downloaded(gpu, download, spare.next().unwrap_or_default())?;
                 sums.push((words.start, ranks.begin_sum(own)));
             }
         }
         for (first, sum) in sums {
-            store.write_from(gpu, Arena::Gradients, first, &ranks.end_sum(sum))?;
+            self.summed.push(ranks.end_sum(sum));
+            store.write_from(gpu, Arena::Gradients, first, self.summed.last().map_or(&[], Vec::as_slice))?;
         }
         // With the statistics of all batches they are the same already.
         if !self.config.sync_batch_norm {
