@@ -6,6 +6,7 @@ mod scale;
 mod serve;
 mod session;
 mod step;
+mod traffic;
 
 use clap::{Args, Subcommand};
 use gatefold::nets::{self, NETS};

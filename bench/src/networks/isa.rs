@@ -20,6 +20,7 @@ use model::{CARDS, Card, Work};
 use report::{Earlier, Line, Report};
 
 use super::Source;
+use super::traffic::Traffic;
 
 /// Families of GPUs that there is a card's model for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -148,6 +149,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let mut kernels = Kernels { driver, modules: spirv::Modules::default(), compiled: HashMap::new() };
     let mut report = Report::new(card, &adapter.driver, earlier, arguments.json);
     for (source, precision, tape) in &sources {
+        let step = report::Step { network: source.clone(), precision: precision.to_string() };
+        report.traffic(step.clone(), Traffic::of(tape, &adapter)?);
         for (number, count) in distinct_launches(tape, &adapter) {
             let launch = &tape.launches()[number];
             let chosen = choose(tape, launch, &adapter, Choice::Rule)?;
@@ -159,8 +162,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
                 let code = machine::read(&compiled.assembly);
                 let time = card.time(&code, &work(tape, launch, kernel, compiled));
                 let figures = report::Figures::new(compiled, code, time);
-                let step = report::Step { network: source.clone(), precision: precision.to_string() };
-                report.line(Line::new(step, launch, kernel, count, *kernel == *chosen, figures))?;
+                report.line(Line::new(step.clone(), launch, kernel, count, *kernel == *chosen, figures))?;
             }
         }
     }

@@ -1,5 +1,6 @@
 //! A network's training step, ready to run on noise.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,7 @@ use gatefold_engine::plan::{Choice, Choices, Plan, Ticket};
 use gatefold_engine::tape::Tape;
 use gatefold_engine::{Error, Result};
 
+use super::traffic::Traffic;
 use crate::measure::known_choices;
 
 /// Which step.
@@ -113,6 +115,11 @@ impl Session {
         let done = (start, processor_time());
         let factor = if load.precision == Precision::Mixed { LossScale::default().factor } else { 1.0 };
         Ok(Self { plan, needs, step, pixels, labels, weights, number: 0, factor, under_way: None, done })
+    }
+
+    /// The bytes that it moves, by kind of launch.
+    pub fn traffic(&self, adapter: &AdapterSummary) -> Result<BTreeMap<String, Traffic>> {
+        Traffic::of(&self.step.tape, adapter)
     }
 
     /// Submits a step and then waits for the one before, as training does. The first call only submits, and tells the time from

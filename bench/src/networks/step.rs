@@ -154,7 +154,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let (rss_at_end, allocated_at_end) = (rss()?, gpu.allocated_bytes());
     let profile = if arguments.profile {
         let ceilings = Ceilings::measure(&gpu, 0.3)?;
-        Some(profile::Profile::new(&session.plan, &ceilings)?)
+        Some(profile::Profile::new(&session.plan, &ceilings, session.traffic(gpu.adapter())?)?)
     } else {
         None
     };

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::driver::Compiled;
 use super::machine::Code;
 use super::model::{Card, Time};
+use crate::networks::traffic::{self, Traffic};
 
 /// Which network's step.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -114,6 +115,7 @@ struct TotalLine<'a> {
     compiler: &'a str,
     #[serde(flatten)]
     total: &'a Total,
+    traffic: Option<&'a BTreeMap<String, Traffic>>,
 }
 
 /// Sums up; only what training would take counts.
@@ -170,11 +172,13 @@ pub struct Report {
     earlier: Option<Earlier>,
     json: bool,
     lines: Vec<Line>,
+    /// Of each step, by kind of launch.
+    traffic: BTreeMap<Step, BTreeMap<String, Traffic>>,
 }
 
 impl Report {
     pub fn new(card: Card, compiler: &str, earlier: Option<Earlier>, json: bool) -> Self {
-        Self { card, compiler: compiler.to_owned(), earlier, json, lines: vec![] }
+        Self { card, compiler: compiler.to_owned(), earlier, json, lines: vec![], traffic: BTreeMap::new() }
     }
 
     pub fn line(&mut self, line: Line) -> Result<()> {
@@ -194,12 +198,17 @@ impl Report {
         Ok(())
     }
 
+    pub fn traffic(&mut self, step: Step, kinds: BTreeMap<String, Traffic>) {
+        self.traffic.insert(step, kinds);
+    }
+
     /// The steps.
     pub fn end(&self, kernels: usize) -> Result<()> {
         let before = self.earlier.as_ref().map(|earlier| totals(earlier.lines.values().flatten(), &self.card));
         for (step, total) in &totals(self.lines.iter(), &self.card) {
             if self.json {
-                let line = TotalLine { step, card: self.card.name, compiler: &self.compiler, total };
+                let traffic = self.traffic.get(step);
+                let line = TotalLine { step, card: self.card.name, compiler: &self.compiler, total, traffic };
                 println!("{}", serde_json::to_string(&line).map_err(Error::run)?);
                 continue;
             }
@@ -207,6 +216,7 @@ impl Report {
             if let Some(before) = before.as_ref().and_then(|before| before.get(step)) {
                 println!("  before: {}", said(before));
             }
+            self.traffic.get(step).into_iter().for_each(traffic::show);
         }
         eprintln!("{kernels} kernels compiled");
         Ok(())

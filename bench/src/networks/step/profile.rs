@@ -6,6 +6,7 @@ use gatefold_engine::Result;
 use gatefold_engine::plan::Plan;
 use serde::Serialize;
 
+use crate::networks::traffic::{self, Traffic};
 use crate::roofline::Ceilings;
 
 /// Time by kind of launch, and the most expensive launches, longest first.
@@ -15,6 +16,8 @@ pub struct Profile {
     /// All launches together.
     total_ms: f64,
     kinds: Vec<Kind>,
+    /// By kind of launch.
+    traffic: BTreeMap<String, Traffic>,
     dearest: Vec<Dear>,
 }
 
@@ -49,7 +52,7 @@ const REPEATS: usize = 3;
 const DEAREST: usize = 10;
 
 impl Profile {
-    pub fn new(plan: &Plan, ceilings: &Ceilings) -> Result<Self> {
+    pub fn new(plan: &Plan, ceilings: &Ceilings, traffic: BTreeMap<String, Traffic>) -> Result<Self> {
         let mut times = plan.profile(REPEATS)?;
         let mut kinds: BTreeMap<(&str, &str), Kind> = BTreeMap::new();
         let mut total_ms = 0.0;
@@ -89,7 +92,7 @@ impl Profile {
             }
         };
         let dearest = times.into_iter().map(dear).collect();
-        Ok(Self { ceilings: *ceilings, total_ms, kinds, dearest })
+        Ok(Self { ceilings: *ceilings, total_ms, kinds, traffic, dearest })
     }
 
     pub fn show(&self) {
@@ -102,6 +105,7 @@ impl Profile {
                  the roofline"
             );
         }
+        traffic::show(&self.traffic);
         println!("the ten most expensive:");
         for dear in &self.dearest {
             let Dear { op, pass, shape, variant, ms, gflops, roofline_share, .. } = dear;
