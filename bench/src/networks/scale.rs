@@ -136,17 +136,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let folder = tempfile::tempdir().map_err(Error::run)?;
     let covers = folder.path().join("covers");
     // Five genres; a fifth and a little more is left for tests.
-    let trained = arguments.steps * arguments.batch * most;
+    let shared = |batches: &usize| counts.iter().all(|&ranks| batches.is_multiple_of(ranks));
+    let batches = (arguments.steps * most..).find(shared).unwrap_or_default();
+    let trained = batches * arguments.batch;
     let per_genre = trained.div_ceil(4).max(4);
     let size = arguments.size.max(48).to_string();
-    finished(Command::new(&program).args([
-        "sample",
-        text(&covers)?,
-        "--per-genre",
-        &per_genre.to_string(),
-        "--size",
-        &size,
-    ]))?;
+    let drawn = ["--per-genre", &per_genre.to_string(), "--size", &size];
+    finished(Command::new(&program).args(["sample", text(&covers)?]).args(drawn))?;
     let data = split(&covers.join(sample::TABLE), per_genre, trained)?;
     let data_text = text(&data)?;
     let (mut runs, mut parameters) = (vec![vec![]; counts.len()], 0);

@@ -156,26 +156,28 @@ impl Least<'_> {
                 sum(&self.sources(read)) + written
             }
             Part::Sweep => {
-                let results: Vec<_> = operands(taken, Access::Write).collect();
-                let sources = self
-                    .sources(operands(taken, Access::Read).filter(|read| read.shape.pixels() > 1).chain(added(taken)));
-                let mut least = 0;
-                for result in results {
+                let maps: Vec<_> = operands(taken, Access::Read).filter(|read| read.shape.pixels() > 1).collect();
+                let (mut least, mut read) = (0, BTreeMap::new());
+                for result in operands(taken, Access::Write) {
+                    // What one result is added to is not read for another.
+                    let own = added(taken).filter(|to| to.id == result.id);
+                    let sources = self.sources(maps.iter().copied().chain(own));
                     let (place, whole, from) = (self.place(result), self.tape.bytes(result), sum(&sources));
                     let kept = self.uses(place, later).is_none_or(|uses| from + whole * (1 + uses) < from * uses);
                     if kept {
                         self.made_of.remove(&place);
-                        least += from + whole;
+                        least += whole;
+                        read.extend(sources);
                     } else {
-                        self.made_of.insert(place, sources.clone());
+                        self.made_of.insert(place, sources);
                     }
                 }
-                least
+                least + sum(&read)
             }
         }
     }
 
-    /// How many launches read a value before it is written anew; `None` where it must be in memory: it is a part of another, a part of it
+    /// How many launches read a value before it is written again; `None` where it must be in memory: it is a part of another, a part of it
     /// is read, or it is a result of the step.
     fn uses(&self, place: Place, later: &[Taken]) -> Option<u64> {
         let mut uses = 0;
