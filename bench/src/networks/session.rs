@@ -122,8 +122,13 @@ impl Session {
         Traffic::of(&self.step.tape, adapter)
     }
 
-    /// Submits a step and then waits for the one before, as training does. The first call only submits, and tells the time from
-    /// before the step was recorded.
+    /// Takes the first step: seconds from before it was recorded to its end.
+    pub fn first(&mut self) -> Result<f64> {
+        // Where handing over waits for the work, as lavapipe lets it, most of the time is the first call's.
+        Ok(self.run()?.wall + self.settle()?.wall)
+    }
+
+    /// Submits a step and then waits for the one before, as training does. The first call only submits.
     pub fn run(&mut self) -> Result<StepSample> {
         let (begin, thread) = (Instant::now(), thread_time());
         let words = StepWords {

@@ -122,8 +122,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     let gpu = arguments.common.open()?;
     let mut session = Session::new(&gpu, &load, arguments.tuning.when())?;
-    session.run()?;
-    let first_step_s = session.settle()?.wall;
+    let first_step_s = session.first()?;
 
     let mut samples: Vec<StepSample> = vec![];
     let (mut rss_after_10, mut allocated_after_10) = (None, None);
@@ -134,16 +133,18 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         hosts.push(session.run()?);
         session.settle()?;
     }
-    // Steps overlap: each call hands one over and ends the one before, so the first ends nothing, and the last hands over nothing.
+    // Steps overlap: each call hands one over and ends the one before, so the first ends nothing. The last one is not counted: where
+    // handing over waits for most of the work, little of it is left.
     session.run()?;
     for number in 1..=arguments.steps {
-        samples.push(if number == arguments.steps { session.settle()? } else { session.run()? });
+        samples.push(session.run()?);
         if number == SETTLED && number < arguments.steps {
             session.settle()?;
             (rss_after_10, allocated_after_10) = (Some(rss()?), gpu.allocated_bytes());
             session.run()?;
         }
     }
+    session.settle()?;
     let middle = |samples: &[StepSample], of: fn(&StepSample) -> Option<f64>| {
         let values: Vec<f64> = samples.iter().filter_map(of).collect();
         (!values.is_empty()).then(|| median(&values) * 1e3)

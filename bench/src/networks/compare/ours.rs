@@ -171,13 +171,10 @@ fn time(gpu: &Arc<Gpu>, case: &Case, wanted: [bool; 2], phase: usize, seconds: f
 /// Times `steps` training steps after the first.
 pub fn step(gpu: &Arc<Gpu>, load: &Load, steps: usize) -> Result<Line> {
     let mut session = Session::new(gpu, load, When::OnGpus)?;
+    let first_step_s = Some(session.first()?);
     session.run()?;
-    let first_step_s = Some(session.settle()?.wall);
-    let mut samples = vec![];
-    session.run()?;
-    for number in 1..=steps {
-        samples.push(if number == steps { session.settle()? } else { session.run()? });
-    }
+    let samples = (0..steps).map(|_| session.run()).collect::<Result<Vec<_>>>()?;
+    session.settle()?;
     let wall: Vec<f64> = samples.iter().map(|s| s.wall * 1e3).collect();
     let cpu: Vec<f64> = samples.iter().filter_map(|s| s.cpu).map(|s| s * 1e3).collect();
     let cpu_ms = (gpu.adapter().software && !cpu.is_empty()).then(|| median(&cpu));
