@@ -5,7 +5,7 @@ use gatefold::train::Config;
 use gatefold::train::step::TrainingStep;
 use gatefold_engine::gpu::BufferPool;
 use gatefold_engine::params::{Arena, ParameterStore};
-use gatefold_engine::plan::{Allocation, Choice, Plan, launches_needed, trains};
+use gatefold_engine::plan::{Allocation, Choice, Plan, launches_needed, taken, trains};
 use gatefold_engine::tape::Tape;
 use gatefold_engine::tensor::{Shape, Tensor};
 
@@ -45,8 +45,13 @@ fn a_fused_training_step_is_the_step_of_single_launches() {
         let run = |step: &TrainingStep| {
             launches_needed(&step.tape, gpu().adapter()).unwrap().into_iter().filter(|needed| *needed).count()
         };
-        // A GPU in mixed precision may take kernels that keep no statistics; here all do.
-        assert_eq!(run(&fused) + saved, run(&apart), "{net}");
+        // `saved` counts the statistics of all maps whose kernel could keep them. On adapters without subgroups of 8, or in mixed
+        // precision on a GPU, some kernels keep none, and the launch that makes them stays.
+        let taken = taken(&fused.tape, gpu().adapter(), Choice::Rule).unwrap();
+        let keeps_none = fused.tape.launches().iter().zip(taken).filter(|(launch, kernel)| {
+            launch.kernels.iter().any(|k| k.keeps_statistics) && kernel.is_some_and(|k| !k.keeps_statistics)
+        });
+        assert_eq!(run(&fused) + saved, run(&apart) + keeps_none.count(), "{net}");
         assert_eq!(fused.tape.phases().len(), accumulate.min(2));
         assert!(saved > 0, "{net}: nothing is fused");
         let slots = [&apart, &fused].map(|step| Allocation::new(&step.tape, true).memory().slots);
