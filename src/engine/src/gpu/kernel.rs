@@ -60,6 +60,13 @@ impl Kernel {
         Self { workgroups: fold(items), ..Self::per_item(shader, 0) }
     }
 
+    /// A kernel whose LANES invocations share an item: a workgroup, for GPUs, or one, for software adapters, where barriers are dear.
+    pub fn in_lanes(shader: Shader, items: usize, lanes: u32) -> Self {
+        let mut kernel = if lanes == 1 { Self::per_item(shader, items) } else { Self::per_group(shader, items) };
+        (kernel.needs.software, kernel.needs.invocations) = (Some(lanes == 1), lanes.max(64));
+        kernel.def("LANES", lanes)
+    }
+
     #[must_use]
     pub fn constant(mut self, name: &'static str, value: impl Into<i64>) -> Self {
         // Geometry fits: `Tape` refuses tensors of more elements than a u32 counts, and an extent of half as many is negative here,

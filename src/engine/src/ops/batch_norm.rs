@@ -1,6 +1,6 @@
 //! Normalisation per channel (Ioffe and Szegedy, 2015), with PyTorch's conventions.
 
-use super::global_avg_pool::sum_pixels;
+use super::global_avg_pool::sum_runs;
 use crate::gpu::{Kernel, QUOTIENTS, Shader};
 use crate::tape::{Follow, Launch, Meeting, STATISTICS, Statistics, Tape};
 use crate::tensor::{Shape, Tensor};
@@ -153,8 +153,10 @@ impl Normalisation {
         tape.launch(launch.any_width(c, |channels| {
             per_run(shader!("batch_norm/reduce.wgsl"), x, SUMMED, channels).constant("RELU", self.rectified)
         }));
-        let sums = tape.scratch(Shape::vector(2 * c));
-        sum_pixels(tape, ("batch_norm", "reduce"), partial, sums, 1.0);
+        let (mut sums, most) = (partial, if tape.others > 0 { 1 } else { AT_ONCE });
+        while sums.shape.w > most {
+            sums = sum_runs(tape, ("batch_norm", "reduce"), sums);
+        }
         self.finish(tape, sums, [mean_dy, mean_dy_xmu], pixels, true)?;
         // Parameters' gradients are of this process's batch alone; they meet with all others at the end of the step.
         if tape.others > 0 {
@@ -164,10 +166,9 @@ impl Normalisation {
         Ok(())
     }
 
-    /// What follows from the sums over so many pixels; the parameters' gradients only where they are `wanted`.
+    /// What follows from the sums over runs of so many pixels; the parameters' gradients only where they are `wanted`.
     fn finish(&self, tape: &mut Tape, sums: Tensor, means: [Tensor; 2], pixels: usize, wanted: bool) -> Result<()> {
-        let norm = self.norm;
-
+        let (norm, c) = (self.norm, self.norm.gamma.shape.c);
         // A frozen parameter's gradient goes nowhere.
         let mut destination = |parameter: Tensor| {
             if wanted && tape.requires_grad(parameter) {
@@ -180,10 +181,8 @@ impl Normalisation {
         let (dbeta, accumulate_beta) = destination(norm.beta)?;
         let launch = Launch::new("batch_norm", "finish_backward").read(sums).read(self.by.variance);
         let launch = launch.write(dgamma).write(dbeta).write(means[0]).write(means[1]);
-        let c = norm.gamma.shape.c;
-        let launch = launch.u32(c).u32(pixels).f32(norm.eps).flops(4 * c);
-        tape.launch(launch.any_width(c, |channels| {
-            let kernel = Kernel::per_item(shader!("batch_norm/finish_backward.wgsl"), channels);
+        let launch = launch.u32(c).u32(pixels).u32(sums.shape.w).f32(norm.eps).flops(4 * c + sums.shape.len());
+        tape.launch(in_lanes(launch, shader!("batch_norm/finish_backward.wgsl"), c, |kernel| {
             let kernel = kernel.constant("ACCUMULATE_GAMMA", accumulate_gamma);
             kernel.constant("ACCUMULATE_BETA", accumulate_beta)
         }));
@@ -216,39 +215,31 @@ fn batch_statistics(tape: &mut Tape, x: Tensor) -> Statistics {
 
 fn record_statistics(tape: &mut Tape, x: Tensor, to: Statistics) {
     let (c, pixels) = (x.shape.c, x.shape.pixels());
-    let (mut block, mut blocks) = blocks(tape, x);
-    let [mut means, mut squares] = [(); 2].map(|()| tape.scratch(Shape::matrix(blocks, c)));
-    let launch = Launch::new("batch_norm", "statistics").read(x).write(means).write(squares);
+    let (block, blocks) = blocks(tape, x);
+    let of_blocks = [(); 2].map(|()| tape.scratch(Shape::matrix(blocks, c)));
+    let launch = Launch::new("batch_norm", "statistics").read(x).write(of_blocks[0]).write(of_blocks[1]);
     let launch = launch.u32(pixels).u32(blocks).view(x).flops(5 * x.shape.len());
     let launch = if block == STATISTICS { launch.follows(Follow::Statistics) } else { launch };
     tape.launch(launch.both_widths(c, |channels| {
         let kernel = Kernel::per_item(shader!("batch_norm/statistics.wgsl"), blocks * channels);
         kernel.constant("BLOCK", block as i64)
     }));
-    while blocks > 1 {
-        let joined = blocks.div_ceil(JOIN);
-        let [to_means, to_squares] = [(); 2].map(|()| tape.scratch(Shape::matrix(joined, c)));
-        let launch = Launch::new("batch_norm", "join").read(means).read(squares).write(to_means).write(to_squares);
-        let launch = launch.u32(pixels).u32(blocks).u32(joined).flops(6 * blocks * c);
-        tape.launch(launch.both_widths(c, |channels| {
-            let kernel = Kernel::per_item(shader!("batch_norm/join.wgsl"), joined * channels);
-            kernel.constant("BLOCK", block as i64).constant("RUN", JOIN as i64)
-        }));
-        (means, squares, blocks, block) = (to_means, to_squares, joined, block * JOIN);
-    }
-    let finish = |tape: &mut Tape, [means, squares]: [Tensor; 2], pixels: usize, to: Statistics| {
-        let launch = Launch::new("batch_norm", "finish").read(squares).read(means).write(to.mean).write(to.variance);
-        let launch = launch.u32(c).u32(pixels).view(to.mean).view(to.variance);
-        per_channel(tape, launch, shader!("batch_norm/finish.wgsl"), c);
-    };
     if tape.others == 0 {
-        return finish(tape, [means, squares], pixels, to);
+        return finish(tape, of_blocks, [pixels, block], to);
     }
     // The host writes whole values, and `to` may be a part of one.
     let [mean, variance] = [(); 2].map(|()| tape.scratch(Shape::vector(c)));
-    finish(tape, [means, squares], pixels, Statistics { mean, variance });
+    finish(tape, of_blocks, [pixels, block], Statistics { mean, variance });
     tape.meet(Meeting::Statistics { mean, variance });
-    finish(tape, [mean, variance], 1, to);
+    finish(tape, [mean, variance], [1, 1], to);
+}
+
+/// Mean and variance of so many pixels, from the statistics of blocks of them.
+fn finish(tape: &mut Tape, [means, squares]: [Tensor; 2], [pixels, block]: [usize; 2], to: Statistics) {
+    let Shape { n: blocks, c, .. } = means.shape;
+    let launch = Launch::new("batch_norm", "finish").read(squares).read(means).write(to.mean).write(to.variance);
+    let launch = launch.u32(c).u32(pixels).u32(block).u32(blocks).view(to.mean).view(to.variance).flops(6 * blocks * c);
+    tape.launch(in_lanes(launch, shader!("batch_norm/finish.wgsl"), c, |kernel| kernel));
 }
 
 /// Scale from batch statistics, and the next running statistics.
@@ -264,8 +255,14 @@ fn per_channel(tape: &mut Tape, launch: Launch, shader: Shader, c: usize) {
     tape.launch(launch.flops(4 * c).any_width(c, |channels| Kernel::per_item(shader, channels)));
 }
 
-/// Blocks whose statistics one invocation joins.
-const JOIN: usize = 32;
+/// The kernels of a launch that combines the parts of each channel.
+fn in_lanes(launch: Launch, shader: Shader, c: usize, with: impl Fn(Kernel) -> Kernel) -> Launch {
+    let launch = launch.any_width(c, |channels| with(Kernel::in_lanes(shader, channels, 256)));
+    launch.any_width(c, |channels| with(Kernel::in_lanes(shader, channels, 1)))
+}
+
+/// The most sums of a channel that such a launch adds up: more would take its few invocations too long.
+const AT_ONCE: usize = 2048;
 
 /// Pixels in a block of the statistics, and the number of blocks. A block of all channels is about 16 KiB: enough blocks to
 /// keep a GPU busy, and on a processor few enough memory pages for its prefetcher to follow. Where the kernel that makes the map

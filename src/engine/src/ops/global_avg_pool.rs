@@ -21,25 +21,30 @@ pub fn global_avg_pool(tape: &mut Tape, x: Tensor) -> Result<Tensor> {
         return Err(Error::run(format!("global_avg_pool: no pixels in {}", x.shape)));
     }
     let y = tape.output(Shape::matrix(n, c), &[x]);
-    sum_pixels(tape, ("global_avg_pool", "forward"), x, y, 1.0 / (h * w) as f32);
+    let (mut left, names) = (x, ("global_avg_pool", "forward"));
+    while left.shape.h * left.shape.w > RUN {
+        left = sum_runs(tape, names, left);
+    }
+    sums(tape, names, left, y, 1.0 / (h * w) as f32);
     tape.on_gradient(x, y, backward);
     Ok(y)
 }
 
-/// `y = scale * sum of x over the pixels of each image`, as a tree of sums of fixed shape. No gradient.
-pub(super) fn sum_pixels(tape: &mut Tape, (op, pass): (&'static str, &'static str), x: Tensor, y: Tensor, scale: f32) {
-    let Shape { n, h, w, c } = x.shape;
-    let (pixels, runs) = (h * w, (h * w).div_ceil(RUN));
-    let (to, by) = if runs == 1 { (y, scale) } else { (tape.scratch(Shape::new(n, 1, runs, c)), 1.0) };
-    let launch = Launch::new(op, pass).read(x).write(to).u32(n * runs).u32(pixels).u32(c).u32(runs).f32(by);
-    let launch = launch.view(x).view(to).flops(x.shape.len());
+/// The sums over runs of pixels of each image: one level of a tree of fixed shape. No gradient.
+pub(super) fn sum_runs(tape: &mut Tape, names: (&'static str, &'static str), x: Tensor) -> Tensor {
+    let y = tape.scratch(Shape::new(x.shape.n, 1, (x.shape.h * x.shape.w).div_ceil(RUN), x.shape.c));
+    sums(tape, names, x, y, 1.0);
+    y
+}
+
+fn sums(tape: &mut Tape, (op, pass): (&'static str, &'static str), x: Tensor, y: Tensor, scale: f32) {
+    let (Shape { n, h, w, c }, runs) = (x.shape, y.shape.w);
+    let launch = Launch::new(op, pass).read(x).write(y).u32(n * runs).u32(h * w).u32(c).u32(runs).f32(scale);
+    let launch = launch.view(x).view(y).flops(x.shape.len());
     tape.launch(launch.any_width(c, |channels| {
         let kernel = Kernel::per_item(shader!("global_avg_pool/forward.wgsl"), n * runs * channels);
         kernel.constant("RUN", RUN as i64)
     }));
-    if runs > 1 {
-        sum_pixels(tape, (op, pass), to, y, scale);
-    }
 }
 
 fn backward(tape: &mut Tape, dy: Tensor, dx: GradDestination) {

@@ -28,12 +28,8 @@ pub fn grad_norm(tape: &mut Tape, words: usize, scaled: bool) -> Tensor {
         let launch = Launch::new("grad_norm", "partial").read(gradients).write(partial);
         let launch = launch.u32(len / 4).u32(runs).u32(start).flops(2 * len);
         let shader = shader!("grad_norm/partial.wgsl");
-        let kernel = |mut kernel: Kernel, lanes: u32| {
-            kernel.needs.software = Some(lanes == 1);
-            kernel.def("LANES", lanes).constant("RUN", (RUN / 4) as i64)
-        };
-        let launch = launch.kernel(kernel(Kernel::per_group(shader, runs), 64));
-        tape.launch(launch.kernel(kernel(Kernel::per_item(shader, runs), 1)));
+        let kernel = |lanes| Kernel::in_lanes(shader, runs, lanes).constant("RUN", (RUN / 4) as i64);
+        tape.launch(launch.kernel(kernel(64)).kernel(kernel(1)));
         start += runs;
     }
     let norm = tape.scratch(Shape::vector(1));

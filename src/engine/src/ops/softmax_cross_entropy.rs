@@ -43,12 +43,8 @@ pub fn softmax_cross_entropy(
     let launch = launch.read(class_weights).write(records);
     let launch = launch.u32(n).f32(label_smoothing).f32(class_weight_sum).view(logits).flops(8 * logits.shape.len());
     let shader = shader!("softmax_cross_entropy/sample.wgsl");
-    let kernel = |mut kernel: Kernel, lanes: u32| {
-        kernel.needs.software = Some(lanes == 1);
-        kernel.def("LANES", lanes).constant("CLASSES", c as i64)
-    };
-    let launch = launch.kernel(kernel(Kernel::per_group(shader, n), 64)).kernel(kernel(Kernel::per_item(shader, n), 1));
-    tape.launch(launch);
+    let kernel = |lanes| Kernel::in_lanes(shader, n, lanes).constant("CLASSES", c as i64);
+    tape.launch(launch.kernel(kernel(64)).kernel(kernel(1)));
     let result = loss(tape, OP, records, logits);
 
     let labels = targets.labels;
