@@ -47,10 +47,25 @@ pub fn known_choices(gpu: &Gpu) -> Choices {
     known.unwrap_or_else(|| Choices::new(gpu.adapter()))
 }
 
-/// The middle one; 0 if there is none.
+/// The middle one, or the mean of the two in the middle; 0 if there is none.
 #[cfg(feature = "networks")]
 pub fn median(values: &[f64]) -> f64 {
     let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(0.0)
+    match values.len() {
+        0 => 0.0,
+        n => f64::midpoint(values[(n - 1) / 2], values[n / 2]),
+    }
+}
+
+#[cfg(all(test, feature = "networks"))]
+mod tests {
+    use super::median;
+
+    #[test]
+    fn the_median_lies_in_the_middle() {
+        let none: [f64; 0] = [];
+        assert_eq!([median(&none), median(&[7.0]), median(&[4.0, 1.0])], [0.0, 7.0, 2.5]);
+        assert_eq!([median(&[9.0, 1.0, 4.0]), median(&[9.0, 1.0, 4.0, 6.0])], [4.0, 5.0]);
+    }
 }
