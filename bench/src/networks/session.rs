@@ -80,8 +80,8 @@ pub struct StepSample {
     pub wall: f64,
     /// Processor time of all threads meanwhile.
     pub cpu: Option<f64>,
-    /// What the host took to write the inputs and hand the next step over; `None` if it did not.
-    pub host: Option<f64>,
+    /// What the host took to write the inputs and hand the next step over.
+    pub host: f64,
     /// Processor time of the host's thread for it.
     pub host_cpu: Option<f64>,
 }
@@ -125,7 +125,7 @@ impl Session {
     /// Takes the first step: seconds from before it was recorded to its end.
     pub fn first(&mut self) -> Result<f64> {
         // Where handing over waits for the work, as lavapipe lets it, most of the time is the first call's.
-        Ok(self.run()?.wall + self.settle()?.wall)
+        Ok(self.run()?.wall + self.settle()?)
     }
 
     /// Submits a step and then waits for the one before, as training does. The first call only submits.
@@ -155,14 +155,13 @@ impl Session {
         self.number += 1;
         let before = self.under_way.replace(ticket);
         let (wall, cpu) = self.finish(before)?;
-        Ok(StepSample { wall, cpu, host: Some(host), host_cpu })
+        Ok(StepSample { wall, cpu, host, host_cpu })
     }
 
-    /// Waits for the step under way, if there is one.
-    pub fn settle(&mut self) -> Result<StepSample> {
+    /// Waits for the step under way, if there is one: seconds since the last call came back.
+    pub fn settle(&mut self) -> Result<f64> {
         let last = self.under_way.take();
-        let (wall, cpu) = self.finish(last)?;
-        Ok(StepSample { wall, cpu, host: None, host_cpu: None })
+        Ok(self.finish(last)?.0)
     }
 
     fn finish(&mut self, ticket: Option<Ticket>) -> Result<(f64, Option<f64>)> {

@@ -172,7 +172,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         step_ms: step_s * 1e3,
         best_step_ms: walls.iter().copied().fold(f64::INFINITY, f64::min) * 1e3,
         cpu_ms_per_step: middle(&samples, |s| s.cpu).filter(|_| software),
-        host_ms_per_step: middle(&hosts, |s| s.host).unwrap_or(0.0),
+        host_ms_per_step: middle(&hosts, |s| Some(s.host)).unwrap_or(0.0),
         host_cpu_ms_per_step: middle(&hosts, |s| s.host_cpu),
         launches_per_step: needs.launches_per_step,
         flops_per_step: needs.flops_per_step,

@@ -225,17 +225,17 @@ fn record_statistics(tape: &mut Tape, x: Tensor, to: Statistics) {
         kernel.constant("BLOCK", block as i64)
     }));
     if tape.others == 0 {
-        return finish(tape, of_blocks, [pixels, block], to);
+        return finish_statistics(tape, of_blocks, [pixels, block], to);
     }
     // The host writes whole values, and `to` may be a part of one.
     let [mean, variance] = [(); 2].map(|()| tape.scratch(Shape::vector(c)));
-    finish(tape, of_blocks, [pixels, block], Statistics { mean, variance });
+    finish_statistics(tape, of_blocks, [pixels, block], Statistics { mean, variance });
     tape.meet(Meeting::Statistics { mean, variance });
-    finish(tape, [mean, variance], [1, 1], to);
+    finish_statistics(tape, [mean, variance], [1, 1], to);
 }
 
 /// Mean and variance of so many pixels, from the statistics of blocks of them.
-fn finish(tape: &mut Tape, [means, squares]: [Tensor; 2], [pixels, block]: [usize; 2], to: Statistics) {
+fn finish_statistics(tape: &mut Tape, [means, squares]: [Tensor; 2], [pixels, block]: [usize; 2], to: Statistics) {
     let Shape { n: blocks, c, .. } = means.shape;
     let launch = Launch::new("batch_norm", "finish").read(squares).read(means).write(to.mean).write(to.variance);
     let launch = launch.u32(c).u32(pixels).u32(block).u32(blocks).view(to.mean).view(to.variance).flops(6 * blocks * c);
